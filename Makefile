@@ -1,0 +1,44 @@
+# Everything runs in .venv, which any target makes when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test lint format bench neo4j torture docs
+.DEFAULT_GOAL := install
+
+install: $(INSTALLED)  ## the environment, with pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "make: $(PYTHON) cannot make an environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## bundled networks, from weights to answers
+	$(BIN)/circuitome demo
+
+lint: $(INSTALLED)  ## format, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+test: lint  ## what has to be green: format, lint, types, tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: $(INSTALLED)  ## every benchmark, alternatives in the same run
+	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python $$file || exit 1; done
+
+torture: $(INSTALLED)  ## large networks and long trials
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m torture
+
+neo4j: $(INSTALLED)  ## a Neo4j on this machine without Docker (Java and Maven needed)
+	$(BIN)/python -m circuitome.graphdb.stores.local_server
+
+docs: $(INSTALLED)  ## the generated pages
+	$(BIN)/python docs/generate.py

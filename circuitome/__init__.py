@@ -1,0 +1,56 @@
+"""Circuitome: the connectome of a trained convolutional network, in a graph database.
+
+Example::
+
+    import circuitome
+
+    bundle = circuitome.extract(model, example, output="net.circuitome", name="net")
+    with circuitome.open_database("circuitome.db", create=True) as database:
+        database.load(bundle)
+        database.query("hubs", limit=5).to_pandas()
+
+Each name is imported when it is first asked for, so that ``import circuitome`` itself loads neither torch nor a database.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from circuitome.extract import extract, verify
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.graphdb.export import to_networkx
+    from circuitome.graphdb.stores import open_store
+    from circuitome.queries.database import open_database
+
+__all__ = ["Bundle", "__version__", "extract", "open_database", "open_store", "to_networkx", "verify"]
+
+_HOMES = {
+    "Bundle": "circuitome.graphdb.bundle",
+    "extract": "circuitome.extract",
+    "open_database": "circuitome.queries.database",
+    "open_store": "circuitome.graphdb.stores",
+    "to_networkx": "circuitome.graphdb.export",
+    "verify": "circuitome.extract",
+}
+
+try:
+    __version__ = version("circuitome")
+except PackageNotFoundError:  # run from its folder, without installation
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'circuitome' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    if name == "extract":  # the package of that name is callable: function and package cannot shadow each other
+        return home
+    globals()[name] = value = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,222 @@
+"""Commands that ask a database: queries by name or file, one neuron, its circuit, families."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
+from circuitome.cli.output import show_rows
+
+if TYPE_CHECKING:
+    from circuitome.queries.library import Query
+    from circuitome.queries.rows import Rows
+
+__all__ = ["Parameters", "circuit", "families", "neuron", "parameter_values", "query"]
+
+NeuronKey = Annotated[
+    str,
+    typer.Argument(
+        metavar="NEURON",
+        show_default=False,
+        help="Key such as squeezenet1_1/features.3.squeeze:5; the model may be left out.",
+    ),
+]
+
+
+_OPTIONS: Final = {"timeout": "--timeout", "database": "--db", "kind": "write the motif after the command"}
+
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter; may be given several times."),
+]
+
+
+class Direction(Enum):
+    """Which way a circuit is followed."""
+
+    upstream = "upstream"
+    downstream = "downstream"
+
+
+def query(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE.cypher", show_default=False, help="A query of the library, or a file of your own."
+        ),
+    ] = None,
+    db: DatabaseAddress = DEFAULT_DATABASE,
+    parameters: Parameters = None,
+    limit: Limit = None,
+    timeout: Timeout = None,
+    list_queries: Annotated[bool, typer.Option("--list", help="Show the queries of the library.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a question, by name or in Cypher.
+
+    NAME is a query of the library (--list); FILE.cypher is one of your own, and may say in a header what it takes.
+
+    \b
+    Examples:
+      circuitome query --list
+      circuitome query inputs -p neuron=squeezenet1_1/features.3.squeeze:5 --limit 10
+      circuitome query hubs --show
+      circuitome query mine.cypher -p least=0.2 --json
+    """
+    from circuitome.queries.catalogue import find_query, library
+
+    given = parameter_values(parameters)
+    if list_queries:
+        return show_rows([_about(query, as_json=as_json) for query in library().values()], as_json=as_json)
+    if name is None:
+        raise typer.BadParameter("name a query, or --list them", param_hint="NAME")
+    if show:
+        print(find_query(name).browser_text(given), end="")
+        return None
+    return _answer(name, db, given, limit=limit, timeout=timeout, as_json=as_json)
+
+
+def _about(query: Query, *, as_json: bool) -> dict[str, Any]:
+    if not as_json:
+        parameters = ", ".join(p.name if p.required else f"{p.name}={p.default}" for p in query.parameters)
+        return {"topic": query.topic, "query": query.name, "parameters": parameters, "answers": query.title}
+    return {
+        "name": query.name,
+        "topic": query.topic,
+        "title": query.title,
+        "doc": query.doc,
+        "parameters": [
+            {"name": p.name, "type": p.type, "doc": p.doc, "required": p.required, "default": p.default}
+            for p in query.parameters
+        ],
+        "returns": [{"name": column.name, "doc": column.doc} for column in query.returns],
+    }
+
+
+def parameter_values(texts: list[str] | None) -> dict[str, Any]:
+    """The values of ``-p key=value``, still as typed; wrong use where one is no pair or is given twice."""
+    from circuitome.queries.values import Typed
+
+    pairs: dict[str, Any] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{text!r}: write it as key=value", param_hint="-p")
+        if key in _OPTIONS:
+            raise typer.BadParameter(f"{key!r} is an option of its own: {_OPTIONS[key]}", param_hint="-p")
+        if key in pairs:
+            raise typer.BadParameter(f"{key!r} is given twice", param_hint="-p")
+        pairs[key] = Typed(value)
+    return pairs
+
+
+def _answer(
+    name: str,
+    db: str,
+    given: dict[str, Any],
+    *,
+    limit: int | None = None,
+    timeout: float | None = None,
+    as_json: bool,
+    empty: str = "no rows",
+) -> None:
+    from circuitome.queries.database import open_database
+
+    if "limit" in given and limit is None:
+        limit = given.pop("limit")
+    with open_database(db) as database:
+        rows: Rows = database.query(name, limit=limit, timeout=timeout, **given)
+    show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
+
+
+def neuron(
+    key: NeuronKey,
+    db: DatabaseAddress = DEFAULT_DATABASE,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="At most so many inputs, and so many outputs.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show a neuron's inputs and outputs.
+
+    The strongest ones, with sign and share.
+
+    \b
+    Example:
+      circuitome neuron squeezenet1_1/features.3.squeeze:5
+    """
+    from circuitome.queries.database import open_database
+
+    with open_database(db) as database:
+        inputs = database.query("inputs", neuron=key, limit=limit).to_dicts()
+        outputs = database.query("outputs", neuron=key, limit=limit).to_dicts()
+    rows = [{"side": "input", **_other(row, "sender")} for row in inputs]
+    rows += [{"side": "output", **_other(row, "receiver")} for row in outputs]
+    show_rows(rows, as_json=as_json, empty=f"{key}: no edges")
+
+
+def _other(row: dict[str, Any], end: str) -> dict[str, Any]:
+    """A row of `inputs` or `outputs` with the other neuron under one name."""
+    return {"neuron": row[end], **{name: value for name, value in row.items() if name not in ("sender", "receiver")}}
+
+
+def circuit(
+    key: NeuronKey,
+    db: DatabaseAddress = DEFAULT_DATABASE,
+    direction: Annotated[Direction, typer.Option(help="What feeds the neuron, or what it feeds.")] = Direction.upstream,
+    depth: Annotated[int, typer.Option(metavar="HOPS", min=1, help="So many hops.")] = 2,
+    strongest: Annotated[
+        int, typer.Option("--strongest", "-k", metavar="K", min=1, help="So many edges of each neuron.")
+    ] = 5,
+    least: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, help="Least share of the receiver's squared fan-in norm.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show what feeds a neuron, hop by hop.
+
+    Its strongest inputs, theirs, and so on; or the same downstream.
+
+    \b
+    Examples:
+      circuitome circuit squeezenet1_1/features.4.squeeze:3 --depth 3
+      circuitome circuit squeezenet1_1/features.0:7 --direction downstream --least 0.05
+    """
+    given = {"neuron": key, "depth": depth, "k": strongest, "least": least}
+    _answer(direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}")
+
+
+def families(
+    db: DatabaseAddress = DEFAULT_DATABASE,
+    model: ModelKey = None,
+    layer: Annotated[str | None, typer.Option(metavar="LAYER", help="Only families of this layer.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show families of equivariant neurons.
+
+    Neurons that are one feature up to a transformation: their transform group, members and offsets.
+
+    \b
+    Example:
+      circuitome families --layer squeezenet1_1/features.0 --json
+    """
+    from circuitome.queries.database import open_database
+
+    with open_database(db) as database:
+        models = [model] if model else [row["key"] for row in database.models()]
+        where: dict[str, Any] = {} if layer is None else {"layer": database.layer_key(layer)}
+        rows = [row for name in models for row in database.query("families", model=name, **where)]
+    show_rows(_gathered(rows), as_json=as_json, empty="no families: no model in the database was annotated with them")
+
+
+def _gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a family, from one row a member."""
+    families: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        member = {"neuron": row.pop("neuron"), "offset": row.pop("offset")}
+        families.setdefault(row["family"], row | {"members": []})["members"].append(member)
+    return list(families.values())

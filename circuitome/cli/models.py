@@ -1,0 +1,160 @@
+"""Commands about one network: extract it, prove the bundle, check its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circuitome.cli.options import AsJson, BundlePath, Device, Weights, floats, integers, kept_share
+from circuitome.cli.output import note, plural, progress, show_rows
+
+__all__ = ["check", "extract", "verify"]
+
+
+def extract(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            show_default=False,
+            help="A torchvision or bundled name, package.module:factory or path/file.py:factory (that code is run).",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.  [default: NAME.circuitome]"),
+    ] = None,
+    weights: Weights = None,
+    name: Annotated[
+        str | None, typer.Option(help="Key of the model in the graph.  [default: as MODEL is called]")
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="Channels, height, width.  [default: what MODEL says, or 3,224,224]"),
+    ] = None,
+    mean: Annotated[str | None, typer.Option(metavar="M,...", help="Subtracted from each input channel.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S,...", help="Each input channel is divided by it.")] = None,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE|all", help="Keep the strongest edges up to this share of each neuron's squared fan-in norm."
+        ),
+    ] = "0.99",
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Turn a network into a bundle.
+
+    The bundle is a folder: neurons, signed weighted edges, kernels, a manifest.
+
+    \b
+    Examples:
+      circuitome extract squeezenet1_1 --weights squeezenet1_1.safetensors
+      circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
+      circuitome extract densenet121 --weights random --keep all -o random.circuitome
+
+    Prints the bundle's path. Without --weights a name gets its published weights, and a factory's network is taken as it
+    was built.
+    """
+    size, means, deviations, share = (
+        integers(input_size, "--input-size"),
+        floats(mean, "--mean"),
+        floats(std, "--std"),
+        kept_share(keep),
+    )
+    from circuitome.extract import extract as extract_model
+    from circuitome.extract.models import resolve
+
+    network = resolve(model, weights=weights, name=name, input_size=size, mean=means, std=deviations, seed=seed)
+    with progress() as report:
+        bundle = extract_model(
+            network.model,
+            output=output or Path(f"{network.name}.circuitome"),
+            name=network.name,
+            input_shape=network.input_shape,
+            mean=network.mean,
+            std=network.std,
+            keep=share,
+            device=device,
+            seed=seed,
+            architecture=network.architecture,
+            weights=network.weights,
+            weights_sha256=network.weights_sha256,
+            task=network.task,
+            labels=network.labels,
+            force=force,
+            progress=report,
+        )
+    counts = bundle.manifest["counts"]
+    note(
+        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by pruning)"
+    )
+    print(bundle.path)
+
+
+def verify(
+    bundle: BundlePath,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            show_default=False,
+            help="As for `extract`; may be left out for names, never for a factory.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that a bundle is its network.
+
+    Each layer gets the network's own activations of its sources, goes through the bundle's kernels and wiring alone, and
+    is compared with the network: its relative error may be 1e-5. Exit code 1 where a layer's is larger.
+
+    \b
+    Examples:
+      circuitome verify squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
+      circuitome verify mine.circuitome nets.py:resnet20 --weights resnet20.pth
+    """
+    from circuitome.extract import verify as verify_bundle
+    from circuitome.extract.models import resolve_again
+    from circuitome.graphdb.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    network = resolve_again(opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle))
+    with progress() as report:
+        checks = verify_bundle(opened, network.model, device=device, seed=seed, progress=report)
+    rows = [{"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok} for c in checks]
+    show_rows(rows, as_json=as_json)
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        note(
+            f"{bundle}: {len(failed)} of {plural(len(checks), 'check')} failed, the first at {failed[0].layer}; extract it again"
+        )
+        raise typer.Exit(1)
+    note(f"{bundle}: {plural(len(checks), 'check')} passed, largest error {max(check.error for check in checks):.1e}")
+
+
+def check(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to read through.")
+    ],
+) -> None:
+    """Read a bundle through for damage.
+
+    Every file is there, whole and unaltered.
+
+    \b
+    Example:
+      circuitome check squeezenet1_1.circuitome
+    """
+    from circuitome.graphdb.bundle import Bundle
+
+    for path in bundles:
+        bundle = Bundle.open(path)
+        bundle.check()
+        note(f"{path}: whole ({plural(len(bundle.manifest['files']), 'file')} as the manifest says)")

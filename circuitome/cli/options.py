@@ -1,0 +1,84 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+__all__ = [
+    "DEFAULT_DATABASE",
+    "AsJson",
+    "BundlePath",
+    "DatabaseAddress",
+    "Device",
+    "Limit",
+    "ModelKey",
+    "Timeout",
+    "Weights",
+    "floats",
+    "integers",
+    "kept_share",
+]
+
+DEFAULT_DATABASE: Final = "circuitome.db"
+
+BundlePath = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="A bundle, as `extract` wrote it.", show_default=False)
+]
+DatabaseAddress = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="DB",
+        envvar="CIRCUITOME_DB",
+        help="A file (embedded database), or neo4j://, bolt://, neo4j+s:// (server).",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON array of row objects on stdout.")]
+ModelKey = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="Which model; may be left out where there is only one.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|DEFAULT|random",
+        help="A .safetensors or .pth file (code in it is never run); published ones; or random ones from the seed.",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Stop after so long.")]
+
+
+def integers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Whole numbers between commas, as in ``3,224,224``; wrong use otherwise."""
+    return None if text is None else tuple(int(number) for number in _numbers(text, option, int))
+
+
+def floats(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Numbers between commas, as in ``0.485,0.456,0.406``; wrong use otherwise."""
+    return None if text is None else tuple(_numbers(text, option, float))
+
+
+def _numbers(text: str, option: str, kind: type[int] | type[float]) -> list[float]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        example = "3,224,224" if kind is int else "0.485,0.456,0.406"
+        raise typer.BadParameter(f"{text!r}: give numbers between commas, as in {example}", param_hint=option) from None
+
+
+def kept_share(text: str) -> float | None:
+    """The share of ``--keep``, None for ``all``; wrong use unless 0 < share <= 1."""
+    if text == "all":
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text!r}: give a share such as 0.99, or all", param_hint="--keep")
+    return share

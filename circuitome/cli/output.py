@@ -1,0 +1,97 @@
+"""What people and programs see: tables, JSON, messages and progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Progress", "note", "plural", "progress", "show_rows"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str] = (), empty: str = ""
+) -> None:
+    """Print rows: as one JSON array, or as a table with ``empty`` as a message where there are none."""
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(rows, columns or list(rows[0]))
+    elif empty:
+        note(empty)
+
+
+def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One array, one row object a line, on stdout."""
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    print("[" + ",\n ".join(lines) + "]")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table on stdout: as wide as the terminal, or as wide as it needs to be where stdout is a file or a pipe."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console.width = 100_000
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+
+
+def note(message: str) -> None:
+    """A message for people, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "neuron"), plural(12345, "neuron")
+    ('1 neuron', '12,345 neurons')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on stderr, one a stage, gone when the work is done; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update

@@ -1,0 +1,217 @@
+"""Signed weighted edges from kernels: one batched sweep a layer, pruned by kept mass.
+
+The kernel of an edge is the folded kernel from one sender to one receiver, times the gains that the sender
+passes on its way. All sums are in float64. Definitions: DESIGN section 2; positions are in pixels from the
+kernel's centre, y down, as in *Visualizing Weights* (Distill, 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from circuitome.extract.steps import STEPS
+from circuitome.extract.wiring import Layer, Link, Wiring
+
+__all__ = ["Edges", "FanIn", "Senders", "banding_ratio", "linearised", "senders", "weigh"]
+
+CHUNK = 1 << 24  # kernel entries in one sweep: bounds the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who arrives at the inputs of a layer, one row a group: ``(groups, fan_in)`` each."""
+
+    neuron: np.ndarray  # number of the sender among all neurons; -1 where nothing is connected
+    gain: np.ndarray  # factor on the way, float64
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Kept edges of a run of receivers, one entry an edge, by receiver and then by input channel."""
+
+    sender: np.ndarray  # int32, number among all neurons
+    receiver: np.ndarray  # int32
+    weight: np.ndarray  # float32, as are excitation to iy; NaN where there is no such part
+    excitation: np.ndarray
+    polarity: np.ndarray
+    share: np.ndarray
+    rank: np.ndarray  # int64, from 1
+    ex: np.ndarray
+    ey: np.ndarray
+    ix: np.ndarray
+    iy: np.ndarray
+    kernel: np.ndarray  # int64, row in the kernel array
+    inhibits: np.ndarray  # bool: the kernel sums to less than zero
+
+
+@dataclass(frozen=True, slots=True)
+class FanIn:
+    """What pruning did to a run of receivers, one entry a receiver."""
+
+    norm: np.ndarray  # L2 norm of all incoming kernels
+    fan_in: np.ndarray  # connected senders
+    dropped: np.ndarray  # of these, edges that were pruned
+    kept_mass: np.ndarray  # share of the squared norm that was kept; 1 where nothing comes in
+
+
+def senders(wiring: Wiring, layer: Layer, arrays: dict[str, np.ndarray]) -> Senders:
+    """Senders of a layer; ``arrays`` has the vectors of the steps. A gate's second operand is left out."""
+    per_operand = layer.op in ("add", "gate")
+    width = layer.channels if per_operand else layer.width
+    neuron = np.full((layer.fan_in if per_operand else 1, width), -1, dtype=np.int64)
+    gain = np.ones(neuron.shape)
+    for link in layer.links:
+        if layer.op == "gate" and link.operand == 1:
+            continue
+        row = link.operand if per_operand else 0
+        neuron[row, link.positions] = wiring.offsets[link.source] + link.channels
+        gain[row, link.positions] = _gain(link, arrays)
+    if per_operand:
+        return Senders(neuron.T, gain.T)
+    shape = (layer.groups, layer.fan_in)
+    return Senders(neuron.reshape(shape), gain.reshape(shape))
+
+
+def _gain(link: Link, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    gain = np.ones(len(link.channels))
+    for step in link.path:
+        if "gain" in step.vectors:
+            gain *= arrays[step.vectors["gain"]].astype(np.float64)
+        gain *= step.attrs.get("scale", 1.0)
+    return gain
+
+
+def linearised(layer: Layer, link: Link) -> bool:
+    """Whether the edges along a link take more than a plain ReLU for linear."""
+    return layer.op in ("norm", "gate") or any(not STEPS[step.name].plain for step in link.path)
+
+
+def weigh(
+    kernel: Tensor, sources: Senders, *, receivers: int, rows: int, keep: float | None
+) -> Iterator[tuple[Edges, FanIn]]:
+    """Edges of one layer, in runs of receivers.
+
+    ``kernel``: ``(out, fan_in, kh, kw)`` on the device that computes. ``receivers``, ``rows``: numbers of the
+    layer's first neuron and first kernel row. ``keep``: the least share of each receiver's squared norm to
+    keep by its strongest edges, or None for all. A kernel of zeros is no edge.
+    """
+    out, fan_in = kernel.shape[:2]
+    size = max(1, CHUNK // max(1, kernel[0].numel()))
+    group = np.arange(out) // (out // len(sources.neuron))
+    columns = _merge_plan(sources)
+    for first in range(0, out, size):
+        part = slice(first, min(first + size, out))
+        neuron, gain = sources.neuron[group[part]], sources.gain[group[part]]
+        numbers = np.arange(part.start, part.stop)
+        kernels = kernel[part].to(torch.float64) * torch.as_tensor(gain, device=kernel.device)[..., None, None]
+        if columns is not None:
+            kernels, neuron = _merge(kernels, neuron)
+        yield _weigh_part(kernels, neuron, numbers + receivers, rows + numbers[:, None] * fan_in, keep)
+
+
+def _merge_plan(sources: Senders) -> bool | None:
+    ordered = np.sort(sources.neuron, axis=1)
+    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    return True if repeated.any() else None
+
+
+def _merge(kernels: Tensor, neuron: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    """Add up the kernels of a sender that arrives at several inputs of one receiver, at its first input."""
+    count, fan_in = neuron.shape
+    key = neuron + (np.arange(count) * (neuron.max() + 2))[:, None]
+    _, where, inverse = np.unique(key.reshape(-1), return_index=True, return_inverse=True)
+    target = torch.as_tensor(where[inverse].reshape(-1), device=kernels.device)
+    flat = kernels.reshape(count * fan_in, *kernels.shape[2:])
+    merged = torch.zeros_like(flat).index_add_(0, target, flat).reshape(kernels.shape)
+    kept = np.full(count * fan_in, -1)
+    kept[where] = neuron.reshape(-1)[where]
+    return merged, kept.reshape(neuron.shape)
+
+
+def _weigh_part(
+    kernels: Tensor, neuron: np.ndarray, receiver: np.ndarray, row0: np.ndarray, keep: float | None
+) -> tuple[Edges, FanIn]:
+    count, fan_in, height, width = kernels.shape
+    device = kernels.device
+    flat = kernels.reshape(count, fan_in, height * width)
+    moments = _moments(height, width, device)
+    positive = flat.clamp(min=0) @ moments  # (count, fan_in, 3): mass, x, y
+    negative = (-flat).clamp(min=0) @ moments
+    energy = flat.square().sum(-1)
+    energy = torch.where(torch.as_tensor(neuron >= 0, device=device), energy, 0.0)
+    connected = energy > 0
+    total = energy.sum(1, keepdim=True)
+    share = energy / total.clamp(min=torch.finfo(torch.float64).tiny)
+    ordered, order = torch.sort(share, dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(fan_in, device=device).expand(count, -1))
+    kept = connected
+    if keep is not None:
+        before = ordered.cumsum(1) - ordered
+        kept = connected & torch.empty_like(connected).scatter_(1, order, before < keep)
+    mass = torch.where(total[:, 0] > 0, torch.where(kept, share, 0.0).sum(1), 1.0)
+    fan = FanIn(
+        total[:, 0].sqrt().cpu().numpy(),
+        connected.sum(1).cpu().numpy(),
+        (connected & ~kept).sum(1).cpu().numpy(),
+        mass.cpu().numpy(),
+    )
+    place = kept.nonzero(as_tuple=True)
+    return _edges(place, positive[place], negative[place], share[place], rank[place], neuron, receiver, row0), fan
+
+
+def _moments(height: int, width: int, device: torch.device) -> Tensor:
+    y = torch.arange(height, dtype=torch.float64, device=device) - (height - 1) / 2
+    x = torch.arange(width, dtype=torch.float64, device=device) - (width - 1) / 2
+    ones = torch.ones(height, width, dtype=torch.float64, device=device)
+    return torch.stack([ones, ones * x, ones * y[:, None]], dim=-1).reshape(height * width, 3)
+
+
+def _edges(
+    place: tuple[Tensor, ...],
+    positive: Tensor,
+    negative: Tensor,
+    share: Tensor,
+    rank: Tensor,
+    neuron: np.ndarray,
+    receiver: np.ndarray,
+    row0: np.ndarray,
+) -> Edges:
+    excitation, inhibition = positive[:, 0], negative[:, 0]
+    weight = excitation - inhibition
+    centres = [part[:, axis] / part[:, 0] for part in (positive, negative) for axis in (1, 2)]
+    floats = [weight, excitation, weight / (excitation + inhibition), share, *centres]
+    weight32, excitation32, polarity, share32, ex, ey, ix, iy = (v.to(torch.float32).cpu().numpy() for v in floats)
+    to, column = (index.cpu().numpy() for index in place)
+    return Edges(
+        sender=neuron[to, column].astype(np.int32),
+        receiver=receiver[to].astype(np.int32),
+        weight=weight32,
+        excitation=excitation32,
+        polarity=polarity,
+        share=share32,
+        rank=rank.cpu().numpy() + 1,
+        ex=ex,
+        ey=ey,
+        ix=ix,
+        iy=iy,
+        kernel=row0[to, 0] + column,
+        inhibits=(weight < 0).cpu().numpy(),
+    )
+
+
+def banding_ratio(kernel: Tensor) -> float | None:
+    """Variance of the row means over variance of the column means of the signed kernels; None for narrow kernels.
+
+    Above 1, kernels vary more along y than along x: *Weight Banding* (Distill, 2021). The scalar is ours: the
+    article shows it by eye.
+    """
+    if kernel.shape[2] < 2 or kernel.shape[3] < 2:
+        return None
+    along_y = kernel.mean(3, dtype=torch.float64).var(2, correction=0).sum()
+    along_x = kernel.mean(2, dtype=torch.float64).var(2, correction=0).sum()
+    return float(along_y / along_x) if along_x > 0 else None

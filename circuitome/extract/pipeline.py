@@ -1,0 +1,422 @@
+"""The whole extraction: model -> wiring -> edges -> bundle."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from circuitome.errors import CircuitomeError
+from circuitome.extract.blocks import Block
+from circuitome.extract.devices import pick_device
+from circuitome.extract.edges import Edges, FanIn, banding_ratio, linearised, senders, weigh
+from circuitome.extract.trace import Trace, trace
+from circuitome.extract.weights import digest
+from circuitome.extract.wiring import Layer, Wiring
+from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
+
+__all__ = ["ExtractError", "extract"]
+
+Progress = Callable[[str, int, int], None]
+ROW_GROUP: Final = 1 << 20  # edges held before they are written
+_PACKAGES: Final = ("torch", "torchvision", "numpy", "pyarrow")
+_FLOATS: Final = ("weight", "excitation", "polarity", "share")
+_CENTRES: Final = ("ex", "ey", "ix", "iy")
+
+
+class ExtractError(CircuitomeError):
+    """A network whose graph cannot be made."""
+
+
+def extract(
+    model: nn.Module,
+    example: Tensor | None = None,
+    *,
+    output: str | Path | None = None,
+    name: str = "network",
+    input_shape: Sequence[int] = (3, 224, 224),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    keep: float | None = 0.99,
+    device: str = "auto",
+    seed: int = 0,
+    architecture: str = "",
+    weights: str = "",
+    weights_sha256: str | None = None,
+    task: str = "",
+    labels: Sequence[str] = (),
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Write the connectome of ``model`` as a bundle and open it.
+
+    Args:
+        model: a CNN in eval mode.
+        example: an input batch, of which only the shape ``(N, C, H, W)`` is used; or give ``input_shape``.
+        output: folder of the bundle; ``NAME.circuitome`` if None.
+        keep: least share of each receiver's squared fan-in norm that the kept edges hold; None keeps all.
+        labels: class names, in the order of the logits.
+        progress: called with a stage, what is done and what there is to do.
+
+    Raises:
+        WiringError: an operation is not understood; names it.
+        ExtractError: a weight is not finite, or ``keep`` is no share.
+        BundleError: ``output`` is there already and ``force`` is not given, or cannot be written.
+
+    Example:
+        >>> bundle = extract(model, torch.zeros(1, 3, 224, 224), name="mine")  # doctest: +SKIP
+    """
+    if keep is not None and not 0 < keep <= 1:
+        raise ExtractError(f"keep {keep} is not a share; give a number above 0 and at most 1, or `all`")
+    shape = tuple(int(size) for size in (input_shape if example is None else example.shape[1:]))
+    place = pick_device(device)
+    report = progress or (lambda *_: None)
+    row: dict[str, Any] = {
+        "key": name,
+        "architecture": architecture or type(model).__name__,
+        "weights": weights,
+        "weights_sha256": weights_sha256 or digest(model),
+        "task": task or None,
+        "input_shape": list(shape),
+        "mean": None if mean is None else list(mean),
+        "std": None if std is None else list(std),
+        "keep": "all" if keep is None else str(keep),
+        "seed": seed,
+        "schema_version": SCHEMA_VERSION,
+        "state": "ready",
+    }
+    with BundleWriter(output or f"{name}.circuitome", force=force) as writer:
+        report("tracing", 0, 1)
+        traced = trace(model, shape, labels=labels)
+        report("tracing", 1, 1)
+        _refuse_nonfinite(traced)
+        counts = _write_tables(writer, row, traced, keep, place, report)
+        layers = traced.wiring.layers
+        writer.finish(
+            manifest={"model": row, "counts": counts, "versions": _versions(), "device": place.type},
+            wiring=traced.wiring.to_json(),
+            kernels=traced.kernels,
+            kernel_rows=[(layer.name, layer.channels * layer.fan_in) for layer in layers],
+        )
+    return Bundle.open(writer.path)
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()}
+
+
+def _refuse_nonfinite(traced: Trace) -> None:
+    for index, layer in enumerate(traced.wiring.layers):
+        kernel = traced.kernels.get(f"kernel/{layer.name}", np.zeros((layer.channels, 1)))
+        bad = ~np.isfinite(kernel).all(axis=tuple(range(1, kernel.ndim))) | ~np.isfinite(traced.biases[index])
+        if bad.any():
+            raise ExtractError(
+                f"layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel or bias is not finite "
+                f"({int(bad.sum())} neurons of the layer); repair the weights"
+            )
+
+
+# -- tables --------------------------------------------------------------------------------------------
+
+
+def _write_tables(
+    writer: BundleWriter,
+    model: Mapping[str, Any],
+    traced: Trace,
+    keep: float | None,
+    device: torch.device,
+    report: Progress,
+) -> dict[str, int]:
+    wiring, name = traced.wiring, model["key"]
+    keys = [f"{name}/{layer.name}:{channel}" for layer in wiring.layers for channel in range(layer.channels)]
+    dictionary = pa.array(keys, pa.string())
+    fans: list[FanIn] = []
+    tables = _EdgeWriter(writer, dictionary)
+    for index, layer in enumerate(wiring.layers):
+        fan = [fan for edges, fan in _layer_edges(traced, index, keep, device) if tables.add(edges)]
+        fans.append(_joined(fan) if fan else _no_fan_in(layer.channels))
+        report("weighing", index + 1, len(wiring.layers))
+    tables.flush()
+    writer.write("Model", _table("Model", {column: [model[column]] for column in arrow_schema("Model").names}))
+    writer.write("Layer", _layer_rows(name, traced, fans))
+    writer.write("Neuron", _neuron_rows(name, traced, fans, dictionary))
+    _write_structure(writer, name, wiring, dictionary)
+    _write_blocks(writer, name, wiring, traced.blocks, dictionary)
+    _write_gates(writer, wiring, dictionary)
+    return {
+        "layers": len(wiring.layers),
+        "neurons": len(keys),
+        "edges": tables.count,
+        "dropped": int(sum(fan.dropped.sum() for fan in fans)),
+        "blocks": len(traced.blocks),
+    }
+
+
+def _layer_edges(
+    traced: Trace, index: int, keep: float | None, device: torch.device
+) -> Iterator[tuple[Edges, FanIn]]:
+    wiring, layer = traced.wiring, traced.wiring.layers[index]
+    if layer.op == "input":
+        return
+    rows = sum(other.channels * other.fan_in for other in wiring.layers[:index])
+    kernel = torch.as_tensor(traced.kernels[f"kernel/{layer.name}"])
+    kernel = kernel if device.type == "mps" else kernel.to(device)  # MPS has no float64
+    sources = senders(wiring, layer, traced.kernels)
+    yield from weigh(kernel, sources, receivers=int(wiring.offsets[index]), rows=rows, keep=keep)
+
+
+def _joined(fans: Sequence[FanIn]) -> FanIn:
+    return FanIn(*(np.concatenate([getattr(fan, name) for fan in fans]) for name in FanIn.__dataclass_fields__))
+
+
+def _no_fan_in(channels: int) -> FanIn:
+    nothing = np.zeros(channels, dtype=np.int64)
+    return FanIn(np.zeros(channels), nothing, nothing, np.ones(channels))
+
+
+class _EdgeWriter:
+    """Collects edges and writes them in large row groups, by sign."""
+
+    def __init__(self, writer: BundleWriter, keys: pa.Array) -> None:
+        self.writer, self.keys = writer, keys
+        self.waiting: dict[str, list[Edges]] = {"EXCITES": [], "INHIBITS": []}
+        self.count = 0
+        self.rows = dict.fromkeys(self.waiting, 0)
+        self.masks: dict[str, list[np.ndarray]] = {"EXCITES": [], "INHIBITS": []}
+
+    def add(self, edges: Edges) -> bool:
+        """Take a run of edges; always true, so that it can stand in a comprehension."""
+        for name, mask in (("EXCITES", ~edges.inhibits), ("INHIBITS", edges.inhibits)):
+            self.waiting[name].append(edges)
+            self.masks[name].append(mask)
+            self.rows[name] += int(mask.sum())
+            if self.rows[name] >= ROW_GROUP:
+                self._write(name)
+        self.count += len(edges.sender)
+        return True
+
+    def flush(self) -> None:
+        """Write what is left; a table without edges is written empty."""
+        for name in self.waiting:
+            self._write(name)
+
+    def _write(self, name: str) -> None:
+        runs, masks = self.waiting[name], self.masks[name]
+
+        def column(field: str) -> np.ndarray:
+            parts = [getattr(run, field)[mask] for run, mask in zip(runs, masks, strict=True)]
+            return np.concatenate(parts) if parts else np.empty(0)
+
+        def ends(field: str) -> pa.Array:
+            return pa.DictionaryArray.from_arrays(pa.array(column(field), pa.int32()), self.keys)
+
+        columns: dict[str, Any] = {"from": ends("sender"), "to": ends("receiver")}
+        for field in _FLOATS:
+            columns[field] = pa.array(column(field), pa.float32())
+        columns["rank"] = pa.array(column("rank"), pa.int64())
+        for field in _CENTRES:
+            columns[field] = pa.array(column(field), pa.float32(), from_pandas=True)
+        columns["kernel"] = pa.array(column("kernel"), pa.int64())
+        schema = arrow_schema(name)
+        self.writer.write(name, pa.table({field: columns[field] for field in schema.names}))
+        self.waiting[name], self.masks[name], self.rows[name] = [], [], 0
+
+
+def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """A table with the schema's columns; those that are not given are null, dictionaries are kept."""
+    schema = arrow_schema(name)
+    rows = len(next(iter(columns.values())))
+    arrays = []
+    for field in schema:
+        values = columns.get(field.name)
+        if isinstance(values, pa.Array):
+            arrays.append(values)
+        else:
+            arrays.append(pa.nulls(rows, field.type) if values is None else pa.array(values, field.type, from_pandas=True))
+    return pa.table(arrays, names=schema.names)
+
+
+def _layer_rows(name: str, traced: Trace, fans: Sequence[FanIn]) -> pa.Table:
+    layers = traced.wiring.layers
+    ratios = [_banding(traced, layer) for layer in layers]
+    weighed = [layer.op in ("conv", "linear") for layer in layers]
+    masses = [_mass(fan) if layer.op != "input" else None for layer, fan in zip(layers, fans, strict=True)]
+    return _table(
+        "Layer",
+        {
+            "key": [f"{name}/{layer.name}" for layer in layers],
+            "model": [name] * len(layers),
+            "name": [layer.name for layer in layers],
+            "op": [layer.op for layer in layers],
+            "index": range(len(layers)),
+            "depth": [layer.depth for layer in layers],
+            "channels": [layer.channels for layer in layers],
+            "size": [list(layer.size) for layer in layers],
+            **{
+                field: [list(getattr(layer, field)) if w else None for layer, w in zip(layers, weighed, strict=True)]
+                for field in ("kernel", "stride", "padding", "dilation")
+            },
+            "groups": [layer.groups if w else None for layer, w in zip(layers, weighed, strict=True)],
+            "receptive_field": [list(layer.receptive_field) for layer in layers],
+            "kept_mass": masses,
+            "banding_ratio": ratios,
+        },
+    )
+
+
+def _mass(fan: FanIn) -> float | None:
+    total = float(np.square(fan.norm).sum())
+    return float((np.square(fan.norm) * fan.kept_mass).sum()) / total if total else None
+
+
+def _banding(traced: Trace, layer: Layer) -> float | None:
+    return banding_ratio(torch.as_tensor(traced.kernels[f"kernel/{layer.name}"])) if layer.op in ("conv", "linear") else None
+
+
+def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array) -> pa.Table:
+    layers = traced.wiring.layers
+    counts = [layer.channels for layer in layers]
+
+    def spread(values: Sequence[Any]) -> list[Any]:
+        return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
+
+    is_input = np.repeat([layer.op == "input" for layer in layers], counts)
+    norm, fan_in, dropped, mass = (
+        np.concatenate([getattr(fan, field) for fan in fans]) for field in ("norm", "fan_in", "dropped", "kept_mass")
+    )
+    return _table(
+        "Neuron",
+        {
+            "key": keys,
+            "model": [name] * len(keys),
+            "layer": spread([f"{name}/{layer.name}" for layer in layers]),
+            "channel": np.concatenate([np.arange(count) for count in counts]),
+            "op": spread([layer.op for layer in layers]),
+            "label": [label for layer in layers for label in layer.labels or (None,) * layer.channels],
+            "bias": np.concatenate(traced.biases).astype(np.float64),
+            "depth": spread([layer.depth for layer in layers]),
+            "fan_in_norm": pa.array(norm, pa.float64(), mask=is_input),
+            "fan_in": fan_in,
+            "dropped": dropped,
+            "kept_mass": pa.array(mass, pa.float64(), mask=is_input),
+        },
+    )
+
+
+def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.Array) -> None:
+    layer_keys = pa.array([f"{name}/{layer.name}" for layer in wiring.layers], pa.string())
+    counts = [layer.channels for layer in wiring.layers]
+    home = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(len(counts)), counts), pa.int32()), layer_keys)
+    writer.write("IN_LAYER", _table("IN_LAYER", {"from": keys, "to": home}))
+    writer.write("OF_MODEL", _table("OF_MODEL", {"from": layer_keys, "to": [name] * len(counts)}))
+    steps: dict[tuple[int, int], tuple[list[str], bool]] = {}
+    for index, layer in enumerate(wiring.layers):
+        for link in layer.links:
+            through, bent = steps.setdefault((link.source, index), ([], False))
+            way = ",".join(step.name for step in link.path)
+            if way and way not in through:
+                through.append(way)
+            steps[link.source, index] = (through, bent or linearised(layer, link))
+    rows = {
+        "from": [layer_keys[source].as_py() for source, _ in steps],
+        "to": [layer_keys[target].as_py() for _, target in steps],
+        "through": ["; ".join(through) for through, _ in steps.values()],
+        "linearised": [bent for _, bent in steps.values()],
+    }
+    writer.write("NEXT", _table("NEXT", rows))
+
+
+def _write_blocks(
+    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
+) -> None:
+    if not blocks:
+        return
+    rows = {
+        "key": [f"{name}/{block.name}" for block in blocks],
+        "model": [name] * len(blocks),
+        "name": [block.name for block in blocks],
+        "join": [block.join for block in blocks],
+        "branches": [len(block.branches) for block in blocks],
+        "parent": [block.parent and f"{name}/{block.parent}" for block in blocks],
+    }
+    writer.write("Block", _table("Block", rows))
+    branches = [(block, number, branch) for block in blocks for number, branch in enumerate(block.branches)]
+    branch_keys = [f"{name}/{block.name}#{branch.name}" for block, _, branch in branches]
+    rows = {
+        "key": branch_keys,
+        "model": [name] * len(branches),
+        "block": [f"{name}/{block.name}" for block, _, _ in branches],
+        "name": [branch.name for _, _, branch in branches],
+        "index": [number for _, number, _ in branches],
+        "channels": [branch.channels for _, _, branch in branches],
+    }
+    writer.write("Branch", _table("Branch", rows))
+    in_branch = [
+        (wiring.offsets[layer] + np.arange(first, stop), number)
+        for number, (_, _, branch) in enumerate(branches)
+        for layer, first, stop in branch.parts
+    ]
+    _write_members(writer, "IN_BRANCH", in_branch, keys, branch_keys)
+    _write_in_block(writer, name, wiring, blocks, keys)
+
+
+def _write_members(
+    writer: BundleWriter, table: str, runs: Sequence[tuple[np.ndarray, int]], keys: pa.Array, targets: Sequence[str]
+) -> None:
+    sender = np.concatenate([neurons for neurons, _ in runs]) if runs else np.empty(0)
+    target = np.repeat([number for _, number in runs], [len(neurons) for neurons, _ in runs])
+    columns = {
+        "from": pa.DictionaryArray.from_arrays(pa.array(sender, pa.int32()), keys),
+        "to": pa.DictionaryArray.from_arrays(pa.array(target, pa.int32()), pa.array(targets, pa.string())),
+    }
+    writer.write(table, _table(table, columns))
+
+
+def _write_in_block(
+    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
+) -> None:
+    """Every channel after the join with its index, and every other neuron inside without one."""
+    neurons, targets, channels = [], [], []
+    for number, block in enumerate(blocks):
+        joined = np.where(block.layer >= 0, wiring.offsets[block.layer] + block.channel, -1)
+        places = np.flatnonzero(joined >= 0)
+        inside = [
+            wiring.offsets[layer] + np.arange(first, stop) for b in block.branches for layer, first, stop in b.parts
+        ]
+        rest = np.setdiff1d(np.concatenate(inside), joined)
+        neurons += [joined[places], rest]
+        channels += [places, np.full(len(rest), -1)]
+        targets.append(np.full(len(places) + len(rest), number))
+    channel = np.concatenate(channels)
+    block_keys = pa.array([f"{name}/{block.name}" for block in blocks], pa.string())
+    columns = {
+        "from": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(neurons), pa.int32()), keys),
+        "to": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(targets), pa.int32()), block_keys),
+        "channel": pa.array(channel, pa.int64(), mask=channel < 0),
+    }
+    writer.write("IN_BLOCK", _table("IN_BLOCK", columns))
+
+
+def _write_gates(writer: BundleWriter, wiring: Wiring, keys: pa.Array) -> None:
+    senders_, receivers, via = [], [], []
+    for index, layer in enumerate(wiring.layers):
+        for link in layer.links if layer.op == "gate" else ():
+            if link.operand == 1:
+                senders_.append(wiring.offsets[link.source] + link.channels)
+                receivers.append(wiring.offsets[index] + link.positions)
+                via += [",".join(step.name for step in link.path)] * len(link.channels)
+    if senders_:
+        columns = {
+            "from": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(senders_), pa.int32()), keys),
+            "to": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(receivers), pa.int32()), keys),
+            "via": via,
+        }
+        writer.write("GATES", _table("GATES", columns))

@@ -1,0 +1,274 @@
+"""Proof that the graph is the network: the bundle's kernels and wiring against the model's own activations.
+
+Teacher forcing: every layer is fed what the model itself recorded for its sources, through the bundle's
+links, steps and kernels, and compared with what the model recorded for the layer. Errors are norms,
+``||d||2 / ||y||2``, and do not add up from layer to layer. Every summand of an addition is compared by itself,
+since a branch may be small against the sum; and the edge tables are compared with the kernels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from circuitome.errors import CircuitomeError
+from circuitome.extract.devices import pick_device
+from circuitome.extract.edges import senders, weigh
+from circuitome.extract.steps import apply
+from circuitome.extract.trace import BATCH, Recorder, export_graph, program_inputs
+from circuitome.extract.wiring import Layer, Wiring
+from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.schema import EDGE_TYPES
+
+__all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "verify"]
+
+TOLERANCE: Final = 1e-5
+"""Largest relative error of a layer that passes."""
+
+Progress = Callable[[str, int, int], None]
+
+
+class VerifyError(CircuitomeError):
+    """The model named is not the one that the bundle was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCheck:
+    """One comparison."""
+
+    layer: str
+    op: str
+    part: str  # `layer`, `summand 0` ..., or `edges`
+    error: float  # ||d|| / ||y||; inf where something is missing
+    ok: bool
+
+
+def verify(
+    bundle: Bundle, model: nn.Module, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None
+) -> list[LayerCheck]:
+    """Compare every layer of ``bundle`` with ``model`` on two random images; float32, TF32 off.
+
+    Returns one row a layer, one more for each summand of an addition, and one for each layer's edges. Raises
+    `BundleError` for a damaged bundle, `VerifyError` where the model has other nodes than the bundle names.
+    """
+    bundle.check()
+    wiring = _read_wiring(bundle)
+    arrays = bundle.kernels.arrays()
+    place = pick_device(device)
+    with exact_float32(), torch.no_grad():
+        recorded = _record(model, wiring, bundle.manifest["model"]["input_shape"], place, seed)
+        biases = _biases(bundle, wiring)
+        tables = _EdgeTables(bundle, wiring)
+        checks: list[LayerCheck] = []
+        for index, layer in enumerate(wiring.layers):
+            if layer.op != "input":
+                kernel = _kernel(bundle, arrays, layer)
+                checks += _check_layer(wiring, index, kernel, biases[index], arrays, recorded)
+                checks.append(tables.check(index, kernel, arrays))
+            if progress:
+                progress("verifying", index + 1, len(wiring.layers))
+    return checks
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Float32 without TF32 or reduced precision, for comparisons."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def _read_wiring(bundle: Bundle) -> Wiring:
+    try:
+        return Wiring.from_json(bundle.wiring)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{bundle.path}: its wiring is damaged ({error}); extract the bundle again") from error
+
+
+def _record(
+    model: nn.Module, wiring: Wiring, shape: Sequence[int], device: torch.device, seed: int
+) -> dict[str, Tensor]:
+    """The model's own value of every layer and operand, as ``(N, C, H, W)``."""
+    if device.type != "cpu":
+        model = copy.deepcopy(model).to(device)
+    program = export_graph(model, shape)
+    fixed, inputs = program_inputs(program)
+    nodes = {node.name for node in program.graph.nodes}
+    missing = [name for name in wiring.layouts if name not in nodes]
+    if missing:
+        raise VerifyError(
+            f"the model has no node {missing[0]!r}, which the bundle's wiring names; "
+            "name the model that the bundle was extracted from"
+        )
+    images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(seed)).to(device)
+    recorder = Recorder(program.graph_module, wiring.layouts)
+    recorder.run(*(fixed.get(node.name, images) for node in program.graph.nodes if node.op == "placeholder"))
+    return {name: wiring.layouts[name].canonical(value) for name, value in recorder.recorded.items()}
+
+
+def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
+    column = bundle.table("Neuron").column("bias").to_numpy(zero_copy_only=False).astype(np.float32)
+    if len(column) != wiring.offsets[-1]:
+        raise BundleError(f"{bundle.path}: {len(column)} neurons, its wiring has {wiring.offsets[-1]}; extract it again")
+    return [torch.as_tensor(part) for part in np.split(column, wiring.offsets[1:-1])]
+
+
+def _kernel(bundle: Bundle, arrays: Mapping[str, np.ndarray], layer: Layer) -> Tensor:
+    kernel = arrays.get(f"kernel/{layer.name}")
+    shape = (layer.channels, layer.fan_in, *layer.kernel)
+    if kernel is None or kernel.shape != shape:
+        found = "is missing" if kernel is None else f"has shape {kernel.shape}, the wiring says {shape}"
+        raise BundleError(f"{bundle.path}: the kernel of {layer.name} {found}; extract the bundle again")
+    return torch.as_tensor(kernel)
+
+
+def _check_layer(
+    wiring: Wiring,
+    index: int,
+    kernel: Tensor,
+    bias: Tensor,
+    arrays: Mapping[str, np.ndarray],
+    recorded: Mapping[str, Tensor],
+) -> list[LayerCheck]:
+    layer = wiring.layers[index]
+    truth = recorded[layer.node]
+    operands = [_operand(wiring, layer, number, arrays, recorded) for number in range(len(layer.operands))]
+    checks = []
+    if layer.op in ("add", "gate"):
+        part = "summand" if layer.op == "add" else "factor"
+        for number, (mine, node) in enumerate(zip(operands, layer.operands, strict=True)):
+            checks.append(_compare(layer, f"{part} {number}", mine, recorded[node]))
+    mine = compute(layer, operands, kernel.to(truth.device), bias.to(truth.device))
+    return [_compare(layer, "layer", mine, truth), *checks]
+
+
+def _operand(
+    wiring: Wiring, layer: Layer, number: int, arrays: Mapping[str, np.ndarray], recorded: Mapping[str, Tensor]
+) -> Tensor:
+    """One operand of a layer, ``(N, width, H, W)``, from the recorded values of its sources through the links."""
+    device = recorded[layer.node].device
+
+    def array(name: str) -> Tensor:
+        return torch.as_tensor(arrays[name]).to(device)
+
+    operand = None
+    for link in layer.links:
+        if link.operand != number:
+            continue
+        x = recorded[wiring.layers[link.source].node][:, torch.as_tensor(link.channels, device=device)]
+        for step in link.path:
+            x = apply(step, x, array)
+        if operand is None:
+            operand = x.new_zeros(BATCH, layer.width, *x.shape[2:])
+        operand[:, torch.as_tensor(link.positions, device=device)] = x
+    truth = recorded[layer.operands[number]]
+    return torch.zeros_like(truth) if operand is None else operand
+
+
+def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tensor) -> Tensor:
+    """Pre-activation of a layer, ``(N, channels, H, W)``, from its operands and its kernel."""
+    spread = bias.view(1, -1, 1, 1)
+    if layer.op in ("conv", "linear") and layer.output_padding is None:
+        return F.conv2d(operands[0], kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    if layer.op == "conv":
+        return _transposed(layer, operands[0], kernel, bias)
+    if layer.op == "add":
+        weights = kernel[:, :, 0, 0]
+        return sum((weights[:, i].view(1, -1, 1, 1) * x for i, x in enumerate(operands)), spread)
+    if layer.op == "gate":
+        return kernel[:, 0].view(1, -1, 1, 1) * operands[0] * (kernel[:, 1].view(1, -1, 1, 1) * operands[1]) + spread
+    x = operands[0] if layer.norm is None else _normalised(operands[0], **layer.norm)
+    return kernel.view(1, -1, 1, 1) * x + spread
+
+
+def _transposed(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    height, width = layer.kernel
+    weight = kernel.reshape(layer.groups, -1, layer.fan_in, height, width).transpose(1, 2).flip(-2, -1)
+    weight = weight.reshape(layer.width, -1, height, width)
+    assert layer.output_padding is not None
+    return F.conv_transpose2d(
+        x, weight, bias, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    )
+
+
+def _normalised(x: Tensor, *, name: str, dims: Sequence[int] = (), groups: int = 1, eps: float = 0.0) -> Tensor:
+    if name == "standardize":
+        variance, mean = torch.var_mean(x, list(dims), correction=0, keepdim=True)
+        return (x - mean) * torch.rsqrt(variance + eps)
+    if name == "group_norm":
+        return F.group_norm(x, groups, eps=eps)
+    return torch.softmax(x, 1) if name == "softmax" else torch.log_softmax(x, 1)
+
+
+def _compare(layer: Layer, part: str, mine: Tensor, truth: Tensor) -> LayerCheck:
+    if mine.shape != truth.shape:
+        try:
+            mine = mine.expand_as(truth)
+        except RuntimeError:
+            return LayerCheck(layer.name, layer.op, part, float("inf"), False)
+    difference = torch.linalg.vector_norm((mine - truth).double())
+    norm = torch.linalg.vector_norm(truth.double())
+    error = float(difference / norm) if norm > 0 else float(difference)
+    return LayerCheck(layer.name, layer.op, part, error, error <= TOLERANCE)
+
+
+class _EdgeTables:
+    """The bundle's edges by receiver, compared with edges computed anew from kernels and wiring."""
+
+    def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
+        keys = pa.chunked_array([bundle.table("Neuron").column("key").combine_chunks()])
+        keep = bundle.manifest["model"]["keep"]
+        self.keep = None if keep == "all" else float(keep)
+        self.wiring = wiring
+        names = ("weight", "excitation", "share")
+        parts = []
+        for name in EDGE_TYPES:
+            table = bundle.table(name)
+            ends = [_numbers(table.column(end), keys) for end in ("from", "to")]
+            columns = [table.column(column).to_numpy() for column in ("kernel", *names)]
+            parts.append([*ends, *columns])
+        self.columns = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
+        order = np.argsort(self.columns[2], kind="stable")
+        self.columns = [column[order] for column in self.columns]
+        self.rows = np.cumsum([0] + [layer.channels * layer.fan_in for layer in wiring.layers])
+
+    def check(self, index: int, kernel: Tensor, arrays: Mapping[str, np.ndarray]) -> LayerCheck:
+        """Compare senders, receivers, weights, excitations and shares of one layer."""
+        layer = self.wiring.layers[index]
+        row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
+        sources = senders(self.wiring, layer, arrays)
+        runs = [edges for edges, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)]
+        first, last = np.searchsorted(self.columns[2], [row, self.rows[index + 1]])
+        names = ("sender", "receiver", "kernel", "weight", "excitation", "share")
+        truth = [np.concatenate([getattr(edges, name) for edges in runs]) for name in names]
+        mine = [column[first:last] for column in self.columns]
+        same = all(np.array_equal(a, b) for a, b in zip(mine[:3], truth[:3], strict=True))
+        error = max((_relative(a, b) for a, b in zip(mine[3:], truth[3:], strict=True)), default=0.0) if same else np.inf
+        return LayerCheck(layer.name, layer.op, "edges", float(error), bool(error <= TOLERANCE))
+
+
+def _numbers(column: Any, keys: Any) -> np.ndarray:
+    encoded = column.combine_chunks()
+    encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
+    numbers = pc.index_in(encoded.dictionary, value_set=keys).fill_null(-1).to_numpy(zero_copy_only=False)
+    return numbers[encoded.indices.to_numpy()] if len(encoded) else np.empty(0, dtype=np.int64)
+
+
+def _relative(mine: np.ndarray, truth: np.ndarray) -> float:
+    norm = float(np.linalg.norm(truth.astype(np.float64)))
+    return float(np.linalg.norm(mine.astype(np.float64) - truth)) / (norm or 1.0)

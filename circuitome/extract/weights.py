@@ -1,0 +1,208 @@
+"""Weights in: reading a file without running what is in it, fitting it to a network, random weights, digests.
+
+`read_weights` opens `.safetensors`, and `.pth` with ``weights_only=True`` and never otherwise; `fit` puts the tensors
+into a network or says which one does not belong; `randomise` draws weights none of which is at an identity default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from circuitome.errors import CircuitomeError
+
+__all__ = ["WeightsError", "digest", "fit", "randomise", "read_weights", "refuse_nonfinite"]
+
+_PICKLED: Final = (".pth", ".pt", ".th")
+_WRAPPINGS: Final = ("state_dict", "model_state_dict", "model")
+_PREFIXES: Final = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
+_COUNTERS: Final = "num_batches_tracked"  # batch norm's counter: no weight, absent from older files
+_CODE: Final = re.compile(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)")  # what the reader refused to call
+_RESAVE: Final = "save its tensors with `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
+
+
+class WeightsError(CircuitomeError):
+    """A weights file that cannot be read, or that belongs to another network."""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a weights file by name, on the CPU, in the dtypes of the file.
+
+    ``.safetensors``, or ``.pth``, ``.pt``, ``.th`` read with ``weights_only=True``, so no code in it is run. A state dict
+    inside ``{"state_dict": ...}``, ``{"model": ...}`` or ``{"model_state_dict": ...}`` is found, and the prefix
+    ``module.`` of every name is taken off.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, holds code, or holds no tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; name a weights file, DEFAULT or random with --weights")
+    if path.suffix == ".safetensors":
+        return _without_prefix(_read_safetensors(path))
+    if path.suffix in _PICKLED:
+        return _without_prefix(_state_dict(path, _read_pickled(path)))
+    raise WeightsError(f"{path}: not a weights file by its name; it ends in .safetensors, {', '.join(_PICKLED)}")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a whole safetensors file ({_first_line(error)}); fetch or save it again"
+        ) from error
+
+
+def _read_pickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about old pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
+        code = _CODE.search(str(error))
+        if code:
+            raise WeightsError(
+                f"{path}: holds more than tensors ({code[1] or code[2]}), and code in a weights file is never run; {_RESAVE}"
+            ) from error
+        raise WeightsError(
+            f"{path}: not a whole PyTorch file ({_first_line(error)}); fetch or save it again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    for key in _WRAPPINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            return _state_dict(path, content[key])
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict; {_RESAVE}")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise WeightsError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {_RESAVE}")
+    return dict(content)
+
+
+def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in _PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            return _without_prefix({name.removeprefix(prefix): tensor for name, tensor in state.items()})
+    return state
+
+
+def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architecture: str) -> None:
+    """Copy ``state`` into ``model``, every name and shape in its place; half precision becomes the model's float32.
+
+    Args:
+        source: what the error calls the weights: the file's path.
+        architecture: what the error calls the model.
+
+    Raises:
+        WeightsError: another shape (the first such tensor in the model's order), missing or unknown names.
+    """
+    expected = model.state_dict()
+    for name, tensor in expected.items():
+        if name in state and state[name].shape != tensor.shape:
+            raise WeightsError(
+                f"{source}: {name} is {_shape(state[name])}, but {architecture} has {_shape(tensor)} there; "
+                "name the architecture that these weights were trained with"
+            )
+    _same_names(expected, state, source=source, architecture=architecture)
+    for name, tensor in expected.items():
+        if name in state and tensor.is_floating_point() and not state[name].is_floating_point():
+            raise WeightsError(f"{source}: {name} holds {state[name].dtype}, not floats; save it without quantisation")
+    model.load_state_dict(dict(state), strict=False)  # not strict for batch norm's counters alone
+
+
+def _same_names(expected: Mapping[str, Any], state: Mapping[str, Any], *, source: str, architecture: str) -> None:
+    missing = [name for name in expected if name not in state and not name.endswith(_COUNTERS)]
+    unknown = [name for name in state if name not in expected and not name.endswith(_COUNTERS)]
+    if not missing and not unknown:
+        return
+    faults = []
+    if missing:
+        faults.append(f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
+    if unknown:
+        faults.append(f"has {unknown[0]}" + (f" and {len(unknown) - 1} more" if unknown[1:] else "") + " unknown to it")
+    raise WeightsError(
+        f"{source}: not the weights of {architecture}: the file {' and '.join(faults)}; "
+        "name the architecture that these weights were trained with"
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a scalar"
+
+
+def refuse_nonfinite(model: nn.Module, *, source: str) -> None:
+    """`WeightsError` that names the first tensor of ``model`` with a NaN or an infinity, and the channel in it."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            place = (~torch.isfinite(tensor)).nonzero()[0].tolist()
+            where = f", channel {place[0]}" if place else ""
+            raise WeightsError(
+                f"{source}: {name}{where} is not finite (NaN or infinity); train or save the network again"
+            )
+
+
+@torch.no_grad()
+def randomise(model: nn.Module, seed: int) -> None:
+    """Draw every weight of ``model`` anew, from ``seed`` alone.
+
+    Kernels are Gaussian with variance 2 / fan-in. Gains of norms and layer scales (either sign), biases, running means
+    and variances are random too: at their defaults they are the identity, and a fault in folding them would not show.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            parameter.copy_(_draw(module, name, parameter.shape, generator))
+        for name, buffer in module.named_buffers(recurse=False):
+            if name == "running_mean":
+                buffer.copy_(_normal(buffer.shape, 0.2, generator))
+            elif name == "running_var":
+                buffer.copy_(_uniform(buffer.shape, 0.5, 1.5, generator))
+
+
+def _draw(module: nn.Module, name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    size = math.prod(shape)
+    if isinstance(module, nn.PReLU):
+        return _uniform(shape, 0.1, 0.4, generator)
+    if "bias" in name:
+        return _normal(shape, 0.1, generator)
+    if len(shape) < 2 or size == max(shape):  # a gain a channel
+        sign = torch.where(_uniform(shape, 0, 1, generator) < 0.125, -1.0, 1.0)
+        return _uniform(shape, 0.5, 1.5, generator) * sign
+    return _normal(shape, math.sqrt(2 * shape[0] / size), generator)
+
+
+def _uniform(shape: torch.Size, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low
+
+
+def _normal(shape: torch.Size, sd: float, generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator) * sd
+
+
+def digest(model: nn.Module) -> str:
+    """SHA-256 over every parameter and buffer of ``model``: names, dtypes, shapes and bytes, sorted by name.
+
+    >>> digest(nn.Identity()) == hashlib.sha256().hexdigest()
+    True
+    """
+    sha = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        sha.update(f"{name} {tensor.dtype} {_shape(tensor)}\n".encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

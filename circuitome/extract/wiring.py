@@ -1,0 +1,144 @@
+"""Wiring: a network as layers of neurons, each fed by links from earlier layers.
+
+A *link* says which channels of which layer arrive at which input channels, and through which *steps*
+(ReLU, pooling, a gain ...). Every step acts on each channel by itself, so that a channel can be followed.
+A layer combines what arrives by one grouped convolution: ``conv`` and ``linear`` with their kernels, ``add``
+with one 1x1 kernel per summand and channel, ``norm`` and ``readout`` with one per channel, ``gate`` by
+multiplying its two operands. The wiring and the kernels compute the network: `circuitome.extract.verify`
+proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from circuitome.extract.layout import Layout
+
+__all__ = ["OPS", "Layer", "Link", "Step", "Wiring"]
+
+OPS: Final = ("input", "conv", "linear", "add", "gate", "norm", "readout")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One channelwise operation between two layers."""
+
+    name: str  # key of `circuitome.extract.steps.STEPS`
+    attrs: Mapping[str, Any] = field(default_factory=dict)  # plain data: kernel size, slope ...
+    vectors: Mapping[str, str] = field(default_factory=dict)  # argument -> array of the kernel file, one value a channel
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Channels of one layer that arrive at one operand of a later one, all by the same steps."""
+
+    source: int  # index of the layer that they come from
+    operand: int  # 0, or which summand of an add, or 1 for the gate of a gate
+    channels: np.ndarray  # (n,) channels of the source
+    positions: np.ndarray  # (n,) where they arrive in the operand
+    path: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A set of neurons."""
+
+    name: str  # dotted module path, or the name of the export's node
+    op: str  # one of `OPS`
+    node: str  # the export's node whose value is the neurons' pre-activation
+    channels: int
+    size: tuple[int, int]  # height and width of its maps
+    operands: tuple[str, ...] = ()  # the export's nodes that hold each operand
+    width: int = 0  # channels of an operand
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    output_padding: tuple[int, int] | None = None  # not None: a transposed convolution
+    norm: Mapping[str, Any] | None = None  # what a norm layer does before its gain
+    links: tuple[Link, ...] = ()
+    receptive_field: tuple[int, int] = (1, 1)
+    depth: float = 0.0
+    labels: tuple[str, ...] = ()
+
+    @property
+    def fan_in(self) -> int:
+        """Input channels of one group; summands of an add."""
+        return len(self.operands) if self.op in ("add", "gate") else self.width // self.groups
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """All layers in the order of computation; a link's source is an index into them."""
+
+    layers: tuple[Layer, ...]
+    layouts: Mapping[str, Layout] = field(default_factory=dict)  # of the export's nodes that layers name
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """First neuron of every layer in the numbering of all neurons, ``(layers + 1,)``."""
+        return np.cumsum([0] + [layer.channels for layer in self.layers])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for ``wiring.json``; runs of channels are written as ``{from, to}``."""
+        return {
+            "layers": [
+                {name: value for name, value in asdict(layer).items() if name != "links"}
+                | {"links": [_link_to_json(link) for link in layer.links]}
+                for layer in self.layers
+            ],
+            "layouts": {node: {"dims": layout.dims, "sizes": layout.sizes} for node, layout in self.layouts.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Wiring:
+        """The wiring that `to_json` wrote; `KeyError`, `TypeError` or `ValueError` where it did not."""
+        layers = []
+        for entry in data["layers"]:
+            fields = {name: _tupled(value) for name, value in entry.items() if name != "links"}
+            layers.append(Layer(**fields, links=tuple(_link_from_json(link) for link in entry["links"])))
+        layouts = {
+            node: Layout(tuple(tuple(dim) for dim in entry["dims"]), entry["sizes"])
+            for node, entry in data["layouts"].items()
+        }
+        return cls(tuple(layers), layouts)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _link_to_json(link: Link) -> dict[str, Any]:
+    return {
+        "source": link.source,
+        "operand": link.operand,
+        "channels": _indices_to_json(link.channels),
+        "positions": _indices_to_json(link.positions),
+        "path": [asdict(step) for step in link.path],
+    }
+
+
+def _link_from_json(data: Mapping[str, Any]) -> Link:
+    channels, positions = _indices_from_json(data["channels"]), _indices_from_json(data["positions"])
+    if channels.shape != positions.shape:
+        raise ValueError(f"a link has {len(channels)} channels and {len(positions)} positions")
+    path = tuple(Step(step["name"], step["attrs"], step["vectors"]) for step in data["path"])
+    return Link(int(data["source"]), int(data["operand"]), channels, positions, path)
+
+
+def _indices_to_json(indices: np.ndarray) -> Any:
+    if len(indices) and np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
+        return {"from": int(indices[0]), "to": int(indices[0]) + len(indices)}
+    return indices.tolist()
+
+
+def _indices_from_json(data: Any) -> np.ndarray:
+    if isinstance(data, Sequence):
+        return np.asarray(data, dtype=np.int64)
+    return np.arange(data["from"], data["to"], dtype=np.int64)

@@ -1,0 +1,448 @@
+"""The property graph, declared once: Arrow schemas, database DDL and the docs page derive from it.
+
+Every stored value is a scalar or a list of scalars. A node is found by its ``key``, a readable string;
+a relationship by the keys of its ends. Floats are ``DOUBLE`` in the databases; the wide edge tables keep
+them as float32 in the bundle, which is what the weights are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = [
+    "EDGE_TYPES",
+    "NODES",
+    "RELATIONSHIPS",
+    "SCHEMA_VERSION",
+    "Column",
+    "NodeType",
+    "RelationshipType",
+    "Type",
+    "arrow_schema",
+    "table_type",
+]
+
+SCHEMA_VERSION: Final = 1
+
+
+class Type(Enum):
+    """Type of a column: its Arrow type in the bundle and its name in Kuzu's DDL."""
+
+    STRING = ("string", "STRING")
+    INT = ("int64", "INT64")
+    FLOAT = ("float64", "DOUBLE")
+    FLOAT32 = ("float32", "DOUBLE")
+    BOOL = ("bool", "BOOLEAN")
+    INTS = ("list<int64>", "INT64[]")
+    FLOATS = ("list<float64>", "DOUBLE[]")
+    STRINGS = ("list<string>", "STRING[]")
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """Arrow type of the column in the bundle's Parquet tables."""
+        return _ARROW[self.value[0]]
+
+    @property
+    def kuzu(self) -> str:
+        """Type name in Kuzu's DDL."""
+        return self.value[1]
+
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "float32": pa.float32(),
+    "bool": pa.bool_(),
+    "list<int64>": pa.list_(pa.int64()),
+    "list<float64>": pa.list_(pa.float64()),
+    "list<string>": pa.list_(pa.string()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One property of a node or relationship type."""
+
+    name: str
+    type: Type
+    doc: str
+    indexed: bool = False  # users filter by it, so Neo4j gets an index
+
+
+@dataclass(frozen=True, slots=True)
+class NodeType:
+    """A node label, found by its ``key``."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]  # the first one is the key
+
+    @property
+    def key(self) -> Column:
+        """The unique key, always the first column."""
+        return self.columns[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RelationshipType:
+    """A relationship type between two node labels; its tables start with the columns ``from`` and ``to``."""
+
+    name: str
+    source: str  # label of the node it leaves
+    target: str  # label of the node it enters
+    doc: str
+    columns: tuple[Column, ...] = ()
+
+
+def _key(example: str) -> Column:
+    return Column("key", Type.STRING, f"unique, readable: `{example}`")
+
+
+def _string(name: str, doc: str, *, indexed: bool = False) -> Column:
+    return Column(name, Type.STRING, doc, indexed)
+
+
+def _int(name: str, doc: str) -> Column:
+    return Column(name, Type.INT, doc)
+
+
+def _float(name: str, doc: str, *, indexed: bool = False) -> Column:
+    return Column(name, Type.FLOAT, doc, indexed)
+
+
+_SIGNIFICANCE: Final = (_float("p", "p value"), _float("q", "false discovery rate", indexed=True))
+
+_INVARIANCE: Final = tuple(
+    _float(f"invariance_{group}", f"correlation of the response with itself under {what}")
+    for group, what in (
+        ("rotate", "rotation"),
+        ("flip_h", "reflection left to right"),
+        ("flip_v", "reflection top to bottom"),
+        ("scale", "a change of scale"),
+        ("hue", "rotation of hue"),
+        ("invert", "black-white inversion"),
+    )
+)
+
+_NODES: Final = (
+    NodeType(
+        "Model",
+        "A network: one architecture with one set of weights.",
+        (
+            _key("squeezenet1_1"),
+            _string("architecture", "what was named on the command line: torchvision name or factory"),
+            _string("weights", "file name of the weights, `DEFAULT`, or `random`"),
+            _string("weights_sha256", "SHA-256 of every parameter and buffer, names and bytes"),
+            _string("task", "what it was trained for, where known"),
+            Column("input_shape", Type.INTS, "channels, height, width"),
+            Column("mean", Type.FLOATS, "subtracted from each input channel"),
+            Column("std", Type.FLOATS, "each input channel is divided by it"),
+            _string("keep", "pruning: kept share of each receiver's squared norm, or `all`"),
+            _int("seed", "seed of everything random in the extraction"),
+            _int("schema_version", "version of this schema"),
+            _string("state", "`loading` until every table is in the database, then `ready`"),
+        ),
+    ),
+    NodeType(
+        "Layer",
+        "A set of neurons computed by one operation.",
+        (
+            _key("squeezenet1_1/features.3.expand3x3"),
+            _string("model", "key of its model", indexed=True),
+            _string("name", "dotted path as in PyTorch; `path@2` where a module is called again"),
+            _string("op", "`input`, `conv`, `linear`, `add`, `gate`, `norm` or `readout`", indexed=True),
+            _int("index", "position in the order of computation, from 0"),
+            _float("depth", "convolutions and linear layers before it, as a share of the longest chain"),
+            _int("channels", "number of neurons"),
+            Column("size", Type.INTS, "height and width of its maps, pixels"),
+            Column("kernel", Type.INTS, "kernel height and width, pixels"),
+            Column("stride", Type.INTS, "vertical, horizontal"),
+            Column("padding", Type.INTS, "vertical, horizontal"),
+            Column("dilation", Type.INTS, "vertical, horizontal"),
+            _int("groups", "groups of a grouped convolution, else 1"),
+            Column("receptive_field", Type.INTS, "theoretical, height and width in input pixels"),
+            _float("kept_mass", "share of the squared kernel norm whose edges were kept"),
+            _float("banding_ratio", "variance of the signed kernels along y over that along x"),
+            _float("banding_p", "p of the ratio against kernels transposed at random"),
+        ),
+    ),
+    NodeType(
+        "Block",
+        "A set of parallel paths that meet in a concatenation or an addition, or a grouped convolution.",
+        (
+            _key("squeezenet1_1/features.3"),
+            _string("model", "key of its model", indexed=True),
+            _string("name", "dotted path of the module that joins the paths"),
+            _string("join", "`concat`, `add` or `groups`"),
+            _int("branches", "number of parallel paths"),
+            _string("parent", "key of the smallest block that it lies in, if any"),
+        ),
+    ),
+    NodeType(
+        "Branch",
+        "One path of a block, or one group of a grouped convolution.",
+        (
+            _key("squeezenet1_1/features.3#expand3x3"),
+            _string("model", "key of its model", indexed=True),
+            _string("block", "key of its block"),
+            _string("name", "last layer of the path, within the block"),
+            _int("index", "position in the block, from 0"),
+            _int("channels", "channels it hands to the block's end"),
+        ),
+    ),
+    NodeType(
+        "Neuron",
+        "One channel of a layer.",
+        (
+            _key("squeezenet1_1/features.3.expand3x3:17"),
+            _string("model", "key of its model", indexed=True),
+            _string("layer", "key of its layer", indexed=True),
+            _int("channel", "index in its layer, from 0"),
+            _string("op", "its layer's `op`"),
+            _string("label", "what the channel stands for where known: colour of an input, class of a logit"),
+            _float("bias", "folded bias: what is added to the weighted sum"),
+            _float("depth", "its layer's depth"),
+            _float("fan_in_norm", "L2 norm of all its incoming kernels together"),
+            _int("fan_in", "connected senders before pruning (all-zero kernels do not connect)"),
+            _int("dropped", "incoming edges that pruning removed"),
+            _float("kept_mass", "share of its squared fan-in norm that the kept edges hold"),
+            _float("sparsity", "share of positions where it is silent"),
+            _string("kind", "best-explaining family of stimuli, or `unexplained`", indexed=True),
+            _float("orientation_deg", "preferred orientation, degrees"),
+            _float("frequency", "preferred spatial frequency, cycles per pixel"),
+            _float("hue_deg", "preferred hue, degrees"),
+            _float("radius_px", "preferred radius, pixels"),
+            _float("explained", "share of its variance that `kind` explains"),
+            *_SIGNIFICANCE,
+            *_INVARIANCE,
+            _float("superposition", "degree of superposition"),
+        ),
+    ),
+    NodeType(
+        "Family",
+        "Neurons that are one feature up to a transformation.",
+        (
+            _key("squeezenet1_1/features.0/f3"),
+            _string("model", "key of its model", indexed=True),
+            _string("layer", "key of its layer", indexed=True),
+            _string("name", "title, for curated families"),
+            _string("group", "transform group"),
+            _int("size", "number of members"),
+            _float("closure", "share of triangles of members whose transforms compose"),
+            _float("score", "mean score of its pairs"),
+            *_SIGNIFICANCE,
+            _string("source", "`computed` or `curated`"),
+        ),
+    ),
+    NodeType(
+        "Feature",
+        "A feature found in several models: an entry of the periodic table.",
+        (
+            _key("u17"),
+            _string("name", "title"),
+            _string("kind", "kind of its members"),
+            _int("models", "number of models"),
+        ),
+    ),
+    NodeType(
+        "MotifKind",
+        "A kind of circuit motif.",
+        (
+            _key("unioning_over_cases"),
+            _string("title", "title"),
+            _string("definition", "when it is there"),
+            _string("source", "paper or article"),
+        ),
+    ),
+    NodeType(
+        "Motif",
+        "One found instance of a motif.",
+        (
+            _key("3f9a..."),
+            _string("model", "key of its model", indexed=True),
+            _string("kind", "key of its motif kind", indexed=True),
+            _float("score", "score", indexed=True),
+            *_SIGNIFICANCE,
+            _string("null", "null model of `p` and `q`"),
+            _string("parameters", "parameters of the search"),
+        ),
+    ),
+)
+
+
+def _edge(name: str, doc: str, type: Type = Type.FLOAT32, *, indexed: bool = False) -> Column:
+    return Column(name, type, doc, indexed)
+
+
+_CORE_EDGE: Final = (
+    _edge("weight", "signed sum of the kernel"),
+    _edge("excitation", "sum of the kernel's positive part; inhibition is excitation - weight"),
+)
+_SHARE: Final = (
+    _edge("share", "share of the receiver's squared fan-in norm", indexed=True),
+    _edge("rank", "rank by share in the receiver's fan-in, from 1", Type.INT),
+)
+_KERNEL: Final = _edge("kernel", "row in the bundle's kernel array", Type.INT)
+_SIGNED_EDGE: Final = (
+    *_CORE_EDGE,
+    _edge("polarity", "(excitation - inhibition) / (excitation + inhibition), -1 to 1"),
+    *_SHARE,
+    _edge("ex", "centre of the positive part, pixels right of the kernel's centre"),
+    _edge("ey", "centre of the positive part, pixels below the kernel's centre"),
+    _edge("ix", "centre of the negative part, pixels right of the kernel's centre"),
+    _edge("iy", "centre of the negative part, pixels below the kernel's centre"),
+    _KERNEL,
+)
+
+_RELATIONSHIPS: Final = (
+    RelationshipType(
+        "EXCITES", "Neuron", "Neuron", "Its kernel sums to more than zero, or to exactly zero.", _SIGNED_EDGE
+    ),
+    RelationshipType("INHIBITS", "Neuron", "Neuron", "Its kernel sums to less than zero.", _SIGNED_EDGE),
+    RelationshipType(
+        "EXPANDED",
+        "Neuron",
+        "Neuron",
+        "A weight multiplied out over what lies between.",
+        (
+            *_CORE_EDGE,
+            *_SHARE,
+            _KERNEL,
+            _edge("hops", "edges multiplied out", Type.INT),
+            _edge("linearised", "whether a nonlinearity on the way was taken for linear", Type.BOOL),
+            _edge("cancellation", "|sum of paths| / sum of |paths|: near 0 the paths cancel"),
+        ),
+    ),
+    RelationshipType(
+        "GATES",
+        "Neuron",
+        "Neuron",
+        "A multiplicative input: the sender scales the receiver.",
+        (_string("via", "what the gate passes on its way"),),
+    ),
+    RelationshipType(
+        "EQUIVARIANT_TO",
+        "Neuron",
+        "Neuron",
+        "The second is the first, transformed; stored once, from the lower to the higher channel.",
+        (
+            _string("transform", "`rotate`, `flip_h`, `flip_v`, `scale`, `hue` or `invert`"),
+            _float("amount", "degrees or octaves"),
+            _float("score", "correlation of responses", indexed=True),
+            _float("baseline", "the best of the correlations without the pair or without the transform"),
+            *_SIGNIFICANCE,
+            _string("evidence", "`responses` or `weights`"),
+        ),
+    ),
+    RelationshipType(
+        "MEMBER_OF",
+        "Neuron",
+        "Family",
+        "Membership with the member's place in the family.",
+        (_float("offset", "degrees, octaves or parity"), _float("offset_sd", "its standard error")),
+    ),
+    RelationshipType(
+        "FEEDS",
+        "Family",
+        "Family",
+        "An equivariant circuit: weights that depend on the relative offset alone.",
+        (
+            _string("circuit_class", "`e->e`, `i->e` or `e->i`"),
+            _float("r2", "variance of the weights that the offset explains"),
+            *_SIGNIFICANCE,
+            _float("compression", "weights over free parameters"),
+        ),
+    ),
+    RelationshipType(
+        "CONCENTRATED_IN",
+        "Family",
+        "Branch",
+        "More members in one branch than chance puts there.",
+        (_int("observed", "members in the branch"), _float("expected", "by chance"), *_SIGNIFICANCE),
+    ),
+    RelationshipType(
+        "ENRICHED_IN",
+        "MotifKind",
+        "Model",
+        "How often a motif occurs, against a null that keeps the topology.",
+        (
+            _int("instances", "found"),
+            _float("p", "p value"),
+            _string("null", "null model"),
+            _int("nulls", "number of null networks"),
+            _float("null_mean", "mean count on null networks"),
+            _float("null_sd", "standard deviation of that"),
+        ),
+    ),
+    RelationshipType(
+        "ANALOGOUS_TO",
+        "Neuron",
+        "Neuron",
+        "The best match in another model.",
+        (
+            _float("score", "correlation of responses", indexed=True),
+            Column("mutual", Type.BOOL, "each is the other's best match"),
+            *_SIGNIFICANCE,
+        ),
+    ),
+    RelationshipType(
+        "INSTANCE_OF", "Neuron", "Feature", "An occurrence of a universal feature.", (_float("score", "mean match"),)
+    ),
+    RelationshipType("OF_KIND", "Motif", "MotifKind", "Kind of a motif instance."),
+    RelationshipType(
+        "HAS_ROLE",
+        "Motif",
+        "Neuron",
+        "A neuron's part in a motif instance.",
+        (_string("role", "such as `union`, `case`, `source`"), _int("position", "order among neurons of one role")),
+    ),
+    RelationshipType(
+        "IN_BLOCK",
+        "Neuron",
+        "Block",
+        "A neuron may be in several blocks.",
+        (_int("channel", "index after concatenation or addition; none for neurons inside a branch"),),
+    ),
+    RelationshipType("IN_LAYER", "Neuron", "Layer", "Its layer."),
+    RelationshipType("IN_BRANCH", "Neuron", "Branch", "A path that it lies on."),
+    RelationshipType("OF_MODEL", "Layer", "Model", "Its model."),
+    RelationshipType(
+        "NEXT",
+        "Layer",
+        "Layer",
+        "The second reads the first.",
+        (
+            _string("through", "operations on the way, such as `relu,max_pool`"),
+            Column(
+                "linearised",
+                Type.BOOL,
+                "whether the edges take a nonlinear step for linear (a plain ReLU is not counted)",
+            ),
+        ),
+    ),
+)
+
+NODES: Final[dict[str, NodeType]] = {node.name: node for node in _NODES}
+RELATIONSHIPS: Final[dict[str, RelationshipType]] = {rel.name: rel for rel in _RELATIONSHIPS}
+EDGE_TYPES: Final = ("EXCITES", "INHIBITS")
+
+
+def table_type(name: str) -> NodeType | RelationshipType:
+    """Declaration of a node or relationship table by its name; `KeyError` for others."""
+    return NODES[name] if name in NODES else RELATIONSHIPS[name]
+
+
+def arrow_schema(name: str) -> pa.Schema:
+    """Arrow schema of a bundle table: the columns, after ``from`` and ``to`` for a relationship.
+
+    >>> arrow_schema("IN_BLOCK").names
+    ['from', 'to', 'channel']
+    """
+    kind = table_type(name)
+    ends = [] if isinstance(kind, NodeType) else [pa.field("from", pa.string()), pa.field("to", pa.string())]
+    return pa.schema(ends + [pa.field(column.name, column.type.arrow) for column in kind.columns])

@@ -1,0 +1,348 @@
+"""The embedded store: a Kuzu database in one file, rebuilt beside its place and put there whole.
+
+Kuzu appends to a filled relationship table four times slower than it fills an empty one, and the file grows.
+So every change, a load or a drop, builds a new file: what stays is read out of the old one, what is new comes from the
+bundles, and a rename puts it in place. A reader keeps the file that it opened; a killed load leaves the old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util  # noqa: F401  Kuzu uses it without importing it
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self
+
+import kuzu
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
+from circuitome.graphdb.ddl import fingerprint, kuzu_statements
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
+from circuitome.graphdb.stores import Progress, StoreError
+
+__all__ = ["EmbeddedStore"]
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_POOL: Final = 1 << 30  # bytes; 3 million edges load in it
+_ENGINE_ERRORS: Final = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError)
+
+
+class EmbeddedStore:
+    """A Kuzu database file; opened for reading alone, and changed by replacing the file.
+
+    ``buffer_pool_size`` (bytes) bounds the engine's memory. `StoreError` where the file is missing (unless ``create``),
+    no Kuzu database, not ours, or of another schema.
+    """
+
+    dialect: str = "kuzu"
+    unsupported: Mapping[str, str] = MappingProxyType(
+        {
+            "stDev, percentileCont, exp": "Kuzu does not have these functions",
+            "list comprehension, reduce": "write list_transform, list_filter, list_reduce",
+            "CALL { }, COLLECT { }, quantified path patterns": "Kuzu's Cypher does not have them",
+            "empty list as parameter": "Kuzu cannot tell the type of its elements",
+        }
+    )
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = False, buffer_pool_size: int = _POOL) -> None:
+        self.path = Path(path)
+        self._pool = buffer_pool_size
+        self._database: kuzu.Database | None = None
+        self._connection: kuzu.Connection | None = None
+        if self.path.exists():
+            self._open()
+        elif not create:
+            raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
+
+    def load(self, *bundles: Bundle, progress: Progress | None = None) -> None:
+        """Put bundles in, replacing what the database has of the same models; all of them, or on any error none."""
+        models = [bundle.model for bundle in bundles]
+        if twice := {model for model in models if models.count(model) > 1}:
+            raise StoreError(f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name")
+        for bundle in bundles:
+            bundle.check()
+        with _alone(self.path):
+            self._rebuild(bundles, without=models, progress=progress)
+
+    def run(self, cypher: str, parameters: Mapping[str, Any] = _NONE, *, timeout: float | None = None) -> pa.Table:
+        """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
+        try:
+            check_reading(cypher)
+            check_parameters(cypher, parameters)
+        except CypherError as error:
+            raise StoreError(f"{self.path}: {error}") from None
+        connection = self._reader()
+        connection.set_query_timeout(max(1, round(timeout * 1000)) if timeout else 0)
+        try:
+            return _plain(_rows(connection, cypher, parameters))
+        except _ENGINE_ERRORS as error:
+            raise StoreError(self._explain(error, timeout)) from error
+
+    def models(self) -> list[dict[str, Any]]:
+        """Rows of the `Model` table, by key."""
+        if self._connection is None and not self.path.exists():
+            return []
+        return _rows(self._reader(), *_reading("Model", ())).sort_by("key").to_pylist()
+
+    def drop(self, model: str) -> None:
+        """Remove one model with everything that belongs to it; `StoreError` where it is not here."""
+        with _alone(self.path):
+            self._open()
+            known = [row["key"] for row in self.models()]
+            if model not in known:
+                raise StoreError(f"{self.path}: no model {model!r}; it has {', '.join(known) or 'none'}")
+            self._rebuild((), without=[model], progress=None)
+
+    def close(self) -> None:
+        """Release the file; closing twice does nothing."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._database is not None:
+            self._database.close()
+        self._connection = self._database = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reader(self) -> kuzu.Connection:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        return self._connection
+
+    def _open(self) -> None:
+        """Open what now lies at the path."""
+        self.close()
+        if not self.path.exists():
+            raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
+        try:
+            self._database = kuzu.Database(str(self.path), read_only=True, buffer_pool_size=self._pool)
+            self._connection = kuzu.Connection(self._database)
+            tables = _rows(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()
+        except _ENGINE_ERRORS as error:
+            self.close()
+            raise StoreError(
+                f"{self.path}: not a database that can be opened ({_first_line(error)}); name another with --db"
+            ) from error
+        marks = {table["name"]: table["comment"] for table in tables}
+        if marks.get("Model") != fingerprint():
+            self.close()
+            raise StoreError(_not_ours(self.path, str(marks.get("Model", ""))))
+
+    def _explain(self, error: Exception, timeout: float | None) -> str:
+        text = _first_line(error)
+        if text.startswith("Interrupted"):
+            limit = f"after {timeout:g} s" if timeout else "from outside"
+            return f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
+        return f"{self.path}: {text}; look at the query and its parameters"
+
+    def _rebuild(self, bundles: Sequence[Bundle], *, without: Sequence[str], progress: Progress | None) -> None:
+        """Build the database anew beside its place: all models but ``without``, and the bundles'."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=_prefix(self.path), dir=self.path.parent))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be written ({error.strerror}); name another place with --db"
+            ) from error
+        try:
+            parts = self._kept(folder, bundles, without)
+            for bundle in bundles:
+                for table in bundle.tables:
+                    parts.setdefault(table, []).append(bundle.table_path(table))
+            _build(folder / "database", parts, folder, pool=self._pool, progress=progress)
+            self.close()
+            os.replace(folder / "database", self.path)
+        except _ENGINE_ERRORS as error:
+            raise StoreError(f"{self.path}: loading failed, nothing was changed ({_first_line(error)})") from error
+        except OSError as error:
+            raise StoreError(f"{self.path}: loading failed, nothing was changed ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._open()
+
+    def _kept(self, folder: Path, bundles: Sequence[Bundle], without: Sequence[str]) -> dict[str, list[Path]]:
+        """Tables of what stays, written to ``folder``."""
+        if not self.path.exists():
+            return {}
+        self._open()
+        if not {row["key"] for row in self.models()} - set(without):
+            return {}
+        parts = {}
+        for table in (*NODES, *RELATIONSHIPS):
+            rows = _rows(self._reader(), *_reading(table, without))
+            if table in NODES and _owner(table) is None:
+                rows = _without_keys(
+                    rows, [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()]
+                )
+            if rows.num_rows:
+                parts[table] = [folder / f"{table}.parquet"]
+                whole = rows.cast(arrow_schema(table))  # types as in a bundle, so that one COPY takes both
+                pq.write_table(whole, parts[table][0], compression="lz4", write_statistics=False)
+        return parts
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.loading-"
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other loads into the same folder waiting, and clear away what a killed one left."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: the last one to finish wins
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); name another place with --db") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        for left in path.parent.iterdir():
+            if left.name.startswith(_prefix(path)):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _build(
+    target: Path, parts: Mapping[str, Sequence[Path]], folder: Path, *, pool: int, progress: Progress | None
+) -> None:
+    """A new database at ``target`` with the rows of the Parquet files in ``parts``."""
+    database = kuzu.Database(str(target), buffer_pool_size=pool)
+    connection = kuzu.Connection(database)
+    try:
+        for statement in kuzu_statements():
+            connection.execute(statement)
+        connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
+        with _plain_paths(parts) as plain:
+            for table in (*NODES, *RELATIONSHIPS):
+                if table in plain:
+                    _copy(connection, table, plain[table], progress)
+        connection.execute("MATCH (m:Model) SET m.state = 'ready'")
+    finally:
+        connection.close()
+        database.close()
+
+
+def _copy(connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None) -> None:
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    if progress:
+        progress(table, 0, rows)
+    files = ", ".join(f'"{path}"' for path in paths)
+    connection.execute(f"COPY `{table}` FROM [{files}]")
+    if progress:
+        progress(table, rows, rows)
+
+
+@contextlib.contextmanager
+def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list[str]]]:
+    """Links to the files under names that need no quoting: Kuzu takes no parameter there, and reads `*` as a pattern."""
+    with tempfile.TemporaryDirectory(prefix="circuitome-") as folder:
+        plain: dict[str, list[str]] = {}
+        for table, paths in parts.items():
+            for number, path in enumerate(paths):
+                link = Path(folder, f"{table}-{number}.parquet")
+                link.symlink_to(path.absolute())
+                plain.setdefault(table, []).append(link.as_posix())
+        yield plain
+
+
+def _rows(connection: kuzu.Connection, cypher: str, parameters: Mapping[str, Any] = _NONE) -> pa.Table:
+    result = connection.execute(cypher, dict(parameters))
+    if isinstance(result, list):
+        raise RuntimeError("several statements in one text")
+    with contextlib.closing(result):
+        return result.get_as_arrow() if result.get_column_names() else pa.table({})
+
+
+def _owner(label: str) -> str | None:
+    """The property that holds the key of a node's model; none for what belongs to no model."""
+    if label == "Model":
+        return "key"
+    return "model" if any(column.name == "model" for column in NODES[label].columns) else None
+
+
+def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The query that reads a whole table but for some models, and its parameters."""
+    kind = table_type(table)
+    properties = [f"x.`{column.name}` AS `{column.name}`" for column in kind.columns]
+    if isinstance(kind, NodeType):
+        pattern, owners = f"(x:`{table}`)", [("x", _owner(table))]
+    else:
+        pattern = f"(a:`{kind.source}`)-[x:`{table}`]->(b:`{kind.target}`)"
+        owners = [("a", _owner(kind.source)), ("b", _owner(kind.target))]
+        properties = ["a.`key` AS `from`", "b.`key` AS `to`", *properties]
+    tests = [f"NOT {name}.`{owner}` IN $without" for name, owner in owners if owner and without]
+    where = f" WHERE {' AND '.join(tests)}" if tests else ""
+    return f"MATCH {pattern}{where} RETURN {', '.join(properties)}", {"without": list(without)} if tests else {}
+
+
+def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.invert(pc.is_in(rows["key"], pa.array(keys, pa.string())))) if keys else rows
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The same rows in Neo4j's types: int64, float64, string, bool, lists of them, and structs of properties."""
+    for number, field in enumerate(table.schema):
+        table = table.set_column(number, field.name, _plain_column(table.column(number)))
+    return table
+
+
+def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    target = _plain_type(column.type)
+    if target is None:
+        return pa.chunked_array([pa.array([_visible(value) for value in column.to_pylist()])])
+    if target == column.type:
+        return column
+    try:
+        return column.cast(target)
+    except pa.ArrowInvalid:  # a sum beyond 64 bits
+        return column.cast(pa.float64())
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType | None:
+    """The type that both engines give; none where a value must be rewritten (nodes and relationships)."""
+    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+        return None
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = _plain_type(kind.value_type)
+        return None if inner is None else kind if inner == kind.value_type else pa.list_(inner)
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+        return pa.int64()
+    return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else kind
+
+
+def _visible(value: Any) -> Any:
+    """A node or relationship as the map of its properties, without the engine's own fields."""
+    if isinstance(value, dict):
+        return {name: _visible(item) for name, item in value.items() if not name.startswith("_") and item is not None}
+    return [_visible(item) for item in value] if isinstance(value, list) else value
+
+
+def _not_ours(path: Path, mark: str) -> str:
+    if mark.startswith("circuitome schema"):
+        return f"{path}: made with another schema ({mark}, this program has {fingerprint()}); delete it and load the bundles again"
+    return f"{path}: a Kuzu database, but not one of circuitome; name another with --db"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

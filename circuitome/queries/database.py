@@ -1,0 +1,235 @@
+"""The database as people hold it: one object with the verbs of the command line.
+
+::
+
+    with open_database("circuitome.db") as database:
+        database.query("inputs", neuron="squeezenet1_1/features.3.expand3x3:17").to_pandas()
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.stores import Progress, Store, open_store
+from circuitome.queries.catalogue import find_query, library
+from circuitome.queries.errors import QueryError, near
+from circuitome.queries.library import Query
+from circuitome.queries.lint import dangers
+from circuitome.queries.rows import Rows
+from circuitome.queries.values import bind
+
+__all__ = ["DEFAULT_TIMEOUT", "Database", "open_database"]
+
+DEFAULT_TIMEOUT: Final = 60.0
+"""Seconds after which a query is stopped, if nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of connectomes, embedded or on a server; a context manager."""
+
+    store: Store
+    timeout: float | None = DEFAULT_TIMEOUT  # seconds for each query; none is no limit
+
+    def query(
+        self,
+        name_or_file: str | os.PathLike[str],
+        /,
+        *,
+        limit: int | str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Rows:
+        """Rows of a named query of the library, or of a ``.cypher`` file.
+
+        ``limit`` is the query's own parameter where it has one, and cuts the rows where it has none; ``timeout`` in
+        seconds. A parameter ``model`` that is not given is the only model in the database. Keys of neurons, layers and
+        models must be there, and a key may leave the model out where there is only one.
+
+        `QueryError` for an unknown query, parameter or key, each with near ones.
+
+        >>> database.query("hubs", limit=5).to_pandas()  # doctest: +SKIP
+        """
+        query = find_query(name_or_file)
+        if query.algorithm is None:
+            self._refuse_dangers(query)
+        database = self if timeout is None else Database(self.store, timeout)
+        rows = database._answer(query, self._bound(query, parameters, limit))
+        cut = limit is not None and query.parameter("limit") is None
+        return rows.head(_whole(query, limit)) if cut else rows
+
+    def ask(self, name: str, **parameters: Any) -> Rows:
+        """Rows of a library query whose parameters are known to be right: no look-ups, only defaults and types."""
+        query = library()[name]
+        return self._answer(query, bind(name, query.parameters, parameters))
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that are here, as rows of the `Model` table, whatever their state."""
+        return self.store.models()
+
+    def load(self, *bundles: Bundle | str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Put bundles in, opened or named by their paths, replacing what the database has of the same models."""
+        opened = [bundle if isinstance(bundle, Bundle) else Bundle.open(bundle) for bundle in bundles]
+        self.store.load(*opened, progress=progress)
+
+    def drop(self, model: str) -> None:
+        """Remove one model with everything that belongs to it; an error where it is not here."""
+        self.store.drop(self.model_key(model))
+
+    def close(self) -> None:
+        """Release the database; closing twice does nothing."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def model_key(self, model: str | None = None) -> str:
+        """The key of a model that is here: the one named, or the only one. `QueryError` where that is none."""
+        names = [row["key"] for row in self.store.models()]
+        listed = ", ".join(names)
+        if not names:
+            raise QueryError("the database holds no model; `circuitome load BUNDLE --db DB` puts one in")
+        if model is None and len(names) > 1:
+            raise QueryError(f"the database holds {len(names)} models ({listed}); name one: `model=...`")
+        if model is not None and model not in names:
+            raise QueryError(
+                f"no model {model!r} in the database; {near(model, names, otherwise=f'it holds {listed}')}"
+            )
+        return model if model is not None else names[0]
+
+    def neuron_key(self, key: str) -> str:
+        """The key of a neuron that is here; the model may be left out where there is only one."""
+        return self._neuron_keys([key])[0]
+
+    def layer_key(self, key: str) -> str:
+        """The key of a layer that is here; the model may be left out where there is only one."""
+        model, full = self._with_model(key)
+        layers = self._layers(model)
+        if full not in layers:
+            raise QueryError(_unknown_layer("layer", key, model, full, layers))
+        return full
+
+    def _answer(self, query: Query, parameters: Mapping[str, Any]) -> Rows:
+        if query.algorithm is not None:
+            return query.algorithm(self, **parameters)
+        return Rows(self.store.run(query.text_for(self.store.dialect), parameters, timeout=self.timeout))
+
+    def _bound(self, query: Query, given: Mapping[str, Any], limit: int | str | None) -> dict[str, Any]:
+        values = dict(given)
+        if limit is not None and query.parameter("limit") is not None:
+            values["limit"] = limit
+        if "model" not in values and query.parameter("model") is not None:
+            values["model"] = self.model_key()
+        bound = bind(query.name, query.parameters, values)
+        for parameter in query.parameters:
+            bound[parameter.name] = self._checked(query, parameter.name, parameter.type, bound[parameter.name])
+        return bound
+
+    def _checked(self, query: Query, name: str, kind: str, value: Any) -> Any:
+        """The value, with every key in it known to be there; and never a negative number of rows."""
+        if name == "limit" and isinstance(value, int):
+            return _whole(query, value)
+        if kind == "model":
+            return self._ready(self.model_key(value))
+        if kind == "layer":
+            return self.layer_key(value)
+        if kind == "neuron":
+            return self.neuron_key(value)
+        if kind == "list of neuron":
+            if not value:
+                raise QueryError(f"{query.name}: `{name}` is empty; give at least one neuron key")
+            return self._neuron_keys(value)
+        return value
+
+    def _ready(self, model: str) -> str:
+        state = next(row["state"] for row in self.store.models() if row["key"] == model)
+        if state != "ready":
+            raise QueryError(
+                f"the model {model!r} is not wholly loaded (state {state!r}); load its bundle again: `circuitome load BUNDLE`"
+            )
+        return model
+
+    def _neuron_keys(self, keys: list[str]) -> list[str]:
+        found = {row["neuron"] for row in self.ask("look_up", neurons=keys)}
+        full = [key if key in found else self._with_model(key)[1] for key in keys]
+        if missing := [key for key in full if key not in found]:
+            found |= {row["neuron"] for row in self.ask("look_up", neurons=missing)}
+        for key, whole in zip(keys, full, strict=True):
+            if whole not in found:
+                raise QueryError(self._unknown_neuron(key))
+        return full
+
+    def _with_model(self, key: str) -> tuple[str, str]:
+        """The model that a key names, or the only one, and the whole key."""
+        names = [row["key"] for row in self.store.models()]
+        if not names:
+            self.model_key()
+        named = [name for name in names if key.startswith(f"{name}/")]
+        if named:
+            return max(named, key=len), key
+        if len(names) == 1:
+            return names[0], f"{names[0]}/{key}"
+        raise QueryError(
+            f"no key {key!r} in the database: it begins with none of its models ({', '.join(names)}); "
+            "write `model/layer:channel`"
+        )
+
+    def _layers(self, model: str) -> dict[str, int]:
+        """Keys of a model's layers and their numbers of neurons."""
+        return {row["layer"]: row["neurons"] for row in self.ask("layers", model=model)}
+
+    def _unknown_neuron(self, key: str) -> str:
+        model, full = self._with_model(key)
+        layers = self._layers(model)
+        layer, _, channel = full.rpartition(":")
+        if full in layers:
+            return f"no neuron {key!r} in the database: that is a layer; add a channel, 0 to {layers[full] - 1}: `{full}:0`"
+        if layer not in layers:
+            return _unknown_layer("neuron", key, model, layer or full, layers)
+        return f"no neuron {key!r} in the database: {layer} has the channels 0 to {layers[layer] - 1}, not {channel!r}"
+
+    def _refuse_dangers(self, query: Query) -> None:
+        for problem in dangers(query.text_for(self.store.dialect), dialect=self.store.dialect):
+            raise QueryError(f"{query.name}, line {problem.line}: {problem.message}")
+
+
+def _unknown_layer(what: str, key: str, model: str, layer: str, layers: Mapping[str, int]) -> str:
+    names = [name.removeprefix(f"{model}/") for name in layers]
+    some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    cure = near(
+        layer.removeprefix(f"{model}/"), names, otherwise=f"it has {some} (`circuitome query layers` lists them)"
+    )
+    return f"no {what} {key!r} in the database: {model} has no layer {layer.removeprefix(f'{model}/')!r}; {cure}"
+
+
+def _whole(query: Query, limit: int | str | None) -> int:
+    try:
+        number = int(limit if limit is not None else 0)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise QueryError(f"{query.name}: `limit` cannot be {limit!r}; give a whole number from 0")
+    return number
+
+
+def open_database(
+    address: str | os.PathLike[str], *, create: bool = False, timeout: float | None = DEFAULT_TIMEOUT
+) -> Database:
+    """Open the database at ``address``: a file (embedded), or ``neo4j://``, ``bolt://``, ``neo4j+s://`` (server).
+
+    ``create`` makes an embedded database where there is none; ``timeout`` is the default for queries, in seconds.
+    """
+    return Database(
+        open_store(str(Path(address)) if isinstance(address, os.PathLike) else address, create=create), timeout
+    )

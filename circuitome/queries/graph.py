@@ -1,0 +1,113 @@
+"""The signed edges of one model as numpy arrays: what the motifs' vectorised twins work on.
+
+Neurons are numbered in the order of their keys, so that numbers compare as keys do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.schema import EDGE_TYPES
+
+if TYPE_CHECKING:
+    from circuitome.queries.database import Database
+
+__all__ = ["SignedGraph", "numbers_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedGraph:
+    """Neurons and signed edges of one model; ``n`` neurons, ``e`` edges."""
+
+    model: str
+    keys: np.ndarray  # (n,) str, sorted
+    layers: np.ndarray  # (l,) str, sorted
+    layer: np.ndarray  # (n,) int64, index into `layers`
+    fan_in: np.ndarray  # (n,) int64, connected senders before pruning
+    sender: np.ndarray  # (e,) int64, index into `keys`
+    receiver: np.ndarray  # (e,) int64
+    excites: np.ndarray  # (e,) bool
+    share: np.ndarray  # (e,) float64
+    polarity: np.ndarray  # (e,) float64
+    rank: np.ndarray  # (e,) int64
+    banding: tuple[tuple[str, float, float | None], ...] = ()  # layer key, banding ratio, p; where there is a ratio
+
+    @property
+    def strength(self) -> np.ndarray:
+        """Share of each edge in units of 1 / fan-in of its receiver, ``(e,)``."""
+        return self.share * self.fan_in[self.receiver]
+
+    def names(self, neurons: np.ndarray) -> list[str]:
+        """Keys of some neurons, by their numbers."""
+        return self.keys[neurons].tolist()
+
+    def strong(self, *, strength: float, polarity: float) -> np.ndarray:
+        """Which edges have at least this strength and |polarity|, ``(e,)`` bool."""
+        return (self.strength >= strength) & (np.abs(self.polarity) >= polarity)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> SignedGraph:
+        """The graph of a bundle; its edges in the order of the tables."""
+        columns = ["from", "to", "share", "polarity", "rank"]
+        tables = [bundle.table(name).select(columns) for name in EDGE_TYPES]
+        excites = np.repeat([name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables])
+        edges = pa.concat_tables([_plain(table) for table in tables]).rename_columns(
+            ["sender", "receiver", *columns[2:]]
+        )
+        neurons = (
+            bundle.table("Neuron").select(["key", "layer", "fan_in"]).rename_columns(["neuron", "layer", "fan_in"])
+        )
+        layers = bundle.table("Layer").rename_columns({"key": "layer", "banding_ratio": "score", "banding_p": "p"})
+        return cls._of(bundle.model, neurons, edges, excites, layers)
+
+    @classmethod
+    def of_database(cls, database: Database, *, model: str | None = None) -> SignedGraph:
+        """The graph of a model in a database; the only one, where none is named."""
+        model = database.model_key(model)
+        edges = database.ask("edges", model=model).table
+        excites = _array(edges.column("weight")) >= 0
+        bands = database.ask("weight_banding", model=model, limit=1_000_000).table
+        return cls._of(model, database.ask("neurons", model=model).table, edges, excites, bands)
+
+    @classmethod
+    def _of(cls, model: str, neurons: pa.Table, edges: pa.Table, excites: np.ndarray, layers: pa.Table) -> SignedGraph:
+        neurons = neurons.sort_by("neuron")
+        keys = neurons.column("neuron").combine_chunks()
+        names = neurons.column("layer").unique().sort()
+        bands = [row for row in layers.select(["layer", "score", "p"]).to_pylist() if row["score"] is not None]
+        return cls(
+            model=model,
+            keys=_array(keys),
+            layers=_array(names),
+            layer=numbers_of(neurons.column("layer"), names),
+            fan_in=_array(neurons.column("fan_in").fill_null(0)),
+            sender=numbers_of(edges.column("sender"), keys),
+            receiver=numbers_of(edges.column("receiver"), keys),
+            excites=excites,
+            share=_array(edges.column("share")).astype(np.float64),
+            polarity=_array(edges.column("polarity")).astype(np.float64),
+            rank=_array(edges.column("rank")).astype(np.int64),
+            banding=tuple((row["layer"], row["score"], row["p"]) for row in bands),
+        )
+
+
+def numbers_of(column: pa.Array | pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
+    """Place of each key of a column in ``keys``, which holds them all, ``(len(column),)`` int64."""
+    # pyarrow makes its compute functions when it is imported, so that no type checker sees them
+    return _array(pc.call_function("index_in", [column], pc.SetLookupOptions(keys))).astype(np.int64)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table with its ends as plain strings: two dictionaries are not one."""
+    ends = [table.column(name).cast(pa.string()) for name in ("from", "to")]
+    return pa.table([*ends, *(table.column(name) for name in table.column_names[2:])], names=table.column_names)
+
+
+def _array(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,313 @@
+"""Queries as files: one `.cypher` file is one query, and its leading comment is its documentation.
+
+::
+
+    // The strongest inputs of a neuron.
+    //
+    // params:
+    //   neuron (neuron): the receiving neuron
+    //   limit (integer = 20): at most so many rows
+    // returns:
+    //   sender: key of the sending neuron
+    //   share: share of the receiver's squared fan-in norm
+    //
+    // A page of prose for people, if it needs one.
+    MATCH (n:Neuron {key: $neuron})<-[r:EXCITES|INHIBITS]-(a:Neuron)
+    RETURN a.key AS sender, r.share AS share ORDER BY share DESC, sender LIMIT $limit
+
+What the header declares and what the text uses must agree both ways, or the file is refused. Where two engines truly
+part, ``name.kuzu.cypher`` beside ``name.cypher`` holds the other text, under the same header.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from circuitome.graphdb.cypher import code_of, parameters_of
+from circuitome.queries.errors import QueryError, near
+from circuitome.queries.values import TYPES, Parameter, convert
+
+__all__ = [
+    "DIALECTS",
+    "LIBRARY",
+    "Output",
+    "Query",
+    "columns_of",
+    "load_file",
+    "load_folder",
+    "parse_header",
+]
+
+LIBRARY: Final = Path(__file__).parent / "library"
+DIALECTS: Final = ("kuzu", "neo4j")
+_RESERVED: Final = ("timeout", "database")
+_PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
+_OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
+_ONE_OF: Final = f"write one of: {', '.join(TYPES)}"
+_PLACEHOLDERS: Final = {
+    "model": "model",
+    "layer": "model/layer",
+    "neuron": "model/layer:0",
+    "list of neuron": ["model/layer:0"],
+    "list of string": ["text"],
+    "list of integer": [0],
+    "list of float": [0.5],
+    "integer": 1,
+    "float": 0.5,
+    "boolean": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column that a query returns."""
+
+    name: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query of the library, or of a user's file."""
+
+    name: str  # stem of the file
+    topic: str  # its folder
+    title: str  # one sentence
+    doc: str  # prose; paragraphs are separated by an empty line
+    parameters: tuple[Parameter, ...]
+    returns: tuple[Output, ...]  # empty where a user's file does not say
+    text: str  # Cypher, without the header; of an algorithm: that of its step
+    variants: Mapping[str, str] = field(default_factory=dict)  # dialect -> Cypher, where it differs
+    algorithm: Callable[..., Any] | None = None  # runs it, where one Cypher text cannot
+    step: Query | None = None  # the one-hop query that an algorithm repeats
+
+    def text_for(self, dialect: str) -> str:
+        """Cypher for one engine, ``kuzu`` or ``neo4j``."""
+        return self.variants.get(dialect, self.text)
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The declared parameter of that name, if any."""
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+    def browser_text(self, values: Mapping[str, Any] | None = None) -> str:
+        """Text to paste into Neo4j Browser or cypher-shell: the title, a ``:param`` line a parameter, then the Cypher.
+
+        ``values`` are used where given, then defaults, then placeholders to be edited. `QueryError` for a value that does
+        not convert.
+        """
+        used = parameters_of(self.text_for("neo4j"))
+        declared = [(self.step or self).parameter(name) or Parameter(name, "any", "") for name in used]
+        shown = {p.name: _PLACEHOLDERS.get(p.type) if p.required else p.default for p in declared}
+        shown |= {p.name: convert(self.name, p, values[p.name]) for p in declared if values and p.name in values}
+        lines = [f"// {self.title}"]
+        if self.algorithm is not None:
+            lines.append(
+                "// A library algorithm: `circuitome query` runs this one-hop query once a step, with the neurons found so far."
+            )
+        lines += [f":param {name} => {json.dumps(value)};" for name, value in shown.items()]
+        return "\n".join([*lines, self.text_for("neo4j").strip().rstrip(";") + ";"]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header block says."""
+
+    title: str
+    doc: str
+    parameters: tuple[Parameter, ...] | None  # none where there is no `params:` section
+    returns: tuple[Output, ...]
+
+
+def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
+    """All queries under ``folder``, as ``folder/<topic>/<name>.cypher``, by name; sorted by topic, then name.
+
+    `QueryError` for a file that does not agree with its header, and for a name used twice.
+    """
+    queries: dict[str, Query] = {}
+    for path in sorted(folder.glob("*/*.cypher")):
+        if _dialect(path) is None:
+            query = load_file(path, topic=path.parent.name, strict=True)
+            if query.name in queries:
+                raise QueryError(
+                    f"{path}: another query is called `{query.name}` (topic `{queries[query.name].topic}`); rename one"
+                )
+            queries[query.name] = query
+        elif not _base(path).exists():
+            raise QueryError(f"{path}: a variant without {_base(path).name} beside it; add that, or rename the file")
+    return queries
+
+
+def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query:
+    """The query in one file, with the variants beside it.
+
+    Without ``strict`` the header may be missing: then the parameters are those that the text uses, of any type.
+    `QueryError` says what is wrong with the file and how to mend it.
+    """
+    text = _read(path)
+    header_text, body = _split(text)
+    header = parse_header(header_text, where=str(path))
+    if not code_of(body).strip():
+        raise QueryError(f"{path}: no Cypher in it; write the query below its `//` header")
+    if strict and not header.title:
+        raise QueryError(f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// returns:`")
+    parameters = header.parameters
+    if parameters is None and not strict:
+        parameters = tuple(Parameter(name, "any", "") for name in parameters_of(body))
+    query = Query(
+        name=path.stem,
+        topic=topic,
+        title=header.title or path.stem,
+        doc=header.doc,
+        parameters=parameters or (),
+        returns=header.returns,
+        text=body.strip() + "\n",
+        variants={} if _dialect(path) else _variants(path),
+    )
+    for dialect, cypher in {"": query.text, **query.variants}.items():
+        _agree(f"{path.with_suffix(f'.{dialect}.cypher')}" if dialect else str(path), query, cypher, strict=strict)
+    return query
+
+
+def parse_header(text: str, *, where: str) -> Header:
+    """Read a header block: a title, the sections ``params:`` and ``returns:``, and prose.
+
+    ``text`` has its ``//`` already removed. `QueryError` names the line that cannot be read.
+    """
+    sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
+    current, seen = "title", set()
+    for line in text.splitlines():
+        word = line.strip().removesuffix(":")
+        if word in ("params", "returns") and line.strip().endswith(":"):
+            current = word
+            seen.add(word)
+        elif not line.strip():
+            current = "doc"
+            sections["doc"].append("")
+        elif current in ("params", "returns") and line.startswith("    ") and sections[current]:
+            sections[current][-1] += " " + line.strip()
+        else:
+            sections[current].append(line.strip())
+    return Header(
+        title=" ".join(sections["title"]),
+        doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
+        parameters=tuple(_parameter(line, where) for line in sections["params"]) if "params" in seen else None,
+        returns=tuple(_output(line, where) for line in sections["returns"]),
+    )
+
+
+def columns_of(text: str) -> tuple[str, ...]:
+    """Names of the columns of the last ``RETURN`` of a query, as its text names them."""
+    code = code_of(text.replace("`", " "))
+    found = list(re.finditer(r"\bRETURN\b(?:\s+DISTINCT\b)?", code, re.IGNORECASE))
+    if not found:
+        return ()
+    clause = re.split(r"\bORDER\s+BY\b|(?<![$.\w])(?:SKIP|LIMIT)\b|;", code[found[-1].end() :], flags=re.IGNORECASE)[0]
+    return tuple(_column_name(item) for item in split_items(clause))
+
+
+def split_items(clause: str) -> list[str]:
+    """Items of a projection, split at the commas that stand in no bracket."""
+    items, depth = [""], 0
+    for char in clause:
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += char
+    return [item.strip() for item in items if item.strip()]
+
+
+def _column_name(item: str) -> str:
+    found = re.search(r"\bAS\s+(\w+)$", item, re.IGNORECASE)
+    return found.group(1) if found else item
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise QueryError(
+            f"{path}: no such file; give the path of a `.cypher` file, or the name of a query (`--list`)"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise QueryError(
+            f"{path}: cannot be read as UTF-8 text ({error}); give the path of a `.cypher` file"
+        ) from error
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The leading ``//`` block without its slashes, and the rest."""
+    lines = text.lstrip("\ufeff\n").splitlines()
+    end = next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))
+    return "\n".join(re.sub(r"^// ?", "", line) for line in lines[:end]), "\n".join(lines[end:])
+
+
+def _dialect(path: Path) -> str | None:
+    suffixes = path.suffixes
+    return suffixes[-2][1:] if len(suffixes) > 1 and suffixes[-2][1:] in DIALECTS else None
+
+
+def _base(path: Path) -> Path:
+    return path.with_name(f"{path.name.split('.')[0]}.cypher")
+
+
+def _variants(path: Path) -> dict[str, str]:
+    files = {dialect: path.with_suffix(f".{dialect}.cypher") for dialect in DIALECTS}
+    return {dialect: _split(_read(file))[1].strip() + "\n" for dialect, file in files.items() if file.exists()}
+
+
+def _parameter(line: str, where: str) -> Parameter:
+    match = _PARAMETER.fullmatch(line)
+    if match is None:
+        raise QueryError(
+            f"{where}: cannot read the parameter {line!r}; write `name (type): doc` or `name (type = default): doc`"
+        )
+    name, kind, default, doc = match.groups()
+    if kind not in TYPES:
+        raise QueryError(
+            f"{where}: parameter `{name}` has no known type `{kind}`; {near(kind, TYPES, otherwise=_ONE_OF)}"
+        )
+    if name in _RESERVED:
+        raise QueryError(f"{where}: a parameter cannot be called `{name}`; call it otherwise")
+    if default is None:
+        return Parameter(name, kind, doc)
+    try:
+        return Parameter(name, kind, doc, TYPES[kind][0](json.loads(default)), required=False)
+    except (ValueError, TypeError):
+        raise QueryError(
+            f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in JSON"
+        ) from None
+
+
+def _output(line: str, where: str) -> Output:
+    match = _OUTPUT.fullmatch(line)
+    if match is None:
+        raise QueryError(f"{where}: cannot read the column {line!r}; write `name: doc`")
+    return Output(*match.groups())
+
+
+def _agree(where: str, query: Query, text: str, *, strict: bool) -> None:
+    declared, used = [parameter.name for parameter in query.parameters], parameters_of(text)
+    for name in declared:
+        if declared.count(name) > 1:
+            raise QueryError(f"{where}: the parameter `{name}` is declared twice; remove one")
+        if name not in used:
+            raise QueryError(
+                f"{where}: the parameter `{name}` is declared and not used; {near(name, used, otherwise=f'remove it, or use ${name}')}"
+            )
+    for name in used:
+        if name not in declared:
+            raise QueryError(
+                f"{where}: ${name} is used and not declared; {near(name, declared, otherwise='add it under `// params:`')}"
+            )
+    if strict or query.returns:
+        columns, documented = columns_of(text), tuple(output.name for output in query.returns)
+        if columns != documented:
+            raise QueryError(
+                f"{where}: it returns {', '.join(columns)} and documents {', '.join(documented)}; make `// returns:` the same"
+            )

@@ -1,0 +1,415 @@
+"""What must not stand in a query text, because the two engines would differ, refuse, or crash.
+
+Each rule says where it applies: one text usually serves both engines (``both``), and a ``name.kuzu.cypher`` or
+``name.neo4j.cypher`` serves one. The silent differences are why this exists: nobody would notice them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from circuitome.graphdb.cypher import code_of, parameters_of
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS
+from circuitome.queries.library import Query, split_items
+
+__all__ = ["RULES", "Problem", "Rule", "dangers", "lint", "lint_query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One place in a text that breaks a rule."""
+
+    rule: str
+    line: int  # from 1, below the header
+    message: str  # what, and what to write instead
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that must not stand in a query."""
+
+    name: str
+    cure: str  # why, and what to write instead
+    find: Callable[[str], Iterator[int]]  # positions in the code (comments blanked, strings emptied)
+    dialects: tuple[str, ...] = ("both", "kuzu", "neo4j")  # texts it applies to
+    crashes: tuple[str, ...] = ()  # engines that it kills: refused in users' files, too
+
+
+def lint(text: str, *, dialect: str = "both") -> list[Problem]:
+    """Problems of one query text, by line; ``dialect`` is the engine it is for, or ``both``.
+
+    >>> [problem.rule for problem in lint("MATCH (n:Neuron) RETURN log(n.bias) AS x")]
+    ['log', 'order']
+    """
+    code = code_of(text)
+    return sorted(_problems(code, [rule for rule in RULES if dialect in rule.dialects]), key=lambda p: (p.line, p.rule))
+
+
+def dangers(text: str, *, dialect: str) -> list[Problem]:
+    """Problems that would end the process on this engine."""
+    return list(_problems(code_of(text), [rule for rule in RULES if dialect in rule.crashes]))
+
+
+def lint_query(query: Query) -> list[Problem]:
+    """Problems of a query and of its variants."""
+    shared = "neo4j" if "kuzu" in query.variants else "kuzu" if "neo4j" in query.variants else "both"
+    found = lint(query.text, dialect=shared)
+    return found + [problem for dialect, text in query.variants.items() for problem in lint(text, dialect=dialect)]
+
+
+def _problems(code: str, rules: list[Rule]) -> Iterator[Problem]:
+    for rule in rules:
+        for position in rule.find(code):
+            yield Problem(rule.name, code.count("\n", 0, position) + 1, rule.cure)
+
+
+def _pattern(expression: str) -> Callable[[str], Iterator[int]]:
+    compiled = re.compile(expression, re.IGNORECASE | re.DOTALL)
+    return lambda code: (match.start() for match in compiled.finditer(code))
+
+
+_CLAUSE: Final = re.compile(
+    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT|UNION(?:\s+ALL)?)\b(?!\s*\()",
+    re.IGNORECASE,
+)
+_AGGREGATE: Final = re.compile(r"\b(count|sum|avg|min|max|collect)\s*\(\s*(DISTINCT\b)?", re.IGNORECASE)
+
+
+def _clauses(code: str) -> list[tuple[str, int, str]]:
+    """Clauses at the top level: keyword, position, body."""
+    found = [match for match in _CLAUSE.finditer(code) if _depth(code, match.start()) == 0]
+    ends = [match.start() for match in found[1:]] + [len(code)]
+    return [
+        (" ".join(m.group(1).upper().split()), m.start(), code[m.end() : end])
+        for m, end in zip(found, ends, strict=True)
+    ]
+
+
+def _depth(code: str, position: int) -> int:
+    before = code[:position]
+    return sum(before.count(char) for char in "({[") - sum(before.count(char) for char in ")}]")
+
+
+def _distinct_before_aggregate(code: str) -> Iterator[int]:
+    for keyword, start, body in _clauses(code):
+        if keyword in ("WITH", "RETURN"):
+            calls = [(match.start(), bool(match.group(2))) for match in _AGGREGATE.finditer(body)]
+            first = next((place for place, distinct in calls if distinct), None)
+            if first is not None and any(place > first and not distinct for place, distinct in calls):
+                yield start
+
+
+_CHAIN: Final = re.compile(r"\((\w*)[^()]*\)\s*(<?)-\s*(?:\[([^\]]*)\])?\s*-(>?)\s*(?=\((\w*))")
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """One relationship of a pattern, from tail to head."""
+
+    variable: str
+    types: frozenset[str]  # empty: any
+    tail: str
+    head: str
+
+
+def _links(pattern: str) -> list[_Link]:
+    links = []
+    for number, match in enumerate(_CHAIN.finditer(pattern)):
+        left, backwards, inner, _, right = match.groups()
+        variable, _, types = (inner or "").partition(":")
+        ends = (left or f"_{number}", right or f"_{number}'")
+        tail, head = reversed(ends) if backwards else ends
+        names = frozenset(re.findall(r"\w+", types.split("{")[0]))
+        links.append(_Link(variable.strip(), names, tail, head))
+    return links
+
+
+def _same_relationship_twice(code: str) -> Iterator[int]:
+    """Two relationships of one pattern that may be one and the same: a walk in Kuzu, forbidden in Neo4j."""
+    apart = set(map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code)))
+    for keyword, start, body in _clauses(code):
+        if keyword.endswith("MATCH"):
+            links = _links(body)
+            for first, second in itertools.combinations(links, 2):
+                overlap = not first.types or not second.types or first.types & second.types
+                if overlap and _may_coincide(first, second, links, apart):
+                    yield start
+
+
+def _may_coincide(first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]) -> bool:
+    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop (the graph has none)."""
+    if frozenset((first.variable, second.variable)) in apart and first.variable:
+        return False
+    groups = [{first.tail, second.tail}, {first.head, second.head}]
+    if groups[0] & groups[1]:
+        return False
+
+    def one(a: str, b: str) -> bool:
+        return a == b or any(a in group and b in group for group in groups)
+
+    if any(len(pair) == 2 and one(*pair) for pair in apart):
+        return False
+    return not any(one(link.tail, link.head) for link in links)
+
+
+def _unordered(code: str) -> Iterator[int]:
+    """A text whose rows come in no fixed order: it must end in an ORDER BY whose last item is a key."""
+    clauses = _clauses(code)
+    returns = [(start, body) for keyword, start, body in clauses if keyword == "RETURN"]
+    if not returns:
+        yield len(code.rstrip()) - 1 if code.strip() else 0
+        return
+    start, projection = returns[-1]
+    items = split_items(re.sub(r"^\s*DISTINCT\b", "", projection, flags=re.IGNORECASE))
+    if items and all(_AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items):
+        return  # one row
+    orders = [body for keyword, place, body in clauses if keyword == "ORDER BY" and place > start]
+    last = re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE) if orders else ""
+    if not _is_key(last, code, projection):
+        yield start
+
+
+def _is_key(item: str, code: str, projection: str) -> bool:
+    """Whether an item is ``x.key``, or a name for one, also through earlier WITHs."""
+    if re.fullmatch(r"\w+\.key", item):
+        return True
+    named = re.search(rf"([\w.]+)\s+AS\s+{re.escape(item)}\b", projection or code, re.IGNORECASE) if item else None
+    return named is not None and (named.group(1).endswith(".key") or named.group(1) in ("n.layer",))
+
+
+def _with_order_without_limit(code: str) -> Iterator[int]:
+    clauses = _clauses(code)
+    for place, (keyword, start, _) in enumerate(clauses):
+        if keyword == "WITH":
+            rest = list(
+                itertools.takewhile(lambda clause: clause[0] in ("ORDER BY", "SKIP", "LIMIT"), clauses[place + 1 :])
+            )
+            words = [word for word, _, _ in rest]
+            if "ORDER BY" in words and "LIMIT" not in words:
+                yield start
+
+
+def _limit_without_order(code: str) -> Iterator[int]:
+    words = [(keyword, start) for keyword, start, _ in _clauses(code)]
+    for (before, _), (keyword, start) in itertools.pairwise(words):
+        if keyword in ("LIMIT", "SKIP") and before not in ("ORDER BY", "SKIP"):
+            yield start
+
+
+def _null_aggregate(code: str) -> Iterator[int]:
+    """``sum`` and ``collect`` that may see no rows: NULL in Kuzu, 0 and [] in Neo4j."""
+    optional = False
+    for keyword, start, body in _clauses(code):
+        optional |= keyword == "OPTIONAL MATCH"
+        if keyword in ("WITH", "RETURN"):
+            items = split_items(body)
+            alone = all(_AGGREGATE.search(item) for item in items)
+            for match in re.finditer(r"(coalesce\s*\(\s*)?\b(sum|collect)\s*\(", body, re.IGNORECASE):
+                if (alone or optional) and not match.group(1):
+                    yield start
+            optional = False
+
+
+def _alias_is_variable(code: str) -> Iterator[int]:
+    variables = set(re.findall(r"[(\[](\w+)\s*:", code)) | set(re.findall(r"\((\w+)\)\s*<?-", code))
+    for match in re.finditer(r"\bAS\s+(\w+)", code, re.IGNORECASE):
+        if match.group(1) in variables:
+            yield match.start()
+
+
+_PROPERTIES: Final = {
+    table.name: {column.name for column in table.columns} for table in (*NODES.values(), *RELATIONSHIPS.values())
+}
+
+
+def _unknown_names(code: str) -> Iterator[int]:
+    """Labels, types and properties that the schema does not declare; Kuzu refuses them, Neo4j finds nothing."""
+    tables: dict[str, set[str]] = {}
+    for match in re.finditer(r"[(\[]\s*(\w*)\s*:\s*(\w+(?:\s*\|\s*:?\w+)*)", code):
+        names = re.findall(r"\w+", match.group(2))
+        tables.setdefault(match.group(1), set()).update(names)
+        if any(name not in _PROPERTIES for name in names):
+            yield match.start()
+    for match in re.finditer(r"\b([A-Za-z_]\w*)\.(\w+)", code):
+        known = [_PROPERTIES[name] for name in tables.get(match.group(1), ()) if name in _PROPERTIES]
+        if known and not any(match.group(2) in columns for columns in known):
+            yield match.start()
+
+
+def _spliced(code: str) -> Iterator[int]:
+    """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` cannot be Cypher here."""
+    yield from _pattern(r"\{\s*\w*\s*\}|%\(?\w*\)?[sdr]\b|\bformat\s*\(")(code)
+
+
+def _writes(code: str) -> Iterator[int]:
+    words = (
+        r"CREATE|MERGE|SET|DELETE|REMOVE|DROP|ALTER|COPY|LOAD|FOREACH|INSTALL|ATTACH|DETACH|EXPORT|IMPORT|CHECKPOINT"
+    )
+    yield from _pattern(rf"(?<![.:$\w])(?:{words})(?=\s+[\w(:{{])")(code)
+
+
+def _missing_parameter_use(code: str) -> Iterator[int]:
+    """Hop bounds and labels cannot be parameters."""
+    if parameters_of(code):
+        yield from _pattern(r"\*\s*[\d.]*\s*\$|[(\[]\s*\w*\s*:\s*\$")(code)
+
+
+_SHARED: Final = ("both",)
+_NOT_KUZU: Final = ("both", "kuzu")
+_NOT_NEO4J: Final = ("both", "neo4j")
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "distinct-last",
+        "Kuzu gives NULL or 0 for a grouped aggregate after a DISTINCT one: put DISTINCT aggregates last, or stage with WITH",
+        _distinct_before_aggregate,
+        _NOT_KUZU,
+    ),
+    Rule(
+        "same-edge-twice",
+        "Kuzu lets two relationships of a pattern be the same one, Neo4j does not: add `r <> s`, or say that two nodes differ",
+        _same_relationship_twice,
+        _NOT_KUZU,
+    ),
+    Rule(
+        "list-index",
+        "lists count from 1 in Kuzu and from 0 in Neo4j: do not index lists",
+        _pattern(
+            r"(?<!\bIN)(?<!\bRETURN)(?<!\bWITH)(?<!\bAS)(?<!\bTHEN)(?<!\bELSE)(?<=[\w)\]])\s?\[(?!\s*:)(?!\s*\w+\s*:)"
+        ),
+        _SHARED,
+    ),
+    Rule(
+        "substring",
+        "substring counts from 1 in Kuzu and from 0 in Neo4j: do it outside the query",
+        _pattern(r"\bsubstring\s*\("),
+        _SHARED,
+    ),
+    Rule(
+        "log",
+        "`log` is base 10 in Kuzu and natural in Neo4j, and Neo4j has no `ln`: write a variant, or do it outside",
+        _pattern(r"\blog\s*\("),
+        _NOT_KUZU,
+    ),
+    Rule("ln", "Neo4j has no `ln`: write a variant, or do it outside", _pattern(r"\bln\s*\("), _NOT_NEO4J),
+    Rule(
+        "null-aggregate",
+        "over no rows `sum` and `collect` give NULL in Kuzu: write `coalesce(sum(x), 0)`",
+        _null_aggregate,
+        _NOT_KUZU,
+    ),
+    Rule(
+        "several-labels",
+        "`(n:A:B)` means A or B in Kuzu and A and B in Neo4j: use one label",
+        _pattern(r"\(\s*\w*\s*:\s*\w+\s*[:&|!]\s*\w"),
+        _SHARED,
+    ),
+    Rule(
+        "undirected",
+        "an undirected pattern finds a self-loop twice in Kuzu, and every edge from both ends: give a direction",
+        _pattern(r"\)\s*-\s*(?:\[[^\]]*\]\s*)?-\s*\("),
+    ),
+    Rule(
+        "list-predicate",
+        "all(), any(), none() and single() over lists kill the process in Kuzu: match the elements, or count the exceptions",
+        _pattern(r"\b(?:all|any|none|single)\s*\(\s*\w+\s+IN\b"),
+        _NOT_KUZU,
+        ("kuzu",),
+    ),
+    Rule(
+        "type",
+        "`type(r)` is `label(r)` in Kuzu: use the sign of `r.weight`, or match each type",
+        _pattern(r"\btype\s*\("),
+        _NOT_KUZU,
+    ),
+    Rule(
+        "label",
+        "`label(r)` is Kuzu's alone: use the sign of `r.weight`, or match each type",
+        _pattern(r"\blabels?\s*\("),
+        _NOT_NEO4J,
+    ),
+    Rule("id", "internal ids are the engine's own: use `key`", _pattern(r"\b(?:elementId|id)\s*\(")),
+    Rule(
+        "hops",
+        "patterns of several hops differ in syntax and meaning: use a library algorithm over one-hop queries",
+        _pattern(r"\[[^\]]*\*|\bshortestPath\s*\(|\ballShortestPaths\s*\(|\bSHORTEST\b"),
+        _SHARED,
+    ),
+    Rule(
+        "path-functions",
+        "relationships(p), nodes(p), properties(...) differ: name the relationships of the pattern",
+        _pattern(r"\b(?:relationships|rels|nodes|properties)\s*\("),
+        _SHARED,
+    ),
+    Rule(
+        "comprehension",
+        "list comprehensions and reduce are not in Kuzu, list_* functions not in Neo4j: aggregate instead",
+        _pattern(r"\[\s*\w+\s+IN\b|\breduce\s*\(|\blist_\w+\s*\(|\[\s*\("),
+        _SHARED,
+    ),
+    Rule(
+        "cast",
+        "`toInteger` and the like are not in Kuzu, `CAST` not in Neo4j: multiply by 1.0, or convert outside",
+        _pattern(r"\bto(?:Integer|Float|String|Boolean)(?:OrNull)?\s*\(|\bCAST\s*\("),
+        _SHARED,
+    ),
+    Rule(
+        "missing-function",
+        "percentiles, stDev and exp are not in Kuzu: do it outside the query",
+        _pattern(r"\b(?:percentileCont|percentileDisc|stDevP?|exp)\s*\("),
+        _NOT_KUZU,
+    ),
+    Rule(
+        "subquery",
+        "in Kuzu EXISTS and COUNT subqueries must begin with MATCH: write `EXISTS { MATCH ... }`",
+        _pattern(r"\b(?:EXISTS|COUNT)\s*\{(?!\s*MATCH\b)"),
+        _NOT_KUZU,
+    ),
+    Rule(
+        "neo4j-only",
+        "CALL, COLLECT subqueries, map projections, inline WHERE and quantified patterns are not in Kuzu: stage with WITH",
+        _pattern(
+            r"\bCALL\b|\bCOLLECT\s*\{|\w\s*\{\s*\.|\(\s*\w*\s*:\s*\w+[^(){}]*\bWHERE\b[^()]*\)\s*(?:<?-)|\[[^\]]*\bWHERE\b[^\]]*\]|\)\s*\{\s*\d|\)\s*\+\s*\("
+        ),
+        _NOT_KUZU,
+    ),
+    Rule(
+        "label-predicate",
+        "a label cannot be a condition in Kuzu: put it into the pattern",
+        _pattern(r"\b(?:WHERE|AND|OR|NOT|WHEN)\s+\w+\s*:\s*[A-Z]"),
+        _NOT_KUZU,
+    ),
+    Rule(
+        "with-order",
+        "in Kuzu `WITH ... ORDER BY` needs a LIMIT: order at the end, or add one",
+        _with_order_without_limit,
+        _NOT_KUZU,
+    ),
+    Rule(
+        "limit-order",
+        "LIMIT without ORDER BY gives other rows each time: order first, ending in a key",
+        _limit_without_order,
+    ),
+    Rule(
+        "alias",
+        "an alias that is also a variable breaks ORDER BY in Kuzu: choose another name",
+        _alias_is_variable,
+        _NOT_KUZU,
+    ),
+    Rule(
+        "comma",
+        "Kuzu does not read a blank before a comma in ORDER BY: write `a, b`",
+        _pattern(r"\bORDER\s+BY\b[^;]*?\s,"),
+        _NOT_KUZU,
+    ),
+    Rule("order", "rows must come in a fixed order: end with `ORDER BY ..., key`", _unordered),
+    Rule("schema", "the schema declares no such label, type or property: see docs/schema.md", _unknown_names),
+    Rule("spliced", "values belong in `$parameters`, never in the text", _spliced),
+    Rule("parameter-place", "a label, type or hop bound cannot be a parameter", _missing_parameter_use),
+    Rule("writes", "a query of the library only reads", _writes),
+)
+"""Every rule, with why it is there."""

@@ -1,0 +1,76 @@
+"""The page `docs/queries.md`, made from the headers of the queries.
+
+``python -m circuitome.queries.pages docs/queries.md`` writes it; a test holds the file to this text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+from circuitome.queries.catalogue import library
+from circuitome.queries.library import Query
+from circuitome.queries.values import Parameter
+
+__all__ = ["queries_page", "query_section"]
+
+_INTRODUCTION = """\
+# Queries
+
+<!-- Made from the headers in circuitome/queries/library by `python -m circuitome.queries.pages docs/queries.md`. -->
+
+Every query runs by its name, from the command line and from Python:
+
+```
+circuitome query inputs --db circuitome.db -p neuron=squeezenet1_1/features.3.expand3x3:17
+```
+```
+database.query("inputs", neuron="squeezenet1_1/features.3.expand3x3:17").to_pandas()
+```
+
+`circuitome query --list` lists them, `--show` prints the Cypher for Neo4j Browser. A file of your own runs the same way:
+`circuitome query mine.cypher -p name=value`; give it a header like those in `circuitome/queries/library` and its
+parameters are checked and converted, too. A parameter `model` may be left out where the database holds one model.
+"""
+
+
+def queries_page() -> str:
+    """The whole page, topic by topic."""
+    parts = [_INTRODUCTION]
+    for topic, queries in itertools.groupby(library().values(), key=lambda query: query.topic):
+        parts.append(f"## {topic.replace('_', ' ').capitalize()}\n")
+        parts += [query_section(query) for query in queries]
+    return "\n".join(parts)
+
+
+def query_section(query: Query) -> str:
+    """One query: title, prose, parameters, columns and Cypher."""
+    parts = [f"### `{query.name}`\n", f"{query.title}\n"]
+    if query.doc:
+        parts.append(f"{query.doc}\n")
+    if query.parameters:
+        parts.append("| parameter | type | default | |\n|---|---|---|---|")
+        parts += [f"| `{p.name}` | {p.type} | {_default(p)} | {_cell(p.doc)} |" for p in query.parameters]
+        parts.append("")
+    parts.append("| column | |\n|---|---|")
+    parts += [f"| `{output.name}` | {_cell(output.doc)} |" for output in query.returns]
+    if query.step is not None:
+        parts.append(f"\nThe hop that it repeats is [`{query.step.name}`](#{query.step.name}).\n")
+    else:
+        parts.append(f"\n```cypher\n{query.text.rstrip()}\n```\n")
+        parts += [f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n" for dialect, text in query.variants.items()]
+    return "\n".join(parts)
+
+
+def _default(parameter: Parameter) -> str:
+    return "required" if parameter.required else f"`{json.dumps(parameter.default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(queries_page(), encoding="utf-8")

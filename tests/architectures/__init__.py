@@ -1,0 +1,1 @@
+"""Architectures of real weights files that torchvision lacks, passed as `file.py:factory`."""
