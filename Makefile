@@ -41,4 +41,4 @@ neo4j: $(INSTALLED)  ## a Neo4j on this machine without Docker (Java and Maven n
 	$(BIN)/python -m circuitome.graphdb.stores.local_server
 
 docs: $(INSTALLED)  ## the generated pages
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m circuitome.queries.pages docs/queries.md

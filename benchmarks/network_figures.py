@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from circuitome.networks import BUNDLED, load
 from circuitome.networks.menagerie import Menagerie
-from circuitome.networks.scenes import CLASSES, draw_scenes
+from circuitome.networks.scenes import CLASSES, IGNORED, draw_scenes
 from circuitome.networks.train import normalise
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -300,14 +300,15 @@ def _strongest(response: Tensor) -> Tensor:
 
 
 def accuracy_table() -> str:
-    """Test accuracies from the training logs, a column a network."""
+    """Test accuracies from the training logs, a column a network, beside the share of the commonest answer."""
     logs = [json.loads(network.log.read_text()) for network in BUNDLED.values()]
-    rows = [
-        [name, *(f"{log['test_accuracy'][name]:.3f}" for log in logs), f"{1 / len(CLASSES[name]):.3f}"]
-        for name in CLASSES
-    ]
-    rows.append(["seconds to train", *(str(log["seconds"]) for log in logs), ""])
-    return _markdown(["question", *BUNDLED, "blind guess"], rows)
+    labels = draw_scenes(logs[0]["test_images"], seed=logs[0]["test_seed"]).labels
+    rows = []
+    for name in CLASSES:
+        counts = np.bincount(labels[name][labels[name] != IGNORED])
+        right = [f"{log['test_accuracy'][name]:.3f}" for log in logs]
+        rows.append([name, str(len(counts)), *right, f"{counts.max() / counts.sum():.3f}"])
+    return _markdown(["question", "answers", *BUNDLED, "always the commonest answer"], rows)
 
 
 def twin_table(trained: list[dict[str, float]], twins: list[dict[str, float]]) -> str:
@@ -356,7 +357,7 @@ def draw_filters(net: Menagerie, title: str, path: Path) -> None:
     plt.close(figure)
 
 
-def draw_examples(path: Path, *, rows: int = 6, columns: int = 14) -> None:
+def draw_examples(path: Path, *, rows: int = 4, columns: int = 12) -> None:
     """A sheet of scenes."""
     images = draw_scenes(rows * columns, seed=SCENES_SEED + 1).images
     sheet = images.reshape(rows, columns, 3, 64, 64).transpose(0, 3, 1, 4, 2).reshape(rows * 64, columns * 64, 3)

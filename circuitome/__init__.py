@@ -5,7 +5,7 @@ Example::
     import circuitome
 
     bundle = circuitome.extract(model, example, output="net.circuitome", name="net")
-    with circuitome.open_database("circuitome.db", create=True) as database:
+    with circuitome.open_store("circuitome.db", create=True) as database:
         database.load(bundle)
         database.query("hubs", limit=5).to_pandas()
 
@@ -22,16 +22,14 @@ if TYPE_CHECKING:
     from circuitome.extract import extract, verify
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.export import to_networkx
-    from circuitome.graphdb.stores import open_store
-    from circuitome.queries.database import open_database
+    from circuitome.queries.database import open_database as open_store
 
-__all__ = ["Bundle", "__version__", "extract", "open_database", "open_store", "to_networkx", "verify"]
+__all__ = ["Bundle", "__version__", "extract", "open_store", "to_networkx", "verify"]
 
 _HOMES = {
     "Bundle": "circuitome.graphdb.bundle",
     "extract": "circuitome.extract",
-    "open_database": "circuitome.queries.database",
-    "open_store": "circuitome.graphdb.stores",
+    "open_store": "circuitome.queries.database",
     "to_networkx": "circuitome.graphdb.export",
     "verify": "circuitome.extract",
 }
@@ -48,7 +46,7 @@ def __getattr__(name: str) -> Any:
     home = import_module(_HOMES[name])
     if name == "extract":  # the package of that name is callable: function and package cannot shadow each other
         return home
-    globals()[name] = value = getattr(home, name)
+    globals()[name] = value = getattr(home, "open_database" if name == "open_store" else name)
     return value
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from circuitome.graphdb.stores import Store, open_store
+
+pytest_plugins = ["tests.neo4j_server"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,3 +22,13 @@ def weights_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no weights of real networks at {folder}; set CIRCUITOME_WEIGHTS to their folder")
     return folder
+
+
+@pytest.fixture(params=["kuzu", "neo4j"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store, once of each engine."""
+    kuzu = request.param == "kuzu"
+    with open_store(
+        str(tmp_path / "store.db") if kuzu else request.getfixturevalue("neo4j_empty").address, create=True
+    ) as opened:
+        yield opened

@@ -130,7 +130,9 @@ def test_the_linter_lets_a_good_text_pass(text: str) -> None:
 
 
 def test_a_problem_names_its_line() -> None:
-    assert [problem.line for problem in lint("MATCH (n:Neuron)\nRETURN n.key AS key,\n log(n.bias) AS x ORDER BY key")] == [3]
+    assert [
+        problem.line for problem in lint("MATCH (n:Neuron)\nRETURN n.key AS key,\n log(n.bias) AS x ORDER BY key")
+    ] == [3]
 
 
 def test_a_rule_of_one_engine_leaves_the_other_alone() -> None:
@@ -154,7 +156,7 @@ def test_a_header_becomes_title_parameters_columns_and_prose(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("$model", "$modell", r"\$modell is used and not declared; did you mean `model`"),
+        ("= $model", "= $model AND n.layer = $modl", r"\$modl is used and not declared; did you mean `model`"),
         ("LIMIT $limit", "", "`limit` is declared and not used"),
         ("(integer = 5)", "(integr = 5)", "no known type `integr`; did you mean `integer`"),
         ("(integer = 5)", "(integer = five)", "the default five of `limit` is not a whole number"),
@@ -166,7 +168,9 @@ def test_a_header_becomes_title_parameters_columns_and_prose(tmp_path: Path) -> 
         (GOOD[: GOOD.index("MATCH")], "", "no header"),
     ],
 )
-def test_a_file_that_does_not_agree_with_its_header_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_file_that_does_not_agree_with_its_header_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new))
     with pytest.raises(QueryError, match=message) as error:
@@ -175,7 +179,9 @@ def test_a_file_that_does_not_agree_with_its_header_is_refused(tmp_path: Path, o
 
 
 def test_a_users_file_needs_no_header(tmp_path: Path) -> None:
-    query = load_file(write(tmp_path, "MATCH (n:Neuron {key: $key}) WHERE n.bias > $least RETURN n.key // $not", "x.cypher"))
+    query = load_file(
+        write(tmp_path, "MATCH (n:Neuron {key: $key}) WHERE n.bias > $least RETURN n.key // $not", "x.cypher")
+    )
     assert [(p.name, p.type, p.required) for p in query.parameters] == [("key", "any", True), ("least", "any", True)]
 
 
@@ -189,7 +195,9 @@ def test_a_users_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> 
 
 def test_a_variant_is_the_text_of_its_engine_and_obeys_the_same_header(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
-    variant = write(tmp_path, "// Why it parts.\n" + GOOD[GOOD.index("MATCH") :].replace("n:", "n :"), "topic/mine.kuzu.cypher")
+    variant = write(
+        tmp_path, "// Why it parts.\n" + GOOD[GOOD.index("MATCH") :].replace("n:", "n :"), "topic/mine.kuzu.cypher"
+    )
     query = load_folder(tmp_path)["mine"]
     assert query.text_for("kuzu").startswith("MATCH (n :Neuron)")
     assert query.text_for("neo4j").startswith("MATCH (n:Neuron)")
@@ -266,7 +274,7 @@ def test_a_value_becomes_one_of_the_declared_type(kind: str, given_value: Any, v
     ],
 )
 def test_a_value_of_another_type_is_refused_with_what_is_wanted(kind: str, value: Any) -> None:
-    with pytest.raises(QueryError, match="hubs: `x` cannot be .*; give ") as error:
+    with pytest.raises(QueryError, match=r"hubs: `x` cannot be .*; give ") as error:
         convert("hubs", Parameter("x", kind, ""), value)
     assert TYPES[kind][1] in str(error.value)
 
@@ -316,7 +324,9 @@ def test_every_motif_query_has_a_twin_of_the_same_name_and_says_that_it_is_no_fi
 
 
 def test_columns_are_read_from_the_text() -> None:
-    text = "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS xs ORDER BY c LIMIT $limit"
+    text = (
+        "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS xs ORDER BY c LIMIT $limit"
+    )
     assert columns_of(text) == ("key", "c", "xs")
 
 

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, ModelKey
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress
 from circuitome.cli.output import note, plural, progress, show_rows
 
 __all__ = ["drop", "export", "list_models", "load", "schema"]
+
+
+OnlyModel = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only this model.")]
 
 
 def load(
@@ -77,18 +80,29 @@ def export(
         Path, typer.Option("--output", "-o", metavar="PATH", help="The file (or folder) to write.", show_default=False)
     ],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="What to write; `networkx` is a pickle-free JSON file.")
+        str,
+        typer.Option(
+            "--format", "-f", help="networkx (node-link JSON), graphml, gexf, cytoscape or neo4j-admin (CSV)."
+        ),
     ] = "networkx",
-    model: ModelKey = None,
+    model: OnlyModel = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
 ) -> None:
     """Write a graph for other programs.
 
+    Everything in the database, or one model with --model.
+
     \b
-    Example:
+    Examples:
       circuitome export --format networkx -o squeezenet1_1.json
+      circuitome export --format graphml --model squeezenet1_1 -o squeezenet1_1.graphml
     """
-    raise NotImplementedError
+    from circuitome.graphdb.export import export as write
+    from circuitome.queries.database import open_database
+
+    with open_database(db) as database:
+        write(database.store, format, output, model=None if model is None else database.model_key(model))
+    note(f"wrote {output}")
 
 
 def schema(as_json: AsJson = False) -> None:

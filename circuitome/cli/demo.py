@@ -171,17 +171,21 @@ def _strongest(database: Database, kind: str, model: str) -> tuple[dict[str, Any
 
 
 def _short(key: str) -> str:
-    """A key without its model."""
-    return key.partition("/")[2]
+    """A key without its model; a class with its name."""
+    from circuitome.networks.scenes import CLASSES
+
+    place = key.partition("/")[2]
+    layer, _, channel = place.rpartition(":")
+    answers = CLASSES.get(layer.removeprefix("heads."))
+    return f"{place} ({answers[int(channel)]})" if answers else place
 
 
 def _graph(bundle: Bundle, folder: Path) -> str:
     from circuitome.graphdb.export import export, to_networkx
 
     graph = to_networkx(bundle)
-    path = folder / f"{bundle.model}.graphml"
-    export(bundle, "graphml", path)
+    path = export(bundle, "networkx", folder / f"{bundle.model}.json")
     return (
-        f"8. For networkx: circuitome.to_networkx(...) gives {plural(graph.number_of_nodes(), 'node')} and "
-        f"{plural(graph.number_of_edges(), 'edge')} with every property; {path} is a file of it."
+        "8. For networkx: circuitome.to_networkx(bundle) is a MultiDiGraph with every property, "
+        f"{plural(graph.number_of_nodes(), 'node')} and\n   {plural(graph.number_of_edges(), 'edge')}; {path} is the same as a file."
     )

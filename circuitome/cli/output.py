@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,9 +28,15 @@ def show_rows(
 
 
 def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One array, one row object a line, on stdout."""
-    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    """One array, one row object a line, on stdout; what is not finite becomes null, as JSON has no word for it."""
+    lines = [json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in rows]
     print("[" + ",\n ".join(lines) + "]")
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

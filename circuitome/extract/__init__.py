@@ -6,8 +6,20 @@ proof that the bundle is the network (`verify`).
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 from circuitome.extract.pipeline import ExtractError, extract
 from circuitome.extract.trace import WiringError, trace
 from circuitome.extract.verify import LayerCheck, verify
 
 __all__ = ["ExtractError", "LayerCheck", "WiringError", "extract", "trace", "verify"]
+
+
+class _CallablePackage(ModuleType):
+    """``circuitome.extract(model)`` and ``circuitome.extract.models`` are one name: the package is called like its function."""
+
+    __call__ = staticmethod(extract)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

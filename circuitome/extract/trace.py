@@ -450,7 +450,9 @@ def _finish(
         names.add(name)
         links = _links(tracer, draft, index, kernels)
         layouts[draft.node.name] = draft.layout
-        layouts.update({node.name: value.layout for node, value in zip(draft.operand_nodes, draft.operands, strict=True)})
+        if draft.op in ("add", "gate"):  # their operands are compared one by one
+            operands = zip(draft.operand_nodes, draft.operands, strict=True)
+            layouts.update({node.name: value.layout for node, value in operands})
         kernel = (1, 1) if draft.weight is None else (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
         if draft.weight is not None:
             kernels[f"kernel/{name}"] = draft.weight.to(torch.float32).contiguous().cpu().numpy()

@@ -176,8 +176,9 @@ def _operand(
         if operand is None:
             operand = x.new_zeros(BATCH, layer.width, *x.shape[2:])
         operand[:, torch.as_tensor(link.positions, device=device)] = x
-    truth = recorded[layer.operands[number]]
-    return torch.zeros_like(truth) if operand is None else operand
+    if operand is None:  # a summand of zeros
+        return torch.zeros_like(recorded[layer.operands[number]])
+    return operand
 
 
 def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tensor) -> Tensor:

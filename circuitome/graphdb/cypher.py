@@ -15,7 +15,7 @@ _NOT_CODE: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PARAMETER: Final = re.compile(r"\$(\w+)")
-_FIRST: Final = frozenset("MATCH OPTIONAL WITH UNWIND RETURN CALL EXPLAIN PROFILE".split())
+_FIRST: Final = frozenset(["MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN", "CALL", "EXPLAIN", "PROFILE"])
 _WRITING: Final = re.compile(r"\b(CREATE|MERGE|SET|DELETE|REMOVE|DROP|FOREACH)\b", re.IGNORECASE)
 _FILES: Final = re.compile(r"\bLOAD\s+(CSV|FROM|WITH)\b|\bIN\s+(\d+\s+)?(CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)
 

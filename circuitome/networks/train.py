@@ -176,10 +176,13 @@ def _means(entries: list[dict[str, float]]) -> dict[str, float]:
 
 def _stored(net: nn.Module) -> dict[str, Tensor]:
     """Kernels in float16; what has one axis (batch norm, biases) in float32; counters are left as they are."""
-    return {
-        name: value.to(torch.float16 if value.ndim > 1 else torch.float32) if value.is_floating_point() else value
-        for name, value in net.state_dict().items()
-    }
+    return {name: _narrowed(value).contiguous() for name, value in net.state_dict().items()}
+
+
+def _narrowed(value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    return value.to(torch.float16 if value.ndim > 1 else torch.float32)
 
 
 def _reloaded(path: Path) -> nn.Module:

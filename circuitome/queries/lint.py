@@ -73,7 +73,7 @@ def _pattern(expression: str) -> Callable[[str], Iterator[int]]:
 
 
 _CLAUSE: Final = re.compile(
-    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT|UNION(?:\s+ALL)?)\b(?!\s*\()",
+    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT|UNION(?:\s+ALL)?)\b",
     re.IGNORECASE,
 )
 _AGGREGATE: Final = re.compile(r"\b(count|sum|avg|min|max|collect)\s*\(\s*(DISTINCT\b)?", re.IGNORECASE)

@@ -128,6 +128,8 @@ class EmbeddedStore:
         if not self.path.exists():
             raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
         try:
+            if self.path.is_file() and not self.path.stat().st_size:
+                raise ValueError("the file is empty")
             self._database = kuzu.Database(str(self.path), read_only=True, buffer_pool_size=self._pool)
             self._connection = kuzu.Connection(self._database)
             tables = _rows(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()

@@ -22,7 +22,7 @@ from neo4j.graph import Node, Path, Relationship
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.ddl import neo4j_constraints, neo4j_indexes
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
+from circuitome.graphdb.schema import NODES, SCHEMA_VERSION, NodeType, arrow_schema, table_type
 from circuitome.graphdb.stores import Progress, StoreError
 
 __all__ = ["Neo4jStore"]
@@ -159,8 +159,12 @@ class Neo4jStore:
         with ThreadPoolExecutor(self._sessions) as pool:
             for batches in _grouped(bundle.batches(table, _BATCH), self._sessions):
                 rows = [_rows(batch) for batch in batches]
-                list(pool.map(lambda part: self._write(statement, {"rows": part}), rows))
-                done += sum(map(len, rows))
+                made = sum(pool.map(lambda part: self._write(statement, {"rows": part}), rows))
+                if made != sum(map(len, rows)):
+                    raise StoreError(
+                        f"{bundle.path}: {table} names neurons that are not there; extract the bundle again"
+                    )
+                done += made
                 if progress:
                     progress(table, done, total)
 
@@ -236,10 +240,10 @@ def _insertion(table: str) -> str:
     if isinstance(kind, NodeType):
         values = ", ".join(f"n.`{name}` = x[{place}]" for place, name in enumerate(arrow_schema(table).names))
         verb = "MERGE" if _shared(table) else "CREATE"
-        return f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values}"
+        return f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values} RETURN count(*)"
     ends = f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) MATCH (b:`{kind.target}` {{`key`: x[1]}})"
     values = ", ".join(f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=2))
-    return f"UNWIND $rows AS x {ends} CREATE (a)-[:`{table}` {{{values}}}]->(b)"
+    return f"UNWIND $rows AS x {ends} CREATE (a)-[:`{table}` {{{values}}}]->(b) RETURN count(*)"
 
 
 def _shared(label: str) -> bool:

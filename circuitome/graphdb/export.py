@@ -1,0 +1,402 @@
+"""The graph for other programs: networkx, GraphML, GEXF, Cytoscape JSON, and CSV for ``neo4j-admin``.
+
+A source is a `Bundle` or a model in a `Store`. On disk, ``networkx`` means node-link JSON and never a pickle: a pickle
+runs code when it is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import escape, quoteattr
+
+import networkx as nx
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from circuitome.errors import CircuitomeError
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.ddl import neo4j_constraints
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
+from circuitome.graphdb.stores import Store
+
+__all__ = ["FORMATS", "ExportError", "Tables", "export", "from_networkx", "tables_of", "to_networkx"]
+
+Tables = Mapping[str, pa.Table]
+"""Tables by name, with the schema's columns; what is not there is empty."""
+
+
+class ExportError(CircuitomeError):
+    """A format that is not known, a graph that does not follow the schema, or a place that cannot be written."""
+
+
+def tables_of(source: Bundle | Store | Tables, *, model: str | None = None) -> dict[str, pa.Table]:
+    """All tables that hold rows, nodes first; from a store those of one ``model``, else of all.
+
+    Relationships between two models belong to the tables of all, not to those of one.
+    """
+    if isinstance(source, Bundle):
+        return {name: source.table(name) for name in source.tables}
+    read = source.get if isinstance(source, Mapping) else _from_store(source, model)
+    tables = {name: read(name) for name in (*NODES, *RELATIONSHIPS)}
+    return {name: table for name, table in tables.items() if table is not None and table.num_rows}
+
+
+def _from_store(store: Store, model: str | None) -> Callable[[str], pa.Table]:
+    def read(name: str) -> pa.Table:
+        cypher = _reading(name, model)
+        rows = store.run(cypher, {} if model is None or "$model" not in cypher else {"model": model})
+        return pa.table(
+            [_cast(rows[field.name], field.type) for field in arrow_schema(name)], schema=arrow_schema(name)
+        )
+
+    return read
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)
+
+
+def _reading(name: str, model: str | None) -> str:
+    kind = table_type(name)
+    properties = [f"x.`{column.name}` AS `{column.name}`" for column in kind.columns]
+    if isinstance(kind, NodeType):
+        tests, pattern, order = [_owned("x", name, name)], f"(x:`{name}`)", "`key`"
+    else:
+        tests = [_owned("a", kind.source, name), _owned("b", kind.target, name)]
+        pattern, order = f"(a:`{kind.source}`)-[x:`{name}`]->(b:`{kind.target}`)", "`from`, `to`"
+        properties = ["a.`key` AS `from`", "b.`key` AS `to`", *properties]
+    where = " AND ".join(filter(None, tests)) if model is not None else ""
+    return f"MATCH {pattern}{f' WHERE {where}' if where else ''} RETURN {', '.join(properties)} ORDER BY {order}"
+
+
+def _owned(variable: str, label: str, table: str) -> str:
+    """The test that a node belongs to ``$model``; a node without a model is left out only by its relationships."""
+    if label == "Model":
+        return f"{variable}.`key` = $model"
+    if any(column.name == "model" for column in NODES[label].columns):
+        return f"{variable}.`model` = $model"
+    return ""
+
+
+def to_networkx(source: Bundle | Store | Tables, *, model: str | None = None) -> nx.MultiDiGraph:
+    """The graph with every property that is not null.
+
+    A node is its key in the database, with its label as attribute ``type``; a second node of the same key (a block named
+    as a layer) is the tuple ``(label, key)``. A relationship is an edge whose key is its type; a second one between
+    the same neurons is ``(type, number)``. `from_networkx` takes it back without loss.
+
+    >>> graph = to_networkx(bundle)  # doctest: +SKIP
+    >>> graph.edges["toy/conv1:0", "toy/block2.a:1", "EXCITES"]["weight"]  # doctest: +SKIP
+    0.25
+    """
+    tables = tables_of(source, model=model)
+    graph = nx.MultiDiGraph()
+    names: dict[str, dict[str, Any]] = {label: {} for label in NODES}
+    for label in NODES:
+        if label in tables:
+            keys = tables[label]["key"].to_pylist()
+            names[label] = {key: (label, key) if key in graph else key for key in keys}
+            attributes = _attributes(tables[label])
+            graph.add_nodes_from(
+                (names[label][key], {"type": label, **values}) for key, values in zip(keys, attributes, strict=True)
+            )
+    for name, kind in RELATIONSHIPS.items():
+        if name in tables:
+            ends = zip(
+                _ends(tables[name], "from", names[kind.source]),
+                _ends(tables[name], "to", names[kind.target]),
+                strict=True,
+            )
+            _add_edges(graph, name, list(ends), _attributes(tables[name].drop_columns(["from", "to"])))
+    return graph
+
+
+def _ends(table: pa.Table, column: str, names: Mapping[str, Any]) -> list[Any]:
+    return [names.get(key, key) for key in table[column].to_pylist()]
+
+
+def _add_edges(
+    graph: nx.MultiDiGraph, name: str, ends: list[tuple[Any, Any]], attributes: list[dict[str, Any]]
+) -> None:
+    if len(set(ends)) == len(ends):
+        graph.add_edges_from((a, b, name, values) for (a, b), values in zip(ends, attributes, strict=True))
+        return
+    seen: dict[tuple[Any, Any], int] = {}
+    for (a, b), values in zip(ends, attributes, strict=True):
+        number = seen[a, b] = seen.get((a, b), -1) + 1
+        graph.add_edge(a, b, key=(name, number) if number else name, **values)
+
+
+def _attributes(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dictionaries without nulls."""
+    columns = {name: table[name] for name in table.column_names if table[name].null_count < table.num_rows}
+    if not columns:
+        return [{} for _ in range(table.num_rows)]
+    names = list(columns)
+    rows = zip(*(column.to_pylist() for column in columns.values()), strict=True)
+    if not any(column.null_count for column in columns.values()):
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows]
+
+
+def from_networkx(graph: nx.MultiDiGraph) -> dict[str, pa.Table]:
+    """Tables of a graph that `to_networkx` made; `ExportError` for types and properties that the schema does not have."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for node, values in graph.nodes(data=True):
+        key = node[1] if isinstance(node, tuple) else node
+        values = {"key": key, **values}
+        rows.setdefault(_known(str(values.pop("type", "")), NODES, f"node {key!r}"), []).append(values)
+    for a, b, name, values in graph.edges(keys=True, data=True):
+        ends = {"from": a[1] if isinstance(a, tuple) else a, "to": b[1] if isinstance(b, tuple) else b}
+        kind = name[0] if isinstance(name, tuple) else name
+        rows.setdefault(_known(str(kind), RELATIONSHIPS, f"edge {ends}"), []).append({**ends, **values})
+    return {name: _table(name, rows[name]) for name in (*NODES, *RELATIONSHIPS) if name in rows}
+
+
+def _known(name: str, known: Mapping[str, Any], where: str) -> str:
+    if name not in known:
+        raise ExportError(f"{where}: {name!r} is no type of the schema; it has {', '.join(known)}")
+    return name
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    schema = arrow_schema(name)
+    if unknown := set().union(*rows) - set(schema.names):
+        raise ExportError(f"{name}: property {min(unknown)!r} is not in the schema; see docs/schema.md")
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ExportError(f"{name}: a value does not fit the schema ({error}); see docs/schema.md") from error
+
+
+def export(
+    source: Bundle | Store | Tables, format: str, path: str | os.PathLike[str], *, model: str | None = None
+) -> Path:
+    """Write the graph to ``path`` in one of `FORMATS`: a file, or a new folder for ``neo4j-admin``.
+
+    ``networkx``: node-link JSON (``networkx.node_link_graph(json.load(file), edges="edges")``); ``cytoscape``:
+    Cytoscape.js JSON; ``graphml`` and ``gexf``: XML; ``neo4j-admin``: CSV, with the command in its ``import.sh``.
+    Nulls are left out; a list is JSON text where the format has no lists. A file that is there is replaced when the
+    new one is whole. `ExportError` where the format is unknown or the place cannot be written.
+    """
+    if format not in FORMATS:
+        raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
+    target = Path(path)
+    tables = tables_of(source, model=model)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            written = Path(folder, "out")
+            FORMATS[format](tables, written)
+            _place(written, target)
+    except OSError as error:
+        raise ExportError(
+            f"{target}: cannot be written ({error.strerror or error}); name another place with -o"
+        ) from error
+    return target
+
+
+def _place(written: Path, target: Path) -> None:
+    if not written.is_dir():
+        os.replace(written, target)
+        return
+    if target.exists() and not (target / "import.sh").is_file() and any(target.iterdir()):
+        raise ExportError(f"{target}: a folder with other files in it; name another with -o")
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(written, target)
+
+
+def _write_node_link(tables: Tables, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(nx.node_link_data(to_networkx(tables), edges="edges"), file, separators=(",", ":"))
+
+
+def _elements(tables: Tables) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, str, str, dict[str, Any]]]]:
+    """Nodes and edges with text for names, unique over all labels: a key that two labels share gets its label before it."""
+    graph = to_networkx(tables)
+    name = {node: f"{node[0]} {node[1]}" if isinstance(node, tuple) else node for node in graph}
+    nodes = [(name[node], values) for node, values in graph.nodes(data=True)]
+    edges = [
+        (name[a], name[b], key[0] if isinstance(key, tuple) else key, values)
+        for a, b, key, values in graph.edges(keys=True, data=True)
+    ]
+    return nodes, edges
+
+
+def _write_cytoscape(tables: Tables, path: Path) -> None:
+    nodes, edges = _elements(tables)
+    elements = {
+        "nodes": [{"data": {**values, "id": key, "name": key}} for key, values in nodes],
+        "edges": [
+            {"data": {**values, "id": f"e{number}", "source": a, "target": b, "interaction": kind}}
+            for number, (a, b, kind, values) in enumerate(edges)
+        ],
+    }
+    with path.open("w", encoding="utf-8") as file:
+        json.dump({"data": {"name": "circuitome"}, "elements": elements}, file, separators=(",", ":"))
+
+
+_XML_TYPES: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
+_GRAPHML: Final = (
+    '<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns '
+    'http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">\n'
+)
+_GEXF: Final = (
+    '<?xml version="1.0" encoding="utf-8"?>\n<gexf xmlns="http://www.gexf.net/1.2draft" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="1.2">\n'
+    '<graph defaultedgetype="directed" mode="static">\n'
+)
+
+
+def _fields(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Type of each attribute; text where rows differ or a list must become text."""
+    found: dict[str, str] = {}
+    for values in rows:
+        for name, value in values.items():
+            kind = _XML_TYPES.get(type(value), "string")
+            found[name] = kind if found.get(name, kind) == kind else "string"
+    return found
+
+
+def _xml_text(value: Any) -> str:
+    """A value as XML allows it: JSON for lists, words for truth and for what is not finite, no control characters."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
+    text = json.dumps(value) if isinstance(value, list) else str(value)
+    return "".join(letter if letter in "\t\n\r" or ord(letter) >= 32 else "\ufffd" for letter in text)
+
+
+def _write_graphml(tables: Tables, path: Path) -> None:
+    nodes, edges = _elements(tables)
+    fields = {
+        "node": _fields(values for _, values in nodes),
+        "edge": {"type": "string", **_fields(v for *_, v in edges)},
+    }
+    ids = {(place, name): f"{place[0]}{i}" for place, names in fields.items() for i, name in enumerate(names)}
+    with path.open("w", encoding="utf-8") as file:
+        file.write(_GRAPHML)
+        for (place, name), key in ids.items():
+            file.write(
+                f'<key id="{key}" for="{place}" attr.name={quoteattr(name)} attr.type="{fields[place][name]}"/>\n'
+            )
+        file.write('<graph edgedefault="directed">\n')
+        for key, values in nodes:
+            file.write(f"<node id={_attribute(key)}>{_graphml_data(values, 'node', ids)}</node>\n")
+        for a, b, kind, values in edges:
+            data = _graphml_data({"type": kind, **values}, "edge", ids)
+            file.write(f"<edge source={_attribute(a)} target={_attribute(b)}>{data}</edge>\n")
+        file.write("</graph>\n</graphml>\n")
+
+
+def _graphml_data(values: Mapping[str, Any], place: str, ids: Mapping[tuple[str, str], str]) -> str:
+    return "".join(
+        f'<data key="{ids[place, name]}">{escape(_xml_text(value))}</data>' for name, value in values.items()
+    )
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(_xml_text(text))
+
+
+def _write_gexf(tables: Tables, path: Path) -> None:
+    nodes, edges = _elements(tables)
+    fields = {
+        "node": _fields(values for _, values in nodes),
+        "edge": {"type": "string", **_fields(v for *_, v in edges)},
+    }
+    ids = {(place, name): str(i) for place, names in fields.items() for i, name in enumerate(names)}
+    with path.open("w", encoding="utf-8") as file:
+        file.write(_GEXF)
+        for place, names in fields.items():
+            file.write(f'<attributes class="{place}" mode="static">\n')
+            for name, kind in names.items():
+                file.write(f'<attribute id="{ids[place, name]}" title={quoteattr(name)} type="{kind}"/>\n')
+            file.write("</attributes>\n")
+        file.write("<nodes>\n")
+        for key, values in nodes:
+            file.write(f"<node id={_attribute(key)} label={_attribute(key)}>{_gexf_data(values, 'node', ids)}</node>\n")
+        file.write("</nodes>\n<edges>\n")
+        for number, (a, b, kind, values) in enumerate(edges):
+            data = _gexf_data({"type": kind, **values}, "edge", ids)
+            file.write(
+                f'<edge id="{number}" source={_attribute(a)} target={_attribute(b)} label={_attribute(kind)}>{data}</edge>\n'
+            )
+        file.write("</edges>\n</graph>\n</gexf>\n")
+
+
+def _gexf_data(values: Mapping[str, Any], place: str, ids: Mapping[tuple[str, str], str]) -> str:
+    items = (f'<attvalue for="{ids[place, name]}" value={_attribute(value)}/>' for name, value in values.items())
+    return f"<attvalues>{''.join(items)}</attvalues>"
+
+
+_ADMIN_TYPES: Final = {
+    "string": "string",
+    "int64": "long",
+    "float64": "double",
+    "float32": "double",
+    "bool": "boolean",
+    "list<int64>": "long[]",
+    "list<float64>": "double[]",
+    "list<string>": "string[]",
+}
+
+
+def _write_admin(tables: Tables, folder: Path) -> None:
+    """CSV for ``neo4j-admin database import``: a table a file, with its header, and the command."""
+    folder.mkdir()
+    arguments = []
+    for name, table in tables.items():
+        headed = table.rename_columns(_admin_header(name, table.column_names))
+        columns = [_admin_column(column) for column in headed.columns]
+        pacsv.write_csv(pa.table(columns, names=headed.column_names), folder / f"{name}.csv")
+        arguments.append(f"  --{'nodes' if name in NODES else 'relationships'}={name}={name}.csv")
+    command = [
+        "#!/bin/sh",
+        "# Run in this folder with the server stopped; the database is named by the first argument.",
+    ]
+    command += ["set -e", 'cd "$(dirname "$0")"', 'neo4j-admin database import full "${1:-neo4j}" \\']
+    command += [f"{argument} \\" for argument in arguments]
+    command += ["  --array-delimiter=U+001F --multiline-fields=true --overwrite-destination"]
+    (folder / "import.sh").write_text("\n".join(command) + "\n")
+    (folder / "import.sh").chmod(0o755)
+    (folder / "constraints.cypher").write_text(";\n".join(neo4j_constraints()) + ";\n")
+
+
+def _admin_header(name: str, columns: list[str]) -> list[str]:
+    kind = table_type(name)
+    types = {column.name: _ADMIN_TYPES[column.type.value[0]] for column in kind.columns}
+    if isinstance(kind, NodeType):
+        return [f"key:ID({name})" if column == "key" else f"{column}:{types[column]}" for column in columns]
+    ends = {"from": f":START_ID({kind.source})", "to": f":END_ID({kind.target})"}
+    return [ends.get(column) or f"{column}:{types[column]}" for column in columns]
+
+
+def _admin_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_list(kind):
+        joined = pc.binary_join(column.cast(pa.list_(pa.string())), "\x1f")
+        return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
+    if pa.types.is_floating(kind):
+        return column.cast(pa.float64())
+    return column.cast(pa.string()) if pa.types.is_dictionary(kind) else column
+
+
+FORMATS: Final[Mapping[str, Callable[[Tables, Path], None]]] = {
+    "networkx": _write_node_link,
+    "graphml": _write_graphml,
+    "gexf": _write_gexf,
+    "cytoscape": _write_cytoscape,
+    "neo4j-admin": _write_admin,
+}
