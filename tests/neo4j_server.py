@@ -60,7 +60,9 @@ def _join(folder: Path) -> Server:
     if count == 0:
         local = LocalServer(folder / "home", port=free_port(), heap="512m", page_cache="128m")
         try:
-            local.start(patience=200)
+            with pytest.MonkeyPatch.context() as patch:  # a short life: the quick compiler alone
+                patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+                local.start(patience=200)
         except ServerError as error:
             if os.environ.get("CI") == "true":
                 raise
@@ -81,12 +83,16 @@ def _leave(folder: Path, server: Server) -> None:
 
 
 def _wait_for_end(pid: int) -> None:
+    """Wait until the process is gone; one that another worker started stays a zombie until that worker ends."""
     for _ in range(300):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         try:
             os.kill(pid, 0)
-        except ProcessLookupError:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (ProcessLookupError, FileNotFoundError):
+            return
+        if state == "Z":
             return
         time.sleep(0.1)
 

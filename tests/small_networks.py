@@ -78,7 +78,9 @@ def _convnext() -> nn.Module:
 
 def _flattened() -> nn.Module:
     pool = nn.MaxPool2d(3, 2, ceil_mode=True)
-    return nn.Sequential(_conv(3, 4), nn.PReLU(4), pool, nn.Flatten(), nn.Linear(4 * 8 * 8, 7), nn.PReLU(), nn.Linear(7, 3))
+    return nn.Sequential(
+        _conv(3, 4), nn.PReLU(4), pool, nn.Flatten(), nn.Linear(4 * 8 * 8, 7), nn.PReLU(), nn.Linear(7, 3)
+    )
 
 
 def _permuted() -> nn.Module:
@@ -136,7 +138,9 @@ def _twice() -> nn.Module:
 
 
 def _norms() -> nn.Module:
-    return nn.Sequential(_conv(3, 8), nn.GroupNorm(2, 8), nn.ReLU6(), _conv(8, 6), nn.InstanceNorm2d(6, affine=True), _conv(6, 4))
+    return nn.Sequential(
+        _conv(3, 8), nn.GroupNorm(2, 8), nn.ReLU6(), _conv(8, 6), nn.InstanceNorm2d(6, affine=True), _conv(6, 4)
+    )
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -190,5 +194,7 @@ def build(name: str, seed: int = 0) -> nn.Module:
             if key.endswith("running_var"):
                 tensor.uniform_(0.5, 2.0)
             elif tensor.is_floating_point() and (tensor.dim() == 1 or key.endswith("scale")):
-                tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5)).add_(torch.randn_like(tensor) * 0.3 * tensor.abs().mean())
+                tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5)).add_(
+                    torch.randn_like(tensor) * 0.3 * tensor.abs().mean()
+                )
     return model

@@ -54,7 +54,10 @@ def test_nested_blocks_name_the_smallest_one_around_them():
     inner, outer = trace(model, SHAPE).blocks
     assert (inner.parent, outer.parent) == (outer.name, None)
     layers = trace(model, SHAPE).wiring.layers
-    assert [sorted(layers[part[0]].name for part in branch.parts) for branch in outer.branches] == [["a", "b", "c"], ["d"]]
+    assert [sorted(layers[part[0]].name for part in branch.parts) for branch in outer.branches] == [
+        ["a", "b", "c"],
+        ["d"],
+    ]
 
 
 def test_the_groups_of_a_grouped_convolution_are_branches_and_depthwise_ones_are_not():

@@ -145,7 +145,7 @@ def test_the_library_can_be_used_from_one_name() -> None:
     code = """
 import circuitome.extract.models
 import circuitome
-from circuitome import extract, verify, Bundle, open_store, open_database, to_networkx, __version__
+from circuitome import extract, verify, Bundle, open_store, to_networkx, __version__
 assert circuitome.extract is extract and callable(extract) and callable(verify)
 assert set(circuitome.__all__) <= set(dir(circuitome))
 import circuitome.extract.models as again

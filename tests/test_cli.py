@@ -475,3 +475,29 @@ def test_hostile_text_reaches_no_terminal_and_no_query(here: Path) -> None:
     assert got.code == 2
     assert "\x1b" not in got.err
     assert len(run("query", "neurons", "--json").rows) > 0
+
+
+def test_export_writes_a_graph_that_networkx_reads(here: Path) -> None:
+    import networkx
+
+    assert run("export", "-o", "tiny.json").code == 0
+    graph = networkx.node_link_graph(json.loads((here / "tiny.json").read_text()), edges="edges")
+    edges = run("query", "edges", "--json").rows
+    assert sum(key in ("EXCITES", "INHIBITS") for *_, key in graph.edges(keys=True)) == len(edges)
+    run("load", "other.circuitome")
+    assert run("export", "--format", "graphml", "--model", "other", "-o", "other.graphml").code == 0
+    assert {node.split("/")[0] for node in networkx.read_graphml(here / "other.graphml")} == {"other"}
+
+
+def test_the_demo_tells_what_it_found(tmp_path: Path) -> None:
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.networks import BUNDLED
+
+    got = run("demo", "-o", tmp_path / "demo")
+    assert got.code == 0, got.err
+    for name in BUNDLED:
+        bundle = Bundle.open(tmp_path / "demo" / f"{name}.circuitome")
+        assert f"{bundle.manifest['counts']['edges']:,} edges" in got.out
+    assert "Mutual inhibition" in got.out
+    assert "Go on:" in got.out
+    assert len(run("models", "--db", tmp_path / "demo" / "circuitome.db", "--json").rows) == len(BUNDLED)

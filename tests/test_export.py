@@ -61,7 +61,7 @@ def graphs(draw: st.DrawFn) -> dict[str, pa.Table]:
     return {name: pa.Table.from_pylist(items, schema=arrow_schema(name)) for name, items in rows.items() if items}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(graphs())
 def test_networkx_and_back_loses_nothing(tables: dict[str, pa.Table]) -> None:
     assert plain(from_networkx(to_networkx(tables))) == plain(tables)

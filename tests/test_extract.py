@@ -39,7 +39,9 @@ def test_every_table_has_the_columns_of_the_schema(tmp_path):
         assert found.names == schema.names
         for field in schema:
             kind = found.field(field.name).type
-            assert (kind.value_type if hasattr(kind, "value_type") and field.name in ("from", "to") else kind) == field.type
+            assert (
+                kind.value_type if hasattr(kind, "value_type") and field.name in ("from", "to") else kind
+            ) == field.type
 
 
 def test_kernel_rows_lead_from_an_edge_to_its_kernel(tmp_path):
@@ -117,7 +119,11 @@ extract(build("gated"), output=sys.argv[1], name="net", input_shape=(3, 16, 16),
 def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     target = tmp_path / "net"
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(target)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", SLOW, str(target)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("weighing 3"):

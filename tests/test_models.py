@@ -423,3 +423,7 @@ def test_mtcnn_heads_are_probabilities_and_boxes(weights_dir: Path) -> None:
         box, *_, probability = network.model(torch.zeros(1, 3, size, size))
         assert box.shape[1] == 4
         assert F.l1_loss(probability.sum(1), torch.ones_like(probability.sum(1))) < 1e-6
+
+
+def test_the_bundled_networks_are_different_trainings() -> None:
+    assert len({resolve(name).weights_sha256 for name in BUNDLED}) == len(BUNDLED) == 3

@@ -159,36 +159,36 @@ def test_progress_ends_at_all_rows_of_every_table(store: Store, toy: Bundle) -> 
     assert seen == rows
 
 
-@pytest.mark.parametrize(
-    "cypher",
-    [
-        "CREATE (n:Model {key: 'evil'})",
-        "MATCH (n:Neuron) SET n.bias = 7.0",
-        "MATCH (n:Neuron) SET n.bias = 7.0 RETURN n.key",
-        "MATCH (n:Neuron) DETACH DELETE n",
-        "MATCH (n:Neuron) WITH n LIMIT 1 DETACH DELETE n RETURN 1 AS x",
-        "MERGE (n:Model {key: 'evil'}) RETURN n.key",
-        "MATCH (n:Neuron) REMOVE n.bias RETURN n.key",
-        "UNWIND [1] AS x CREATE (n:Model {key: 'evil'}) RETURN n.key",
-        "DROP TABLE Neuron",
-        "RETURN 1 AS x; MATCH (n) DETACH DELETE n",
-        "// comment\nCREATE (n:Model {key: 'evil'})",
-        "/* MATCH */ CREATE (n:Model {key: 'evil'})",
-        "COPY (MATCH (n:Model) RETURN n.key) TO 'stolen.csv'",
-        "LOAD CSV FROM 'file:///etc/passwd' AS row RETURN row",
-        "LOAD FROM '/etc/passwd' RETURN *",
-        "MATCH (n:Model) CALL (n) { DETACH DELETE n } IN TRANSACTIONS RETURN 1 AS x",
-        "",
-        "CREATE INDEX x FOR (n:Neuron) ON (n.bias)",
-        "ALTER TABLE Neuron ADD evil STRING",
-        "PROFILE CREATE (n:Model {key: 'evil'})",
-    ],
-)
-def test_reading_cannot_write(store: Store, toy: Bundle, cypher: str) -> None:
+WRITING = [
+    "CREATE (n:Model {key: 'evil'})",
+    "MATCH (n:Neuron) SET n.bias = 7.0",
+    "MATCH (n:Neuron) SET n.bias = 7.0 RETURN n.key",
+    "MATCH (n:Neuron) DETACH DELETE n",
+    "MATCH (n:Neuron) WITH n LIMIT 1 DETACH DELETE n RETURN 1 AS x",
+    "MERGE (n:Model {key: 'evil'}) RETURN n.key",
+    "MATCH (n:Neuron) REMOVE n.bias RETURN n.key",
+    "UNWIND [1] AS x CREATE (n:Model {key: 'evil'}) RETURN n.key",
+    "DROP TABLE Neuron",
+    "RETURN 1 AS x; MATCH (n) DETACH DELETE n",
+    "// comment\nCREATE (n:Model {key: 'evil'})",
+    "/* MATCH */ CREATE (n:Model {key: 'evil'})",
+    "COPY (MATCH (n:Model) RETURN n.key) TO 'stolen.csv'",
+    "LOAD CSV FROM 'file:///etc/passwd' AS row RETURN row",
+    "LOAD FROM '/etc/passwd' RETURN *",
+    "MATCH (n:Model) CALL (n) { DETACH DELETE n } IN TRANSACTIONS RETURN 1 AS x",
+    "",
+    "CREATE INDEX x FOR (n:Neuron) ON (n.bias)",
+    "ALTER TABLE Neuron ADD evil STRING",
+    "PROFILE CREATE (n:Model {key: 'evil'})",
+]
+
+
+def test_reading_cannot_write(store: Store, toy: Bundle) -> None:
     store.load(toy)
     before = count(store)
-    with pytest.raises(StoreError):
-        store.run(cypher)
+    for cypher in WRITING:
+        with pytest.raises(StoreError):
+            store.run(cypher)
     assert count(store) == before
     assert not Path("stolen.csv").exists()
 
@@ -202,11 +202,11 @@ def test_the_engine_itself_refuses_to_write(store: Store, toy: Bundle, monkeypat
     assert_holds(store, toy)
 
 
-@pytest.mark.parametrize("word", ["CREATE", "set", "Delete", "MERGE"])
-def test_words_that_write_may_be_values_and_names(store: Store, toy: Bundle, word: str) -> None:
+def test_words_that_write_may_be_values_and_names(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    rows = store.run(f"MATCH (n:Model) WHERE n.key <> '{word}' RETURN n.key AS `{word}` // {word} (x)")
-    assert rows.to_pylist() == [{word: "toy"}]
+    for word in ("CREATE", "set", "Delete", "MERGE"):
+        rows = store.run(f"MATCH (n:Model) WHERE n.key <> '{word}' RETURN n.key AS `{word}` // {word} (x)")
+        assert rows.to_pylist() == [{word: "toy"}]
 
 
 def test_a_runaway_query_is_stopped_and_the_store_lives_on(store: Store, tmp_path: Path) -> None:
@@ -225,24 +225,19 @@ def test_parameters_are_checked_both_ways(store: Store, toy: Bundle) -> None:
         store.run("MATCH (n:Model {key: $key}) RETURN n.key", {"key": "toy", "kye": 1})
 
 
-@pytest.mark.parametrize("value", [object(), 2**70, {1: 2}, b"bytes", [object()]])
-def test_a_value_that_no_database_takes_is_refused_or_matches_nothing(store: Store, toy: Bundle, value: object) -> None:
+def test_a_value_that_no_database_takes_is_refused(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    try:
-        rows = store.run("MATCH (n:Model) WHERE n.key = $x OR n.seed = $x RETURN n.key AS k", {"x": value})
-    except StoreError:
-        return
-    assert rows.num_rows == 0
+    for value in (object(), 2**70, [object()]):
+        with pytest.raises(StoreError):
+            store.run("MATCH (n:Model) WHERE n.seed = $x RETURN n.key AS k", {"x": value})
 
 
-@pytest.mark.parametrize(
-    "cypher", ["MTCH (n) RETURN n", "MATCH (n:Neuron RETURN n", "MATCH (n) RETURN nope(n)", "RETURN n"]
-)
-def test_a_faulty_query_is_one_message(store: Store, toy: Bundle, cypher: str) -> None:
+def test_a_faulty_query_is_one_message(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    with pytest.raises(StoreError) as caught:
-        store.run(cypher)
-    assert "\n" not in str(caught.value)
+    for cypher in ["MTCH (n) RETURN n", "MATCH (n:Neuron RETURN n", "MATCH (n) RETURN nope(n)", "RETURN n"]:
+        with pytest.raises(StoreError) as caught:
+            store.run(cypher)
+        assert "\n" not in str(caught.value)
 
 
 def test_both_stores_give_the_same_arrow_types(store: Store, toy: Bundle) -> None:

@@ -72,7 +72,9 @@ def _alter_column(path: Path, table: str, column: str, row: int) -> None:
     place = rows.column_names.index(column)
     values = rows.column(column).to_pylist()
     values[row] = values[row] + 0.05 if isinstance(values[row], float) else values[row - 1]
-    pq.write_table(rows.set_column(place, rows.schema.field(column), pa.array(values, rows.schema.field(column).type)), file)
+    pq.write_table(
+        rows.set_column(place, rows.schema.field(column), pa.array(values, rows.schema.field(column).type)), file
+    )
 
 
 ALTERATIONS: dict[str, tuple[Callable[[Path], None], str]] = {

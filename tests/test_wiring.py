@@ -93,7 +93,9 @@ def test_batch_norm_before_a_nonlinearity_leaves_no_step_and_after_one_a_gain():
 
 
 def test_receptive_field_is_that_of_the_pixels_that_matter():
-    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, dilation=2), nn.Conv2d(2, 1, 2, stride=2))
+    model = nn.Sequential(
+        nn.Conv2d(3, 2, 3), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, dilation=2), nn.Conv2d(2, 1, 2, stride=2)
+    )
     wiring = trace(model.eval(), (3, 40, 40)).wiring
     fields = [layer.receptive_field[0] for layer in wiring.layers]
     assert fields == [1, 3, 3 + 1 + 4 * 2, 3 + 1 + 4 * 2 + 2]
@@ -122,7 +124,9 @@ class Drawn(nn.Module):
             part: nn.Module = nn.Identity()
             if kind == "conv":
                 groups = 2 if len(one) % 2 == 0 and size % 2 == 0 else 1
-                part = nn.Sequential(nn.Conv2d(len(one), 2 * size, 3, padding=1, groups=groups), nn.BatchNorm2d(2 * size))
+                part = nn.Sequential(
+                    nn.Conv2d(len(one), 2 * size, 3, padding=1, groups=groups), nn.BatchNorm2d(2 * size)
+                )
                 pieces = [one[: len(one) // groups], one[len(one) // groups :]] if groups == 2 else [one]
                 self.edges += sum(2 * size // groups * len(set(piece)) for piece in pieces)
                 made.append(self._fresh(2 * size))
@@ -155,7 +159,9 @@ class Drawn(nn.Module):
         return self.head(F.relu(made[-1]).mean((2, 3)))
 
 
-steps = st.tuples(st.sampled_from(["conv", "cat", "add", "pool"]), st.integers(0, 9), st.integers(0, 9), st.integers(1, 4))
+steps = st.tuples(
+    st.sampled_from(["conv", "cat", "add", "pool"]), st.integers(0, 9), st.integers(0, 9), st.integers(1, 4)
+)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

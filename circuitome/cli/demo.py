@@ -58,13 +58,12 @@ They are small, branched CNNs, trained from three seeds to say what is drawn in 
 _GO_ON = """
 Go on:
   export CIRCUITOME_DB={db}
-  circuitome query --list                                      what can be asked
-  circuitome query layers -p model={name}
-  circuitome neuron {name}/a.branch3x3.conv:0                  its inputs and outputs
-  circuitome circuit {name}/heads.facing:0 --depth 3           what feeds a class
-  circuitome motifs mutual_inhibition --model {name} --json
-  circuitome query hubs -p model={name} --show                 the Cypher, for Neo4j Browser
-  circuitome extract squeezenet1_1 --weights FILE              a network of your own"""
+  circuitome query --list                                        what can be asked
+  circuitome neuron {name}/a.branch3x3.conv:0            its inputs and outputs
+  circuitome circuit {name}/heads.facing:0 --depth 3     what feeds a class
+  circuitome motifs mutual_inhibition --model {name}
+  circuitome query hubs -p model={name} --show           the Cypher, for Neo4j Browser
+  circuitome extract squeezenet1_1 --weights FILE                a network of your own"""
 
 
 def _extracted(name: str, folder: Path, report: Progress) -> Bundle:

@@ -23,7 +23,7 @@ from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
 
-__all__ = ["ExtractError", "extract"]
+__all__ = ["ExtractError", "extract", "layer_edges", "write_bundle"]
 
 Progress = Callable[[str, int, int], None]
 ROW_GROUP: Final = 1 << 20  # edges held before they are written
@@ -93,20 +93,37 @@ def extract(
         "schema_version": SCHEMA_VERSION,
         "state": "ready",
     }
-    with BundleWriter(output or f"{name}.circuitome", force=force) as writer:
-        report("tracing", 0, 1)
-        traced = trace(model, shape, labels=labels)
-        report("tracing", 1, 1)
-        _refuse_nonfinite(traced)
-        counts = _write_tables(writer, row, traced, keep, place, report)
+    report("tracing", 0, 1)
+    traced = trace(model, shape, labels=labels)
+    report("tracing", 1, 1)
+    _refuse_nonfinite(traced)
+    target = Path(output or f"{name}.circuitome")
+    return write_bundle(target, name, traced, row, keep=keep, device=place, force=force, progress=report)
+
+
+def write_bundle(
+    path: Path,
+    name: str,
+    traced: Trace,
+    model: Mapping[str, Any],
+    *,
+    keep: float | None,
+    device: torch.device,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Weigh the edges of a traced network and write its bundle; ``model`` is the row of the `Model` table."""
+    row = dict.fromkeys(arrow_schema("Model").names) | dict(model) | {"key": name}
+    with BundleWriter(path, force=force) as writer:
+        counts = _write_tables(writer, row, traced, keep, device, progress or (lambda *_: None))
         layers = traced.wiring.layers
         writer.finish(
-            manifest={"model": row, "counts": counts, "versions": _versions(), "device": place.type},
+            manifest={"model": row, "counts": counts, "versions": _versions(), "device": device.type},
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,
             kernel_rows=[(layer.name, layer.channels * layer.fan_in) for layer in layers],
         )
-    return Bundle.open(writer.path)
+    return Bundle.open(path)
 
 
 def _versions() -> dict[str, str]:
@@ -141,7 +158,7 @@ def _write_tables(
     fans: list[FanIn] = []
     tables = _EdgeWriter(writer, dictionary)
     for index, layer in enumerate(wiring.layers):
-        fan = [fan for edges, fan in _layer_edges(traced, index, keep, device) if tables.add(edges)]
+        fan = [fan for edges, fan in layer_edges(traced, index, keep, device) if tables.add(edges)]
         fans.append(_joined(fan) if fan else _no_fan_in(layer.channels))
         report("weighing", index + 1, len(wiring.layers))
     tables.flush()
@@ -160,9 +177,10 @@ def _write_tables(
     }
 
 
-def _layer_edges(
+def layer_edges(
     traced: Trace, index: int, keep: float | None, device: torch.device
 ) -> Iterator[tuple[Edges, FanIn]]:
+    """Edges of one layer of a traced network, in runs of receivers; none for the input."""
     wiring, layer = traced.wiring, traced.wiring.layers[index]
     if layer.op == "input":
         return

@@ -36,35 +36,29 @@ def fingerprint() -> str:
     return f"circuitome schema {SCHEMA_VERSION} {digest[:12]}"
 
 
-def neo4j_constraints() -> list[str]:
-    """A unique key for each node label; running them again changes nothing."""
-    return [
-        f"CREATE CONSTRAINT `{name}_key` IF NOT EXISTS FOR (n:`{name}`) REQUIRE n.`{node.key.name}` IS UNIQUE"
+def neo4j_constraints() -> dict[str, str]:
+    """A unique key for each node label, by name; running them again changes nothing."""
+    return {
+        f"{name}_key": f"CREATE CONSTRAINT `{name}_key` IF NOT EXISTS FOR (n:`{name}`) REQUIRE n.`{node.key.name}` IS UNIQUE"
         for name, node in NODES.items()
-    ]
+    }
 
 
-def neo4j_indexes() -> list[str]:
-    """An index for each column that users filter by; running them again changes nothing."""
-    nodes = [_neo4j_index(name, f"(n:`{name}`)", column) for name, kind in NODES.items() for column in kind.columns]
-    edges = [
-        _neo4j_index(name, f"()-[n:`{name}`]-()", column)
-        for name, kind in RELATIONSHIPS.items()
-        for column in kind.columns
-    ]
-    return [statement for statement in nodes + edges if statement]
-
-
-def _neo4j_index(table: str, pattern: str, column: Column) -> str:
-    if not column.indexed:
-        return ""
-    return f"CREATE INDEX `{table}_{column.name}` IF NOT EXISTS FOR {pattern} ON (n.`{column.name}`)"
+def neo4j_indexes() -> dict[str, str]:
+    """An index for each column that users filter by, by name; running them again changes nothing."""
+    patterns = {name: f"(n:`{name}`)" for name in NODES} | {name: f"()-[n:`{name}`]-()" for name in RELATIONSHIPS}
+    return {
+        f"{name}_{column.name}": f"CREATE INDEX `{name}_{column.name}` IF NOT EXISTS FOR {pattern} ON (n.`{column.name}`)"
+        for name, pattern in patterns.items()
+        for column in table_type(name).columns
+        if column.indexed
+    }
 
 
 _PREFACE = """\
 # The graph
 
-Made from `circuitome/graphdb/schema.py` by `circuitome schema`; version {version}. A node is found by its `key`.
+Made from `circuitome/graphdb/schema.py` by `make docs`; version {version}. A node is found by its `key`.
 Every property may be missing (null) but the key; lists hold scalars; floats are 64 bits wide in the databases.
 An index is there for the columns marked with `*`.
 """

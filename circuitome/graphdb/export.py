@@ -127,7 +127,8 @@ def _add_edges(
     graph: nx.MultiDiGraph, name: str, ends: list[tuple[Any, Any]], attributes: list[dict[str, Any]]
 ) -> None:
     if len(set(ends)) == len(ends):
-        graph.add_edges_from((a, b, name, values) for (a, b), values in zip(ends, attributes, strict=True))
+        edges: Any = ((a, b, name, values) for (a, b), values in zip(ends, attributes, strict=True))
+        graph.add_edges_from(edges)
         return
     seen: dict[tuple[Any, Any], int] = {}
     for (a, b), values in zip(ends, attributes, strict=True):
@@ -371,7 +372,7 @@ def _write_admin(tables: Tables, folder: Path) -> None:
     command += ["  --array-delimiter=U+001F --multiline-fields=true --overwrite-destination"]
     (folder / "import.sh").write_text("\n".join(command) + "\n")
     (folder / "import.sh").chmod(0o755)
-    (folder / "constraints.cypher").write_text(";\n".join(neo4j_constraints()) + ";\n")
+    (folder / "constraints.cypher").write_text(";\n".join(neo4j_constraints().values()) + ";\n")
 
 
 def _admin_header(name: str, columns: list[str]) -> list[str]:
@@ -386,7 +387,7 @@ def _admin_header(name: str, columns: list[str]) -> list[str]:
 def _admin_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_list(kind):
-        joined = pc.binary_join(column.cast(pa.list_(pa.string())), "\x1f")
+        joined = pc.call_function("binary_join", [column.cast(pa.list_(pa.string())), pa.scalar("\x1f")])
         return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())

@@ -169,16 +169,20 @@ def _unordered(code: str) -> Iterator[int]:
         return  # one row
     orders = [body for keyword, place, body in clauses if keyword == "ORDER BY" and place > start]
     last = re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE) if orders else ""
-    if not _is_key(last, code, projection):
+    if not _is_key(last, code):
         yield start
 
 
-def _is_key(item: str, code: str, projection: str) -> bool:
-    """Whether an item is ``x.key``, or a name for one, also through earlier WITHs."""
+def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether an item is ``x.key``, or a name for one through aliases and collected maps."""
     if re.fullmatch(r"\w+\.key", item):
         return True
-    named = re.search(rf"([\w.]+)\s+AS\s+{re.escape(item)}\b", projection or code, re.IGNORECASE) if item else None
-    return named is not None and (named.group(1).endswith(".key") or named.group(1) in ("n.layer",))
+    if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
+        return False
+    name = item.rpartition(".")[2]
+    sources = re.findall(rf"([\w.]+)\s+AS\s+{name}\b", code, re.IGNORECASE) if name == item else []
+    sources += re.findall(rf"[{{,]\s*{name}\s*:\s*(\w+)", code) if name != item else []
+    return any(_is_key(source, code, seen | {item}) for source in sources)
 
 
 def _with_order_without_limit(code: str) -> Iterator[int]:

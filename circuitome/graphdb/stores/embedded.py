@@ -297,9 +297,8 @@ def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
-    import pyarrow.compute as pc
-
-    return rows.filter(pc.invert(pc.is_in(rows["key"], pa.array(keys, pa.string())))) if keys else rows
+    """The rows of other keys; for the few nodes that belong to no model."""
+    return rows.filter(pa.array([key not in keys for key in rows["key"].to_pylist()], pa.bool_()))
 
 
 def _plain(table: pa.Table) -> pa.Table:

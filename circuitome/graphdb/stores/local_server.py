@@ -239,7 +239,7 @@ class LocalServer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m circuitome.graphdb.stores.local_server", description=__doc__.split("\n")[0]
+        prog="python -m circuitome.graphdb.stores.local_server", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--home", default=".neo4j", help="folder of the server's data (default: .neo4j)")
     parser.add_argument("--port", type=int, default=7687, help="Bolt port on the loopback address (default: 7687)")

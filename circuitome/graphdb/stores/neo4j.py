@@ -61,12 +61,10 @@ class Neo4jStore:
         for bundle in bundles:
             bundle.check()
         with self._explained():
-            for statement in neo4j_constraints():
-                self._write(statement)
+            self._declare(neo4j_constraints())
             for bundle in bundles:
                 self._load(bundle, progress)
-            for statement in neo4j_indexes():
-                self._write(statement)
+            self._declare(neo4j_indexes())
 
     def run(self, cypher: str, parameters: Mapping[str, Any] = _NONE, *, timeout: float | None = None) -> pa.Table:
         """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
@@ -114,13 +112,19 @@ class Neo4jStore:
                 raise StoreError(
                     f"{self.address}: no password for user {self._user!r}; set NEO4J_PASSWORD (and NEO4J_USER)"
                 )
-            self._driver = neo4j.GraphDatabase.driver(
+            driver = neo4j.GraphDatabase.driver(
                 self.address,
                 auth=(self._user, self._password),
                 notifications_min_severity="OFF",
                 connection_timeout=10,
                 max_transaction_retry_time=30,
             )
+            try:
+                driver.verify_connectivity()  # at once, where a transaction would try again for half a minute
+            except (Neo4jError, DriverError):
+                driver.close()
+                raise
+            self._driver = driver
         return self._driver
 
     def _session(self, mode: str) -> neo4j.Session:
@@ -145,10 +149,19 @@ class Neo4jStore:
         with self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(work)
 
+    def _declare(self, statements: Mapping[str, str]) -> None:
+        """Make the constraints and indexes that are not there yet."""
+        there = set(self._read("SHOW INDEXES YIELD name RETURN name")["name"].to_pylist())
+        for name, statement in statements.items():
+            if name not in there:
+                self._write(statement)
+
     def _load(self, bundle: Bundle, progress: Progress | None) -> None:
         model = bundle.table("Model").to_pylist()[0] | {"state": "loading", "schema_version": SCHEMA_VERSION}
+        known = self._write("MATCH (m:Model {key: $key}) RETURN count(m)", {"key": bundle.model})
         self._write("MERGE (m:Model {key: $row.key}) SET m = $row RETURN 1", {"row": model})
-        self._clear(bundle.model)
+        if known:
+            self._clear(bundle.model)
         for table in bundle.tables:
             if table != "Model":
                 self._insert(table, bundle, progress)

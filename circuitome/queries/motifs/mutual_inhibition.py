@@ -30,7 +30,7 @@ class Oppositions:
     score: np.ndarray  # strength of the weakest edge
 
 
-def twin(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
+def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     if limit < 1:
         return []
@@ -45,7 +45,7 @@ def twin(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, li
     ]
 
 
-def count(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2) -> int:
+def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> int:
     """Number of instances, by matrix products."""
     return int(sum(pairs.sum() for _, pairs in pair_counts(graph, strength=strength, polarity=polarity)))
 

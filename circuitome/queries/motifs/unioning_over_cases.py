@@ -18,7 +18,7 @@ from circuitome.queries.motifs.mutual_inhibition import oppositions, pair_counts
 __all__ = ["MOTIF", "count", "twin"]
 
 
-def twin(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
+def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     if limit < 1:
         return []
@@ -40,7 +40,7 @@ def twin(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, li
     ]
 
 
-def count(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2) -> int:
+def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> int:
     """Number of instances, by matrix products."""
     leaving = _excitatory(graph, strength, polarity)
     total = 0.0

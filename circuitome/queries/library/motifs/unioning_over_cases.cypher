@@ -2,7 +2,8 @@
 //
 // params:
 //   model (model): the model
-//   strength (float = 2): least share of each edge, in units of 1 / fan-in of its receiver
+//   strength (float = 4): least share of each edge, in units of 1 / fan-in of its receiver; 4 is a kernel of
+//     twice the root mean square of the receiver's kernels
 //   polarity (float = 0.2): least |polarity| of each edge
 //   limit (integer = 100): at most so many rows
 // returns:
@@ -13,6 +14,8 @@
 //   source_2: key of the input that excites the second case and inhibits the first
 //   score: strength of the weakest of the six edges, in units of 1 / fan-in
 //
+// `(a1)-[:EXCITES]->(b1)-[:EXCITES]->(u), (a1)-[:INHIBITS]->(b2)` and the same with 1 and 2 exchanged.
+//
 // The bare form, from edges alone: a list of candidates, **not a finding**. On SqueezeNet 1.1 the six edges occur 133
 // times at one set of thresholds, and 206 times after the signs are shuffled among each receiver's inputs. That the
 // cases are copies of one another (mirrored, turned), and that the union is invariant, cannot be seen from edges
@@ -21,21 +24,32 @@
 // 107,393): raise `strength` before `limit`.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (dog heads: `4a:222,234,235,308 -> 4b:418`).
-MATCH (a1:Neuron)-[r1:EXCITES]->(b1:Neuron)-[u1:EXCITES]->(u:Neuron), (a1)-[s1:INHIBITS]->(b2:Neuron),
-      (a2:Neuron)-[r2:EXCITES]->(b2)-[u2:EXCITES]->(u), (a2)-[s2:INHIBITS]->(b1)
-WHERE b1.model = $model AND b1.layer = b2.layer AND b1.key < b2.key
-  AND r1.share * b1.fan_in >= $strength AND abs(r1.polarity) >= $polarity
-  AND s1.share * b2.fan_in >= $strength AND abs(s1.polarity) >= $polarity
-  AND r2.share * b2.fan_in >= $strength AND abs(r2.polarity) >= $polarity
-  AND s2.share * b1.fan_in >= $strength AND abs(s2.polarity) >= $polarity
-  AND u1.share * u.fan_in >= $strength AND abs(u1.polarity) >= $polarity
-  AND u2.share * u.fan_in >= $strength AND abs(u2.polarity) >= $polarity
-WITH a1, a2, b1, b2, u,
-     CASE WHEN r1.share < s2.share THEN r1.share * b1.fan_in ELSE s2.share * b1.fan_in END AS into_1,
-     CASE WHEN r2.share < s1.share THEN r2.share * b2.fan_in ELSE s1.share * b2.fan_in END AS into_2,
-     CASE WHEN u1.share < u2.share THEN u1.share * u.fan_in ELSE u2.share * u.fan_in END AS into_u
-WITH a1, a2, b1, b2, u, into_u, CASE WHEN into_1 < into_2 THEN into_1 ELSE into_2 END AS opposition
-RETURN u.key AS united, b1.key AS case_1, b2.key AS case_2, a1.key AS source_1, a2.key AS source_2,
-       CASE WHEN opposition < into_u THEN opposition ELSE into_u END AS score
+MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
+WHERE b.model = $model AND b.layer = c.layer
+  AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
+  AND s.share * c.fan_in >= $strength AND abs(s.polarity) >= $polarity
+WITH a.key AS source, b.key AS excited, c.key AS inhibited,
+     CASE WHEN r.share * b.fan_in < s.share * c.fan_in THEN r.share * b.fan_in ELSE s.share * c.fan_in END AS weakest
+// both ways round: what excites the first case and inhibits the second, and what does the opposite
+WITH CASE WHEN excited < inhibited THEN excited ELSE inhibited END AS case_1,
+     CASE WHEN excited < inhibited THEN inhibited ELSE excited END AS case_2,
+     collect(CASE WHEN excited < inhibited THEN {source: source, weakest: weakest} ELSE NULL END) AS for_first,
+     collect(CASE WHEN excited < inhibited THEN NULL ELSE {source: source, weakest: weakest} END) AS for_second
+WITH case_1, case_2, for_first, for_second
+WHERE size(for_first) > 0 AND size(for_second) > 0
+// and a neuron that both cases excite
+MATCH (b1:Neuron {key: case_1})-[u1:EXCITES]->(u:Neuron)
+WHERE u1.share * u.fan_in >= $strength AND abs(u1.polarity) >= $polarity
+WITH case_1, case_2, for_first, for_second, u, u1.share * u.fan_in AS from_first
+MATCH (b2:Neuron {key: case_2})-[u2:EXCITES]->(u)
+WHERE u2.share * u.fan_in >= $strength AND abs(u2.polarity) >= $polarity
+WITH case_1, case_2, for_first, for_second, u.key AS united,
+     CASE WHEN from_first < u2.share * u.fan_in THEN from_first ELSE u2.share * u.fan_in END AS union_score
+UNWIND for_first AS x
+UNWIND for_second AS y
+WITH united, case_1, case_2, x.source AS source_1, y.source AS source_2, union_score,
+     CASE WHEN x.weakest < y.weakest THEN x.weakest ELSE y.weakest END AS opposition
+RETURN united, case_1, case_2, source_1, source_2,
+       CASE WHEN opposition < union_score THEN opposition ELSE union_score END AS score
 ORDER BY score DESC, united, case_1, case_2, source_1, source_2
 LIMIT $limit
