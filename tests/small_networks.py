@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,10 @@ class Lambda(nn.Module):
         self.run = run
         for name, part in parts.items():
             setattr(self, name, part)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         return self.run(self, x)

@@ -164,7 +164,9 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(plan=st.lists(steps, min_size=1, max_size=6), seed=st.integers(0, 100))
 def test_random_networks_are_proven_and_have_as_many_edges_as_counted_by_hand(plan, seed, tmp_path):
     torch.manual_seed(seed)

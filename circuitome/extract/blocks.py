@@ -126,9 +126,7 @@ def _join(
     return Block(name, "add" if node in home else "concat", tuple(branches), value.layer, value.channel)
 
 
-def _reach(
-    graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]
-) -> dict[Any, int]:
+def _reach(graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]) -> dict[Any, int]:
     """Nodes strictly between split and join, each with a bit for every operand by which it reaches the join."""
     start = order.get(split, -1)
     masks: dict[Any, int] = {}

@@ -18,7 +18,7 @@ def pick_device(name: str) -> torch.device:
     have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if have[kind]))
-    kind = name.split(":")[0]
+    kind = name.split(":", maxsplit=1)[0]
     if kind not in have:
         raise DeviceError(f"--device {name}: not a device; one of auto, {', '.join(have)}")
     if not have[kind]:

@@ -7,7 +7,7 @@ kernel's centre, y down, as in *Visualizing Weights* (Distill, 2021).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class FanIn:
     kept_mass: np.ndarray  # share of the squared norm that was kept; 1 where nothing comes in
 
 
-def senders(wiring: Wiring, layer: Layer, arrays: dict[str, np.ndarray]) -> Senders:
+def senders(wiring: Wiring, layer: Layer, arrays: Mapping[str, np.ndarray]) -> Senders:
     """Senders of a layer; ``arrays`` has the vectors of the steps. A gate's second operand is left out."""
     per_operand = layer.op in ("add", "gate")
     width = layer.channels if per_operand else layer.width
@@ -77,7 +77,7 @@ def senders(wiring: Wiring, layer: Layer, arrays: dict[str, np.ndarray]) -> Send
     return Senders(neuron.reshape(shape), gain.reshape(shape))
 
 
-def _gain(link: Link, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def _gain(link: Link, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     gain = np.ones(len(link.channels))
     for step in link.path:
         if "gain" in step.vectors:
@@ -103,21 +103,21 @@ def weigh(
     out, fan_in = kernel.shape[:2]
     size = max(1, CHUNK // max(1, kernel[0].numel()))
     group = np.arange(out) // (out // len(sources.neuron))
-    columns = _merge_plan(sources)
+    repeated = _repeats(sources)
     for first in range(0, out, size):
         part = slice(first, min(first + size, out))
         neuron, gain = sources.neuron[group[part]], sources.gain[group[part]]
         numbers = np.arange(part.start, part.stop)
         kernels = kernel[part].to(torch.float64) * torch.as_tensor(gain, device=kernel.device)[..., None, None]
-        if columns is not None:
+        if repeated:
             kernels, neuron = _merge(kernels, neuron)
         yield _weigh_part(kernels, neuron, numbers + receivers, rows + numbers[:, None] * fan_in, keep)
 
 
-def _merge_plan(sources: Senders) -> bool | None:
+def _repeats(sources: Senders) -> bool:
+    """Whether a sender arrives at several inputs of one receiver."""
     ordered = np.sort(sources.neuron, axis=1)
-    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    return True if repeated.any() else None
+    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())
 
 
 def _merge(kernels: Tensor, neuron: np.ndarray) -> tuple[Tensor, np.ndarray]:

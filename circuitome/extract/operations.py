@@ -7,6 +7,7 @@ a rule here with ``@rule("aten_name")``; an activation needs only a line in `cir
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -300,7 +301,9 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
     dims = x.layout.dims[len(x.layout.dims) - tensor.dim() :] if tensor.dim() <= len(x.layout.dims) else ()
     varying = [dim for dim, size in zip(dims, tensor.shape, strict=True) if size != 1] if dims else []
     if varying != [("C",)] or tensor.numel() != x.channels:
-        raise t.error(f"has a constant of shape {tuple(tensor.shape)} that differs between positions; that is not wired")
+        raise t.error(
+            f"has a constant of shape {tuple(tensor.shape)} that differs between positions; that is not wired"
+        )
     return tensor.reshape(-1)
 
 
@@ -386,7 +389,7 @@ def split(t: Tracer, x: Value, _sections: Any, dim: int = 0) -> list[Value]:
     ends = np.cumsum([0, *sizes])
     return [
         x.take(np.arange(first, last), x.layout.with_channels(int(last - first), dim))
-        for first, last in zip(ends[:-1], ends[1:], strict=True)
+        for first, last in itertools.pairwise(ends)
     ]
 
 

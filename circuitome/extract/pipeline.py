@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +29,6 @@ __all__ = ["ExtractError", "extract", "layer_edges", "write_bundle"]
 Progress = Callable[[str, int, int], None]
 ROW_GROUP: Final = 1 << 20  # edges held before they are written
 _PACKAGES: Final = ("torch", "torchvision", "numpy", "pyarrow")
-_FLOATS: Final = ("weight", "excitation", "polarity", "share")
-_CENTRES: Final = ("ex", "ey", "ix", "iy")
 
 
 class ExtractError(CircuitomeError):
@@ -158,7 +157,10 @@ def _write_tables(
     fans: list[FanIn] = []
     tables = _EdgeWriter(writer, dictionary)
     for index, layer in enumerate(wiring.layers):
-        fan = [fan for edges, fan in layer_edges(traced, index, keep, device) if tables.add(edges)]
+        fan = []
+        for edges, run in layer_edges(traced, index, keep, device):
+            tables.add(edges)
+            fan.append(run)
         fans.append(_joined(fan) if fan else _no_fan_in(layer.channels))
         report("weighing", index + 1, len(wiring.layers))
     tables.flush()
@@ -177,9 +179,7 @@ def _write_tables(
     }
 
 
-def layer_edges(
-    traced: Trace, index: int, keep: float | None, device: torch.device
-) -> Iterator[tuple[Edges, FanIn]]:
+def layer_edges(traced: Trace, index: int, keep: float | None, device: torch.device) -> Iterator[tuple[Edges, FanIn]]:
     """Edges of one layer of a traced network, in runs of receivers; none for the input."""
     wiring, layer = traced.wiring, traced.wiring.layers[index]
     if layer.op == "input":
@@ -201,51 +201,40 @@ def _no_fan_in(channels: int) -> FanIn:
 
 
 class _EdgeWriter:
-    """Collects edges and writes them in large row groups, by sign."""
+    """Collects edges and writes them in large row groups, each sign to its own table."""
 
     def __init__(self, writer: BundleWriter, keys: pa.Array) -> None:
         self.writer, self.keys = writer, keys
-        self.waiting: dict[str, list[Edges]] = {"EXCITES": [], "INHIBITS": []}
-        self.count = 0
-        self.rows = dict.fromkeys(self.waiting, 0)
-        self.masks: dict[str, list[np.ndarray]] = {"EXCITES": [], "INHIBITS": []}
+        self.waiting: list[Edges] = []
+        self.rows = self.count = 0
 
-    def add(self, edges: Edges) -> bool:
-        """Take a run of edges; always true, so that it can stand in a comprehension."""
-        for name, mask in (("EXCITES", ~edges.inhibits), ("INHIBITS", edges.inhibits)):
-            self.waiting[name].append(edges)
-            self.masks[name].append(mask)
-            self.rows[name] += int(mask.sum())
-            if self.rows[name] >= ROW_GROUP:
-                self._write(name)
+    def add(self, edges: Edges) -> None:
+        """Take a run of edges."""
+        self.waiting.append(edges)
+        self.rows += len(edges.sender)
         self.count += len(edges.sender)
-        return True
+        if self.rows >= ROW_GROUP:
+            self.flush()
 
     def flush(self) -> None:
-        """Write what is left; a table without edges is written empty."""
-        for name in self.waiting:
-            self._write(name)
+        """Write what waits; the first call makes both tables, be they empty."""
+        columns = {
+            field: np.concatenate([getattr(run, field) for run in self.waiting] or [np.empty(0)])
+            for field in Edges.__dataclass_fields__
+        }
+        inhibits = columns["inhibits"].astype(bool)
+        signs = (("EXCITES", np.flatnonzero(~inhibits)), ("INHIBITS", np.flatnonzero(inhibits)))
+        with ThreadPoolExecutor(2) as pool:  # each table has its own file
+            list(pool.map(lambda sign: self.writer.write(sign[0], self._rows(sign[0], sign[1], columns)), signs))
+        self.waiting, self.rows = [], 0
 
-    def _write(self, name: str) -> None:
-        runs, masks = self.waiting[name], self.masks[name]
-
-        def column(field: str) -> np.ndarray:
-            parts = [getattr(run, field)[mask] for run, mask in zip(runs, masks, strict=True)]
-            return np.concatenate(parts) if parts else np.empty(0)
-
+    def _rows(self, name: str, index: np.ndarray, columns: Mapping[str, np.ndarray]) -> pa.Table:
         def ends(field: str) -> pa.Array:
-            return pa.DictionaryArray.from_arrays(pa.array(column(field), pa.int32()), self.keys)
+            return pa.DictionaryArray.from_arrays(pa.array(columns[field][index], pa.int32()), self.keys)
 
-        columns: dict[str, Any] = {"from": ends("sender"), "to": ends("receiver")}
-        for field in _FLOATS:
-            columns[field] = pa.array(column(field), pa.float32())
-        columns["rank"] = pa.array(column("rank"), pa.int64())
-        for field in _CENTRES:
-            columns[field] = pa.array(column(field), pa.float32(), from_pandas=True)
-        columns["kernel"] = pa.array(column("kernel"), pa.int64())
-        schema = arrow_schema(name)
-        self.writer.write(name, pa.table({field: columns[field] for field in schema.names}))
-        self.waiting[name], self.masks[name], self.rows[name] = [], [], 0
+        given: dict[str, Any] = {"from": ends("sender"), "to": ends("receiver")}
+        given |= {field.name: columns[field.name][index] for field in arrow_schema(name) if field.name not in given}
+        return _table(name, given)
 
 
 def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -258,7 +247,9 @@ def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         if isinstance(values, pa.Array):
             arrays.append(values)
         else:
-            arrays.append(pa.nulls(rows, field.type) if values is None else pa.array(values, field.type, from_pandas=True))
+            arrays.append(
+                pa.nulls(rows, field.type) if values is None else pa.array(values, field.type, from_pandas=True)
+            )
     return pa.table(arrays, names=schema.names)
 
 
@@ -296,7 +287,11 @@ def _mass(fan: FanIn) -> float | None:
 
 
 def _banding(traced: Trace, layer: Layer) -> float | None:
-    return banding_ratio(torch.as_tensor(traced.kernels[f"kernel/{layer.name}"])) if layer.op in ("conv", "linear") else None
+    return (
+        banding_ratio(torch.as_tensor(traced.kernels[f"kernel/{layer.name}"]))
+        if layer.op in ("conv", "linear")
+        else None
+    )
 
 
 def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array) -> pa.Table:
@@ -352,9 +347,7 @@ def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.A
     writer.write("NEXT", _table("NEXT", rows))
 
 
-def _write_blocks(
-    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
-) -> None:
+def _write_blocks(writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array) -> None:
     if not blocks:
         return
     rows = {
@@ -398,9 +391,7 @@ def _write_members(
     writer.write(table, _table(table, columns))
 
 
-def _write_in_block(
-    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
-) -> None:
+def _write_in_block(writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array) -> None:
     """Every channel after the join with its index, and every other neuron inside without one."""
     neurons, targets, channels = [], [], []
     for number, block in enumerate(blocks):

@@ -221,8 +221,8 @@ class Tracer:
     def visit(self, node: Node) -> Any:
         """Value of one node: symbolic, or computed where it depends on parameters alone."""
         self.node = node
-        args = torch.fx.map_arg(node.args, lambda n: self.env[n])
-        kwargs = torch.fx.map_arg(node.kwargs, lambda n: self.env[n])
+        args: Any = torch.fx.map_arg(node.args, lambda n: self.env[n])
+        kwargs: Any = torch.fx.map_arg(node.kwargs, lambda n: self.env[n])
         if node.target is operator.getitem:
             return args[0][args[1]]
         if not any(isinstance(leaf, Value) for leaf in _leaves((args, kwargs))):
@@ -278,7 +278,8 @@ def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgra
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WiringError(
             f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be exported "
-            f"by torch.export ({type(error).__name__}: {reason}); check the input size (--input-size) and for control flow that depends on data"
+            f"by torch.export ({type(error).__name__}: {reason}); check the input size (--input-size), "
+            "and the model for control flow that depends on data"
         ) from error
     if _mutates(program.graph.nodes):
         program = program.run_decompositions({})
@@ -291,18 +292,22 @@ def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgra
 
 
 def _in_place(node: Node) -> bool:
-    return node.op == "call_function" and str(node.target).startswith("aten.") and str(node.target).split(".")[1].endswith("_")
+    return (
+        node.op == "call_function"
+        and str(node.target).startswith("aten.")
+        and str(node.target).split(".")[1].endswith("_")
+    )
 
 
 def _mutates(nodes: Iterable[Node]) -> bool:
     """Whether an in-place result is seen through another node than the operation's own."""
     order = {node: index for index, node in enumerate(nodes)}
-    for node in order:
+    for node, place in order.items():
         if not _in_place(node):
             continue
         seen, base = node, node.args[0]
         while isinstance(base, Node):
-            if any(order[user] > order[node] for user in base.users if user is not seen):
+            if any(order[user] > place for user in base.users if user is not seen):
                 return True
             if base.op != "call_function" or not _is_view(base):
                 break
@@ -349,7 +354,7 @@ def program_inputs(program: ExportedProgram) -> tuple[dict[str, Any], list[str]]
         if spec.kind == kinds.USER_INPUT:
             inputs.append(spec.arg.name)
         else:
-            value = state[spec.target]
+            value = state[spec.target or ""]
             fixed[spec.arg.name] = value.detach() if isinstance(value, Tensor) else value
     return fixed, inputs
 
@@ -365,7 +370,7 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     program = export_graph(model, input_shape)
     tracer = Tracer(RULES)
     fixed, inputs = program_inputs(program)
-    targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    targets = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
     with torch.no_grad():
         for node in program.graph.nodes:
             if node.op == "placeholder":

@@ -107,7 +107,7 @@ def _record(
     if device.type != "cpu":
         model = copy.deepcopy(model).to(device)
     program = export_graph(model, shape)
-    fixed, inputs = program_inputs(program)
+    fixed, _ = program_inputs(program)
     nodes = {node.name for node in program.graph.nodes}
     missing = [name for name in wiring.layouts if name not in nodes]
     if missing:
@@ -124,7 +124,9 @@ def _record(
 def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
     column = bundle.table("Neuron").column("bias").to_numpy(zero_copy_only=False).astype(np.float32)
     if len(column) != wiring.offsets[-1]:
-        raise BundleError(f"{bundle.path}: {len(column)} neurons, its wiring has {wiring.offsets[-1]}; extract it again")
+        raise BundleError(
+            f"{bundle.path}: {len(column)} neurons, its wiring has {wiring.offsets[-1]}; extract it again"
+        )
     return [torch.as_tensor(part) for part in np.split(column, wiring.offsets[1:-1])]
 
 
@@ -259,14 +261,17 @@ class _EdgeTables:
         truth = [np.concatenate([getattr(edges, name) for edges in runs]) for name in names]
         mine = [column[first:last] for column in self.columns]
         same = all(np.array_equal(a, b) for a, b in zip(mine[:3], truth[:3], strict=True))
-        error = max((_relative(a, b) for a, b in zip(mine[3:], truth[3:], strict=True)), default=0.0) if same else np.inf
+        error = (
+            max((_relative(a, b) for a, b in zip(mine[3:], truth[3:], strict=True)), default=0.0) if same else np.inf
+        )
         return LayerCheck(layer.name, layer.op, "edges", float(error), bool(error <= TOLERANCE))
 
 
 def _numbers(column: Any, keys: Any) -> np.ndarray:
     encoded = column.combine_chunks()
     encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
-    numbers = pc.index_in(encoded.dictionary, value_set=keys).fill_null(-1).to_numpy(zero_copy_only=False)
+    found = pc.call_function("index_in", [encoded.dictionary], pc.SetLookupOptions(keys))
+    numbers = found.fill_null(-1).to_numpy(zero_copy_only=False)
     return numbers[encoded.indices.to_numpy()] if len(encoded) else np.empty(0, dtype=np.int64)
 
 

@@ -30,7 +30,9 @@ class Step:
 
     name: str  # key of `circuitome.extract.steps.STEPS`
     attrs: Mapping[str, Any] = field(default_factory=dict)  # plain data: kernel size, slope ...
-    vectors: Mapping[str, str] = field(default_factory=dict)  # argument -> array of the kernel file, one value a channel
+    vectors: Mapping[str, str] = field(
+        default_factory=dict
+    )  # argument -> array of the kernel file, one value a channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ class BundleWriter:
                 self._folder / Bundle._file(table),
                 rows.schema,
                 compression="lz4",
-                use_dictionary=[field.name for field in rows.schema if _is_text(field.type)],
+                use_dictionary=[f.name for f in rows.schema if _is_text(f.type)],  # pyright: ignore[reportArgumentType]
                 write_statistics=False,
             )
             self._rows[table] = 0
