@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import kuzu_statements
 from circuitome.graphdb.schema import EDGE_TYPES, RELATIONSHIPS
 from circuitome.graphdb.stores import open_store
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from tests.synthetic import write_bundle
 
 GOAL: Final = 350_000  # edges a second, every property

@@ -446,6 +446,11 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def _heed_interrupts() -> None:
+    """A test run in the background ignores SIGINT, and hands that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_quietly_and_leaves_nothing(here: Path) -> None:
     (here / "slow.py").write_text("import time\ndef net():\n    print('building', flush=True)\n    time.sleep(60)")
     before = sorted(os.listdir(here))
@@ -454,6 +459,7 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(here: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  (no threads here)
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "building\n"

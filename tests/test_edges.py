@@ -9,17 +9,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from circuitome.extract import ExtractError, extract
-from circuitome.extract.edges import Senders, banding_ratio, weigh
+from circuitome.extract.edges import KEEP_ALL, Pruning, Senders, banding_ratio, weigh
 from circuitome.graphdb.schema import EDGE_TYPES
 from tests.small_networks import Lambda, build
 
 
-def _weigh(kernel, keep=None, neuron=None, gain=None):
+def _weigh(kernel, keep=KEEP_ALL, neuron=None, gain=None):
     kernel = torch.as_tensor(kernel, dtype=torch.float32)
     neuron = np.arange(kernel.shape[1])[None] if neuron is None else np.asarray(neuron)
     gain = np.ones(neuron.shape) if gain is None else np.asarray(gain, dtype=float)
     (run,) = weigh(kernel, Senders(neuron, gain), receivers=100, rows=50, keep=keep)
-    return run
+    return run[:2]
 
 
 def test_one_kernel_by_hand():
@@ -47,11 +47,23 @@ def test_an_exact_zero_sum_excites_with_polarity_zero_and_a_zero_kernel_is_no_ed
 
 
 def test_pruning_keeps_the_fewest_strongest_edges_that_hold_the_mass():
-    edges, fan = _weigh([[[[4.0]], [[-1.0]], [[2.0]], [[2.0]]]], keep=0.8)
+    edges, fan = _weigh([[[[4.0]], [[-1.0]], [[2.0]], [[2.0]]]], keep=Pruning(0.8))
     assert edges.sender.tolist() == [0, 2]
     assert edges.rank.tolist() == [1, 2]
     assert (fan.fan_in[0], fan.dropped[0]) == (4, 2)
     assert fan.kept_mass[0] == pytest.approx(20 / 25)
+
+
+def test_pruning_to_the_strongest_few():
+    edges, fan = _weigh([[[[4.0]], [[-1.0]], [[2.0]], [[2.0]]]], keep=Pruning(top=1))
+    assert (edges.sender.tolist(), fan.dropped.tolist()) == ([0], [3])
+    edges, _ = _weigh([[[[4.0]], [[-1.0]], [[2.0]], [[2.0]]]], keep=Pruning(0.5, top=3))
+    assert edges.sender.tolist() == [0]
+
+
+@pytest.mark.parametrize("rule", [Pruning(), Pruning(0.99), Pruning(0.5, 20), Pruning(None, 3)])
+def test_a_rule_of_pruning_is_read_back_from_its_text(rule):
+    assert Pruning.parse(str(rule)) == rule
 
 
 def test_a_negative_gain_turns_excitation_into_inhibition():
@@ -76,12 +88,12 @@ def test_a_sender_that_arrives_twice_has_one_edge_with_the_summed_kernel():
 
 def test_in_many_runs_the_edges_are_the_same(monkeypatch):
     kernel = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-    (whole,) = weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=0.9)
+    (whole,) = weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=Pruning(0.9))
     monkeypatch.setattr("circuitome.extract.edges.CHUNK", 100)
-    parts = list(weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=0.9))
+    parts = list(weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=Pruning(0.9)))
     assert len(parts) > 1
     for name in ("sender", "receiver", "weight", "rank", "kernel"):
-        assert np.array_equal(np.concatenate([getattr(run, name) for run, _ in parts]), getattr(whole[0], name))
+        assert np.array_equal(np.concatenate([getattr(run, name) for run, _, _ in parts]), getattr(whole[0], name))
 
 
 def test_a_kernel_that_varies_along_y_alone_is_banded():

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract import ExtractError, WiringError, extract, verify
+from circuitome.extract import WiringError, extract, verify
+from circuitome.extract.edges import PruningError
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
 from tests.small_networks import REFUSED, build
@@ -73,6 +74,16 @@ def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
     assert (pruned.manifest["model"]["keep"], whole.manifest["model"]["keep"]) == ("0.8", "all")
 
 
+def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
+    bundle = extract(build("shuffle"), output=tmp_path / "net", name="net", input_shape=SHAPE, keep=0.7, top=3)
+    rows = bundle.table("NEXT").to_pylist()
+    counts = bundle.manifest["counts"]
+    assert sum(row["edges"] for row in rows) == counts["edges"]
+    assert sum(row["dropped"] for row in rows) == counts["dropped"] > 0
+    assert all(0 < row["kept_mass"] <= 1 for row in rows)
+    assert verify(bundle, build("shuffle"))[-1].ok
+
+
 def test_an_example_batch_gives_the_input_shape(tmp_path):
     bundle = extract(build("gated"), torch.zeros(4, *SHAPE), output=tmp_path / "net")
     assert bundle.manifest["model"]["input_shape"] == list(SHAPE)
@@ -81,12 +92,12 @@ def test_an_example_batch_gives_the_input_shape(tmp_path):
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
     extract(build("gated"), output=tmp_path / "net", input_shape=SHAPE, progress=lambda *args: told.append(args))
-    assert told[-1][1] == told[-1][2] > 1
+    assert {stage for stage, done, total in told if done == total} == {"tracing", "weighing"}
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5, -1.0])
 def test_a_share_to_keep_that_is_none_is_refused(tmp_path, keep):
-    with pytest.raises(ExtractError, match="above 0 and at most 1"):
+    with pytest.raises(PruningError, match="above 0 and at most 1"):
         extract(build("gated"), output=tmp_path / "net", input_shape=SHAPE, keep=keep)
 
 

@@ -42,6 +42,15 @@ def extract(
             metavar="SHARE|all", help="Keep the strongest edges up to this share of each neuron's squared fan-in norm."
         ),
     ] = "0.99",
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Keep at most this many incoming edges a neuron.")
+    ] = None,
+    span: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Expanded weights: residual additions to multiply out, besides bottlenecks."
+        ),
+    ] = 1,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
@@ -55,6 +64,7 @@ def extract(
       circuitome extract squeezenet1_1 --weights squeezenet1_1.safetensors
       circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
       circuitome extract densenet121 --weights random --keep all -o random.circuitome
+      circuitome extract resnet50 --top 50 --span 2
 
     Prints the bundle's path. Without --weights a name gets its published weights, and a factory's network is taken as it
     was built.
@@ -78,6 +88,8 @@ def extract(
             mean=network.mean,
             std=network.std,
             keep=share,
+            top=top,
+            span=span,
             device=device,
             seed=seed,
             architecture=network.architecture,
@@ -90,7 +102,8 @@ def extract(
         )
     counts = bundle.manifest["counts"]
     note(
-        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by pruning)"
+        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by "
+        f"pruning), {plural(counts['expanded'], 'expanded edge')}"
     )
     print(bundle.path)
 

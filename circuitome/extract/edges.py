@@ -14,12 +14,57 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from circuitome.errors import CircuitomeError
 from circuitome.extract.steps import STEPS
 from circuitome.extract.wiring import Layer, Link, Wiring
 
-__all__ = ["Edges", "FanIn", "Senders", "banding_ratio", "linearised", "senders", "weigh"]
+__all__ = [
+    "KEEP_ALL",
+    "Edges",
+    "FanIn",
+    "Flow",
+    "Pruning",
+    "PruningError",
+    "Senders",
+    "banding_ratio",
+    "linearised",
+    "senders",
+    "weigh",
+]
 
 CHUNK = 1 << 16  # kernel entries in one sweep: bounds the memory, and stays within the cache
+
+
+class PruningError(CircuitomeError):
+    """A rule of pruning that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Which edges are kept: of each receiver the strongest that hold ``share`` of its squared norm, at most ``top``."""
+
+    share: float | None = None  # None: all
+    top: int | None = None  # None: as many as ``share`` asks for
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 < self.share <= 1:
+            raise PruningError(f"keep {self.share} is not a share; give a number above 0 and at most 1, or `all`")
+        if self.top is not None and self.top < 1:
+            raise PruningError(f"top {self.top} keeps no edge; give 1 or more")
+
+    def __str__(self) -> str:
+        """``all``, ``0.99``, ``0.99 top 20``, ``all top 20``."""
+        share = "all" if self.share is None else str(self.share)
+        return share if self.top is None else f"{share} top {self.top}"
+
+    @classmethod
+    def parse(cls, text: str) -> Pruning:
+        """What `str` wrote; `ValueError` for other text."""
+        share, _, top = text.partition(" top ")
+        return cls(None if share == "all" else float(share), int(top) if top else None)
+
+
+KEEP_ALL = Pruning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +104,17 @@ class FanIn:
     kept_mass: np.ndarray  # share of the squared norm that was kept; 1 where nothing comes in
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a run of receivers gets from each sender, one entry a sender (or a pair where groups differ)."""
+
+    sender: np.ndarray  # number among all neurons; -1 where nothing is connected
+    edges: np.ndarray  # connected pairs
+    kept: np.ndarray  # of these, kept ones
+    mass: np.ndarray  # squared norm of their kernels
+    kept_mass: np.ndarray  # of the kept ones
+
+
 def senders(wiring: Wiring, layer: Layer, arrays: Mapping[str, np.ndarray]) -> Senders:
     """Senders of a layer; ``arrays`` has the vectors of the steps. A gate's second operand is left out."""
     per_operand = layer.op in ("add", "gate")
@@ -92,13 +148,12 @@ def linearised(layer: Layer, link: Link) -> bool:
 
 
 def weigh(
-    kernel: Tensor, sources: Senders, *, receivers: int, rows: int, keep: float | None
-) -> Iterator[tuple[Edges, FanIn]]:
+    kernel: Tensor, sources: Senders, *, receivers: int, rows: int, keep: Pruning = KEEP_ALL
+) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer, in runs of receivers.
 
     ``kernel``: ``(out, fan_in, kh, kw)`` on the device that computes. ``receivers``, ``rows``: numbers of the
-    layer's first neuron and first kernel row. ``keep``: the least share of each receiver's squared norm to
-    keep by its strongest edges, or None for all. A kernel of zeros is no edge.
+    layer's first neuron and first kernel row. A kernel of zeros is no edge.
     """
     out, fan_in = kernel.shape[:2]
     size = max(1, CHUNK // max(1, kernel[0].numel()))
@@ -134,8 +189,8 @@ def _merge(kernels: Tensor, neuron: np.ndarray) -> tuple[Tensor, np.ndarray]:
 
 
 def _weigh_part(
-    kernels: Tensor, neuron: np.ndarray, receiver: np.ndarray, row0: np.ndarray, keep: float | None
-) -> tuple[Edges, FanIn]:
+    kernels: Tensor, neuron: np.ndarray, receiver: np.ndarray, row0: np.ndarray, keep: Pruning
+) -> tuple[Edges, FanIn, Flow]:
     count, fan_in, height, width = kernels.shape
     flat = kernels.reshape(count * fan_in, height * width)
     energy = flat.square().sum(-1).reshape(count, fan_in)
@@ -146,10 +201,12 @@ def _weigh_part(
     share = energy / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
     order, rank = _ranked(share.to(torch.float32))
     kept = connected
-    if keep is not None:
+    if keep.share is not None:
         ordered = share.gather(1, order)
         before = (ordered.cumsum(1) - ordered).gather(1, rank)
-        kept = connected & (before < keep)
+        kept = connected & (before < keep.share)
+    if keep.top is not None:
+        kept = kept & (rank < keep.top)
     mass = torch.where(total > 0, torch.where(kept, share, 0.0).sum(1), 1.0)
     fan = (total.sqrt(), connected.sum(1), (connected & ~kept).sum(1), mass)
     place = _places(kept)
@@ -158,7 +215,15 @@ def _weigh_part(
     ends = (neuron, np.broadcast_to(receiver[:, None], neuron.shape), row0 + np.arange(fan_in))
     where = place if isinstance(place, slice) else place.cpu().numpy()
     sender, to, row = (np.ascontiguousarray(end).reshape(-1)[where] for end in ends)
-    return _edges(*columns, sender, to, row), FanIn(*(column.cpu().numpy() for column in fan))
+    flow = _flow(neuron, connected, kept, energy)
+    return _edges(*columns, sender, to, row), FanIn(*(column.cpu().numpy() for column in fan)), flow
+
+
+def _flow(neuron: np.ndarray, connected: Tensor, kept: Tensor, energy: Tensor) -> Flow:
+    columns = (connected, kept, energy, torch.where(kept, energy, 0.0))
+    if (neuron == neuron[:1]).all():
+        return Flow(neuron[0], *(column.sum(0).cpu().numpy() for column in columns))
+    return Flow(neuron.reshape(-1), *(column.reshape(-1).cpu().numpy() for column in columns))
 
 
 def _ranked(share: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from circuitome.errors import CircuitomeError
 from circuitome.extract.blocks import Block
 from circuitome.extract.devices import pick_device
-from circuitome.extract.edges import Edges, FanIn, banding_ratio, linearised, senders, weigh
+from circuitome.extract.edges import Edges, FanIn, Flow, Pruning, banding_ratio, linearised, senders, weigh
+from circuitome.extract.expanded import Expanded, ExpandError, expand_target, spans
 from circuitome.extract.trace import Trace, trace
 from circuitome.extract.weights import digest
 from circuitome.extract.wiring import Layer, Wiring
@@ -45,6 +46,8 @@ def extract(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     keep: float | None = 0.99,
+    top: int | None = None,
+    span: int | None = 1,
     device: str = "auto",
     seed: int = 0,
     architecture: str = "",
@@ -62,19 +65,22 @@ def extract(
         example: an input batch, of which only the shape ``(N, C, H, W)`` is used; or give ``input_shape``.
         output: folder of the bundle; ``NAME.circuitome`` if None.
         keep: least share of each receiver's squared fan-in norm that the kept edges hold; None keeps all.
+        top: most edges to keep of each receiver; None: as many as ``keep`` asks for.
+        span: additions of a residual stream that `EXPANDED` edges multiply out; they always span bottlenecks.
+            None makes no `EXPANDED` edges.
         labels: class names, in the order of the logits.
         progress: called with a stage, what is done and what there is to do.
 
     Raises:
         WiringError: an operation is not understood; names it.
-        ExtractError: a weight is not finite, or ``keep`` is no share.
+        ExtractError: a weight is not finite.
+        PruningError: ``keep`` is no share, or ``top`` less than one.
         BundleError: ``output`` is there already and ``force`` is not given, or cannot be written.
 
     Example:
         >>> bundle = extract(model, torch.zeros(1, 3, 224, 224), name="mine")  # doctest: +SKIP
     """
-    if keep is not None and not 0 < keep <= 1:
-        raise ExtractError(f"keep {keep} is not a share; give a number above 0 and at most 1, or `all`")
+    pruning = Pruning(keep, top)
     shape = tuple(int(size) for size in (input_shape if example is None else example.shape[1:]))
     place = pick_device(device)
     report = progress or (lambda *_: None)
@@ -87,7 +93,7 @@ def extract(
         "input_shape": list(shape),
         "mean": None if mean is None else list(mean),
         "std": None if std is None else list(std),
-        "keep": "all" if keep is None else str(keep),
+        "keep": str(pruning),
         "seed": seed,
         "schema_version": SCHEMA_VERSION,
         "state": "ready",
@@ -97,7 +103,7 @@ def extract(
     report("tracing", 1, 1)
     _refuse_nonfinite(traced)
     target = Path(output or f"{name}.circuitome")
-    return write_bundle(target, name, traced, row, keep=keep, device=place, force=force, progress=report)
+    return write_bundle(target, name, traced, row, keep=pruning, span=span, device=place, force=force, progress=report)
 
 
 def write_bundle(
@@ -106,15 +112,22 @@ def write_bundle(
     traced: Trace,
     model: Mapping[str, Any],
     *,
-    keep: float | None,
+    keep: Pruning,
+    span: int | None = None,
     device: torch.device,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Weigh the edges of a traced network and write its bundle; ``model`` is the row of the `Model` table."""
+    """Weigh the edges of a traced network and write its bundle; ``model`` is the row of the `Model` table.
+
+    ``span`` None makes no expanded edges at all.
+    """
     row = dict.fromkeys(arrow_schema("Model").names) | dict(model) | {"key": name}
     with BundleWriter(path, force=force) as writer:
-        counts = _write_tables(writer, row, traced, keep, device, progress or (lambda *_: None))
+        report = progress or (lambda *_: None)
+        counts = _write_tables(writer, row, traced, keep, device, report)
+        if span is not None:
+            counts |= _write_expanded(writer, name, traced, span, keep, device, report)
         layers = traced.wiring.layers
         writer.finish(
             manifest={"model": row, "counts": counts, "versions": _versions(), "device": device.type},
@@ -147,27 +160,28 @@ def _write_tables(
     writer: BundleWriter,
     model: Mapping[str, Any],
     traced: Trace,
-    keep: float | None,
+    keep: Pruning,
     device: torch.device,
     report: Progress,
 ) -> dict[str, int]:
     wiring, name = traced.wiring, model["key"]
-    keys = [f"{name}/{layer.name}:{channel}" for layer in wiring.layers for channel in range(layer.channels)]
+    keys = neuron_keys(name, wiring)
     dictionary = pa.array(keys, pa.string())
     fans: list[FanIn] = []
-    tables = _EdgeWriter(writer, dictionary)
+    tables, pairs = _EdgeWriter(writer, dictionary), _Pairs(wiring)
     for index, layer in enumerate(wiring.layers):
         fan = []
-        for edges, run in layer_edges(traced, index, keep, device):
+        for edges, run, flow in layer_edges(traced, index, keep, device):
             tables.add(edges)
             fan.append(run)
+            pairs.add(index, flow)
         fans.append(_joined(fan) if fan else _no_fan_in(layer.channels))
         report("weighing", index + 1, len(wiring.layers))
     tables.flush()
     writer.write("Model", _table("Model", {column: [model[column]] for column in arrow_schema("Model").names}))
     writer.write("Layer", _layer_rows(name, traced, fans))
     writer.write("Neuron", _neuron_rows(name, traced, fans, dictionary))
-    _write_structure(writer, name, wiring, dictionary)
+    _write_structure(writer, name, wiring, dictionary, pairs)
     _write_blocks(writer, name, wiring, traced.blocks, dictionary)
     _write_gates(writer, wiring, dictionary)
     return {
@@ -179,7 +193,12 @@ def _write_tables(
     }
 
 
-def layer_edges(traced: Trace, index: int, keep: float | None, device: torch.device) -> Iterator[tuple[Edges, FanIn]]:
+def neuron_keys(name: str, wiring: Wiring) -> list[str]:
+    """Keys of all neurons, in their order."""
+    return [f"{name}/{layer.name}:{channel}" for layer in wiring.layers for channel in range(layer.channels)]
+
+
+def layer_edges(traced: Trace, index: int, keep: Pruning, device: torch.device) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer of a traced network, in runs of receivers; none for the input."""
     wiring, layer = traced.wiring, traced.wiring.layers[index]
     if layer.op == "input":
@@ -324,7 +343,65 @@ def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array
     )
 
 
-def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.Array) -> None:
+def _write_expanded(
+    writer: BundleWriter,
+    name: str,
+    traced: Trace,
+    span: int,
+    keep: Pruning,
+    device: torch.device,
+    report: Progress,
+) -> dict[str, int]:
+    wiring = traced.wiring
+    keys = pa.array(neuron_keys(name, wiring), pa.string())
+    targets = list(spans(wiring, span))
+    written, skipped = 0, 0
+    for number, (target, passes) in enumerate(targets):
+        try:
+            for run in expand_target(wiring, traced.kernels, target, passes, keep=keep, device=device):
+                writer.write("EXPANDED", _expanded_rows(run, keys))
+                written += len(run.hops)
+        except ExpandError:
+            skipped += 1
+        report("expanding", number + 1, len(targets))
+    return {"expanded": written, "not_expanded": skipped}
+
+
+def _expanded_rows(run: Expanded, keys: pa.Array) -> pa.Table:
+    edges = run.edges
+    ends = {
+        "from": pa.DictionaryArray.from_arrays(pa.array(edges.sender, pa.int32()), keys),
+        "to": pa.DictionaryArray.from_arrays(pa.array(edges.receiver, pa.int32()), keys),
+    }
+    given = {field: getattr(edges, field) for field in ("weight", "excitation", "share", "rank")}
+    own = {"hops": run.hops, "linearised": run.linearised, "cancellation": run.cancellation}
+    return _table("EXPANDED", ends | given | own)
+
+
+class _Pairs:
+    """What pruning did to each pair of layers."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.ends = wiring.offsets[1:]
+        self.totals: dict[tuple[int, int], np.ndarray] = {}  # edges, kept, mass, kept mass
+
+    def add(self, receiver: int, flow: Flow) -> None:
+        """Add the flow into a run of receivers of one layer."""
+        there = np.flatnonzero(flow.sender >= 0)
+        layers = np.searchsorted(self.ends, flow.sender[there], side="right")
+        columns = (flow.edges, flow.kept, flow.mass, flow.kept_mass)
+        sums = np.stack([np.bincount(layers, column[there], len(self.ends)) for column in columns])
+        for source in np.unique(layers):
+            key = (int(source), receiver)
+            self.totals[key] = self.totals.get(key, 0) + sums[:, source]
+
+    def of(self, source: int, receiver: int) -> tuple[int, int, float | None]:
+        """Kept edges, dropped edges, and the kept share of the squared norm; None where there is none (a gate)."""
+        edges, kept, mass, kept_mass = self.totals.get((source, receiver), np.zeros(4))
+        return int(kept), int(edges - kept), float(kept_mass / mass) if mass else None
+
+
+def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.Array, pairs: _Pairs) -> None:
     layer_keys = pa.array([f"{name}/{layer.name}" for layer in wiring.layers], pa.string())
     counts = [layer.channels for layer in wiring.layers]
     home = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(len(counts)), counts), pa.int32()), layer_keys)
@@ -344,6 +421,9 @@ def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.A
         "through": ["; ".join(through) for through, _ in steps.values()],
         "linearised": [bent for _, bent in steps.values()],
     }
+    rows |= dict(
+        zip(("edges", "dropped", "kept_mass"), zip(*(pairs.of(*pair) for pair in steps), strict=True), strict=True)
+    )
     writer.write("NEXT", _table("NEXT", rows))
 
 

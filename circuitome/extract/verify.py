@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.devices import pick_device
-from circuitome.extract.edges import senders, weigh
+from circuitome.extract.edges import Pruning, senders, weigh
 from circuitome.extract.steps import apply
 from circuitome.extract.trace import BATCH, Recorder, export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
@@ -235,8 +235,7 @@ class _EdgeTables:
 
     def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
         keys = pa.chunked_array([bundle.table("Neuron").column("key").combine_chunks()])
-        keep = bundle.manifest["model"]["keep"]
-        self.keep = None if keep == "all" else float(keep)
+        self.keep = Pruning.parse(bundle.manifest["model"]["keep"])
         self.wiring = wiring
         names = ("weight", "excitation", "share")
         parts = []
@@ -255,7 +254,7 @@ class _EdgeTables:
         layer = self.wiring.layers[index]
         row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
         sources = senders(self.wiring, layer, arrays)
-        runs = [edges for edges, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)]
+        runs = [edges for edges, _, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)]
         first, last = np.searchsorted(self.columns[2], [row, self.rows[index + 1]])
         names = ("sender", "receiver", "kernel", "weight", "excitation", "share")
         truth = [np.concatenate([getattr(edges, name) for edges in runs]) for name in names]

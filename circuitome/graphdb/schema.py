@@ -142,7 +142,7 @@ _NODES: Final = (
             Column("input_shape", Type.INTS, "channels, height, width"),
             Column("mean", Type.FLOATS, "subtracted from each input channel"),
             Column("std", Type.FLOATS, "each input channel is divided by it"),
-            _string("keep", "pruning: kept share of each receiver's squared norm, or `all`"),
+            _string("keep", "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so"),
             _int("seed", "seed of everything random in the extraction"),
             _int("schema_version", "version of this schema"),
             _string("state", "`loading` until every table is in the database, then `ready`"),
@@ -287,7 +287,6 @@ _SHARE: Final = (
     _edge("share", "share of the receiver's squared fan-in norm", indexed=True),
     _edge("rank", "rank by share in the receiver's fan-in, from 1", Type.INT),
 )
-_KERNEL: Final = _edge("kernel", "row in the bundle's kernel array", Type.INT)
 _SIGNED_EDGE: Final = (
     *_CORE_EDGE,
     _edge("polarity", "(excitation - inhibition) / (excitation + inhibition), -1 to 1"),
@@ -296,7 +295,7 @@ _SIGNED_EDGE: Final = (
     _edge("ey", "centre of the positive part, pixels below the kernel's centre"),
     _edge("ix", "centre of the negative part, pixels right of the kernel's centre"),
     _edge("iy", "centre of the negative part, pixels below the kernel's centre"),
-    _KERNEL,
+    _edge("kernel", "row in the bundle's kernel array", Type.INT),
 )
 
 _RELATIONSHIPS: Final = (
@@ -312,8 +311,7 @@ _RELATIONSHIPS: Final = (
         (
             *_CORE_EDGE,
             *_SHARE,
-            _KERNEL,
-            _edge("hops", "edges multiplied out", Type.INT),
+            _edge("hops", "edges of the longest path multiplied out", Type.INT),
             _edge("linearised", "whether a nonlinearity on the way was taken for linear", Type.BOOL),
             _edge("cancellation", "|sum of paths| / sum of |paths|: near 0 the paths cancel"),
         ),
@@ -423,6 +421,9 @@ _RELATIONSHIPS: Final = (
                 Type.BOOL,
                 "whether the edges take a nonlinear step for linear (a plain ReLU is not counted)",
             ),
+            _int("edges", "edges between them that were kept"),
+            _int("dropped", "edges between them that pruning removed"),
+            _float("kept_mass", "share of their squared kernel norm whose edges were kept"),
         ),
     ),
 )

@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -244,6 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", default=".neo4j", help="folder of the server's data (default: .neo4j)")
     parser.add_argument("--port", type=int, default=7687, help="Bolt port on the loopback address (default: 7687)")
     options = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     server = LocalServer(options.home, port=options.port)
     try:
         with server:

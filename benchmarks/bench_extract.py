@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from circuitome.extract.edges import KEEP_ALL
 from circuitome.extract.models import resolve
 from circuitome.extract.pipeline import layer_edges, write_bundle
 from circuitome.extract.trace import trace
@@ -47,11 +48,11 @@ def main() -> None:
 
     def edges() -> int:
         layers = range(len(traced.wiring.layers))
-        return sum(len(run.sender) for layer in layers for run, _ in layer_edges(traced, layer, None, cpu))
+        return sum(len(run.sender) for layer in layers for run, _, _ in layer_edges(traced, layer, KEEP_ALL, cpu))
 
     def bundle() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_bundle(Path(folder) / "net", network.name, traced, {}, keep=None, device=cpu)
+            write_bundle(Path(folder) / "net", network.name, traced, {}, keep=KEEP_ALL, device=cpu)
 
     once = best(options.repeats, forward)
     print(f"{options.model}: {edges():,} edges, {torch.get_num_threads()} threads")
