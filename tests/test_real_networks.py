@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,16 +11,35 @@ from circuitome import open_store
 from circuitome.extract import extract, verify
 from circuitome.extract.models import Network, resolve
 from circuitome.graphdb.bundle import Bundle
+from tests.compare_stores import differences
 
 ARCHITECTURES = Path(__file__).parent / "architectures"
+RESNET, MTCNN, INCEPTION = (
+    str(ARCHITECTURES / name) for name in ("cifar_resnet.py", "mtcnn.py", "inception_v3_2015.py")
+)
 REAL = {
-    "resnet20": (str(ARCHITECTURES / "cifar_resnet.py") + ":resnet20", "resnet20_cifar10"),
+    "resnet20": (f"{RESNET}:resnet20", "resnet20_cifar10"),
     "squeezenet1_1": ("squeezenet1_1", "squeezenet1_1_imagenet"),
-    "onet": (str(ARCHITECTURES / "mtcnn.py") + ":onet", "mtcnn_onet"),
+    "onet": (f"{MTCNN}:onet", "mtcnn_onet"),
+    "pnet": (f"{MTCNN}:pnet", "mtcnn_pnet"),
+    "rnet": (f"{MTCNN}:rnet", "mtcnn_rnet"),
+    "resnet20_seedC": (f"{RESNET}:resnet20", "resnet20_cifar10_seedC"),
+    "resnet20_seedD": (f"{RESNET}:resnet20", "resnet20_cifar10_seedD"),
+    "resnet32": (f"{RESNET}:resnet32", "resnet32_cifar10"),
+    "resnet56": (f"{RESNET}:resnet56", "resnet56_cifar10"),
+    "squeezenet1_0": ("squeezenet1_0", "squeezenet1_0_deepcompression"),
+    "inception_early": (f"{INCEPTION}:early", "inception_v3_tf2015_early"),
+    "inception_late": (f"{INCEPTION}:late", "inception_v3_tf2015_late_fp16"),
 }
 
 
-@pytest.fixture(scope="module", params=["menagerie_s0", *REAL])
+def networks(*often: str) -> list[Any]:
+    """All networks, as parameters; those not named wait for `make torture`."""
+    slow = [pytest.mark.torture, pytest.mark.timeout(1800)]
+    return [pytest.param(name, marks=[] if name in often else slow) for name in ("menagerie_s0", *REAL)]
+
+
+@pytest.fixture(scope="module", params=networks("menagerie_s0", "resnet20", "squeezenet1_1", "onet"))
 def network(request, weights_dir) -> Network:
     if request.param not in REAL:
         return resolve(request.param)
@@ -57,3 +77,14 @@ def test_it_answers_from_a_database(bundle, network, tmp_path):
         assert rows[0]["share"] == max(row["share"] for row in rows)
         layers = database.query("layers").to_dicts()
         assert sum(row["neurons"] for row in layers) == bundle.manifest["counts"]["neurons"]
+
+
+@pytest.mark.parametrize("network", networks("menagerie_s0", "resnet20"), indirect=True)
+def test_both_stores_answer_every_query_alike(bundle, neo4j_empty, tmp_path):
+    with (
+        open_store(str(tmp_path / "real.db"), create=True) as embedded,
+        open_store(neo4j_empty.address) as server,
+    ):
+        for database in (embedded, server):
+            database.load(bundle)
+        assert differences(embedded, server, bundle.model) == []

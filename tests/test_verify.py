@@ -77,6 +77,18 @@ def _alter_column(path: Path, table: str, column: str, row: int) -> None:
     )
 
 
+def _invent_edge(path: Path) -> None:
+    file = path / "tables" / "EXCITES.parquet"
+    rows = pq.read_table(file)
+    last = rows.slice(rows.num_rows - 1)
+    place = rows.column_names.index("kernel")
+    beyond = pa.array([10**9], rows.schema.field("kernel").type)
+    pq.write_table(pa.concat_tables([rows, last.set_column(place, rows.schema.field("kernel"), beyond)]), file)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"]["tables/EXCITES.parquet"]["rows"] += 1
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
 ALTERATIONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a kernel": (_alter_kernel, "layer"),
     "the channels of a link": (lambda path: _alter_wiring(path, _swap_channels), "layer"),
@@ -84,6 +96,7 @@ ALTERATIONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "the place of a shortcut": (lambda path: _alter_wiring(path, _move_shortcut), "summand 1"),
     "a folded bias": (lambda path: _alter_column(path, "Neuron", "bias", 10), "layer"),
     "the weight of an edge": (lambda path: _alter_column(path, "EXCITES", "weight", 20), "edges"),
+    "an edge too many": (_invent_edge, "edges"),
     "the sender of an edge": (lambda path: _alter_column(path, "INHIBITS", "from", 20), "edges"),
 }
 

@@ -254,16 +254,27 @@ def _passed(layer: Layer, kernel: Tensor, front: Front, magnitude: bool) -> list
 
 def _through(wiring: Wiring, link: Link, front: Front, arrays: Mapping[str, np.ndarray], magnitude: bool) -> Front:
     """A front at an operand, taken back through the steps of one link to the channels of its source."""
-    device = front.kernel.device
     source = wiring.layers[link.source]
-    part = replace(front, kernel=front.kernel[:, torch.as_tensor(link.positions, device=device)], relu=False)
+    part = replace(front, kernel=_columns(front.kernel, link.positions), relu=False)
     sizes = _sizes(link, source)
     for step, size in zip(reversed(link.path), reversed(sizes), strict=True):
         part = _back(step, part, size, arrays, magnitude)
-    shape = (part.kernel.shape[0], source.channels, *part.kernel.shape[2:])
-    channels = torch.as_tensor(link.channels, device=device)
-    whole = part.kernel.new_zeros(shape).index_add_(1, channels, part.kernel)
+    whole = part.kernel
+    if not _is_range(link.channels, source.channels):
+        shape = (whole.shape[0], source.channels, *whole.shape[2:])
+        channels = torch.as_tensor(link.channels, device=whole.device)
+        whole = whole.new_zeros(shape).index_add_(1, channels, part.kernel)
     return replace(part, kernel=whole, origin=(0, 0) if magnitude else part.origin)
+
+
+def _columns(kernel: Tensor, positions: np.ndarray) -> Tensor:
+    return (
+        kernel if _is_range(positions, kernel.shape[1]) else kernel[:, torch.as_tensor(positions, device=kernel.device)]
+    )
+
+
+def _is_range(indices: np.ndarray, size: int) -> bool:
+    return len(indices) == size and bool((indices == np.arange(size)).all())
 
 
 def _sizes(link: Link, source: Layer) -> list[tuple[int, int]]:

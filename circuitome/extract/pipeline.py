@@ -355,26 +355,35 @@ def _write_expanded(
     wiring = traced.wiring
     keys = pa.array(neuron_keys(name, wiring), pa.string())
     targets = list(spans(wiring, span))
+    waiting: list[Expanded] = []
     written, skipped = 0, 0
     for number, (target, passes) in enumerate(targets):
         try:
-            for run in expand_target(wiring, traced.kernels, target, passes, keep=keep, device=device):
-                writer.write("EXPANDED", _expanded_rows(run, keys))
-                written += len(run.hops)
+            waiting += expand_target(wiring, traced.kernels, target, passes, keep=keep, device=device)
         except ExpandError:
             skipped += 1
+        if sum(len(run.hops) for run in waiting) >= ROW_GROUP or number == len(targets) - 1:
+            rows = _expanded_rows(waiting, keys)
+            writer.write("EXPANDED", rows)
+            written += len(rows)
+            waiting = []
         report("expanding", number + 1, len(targets))
     return {"expanded": written, "not_expanded": skipped}
 
 
-def _expanded_rows(run: Expanded, keys: pa.Array) -> pa.Table:
-    edges = run.edges
+def _expanded_rows(runs: Sequence[Expanded], keys: pa.Array) -> pa.Table:
+    def column(field: str) -> np.ndarray:
+        return np.concatenate([getattr(run.edges, field) for run in runs] or [np.empty(0)])
+
     ends = {
-        "from": pa.DictionaryArray.from_arrays(pa.array(edges.sender, pa.int32()), keys),
-        "to": pa.DictionaryArray.from_arrays(pa.array(edges.receiver, pa.int32()), keys),
+        end: pa.DictionaryArray.from_arrays(pa.array(column(field), pa.int32()), keys)
+        for end, field in (("from", "sender"), ("to", "receiver"))
     }
-    given = {field: getattr(edges, field) for field in ("weight", "excitation", "share", "rank")}
-    own = {"hops": run.hops, "linearised": run.linearised, "cancellation": run.cancellation}
+    given = {field: column(field) for field in ("weight", "excitation", "share", "rank")}
+    own = {
+        field: np.concatenate([getattr(run, field) for run in runs] or [np.empty(0)])
+        for field in ("hops", "linearised", "cancellation")
+    }
     return _table("EXPANDED", ends | given | own)
 
 

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,7 @@ def verify(
                 checks.append(tables.check(index, kernel, arrays))
             if progress:
                 progress("verifying", index + 1, len(wiring.layers))
-    return checks
+    return [*checks, *tables.rest()]
 
 
 @contextmanager
@@ -231,47 +231,75 @@ def _compare(layer: Layer, part: str, mine: Tensor, truth: Tensor) -> LayerCheck
 
 
 class _EdgeTables:
-    """The bundle's edges by receiver, compared with edges computed anew from kernels and wiring."""
+    """The bundle's edges, compared layer by layer with edges computed anew from kernels and wiring."""
 
     def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
-        keys = pa.chunked_array([bundle.table("Neuron").column("key").combine_chunks()])
+        keys = bundle.table("Neuron").column("key").combine_chunks()
         self.keep = Pruning.parse(bundle.manifest["model"]["keep"])
         self.wiring = wiring
-        names = ("weight", "excitation", "share")
-        parts = []
-        for name in EDGE_TYPES:
-            table = bundle.table(name)
-            ends = [_numbers(table.column(end), keys) for end in ("from", "to")]
-            columns = [table.column(column).to_numpy() for column in ("kernel", *names)]
-            parts.append([*ends, *columns])
-        self.columns = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
-        order = np.argsort(self.columns[2], kind="stable")
-        self.columns = [column[order] for column in self.columns]
+        self.streams = [_EdgeStream(bundle, name, keys) for name in EDGE_TYPES]
         self.rows = np.cumsum([0] + [layer.channels * layer.fan_in for layer in wiring.layers])
 
     def check(self, index: int, kernel: Tensor, arrays: Mapping[str, np.ndarray]) -> LayerCheck:
-        """Compare senders, receivers, weights, excitations and shares of one layer."""
+        """Compare senders, receivers, weights, excitations and shares of one layer; layers in their order."""
         layer = self.wiring.layers[index]
         row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
         sources = senders(self.wiring, layer, arrays)
         runs = [edges for edges, _, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)]
-        first, last = np.searchsorted(self.columns[2], [row, self.rows[index + 1]])
-        names = ("sender", "receiver", "kernel", "weight", "excitation", "share")
-        truth = [np.concatenate([getattr(edges, name) for edges in runs]) for name in names]
-        mine = [column[first:last] for column in self.columns]
-        same = all(np.array_equal(a, b) for a, b in zip(mine[:3], truth[:3], strict=True))
-        error = (
-            max((_relative(a, b) for a, b in zip(mine[3:], truth[3:], strict=True)), default=0.0) if same else np.inf
-        )
-        return LayerCheck(layer.name, layer.op, "edges", float(error), bool(error <= TOLERANCE))
+        truth = {name: np.concatenate([getattr(edges, name) for edges in runs]) for name in (*_COLUMNS, "inhibits")}
+        errors = []
+        for stream, sign in zip(self.streams, (~truth["inhibits"], truth["inhibits"]), strict=True):
+            errors.append(_edge_error(stream.until(int(self.rows[index + 1])), truth, np.flatnonzero(sign)))
+        return LayerCheck(layer.name, layer.op, "edges", max(errors), max(errors) <= TOLERANCE)
+
+    def rest(self) -> list[LayerCheck]:
+        """A failure for edges that belong to no layer, if there are any."""
+        left = sum(len(part["kernel"]) for part in (stream.until(1 << 62) for stream in self.streams))
+        return [LayerCheck("(no layer)", "", "edges", float("inf"), False)] if left else []
 
 
-def _numbers(column: Any, keys: Any) -> np.ndarray:
-    encoded = column.combine_chunks()
-    encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
-    found = pc.call_function("index_in", [encoded.dictionary], pc.SetLookupOptions(keys))
-    numbers = found.fill_null(-1).to_numpy(zero_copy_only=False)
-    return numbers[encoded.indices.to_numpy()] if len(encoded) else np.empty(0, dtype=np.int64)
+_COLUMNS: Final = ("sender", "receiver", "kernel", "weight", "excitation", "share")
+
+
+def _edge_error(mine: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], rows: np.ndarray) -> float:
+    """Largest relative error of a column; inf where the edges are not the same ones."""
+    if not all(np.array_equal(mine[name], truth[name][rows]) for name in _COLUMNS[:3]):
+        return float("inf")
+    return max(_relative(mine[name], truth[name][rows]) for name in _COLUMNS[3:])
+
+
+class _EdgeStream:
+    """One edge table, read forwards in the order of its kernel rows."""
+
+    def __init__(self, bundle: Bundle, name: str, keys: pa.Array) -> None:
+        self.batches = bundle.batches(name, 1 << 20, columns=("from", "to", *_COLUMNS[2:]))
+        self.keys = keys
+        self.waiting: dict[str, np.ndarray] | None = self._next()
+
+    def until(self, row: int) -> dict[str, np.ndarray]:
+        """The edges up to a kernel row that were not read yet, one array a column."""
+        taken = []
+        while self.waiting is not None:
+            stop = int(np.searchsorted(self.waiting["kernel"], row))
+            taken.append({name: column[:stop] for name, column in self.waiting.items()})
+            self.waiting = {name: column[stop:] for name, column in self.waiting.items()}
+            if len(self.waiting["kernel"]):
+                break
+            self.waiting = self._next()
+        return {name: np.concatenate([part[name] for part in taken] or [np.empty(0)]) for name in _COLUMNS}
+
+    def _next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self.batches, None)
+        if batch is None:
+            return None
+        columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[2:]}
+        return columns | {"sender": self._numbers(batch, "from"), "receiver": self._numbers(batch, "to")}
+
+    def _numbers(self, batch: pa.RecordBatch, end: str) -> np.ndarray:
+        column = batch.column(end)
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        found = pc.call_function("index_in", [encoded.dictionary], pc.SetLookupOptions(self.keys))
+        return found.fill_null(-1).to_numpy(zero_copy_only=False)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def _relative(mine: np.ndarray, truth: np.ndarray) -> float:

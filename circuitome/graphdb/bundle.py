@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,11 +152,14 @@ class Bundle:
         except (pa.ArrowException, OSError) as error:
             raise BundleError(f"{self.table_path(name)}: not readable ({error}); extract the bundle again") from error
 
-    def batches(self, name: str, size: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """Stream a table in batches of at most ``size`` rows."""
+    def batches(
+        self, name: str, size: int = 65_536, *, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Stream a table, or some of its columns, in batches of at most ``size`` rows; ends are dictionary-encoded."""
         if name in self.tables:
-            with pq.ParquetFile(self.table_path(name)) as file:
-                yield from file.iter_batches(size)
+            ends = [column for column in ("from", "to") if name in RELATIONSHIPS]
+            with pq.ParquetFile(self.table_path(name), read_dictionary=ends) as file:
+                yield from file.iter_batches(size, columns=columns)
 
     @cached_property
     def wiring(self) -> dict[str, Any]:
