@@ -74,7 +74,7 @@ def test_expanded_kernels_are_the_gradient_of_the_linearised_network(name):
     straight = make(_identity).eval()
     straight.load_state_dict(model.state_dict())
     traced = trace(model, SHAPE)
-    front = expand(traced.wiring, traced.kernels, "a", target)
+    front = expand(traced.wiring, traced.kernels, ["a"], target)["a"]
 
     out = straight(torch.randn(1, *SHAPE))
     row, column = out.shape[2] // 2, out.shape[3] // 2
@@ -157,15 +157,15 @@ def test_paths_that_cancel_are_marked(tmp_path):
 def test_layers_that_no_path_joins_are_refused():
     traced = trace(build("shared"), (3, 16, 16))
     with pytest.raises(ExpandError, match="not a layer"):
-        expand(traced.wiring, traced.kernels, "nowhere", "a")
+        expand(traced.wiring, traced.kernels, ["nowhere"], "a")
     with pytest.raises(ExpandError, match="does not depend"):
-        expand(traced.wiring, traced.kernels, "a@2", "a")
+        expand(traced.wiring, traced.kernels, ["a@2"], "a")
 
 
 def test_a_gate_between_two_layers_is_named():
     traced = trace(build("gated"), (3, 16, 16))
     with pytest.raises(ExpandError, match="gate layer mul"):
-        expand(traced.wiring, traced.kernels, "a", "out")
+        expand(traced.wiring, traced.kernels, ["a"], "out")
 
 
 def test_spans_of_a_plain_chain_are_empty():

@@ -17,7 +17,7 @@ and across additions of the residual stream (virtual weights), as far as ``span`
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -89,22 +89,29 @@ def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Callable[[int, i
             yield index, passes
 
 
-def expand(wiring: Wiring, arrays: Mapping[str, np.ndarray], source: str, target: str, *, device: str = "cpu") -> Front:
-    """The kernel by which layer ``target`` reads layer ``source`` over all paths between them.
+def expand(
+    wiring: Wiring, arrays: Mapping[str, np.ndarray], sources: Sequence[str], target: str, *, device: str = "cpu"
+) -> dict[str, Front]:
+    """The kernels by which layer ``target`` reads some earlier layers over all paths between them, in one sweep.
 
-    Returns a `Front` with kernel ``(target channels, source channels, height, width)``, float32. Raises
-    `ExpandError` for an unknown layer, or one that ``target`` does not depend on.
+    Returns for every layer of ``sources`` a `Front` with kernel ``(target channels, its channels, height, width)``,
+    float32. A path ends at the first of ``sources`` that it meets. Raises `ExpandError` for an unknown layer, or one
+    that ``target`` does not depend on.
+
+    Example:
+        >>> fronts = expand(wiring, arrays, ["features.3.expand3x3"], "features.6.expand3x3")  # doctest: +SKIP
     """
     names = [layer.name for layer in wiring.layers]
-    for name in (source, target):
+    for name in (*sources, target):
         if name not in names:
             raise ExpandError(f"{name!r} is not a layer of this network; `circuitome query layers` lists them")
-    start, end = names.index(source), names.index(target)
-    reach = _between(wiring, start, end)
-    found = _sweep(wiring, arrays, end, lambda index, _: index in reach, torch.device(device), stop=start)
-    if start not in found:
-        raise ExpandError(f"{target!r} does not depend on {source!r} by a path that can be multiplied out")
-    return found[start]
+    starts, end = {names.index(source) for source in sources}, names.index(target)
+    reach = _between(wiring, starts, end)
+    found = _sweep(wiring, arrays, end, lambda index, _: index in reach, torch.device(device), stops=starts)
+    for source in sources:
+        if names.index(source) not in found:
+            raise ExpandError(f"{target!r} does not depend on {source!r} by a path that can be multiplied out")
+    return {source: found[names.index(source)] for source in sources}
 
 
 def expand_target(
@@ -142,17 +149,17 @@ def expand_target(
         yield Expanded(edges, hops[place], bent[place], np.minimum(ratio, 1).astype(np.float32))
 
 
-def _between(wiring: Wiring, start: int, end: int) -> set[int]:
-    """Layers strictly between two layers on some path."""
-    after = {start}
-    for index in range(start + 1, end + 1):
+def _between(wiring: Wiring, starts: Set[int], end: int) -> set[int]:
+    """Layers strictly between some layers and a later one, on some path."""
+    after = set(starts)
+    for index in range(min(starts, default=0) + 1, end + 1):
         if any(link.source in after for link in wiring.layers[index].links):
             after.add(index)
     before = {end}
-    for index in range(end, start, -1):
-        if index in before:
+    for index in range(end, -1, -1):
+        if index in before and index not in starts:
             before |= {link.source for link in wiring.layers[index].links}
-    return (after & before) - {start, end}
+    return (after & before) - starts - {end}
 
 
 # -- the sweep -----------------------------------------------------------------------------------------
@@ -165,12 +172,12 @@ def _sweep(
     passes: Callable[[int, int], bool],
     device: torch.device,
     *,
-    stop: int | None = None,
+    stops: Set[int] | None = None,
     magnitude: bool = False,
 ) -> dict[int, Front]:
     """Fronts at the layers where the sweep from ``target`` ends: those that ``passes`` does not let through.
 
-    ``stop`` is the one layer to arrive at, others are dropped. With ``magnitude``, every kernel is replaced by
+    ``stops`` are the layers to arrive at, if not all; other ends are dropped. With ``magnitude``, every kernel is replaced by
     the absolute value of its sum: the sum of |paths|.
     """
     ends: dict[int, Front] = {}
@@ -181,18 +188,19 @@ def _sweep(
     while True:
         for index, additions, (operand, front) in state:
             for link in wiring.layers[index].links:
-                if link.operand != operand or (stop is not None and link.source < stop):
+                key = (link.source, additions)
+                ending = not passes(*key)
+                if link.operand != operand or (ending and stops is not None and link.source not in stops):
                     continue
                 arrived = _through(wiring, link, front, arrays, magnitude)
-                key = (link.source, additions)
-                if link.source == stop or not passes(*key):
+                if ending:
                     _accumulate(ends, link.source, arrived)
                 else:
                     if key not in waiting:
                         heapq.heappush(order, (-key[0], key[1]))
                     _accumulate(waiting, key, arrived)
         if not order:
-            return ends if stop is None else {i: front for i, front in ends.items() if i == stop}
+            return ends
         negative, additions = heapq.heappop(order)
         index = -negative
         front = waiting.pop((index, additions))
