@@ -42,6 +42,15 @@ def _gated() -> nn.Module:
     return Lambda(run, a=_conv(3, 8), bn=nn.BatchNorm2d(8), down=_conv(8, 4, 1), up=_conv(4, 8, 1), out=_conv(8, 5))
 
 
+def _copied_gate() -> nn.Module:
+    def run(m: Lambda, x: Tensor) -> Tensor:
+        x = m.a(x)
+        gate = torch.sigmoid(m.up(F.relu(m.down(F.adaptive_avg_pool2d(x, 1).flatten(1))))).view(x.shape[0], -1, 1, 1)
+        return m.out(F.relu(x * gate.expand_as(x)))
+
+    return Lambda(run, a=_conv(3, 8), down=nn.Linear(8, 4), up=nn.Linear(4, 8), out=_conv(8, 5))
+
+
 def _dense() -> nn.Module:
     def run(m: Lambda, x: Tensor) -> Tensor:
         x = m.a(x)
@@ -150,6 +159,7 @@ def _norms() -> nn.Module:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "gated": _gated,
+    "copied_gate": _copied_gate,
     "dense": _dense,
     "option_a": _option_a,
     "shuffle": _shuffle,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,16 @@ def test_the_pinned_versions_name_no_address() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert lines
     assert all(re.fullmatch(r"[\w.\-]+==[\w.+!]+", line) for line in lines)
+
+
+def test_the_examples_of_the_extraction_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from circuitome.extract import extract
+    from circuitome.networks import load
+
+    monkeypatch.chdir(tmp_path)
+    extract(load("menagerie_s0"), output="demo/menagerie_s0.circuitome", name="menagerie_s0", input_shape=(3, 64, 64))
+    page = (ROOT / "docs" / "extraction.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # the page is ours
+    assert names["fronts"]["conv1.conv"].kernel.shape[:2] == (40, 32)

@@ -181,3 +181,11 @@ def test_weights_that_are_not_finite_are_refused_with_layer_and_neuron(tmp_path)
     with pytest.raises(ExtractError, match="layer a, neuron 2"):
         extract(model, output=tmp_path / "net", name="net", input_shape=(3, 8, 8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gains_that_are_not_finite_are_refused_too(tmp_path):
+    model = build("dense")
+    with torch.no_grad():
+        model.get_buffer("n2.running_var")[3] = float("nan")
+    with pytest.raises(ExtractError, match="layer c: a gain"):
+        extract(model, output=tmp_path / "net", name="net", input_shape=(3, 16, 16))

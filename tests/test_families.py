@@ -39,7 +39,9 @@ FAMILIES = {
 def test_a_network_of_each_family_is_proven(spec, tmp_path):
     size = FAMILIES[spec]
     network = resolve(spec, weights="random", input_size=(3, size, size), seed=1)
-    bundle = extract(network.model, output=tmp_path / "net", name="net", input_shape=network.input_shape, keep=0.5, span=None)
+    bundle = extract(
+        network.model, output=tmp_path / "net", name="net", input_shape=network.input_shape, keep=0.5, span=None
+    )
     checks = verify(bundle, network.model)
     assert [check for check in checks if not check.ok] == []
     ops = {row["op"] for row in bundle.table("Layer").to_pylist()}

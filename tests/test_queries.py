@@ -31,6 +31,9 @@ GIVEN: dict[str, dict[str, Any]] = {
     "outputs_of": {"neurons": ["toy/conv1:2", "toy/input:0"], "least": 0.05},
     "upstream": {"neuron": "toy/fc:0"},
     "downstream": {"neuron": "toy/input:0"},
+    "expanded_inputs": {"neuron": "toy/fc:0"},
+    "cancelling": {"most": 1.0, "share": 0.0},
+    "block_channel": {"block": "block2", "channel": 9},
     "strongest_paths": {"source": "toy/input:0", "target": "toy/fc:0"},
     "mutual_inhibition": {"strength": 0.5},
     "unioning_over_cases": {"strength": 0.5},
@@ -319,3 +322,36 @@ def test_an_empty_database_says_what_to_do(tmp_path: Path) -> None:
             database.query("hubs")
         with pytest.raises(CircuitomeError, match="circuitome load"):
             database.query("inputs", neuron="toy/conv1:0")
+
+
+def test_expanded_inputs_are_those_of_the_table_by_share(database: Database, bundle: Bundle) -> None:
+    table = frame(bundle, "EXPANDED")
+    receiver = table["to"].iloc[0]
+    expected = table[table["to"] == receiver].sort_values(["share", "from"], ascending=[False, True]).head(5)
+    rows = database.query("expanded_inputs", neuron=receiver, limit=5).to_dicts()
+    assert [row["sender"] for row in rows] == expected["from"].tolist()
+    assert [row["weight"] for row in rows] == pytest.approx(expected["weight"].tolist())
+    clear = database.query("expanded_inputs", neuron=receiver, cancellation=0.5, limit=10_000).to_dicts()
+    kept = table[(table["to"] == receiver) & (table["cancellation"] >= 0.5)]
+    assert {row["sender"] for row in clear} == set(kept["from"])
+
+
+def test_cancelling_edges_are_strong_in_spite_of_it(database: Database, bundle: Bundle) -> None:
+    table = frame(bundle, "EXPANDED")
+    rows = database.query("cancelling", most=0.2, share=0.01, limit=10_000).to_dicts()
+    expected = table[(table["cancellation"] <= 0.2) & (table["share"] >= 0.01)]
+    assert {(row["sender"], row["receiver"]) for row in rows} == set(zip(expected["from"], expected["to"], strict=True))
+
+
+def test_a_channel_of_a_block_leads_to_its_neuron(database: Database, bundle: Bundle) -> None:
+    place = frame(bundle, "IN_BLOCK").iloc[9]
+    block = place["to"].split("/")[1]
+    (row,) = database.query("block_channel", block=block, channel=int(place["channel"])).to_dicts()
+    assert row["neuron"] == place["from"]
+    assert row["neuron"] == f"{row['layer']}:{row['channel']}"
+
+
+def test_pairs_of_layers_are_in_the_order_of_computation(database: Database, bundle: Bundle) -> None:
+    rows = database.query("pairs").to_dicts()
+    assert len(rows) == bundle.rows("NEXT")
+    assert [row["index"] for row in rows] == sorted(row["index"] for row in rows)

@@ -30,6 +30,7 @@ def load(
       circuitome load *.circuitome --db neo4j://localhost:7687
     """
     from circuitome.graphdb.bundle import Bundle
+    from circuitome.graphdb.schema import EDGE_TYPES
     from circuitome.queries.database import open_database
 
     opened = [Bundle.open(path) for path in bundles]
@@ -37,8 +38,8 @@ def load(
         for bundle in opened:
             database.load(bundle, progress=report)
     for bundle in opened:
-        counts = bundle.manifest["counts"]
-        note(f"{bundle.model}: {plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} in {db}")
+        edges = sum(map(bundle.rows, EDGE_TYPES))
+        note(f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}")
 
 
 def drop(

@@ -59,10 +59,10 @@ _GO_ON = """
 Go on:
   export CIRCUITOME_DB={db}
   circuitome query --list                                        what can be asked
-  circuitome neuron {name}/a.branch3x3.conv:0            its inputs and outputs
-  circuitome circuit {name}/heads.facing:0 --depth 3     what feeds a class
+  circuitome neuron {name}/a.branch3x3.conv:0              its inputs and outputs
+  circuitome circuit {name}/heads.facing:0 --depth 3       what feeds a class
   circuitome motifs mutual_inhibition --model {name}
-  circuitome query hubs -p model={name} --show           the Cypher, for Neo4j Browser
+  circuitome query hubs -p model={name} --show             the Cypher, for Neo4j Browser
   circuitome extract squeezenet1_1 --weights FILE                a network of your own"""
 
 

@@ -50,10 +50,13 @@ def motifs(
     given = parameter_values(parameters) | ({} if limit is None else {"limit": limit})
     with open_database(db) as database:
         rows = find(database, kind, **{"model": model, **given})
+    unasked = bool(rows) and rows[0]["q"] is None
     if q is not None:
         rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]
-    show_rows(rows if as_json else [_for_people(row) for row in rows], as_json=as_json, empty="no instances")
-    if rows and rows[0]["q"] is None:
+    show_rows(rows if as_json else [_for_people(row) for row in rows], as_json=as_json, empty="" if unasked else "no instances")
+    if unasked and q is not None:
+        note("no null model was asked, so no candidate has a q; leave out --q to see them")
+    elif unasked:
         note(f"{plural(len(rows), 'candidate')}; no null model was asked, so these are no findings")
     return None
 

@@ -502,11 +502,14 @@ def same(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
 
 @rule("expand", "expand_as")
 def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
-    """A view of the same shape; copies over positions are left to the operation that reads them."""
+    """One position copied over a map, as older squeeze-and-excite modules do; channels can't be copied."""
     shape = _shape(t)
-    if len(shape) == 4 and x.layout.is_image and shape[1] in (x.channels,):
+    if shape == x.layout.shape:
         return t.relayout(x, x.layout)
-    raise t.error("repeats channels; that is not wired")
+    if len(shape) != 4 or not x.layout.is_image or shape[1] != x.channels or x.layout.space != (1, 1):
+        raise t.error(f"copies {x.layout.shape} to {shape}; only one position to a whole map is wired")
+    size = (int(shape[2]), int(shape[3]))
+    return t.step(x, Step("upsample", {"size": size, "mode": "nearest"}), layout=x.layout.with_space(*size))
 
 
 # -- maps ------------------------------------------------------------------------------------------------

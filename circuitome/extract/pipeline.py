@@ -151,6 +151,12 @@ def _refuse_nonfinite(traced: Trace) -> None:
                 f"layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel or bias is not finite "
                 f"({int(bad.sum())} neurons of the layer); repair the weights"
             )
+    for name, vector in traced.kernels.items():
+        if name.startswith("step/") and not np.isfinite(vector).all():
+            layer = traced.wiring.layers[int(name.split("/")[1])].name
+            raise ExtractError(
+                f"layer {layer}: a {name.split('/')[-1]} on the way to it is not finite; repair the weights"
+            )
 
 
 # -- tables --------------------------------------------------------------------------------------------

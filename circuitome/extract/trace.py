@@ -374,8 +374,9 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     with torch.no_grad():
         for node in program.graph.nodes:
             if node.op == "placeholder":
-                if node.name in fixed:
-                    tracer.env[node] = fixed[node.name]
+                if node.name in fixed:  # on the CPU, wherever the model is: folding mixes them with plain numbers
+                    value = fixed[node.name]
+                    tracer.env[node] = value.cpu() if isinstance(value, Tensor) else value
                     tracer.parameters[node] = targets[node.name]
                 else:
                     tracer.env[node] = _input(tracer, node, inputs)

@@ -19,11 +19,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -212,9 +212,24 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: written with schema version {manifest.get('schema_version')}, this program has {SCHEMA_VERSION}; "
             "extract the bundle again"
         )
-    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("model"), dict):
-        raise BundleError(f"{folder / MANIFEST}: its entries `files` or `model` are missing; extract the bundle again")
+    if missing := next((name for name, holds in _ENTRIES.items() if not holds(manifest.get(name))), None):
+        raise BundleError(f"{folder / MANIFEST}: its entry `{missing}` is missing or damaged; extract the bundle again")
     return manifest
+
+
+def _is_file_entry(name: str, entry: Any) -> bool:
+    kinds = {"bytes": int, "sha256": str} | ({"rows": int} if name.endswith(".parquet") else {})
+    return isinstance(entry, dict) and all(isinstance(entry.get(field), kind) for field, kind in kinds.items())
+
+
+_ENTRIES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "model": lambda model: isinstance(model, dict) and isinstance(model.get("key"), str),
+        "kernels": lambda kernels: isinstance(kernels, list),
+        "files": lambda files: isinstance(files, dict) and all(_is_file_entry(*item) for item in files.items()),
+    }
+)
+"""What a manifest must hold for the rest of the program to read it, and what each entry must look like."""
 
 
 def _sha256(path: Path) -> str:
@@ -250,6 +265,7 @@ class BundleWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
             (self._folder / "tables").mkdir()
+            self._folder.chmod((self._folder / "tables").stat().st_mode)  # a temporary folder is for its owner alone
         except OSError as error:
             raise BundleError(
                 f"{self.path}: cannot be written ({error.strerror}); name another place with -o"

@@ -148,6 +148,9 @@ class EmbeddedStore:
         if text.startswith("Interrupted"):
             limit = f"after {timeout:g} s" if timeout else "from outside"
             return f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
+        if "buffer pool is full" in text:
+            pool = f"{self._pool / (1 << 30):g} GiB"
+            return f"{self.path}: the query needs more memory than it may have ({pool}); narrow its pattern or its thresholds"
         return f"{self.path}: {text}; look at the query and its parameters"
 
     def _rebuild(self, bundles: Sequence[Bundle], *, without: Sequence[str], progress: Progress | None) -> None:

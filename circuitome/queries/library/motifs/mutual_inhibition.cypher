@@ -23,8 +23,9 @@
 // 2.8 million at 2.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020.
+// naming the model everywhere keeps an engine from joining the edges of the others
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
-WHERE b.model = $model AND b.layer = c.layer
+WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
   AND s.share * c.fan_in >= $strength AND abs(s.polarity) >= $polarity
 WITH a.key AS source, b.key AS excited, c.key AS inhibited,

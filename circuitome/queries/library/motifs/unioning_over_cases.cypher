@@ -24,8 +24,9 @@
 // 107,393): raise `strength` before `limit`.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (dog heads: `4a:222,234,235,308 -> 4b:418`).
+// naming the model everywhere keeps an engine from joining the edges of the others
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
-WHERE b.model = $model AND b.layer = c.layer
+WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
   AND s.share * c.fan_in >= $strength AND abs(s.polarity) >= $polarity
 WITH a.key AS source, b.key AS excited, c.key AS inhibited,
@@ -39,10 +40,10 @@ WITH case_1, case_2, for_first, for_second
 WHERE size(for_first) > 0 AND size(for_second) > 0
 // and a neuron that both cases excite
 MATCH (b1:Neuron {key: case_1})-[u1:EXCITES]->(u:Neuron)
-WHERE u1.share * u.fan_in >= $strength AND abs(u1.polarity) >= $polarity
+WHERE b1.model = $model AND u.model = $model AND u1.share * u.fan_in >= $strength AND abs(u1.polarity) >= $polarity
 WITH case_1, case_2, for_first, for_second, u, u1.share * u.fan_in AS from_first
 MATCH (b2:Neuron {key: case_2})-[u2:EXCITES]->(u)
-WHERE u2.share * u.fan_in >= $strength AND abs(u2.polarity) >= $polarity
+WHERE b2.model = $model AND u2.share * u.fan_in >= $strength AND abs(u2.polarity) >= $polarity
 WITH case_1, case_2, for_first, for_second, u.key AS united,
      CASE WHEN from_first < u2.share * u.fan_in THEN from_first ELSE u2.share * u.fan_in END AS union_score
 UNWIND for_first AS x
