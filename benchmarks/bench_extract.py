@@ -17,8 +17,10 @@ import torch
 
 from circuitome.extract.edges import KEEP_ALL
 from circuitome.extract.models import resolve
-from circuitome.extract.pipeline import layer_edges, write_bundle
+from circuitome.extract.pipeline import write_bundle
+from circuitome.extract.tables import layer_edges
 from circuitome.extract.trace import trace
+from circuitome.graphdb.bundle import BundleWriter
 
 
 def best(repeats: int, work: Callable[[], object]) -> float:
@@ -52,7 +54,7 @@ def main() -> None:
 
     def bundle() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_bundle(Path(folder) / "net", network.name, traced, {}, keep=KEEP_ALL, device=cpu)
+            write_bundle(BundleWriter(Path(folder) / "net"), network.name, traced, {}, keep=KEEP_ALL, device=cpu)
 
     once = best(options.repeats, forward)
     print(f"{options.model}: {edges():,} edges, {torch.get_num_threads()} threads")

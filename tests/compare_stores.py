@@ -18,6 +18,7 @@ __all__ = ["differences", "questions"]
 
 PATIENCE = 900.0  # seconds for one query: what is compared is rows, not speed
 MANY = 300_000  # edges; of larger networks only the strong ones are listed
+TOO_MANY = 1_000_000  # edges; in larger networks bare motifs are asked of the strongest alone: there are billions
 Question = tuple[str, dict[str, Any]]
 
 
@@ -42,10 +43,16 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "strongest_paths": [{"source": source, "target": end, "k": 25}, {"source": source, "target": one}],
         "hubs": [{"limit": 200}, {"strength": 0.5}],
         "superposition": [{}, {"limit": 200}],
+        "mutual_inhibition": [{"strength": 32.0} if edges > TOO_MANY else {}],
+        "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
     }
+    block = next((row["block"] for row in database.ask("branches", model=model)), "").removeprefix(f"{model}/")
+    given["block_channel"] = [{"block": block, "channel": channel} for channel in (0, 20)]
+    otherwise = {"neuron": one, "layer": middle, "list of neuron": [one, other], "model": model}
     for query in library().values():
         for parameters in given.get(query.name, [{}]):
-            yield query.name, parameters | ({"model": model} if query.parameter("model") else {})
+            needed = {p.name: otherwise[p.type] for p in query.parameters if p.required and p.name not in parameters}
+            yield query.name, needed | parameters
 
 
 def differences(first: Database, second: Database, model: str, *, say: Any = None) -> list[str]:

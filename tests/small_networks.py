@@ -134,6 +134,15 @@ def _functional() -> nn.Module:
     return Lambda(run, w=nn.Parameter(torch.randn(4, 3, 4, 5)), b=nn.Parameter(torch.randn(4)))
 
 
+def _matrices() -> nn.Module:
+    def run(m: Lambda, x: Tensor) -> Tensor:
+        y = F.relu(m.a(x)).mean((2, 3)) @ m.w
+        return torch.addmm(m.b, F.relu(y), m.v, beta=0.5, alpha=2.0)
+
+    parts = {name: nn.Parameter(torch.randn(*shape)) for name, shape in (("w", (4, 5)), ("v", (5, 3)), ("b", (3,)))}
+    return Lambda(run, a=_conv(3, 4), **parts)
+
+
 def _in_place() -> nn.Module:
     def run(m: Lambda, x: Tensor) -> Tensor:
         y = m.a(x)
@@ -169,6 +178,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "u_net": _u_net,
     "shared": _shared,
     "functional": _functional,
+    "matrices": _matrices,
     "in_place": _in_place,
     "twice": _twice,
     "norms": _norms,

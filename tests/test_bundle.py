@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,30 @@ def test_a_manifest_that_is_none_is_refused(toy: Bundle, content: str) -> None:
     (toy.path / "manifest.json").write_text(content)
     with pytest.raises(BundleError, match=r"manifest\.json"):
         Bundle.open(toy.path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"model": {}},
+        {"model": {"key": 3}},
+        {"kernels": None},
+        {"files": []},
+        {"files": {"wiring.json": 7}},
+        {"files": {"wiring.json": {"bytes": "12", "sha256": "0"}}},
+        {"files": {"tables/Layer.parquet": {"bytes": 12, "sha256": "0"}}},
+    ],
+)
+def test_an_entry_of_the_manifest_that_is_damaged_is_named(toy: Bundle, damage: dict[str, Any]) -> None:
+    (toy.path / "manifest.json").write_text(json.dumps({**toy.manifest, **damage}))
+    with pytest.raises(BundleError, match=rf"manifest\.json: its entry `{next(iter(damage))}` is missing or damaged"):
+        Bundle.open(toy.path)
+
+
+def test_who_may_read_a_folder_may_read_a_bundle_made_in_it(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    bundle = write_bundle(tmp_path / "toy")
+    assert bundle.path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_another_schema_version_says_to_extract_again(toy: Bundle) -> None:

@@ -393,7 +393,9 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
         assert set(row) == {"kind", "model", "score", "p", "q", "null", "roles"}
         assert set(row["roles"]) == {"case", "source"}
     assert "no findings" in got.err
-    assert run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--q", "0.05", "--json").rows == []
+    got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--q", "0.05", "--json")
+    assert got.rows == []
+    assert "no candidate has a q" in got.err
 
 
 def test_a_neuron_shows_both_sides(here: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, table_type
 from circuitome.graphdb.stores import Store, StoreError, open_store
+from circuitome.graphdb.stores.embedded import EmbeddedStore
 from tests.synthetic import write_bundle, write_planted
 
 HOSTILE = [
@@ -378,6 +379,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, toy: Bundle) -
         pytest.raises(StoreError, match="cannot be written"),
     ):
         store.load(toy)
+
+
+def test_a_query_that_needs_too_much_memory_says_so(tmp_path: Path, toy: Bundle) -> None:
+    path = tmp_path / "small.db"
+    with open_store(str(path), create=True) as store:
+        store.load(toy)
+    with (
+        EmbeddedStore(path, buffer_pool_size=32 << 20) as store,
+        pytest.raises(StoreError, match=r"needs more memory than it may have \(0\.03125 GiB\); narrow"),
+    ):
+        store.run("UNWIND range(1, 20000000) AS i WITH collect(i) AS numbers RETURN size(numbers) AS n")
 
 
 def test_a_reader_keeps_its_rows_while_another_loads(tmp_path: Path, toy: Bundle, other: Bundle) -> None:

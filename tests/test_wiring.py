@@ -41,6 +41,12 @@ def test_control_flow_that_depends_on_data_is_refused():
         trace(model, SHAPE)
 
 
+@pytest.mark.parametrize("run", [lambda m, x: x, lambda m, x: torch.zeros(2, 3)], ids=["input", "constant"])
+def test_a_network_without_layers_is_refused(run):
+    with pytest.raises(WiringError, match="nothing to wire"):
+        trace(Lambda(run).eval(), SHAPE)
+
+
 def test_a_network_in_training_mode_is_refused():
     with pytest.raises(WiringError, match=r"model\.eval\(\)"):
         trace(nn.Conv2d(3, 4, 3).train(), SHAPE)

@@ -22,7 +22,8 @@ def load(
 ) -> None:
     """Put bundles into a database.
 
-    A model that is there already is replaced.
+    A model that is there already is replaced. An embedded database is written anew by every load, so several bundles go
+    in faster at once.
 
     \b
     Examples:

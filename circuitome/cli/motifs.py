@@ -53,7 +53,11 @@ def motifs(
     unasked = bool(rows) and rows[0]["q"] is None
     if q is not None:
         rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]
-    show_rows(rows if as_json else [_for_people(row) for row in rows], as_json=as_json, empty="" if unasked else "no instances")
+    show_rows(
+        rows if as_json else [_for_people(row) for row in rows],
+        as_json=as_json,
+        empty="" if unasked else "no instances",
+    )
     if unasked and q is not None:
         note("no null model was asked, so no candidate has a q; leave out --q to see them")
     elif unasked:

@@ -50,7 +50,9 @@ Weights = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")]
-Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop after so long; 0 is no limit.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop after so long; 0 is no limit.")
+]
 
 
 def integers(text: str | None, option: str) -> tuple[int, ...] | None:

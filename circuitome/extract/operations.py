@@ -127,6 +127,10 @@ def _conv_layer(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, attrs:
 def linear(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None = None) -> Value:
     """A linear layer: at every position, or over a flattened map (then its kernel covers the map)."""
     _weights(t, x, weight, bias)
+    return _linear_layer(t, x, weight, bias, place=0)
+
+
+def _linear_layer(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, *, place: int) -> Value:
     layout, last = x.layout, len(x.layout.dims) - 1
     axes = layout.dims[last]
     space = tuple(axis for axis in axes if axis in "HW")
@@ -142,8 +146,25 @@ def linear(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None = None) -> V
     weight = weight.reshape(weight.shape[0], *sizes)
     out_sizes = {axis: size for axis, size in layout.sizes.items() if axis not in (*space, "C")}
     out = Layout((*layout.dims[:last], ()), out_sizes).with_channels(int(weight.shape[0]), last)
-    name = t.name_of(t.node, t.node.args[1] if isinstance(t.node.args[1], Node) else None)
-    return t.add_layer(Draft(name, "linear", t.node, out, (x,), (_node(t, 0),), x.channels, weight, bias))
+    weight_node = t.node.args[place + 1]
+    name = t.name_of(t.node, weight_node if isinstance(weight_node, Node) else None)
+    return t.add_layer(Draft(name, "linear", t.node, out, (x,), (_node(t, place),), x.channels, weight, bias))
+
+
+@rule("matmul", "mm")
+def matmul(t: Tracer, x: Any, weight: Any) -> Value:
+    """A product with a constant matrix: a linear layer."""
+    if not isinstance(x, Value) or isinstance(weight, Value) or weight.dim() != 2:
+        raise t.error("is not the product of a value with a constant matrix; that is not wired")
+    return linear(t, x, weight.T)
+
+
+@rule("addmm")
+def addmm(t: Tracer, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
+    """A product with a constant matrix and a constant bias: a linear layer."""
+    if not isinstance(x, Value) or isinstance(weight, Value) or isinstance(bias, Value):
+        raise t.error("is not the product of a value with a constant matrix; that is not wired")
+    return _linear_layer(t, x, weight.T * alpha, (bias * beta).expand(weight.shape[1]), place=1)
 
 
 @rule("batch_norm", "_native_batch_norm_legit_no_training")

@@ -386,6 +386,8 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
                 tracer.env[node] = operator.attrgetter(node.target)(program.graph_module)
             elif node.op == "output":
                 _readouts(tracer, node, program, labels)
+    if all(draft.op == "input" for draft in tracer.drafts):
+        raise WiringError(f"{type(model).__name__} has no layer that reads its input: there is nothing to wire")
     layers, kernels, biases, layouts = _finish(tracer)
     blocks = tuple(find_blocks(tracer, layers))
     return Trace(Wiring(layers, layouts), kernels, biases, program, blocks)

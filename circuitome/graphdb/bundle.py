@@ -249,18 +249,17 @@ class BundleWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         self.path = Path(path)
-        self._force = force
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows: dict[str, int] = {}
         self._finished = False
-
-    def __enter__(self) -> Self:
-        if self.path.exists() and not self._force:
+        if self.path.exists() and not force:
             raise BundleError(f"{self.path}: already there; name another with -o, or --force to replace it")
         if self.path.exists() and not (self.path / MANIFEST).is_file():
             raise BundleError(
                 f"{self.path}: exists and is not a bundle, so --force does not replace it; name another with -o"
             )
+
+    def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
