@@ -312,7 +312,7 @@ class BundleWriter:
         self._writers.clear()
         save_file(dict(kernels), self._folder / KERNELS)
         (self._folder / WIRING).write_text(json.dumps(wiring, separators=(",", ":")))
-        names = [WIRING, KERNELS, *(Bundle._file(table) for table in self._rows)]
+        names = [WIRING, KERNELS, *(Bundle._file(table) for table in sorted(self._rows))]
         files = {
             name: {"bytes": (self._folder / name).stat().st_size, "sha256": _sha256(self._folder / name)}
             for name in names
