@@ -16,8 +16,8 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, table_type
-from circuitome.graphdb.stores import Store, StoreError, open_store
-from circuitome.graphdb.stores.embedded import EmbeddedStore
+from circuitome.graphdb.stores import Store, StoreError, embedded, open_store
+from circuitome.graphdb.stores.local_server import LocalServer, ServerError
 from tests.synthetic import write_bundle, write_planted
 
 HOSTILE = [
@@ -381,15 +381,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, toy: Bundle) -
         store.load(toy)
 
 
-def test_a_query_that_needs_too_much_memory_says_so(tmp_path: Path, toy: Bundle) -> None:
-    path = tmp_path / "small.db"
-    with open_store(str(path), create=True) as store:
+def test_a_query_that_needs_too_much_memory_says_so(
+    tmp_path: Path, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise RuntimeError("Buffer manager exception: Unable to allocate memory! The buffer pool is full and no ...")
+
+    with open_store(str(tmp_path / "store.db"), create=True) as store:
         store.load(toy)
-    with (
-        EmbeddedStore(path, buffer_pool_size=32 << 20) as store,
-        pytest.raises(StoreError, match=r"needs more memory than it may have \(0\.03125 GiB\); narrow"),
-    ):
-        store.run("UNWIND range(1, 20000000) AS i WITH collect(i) AS numbers RETURN size(numbers) AS n")
+        monkeypatch.setattr(embedded, "_rows", full)
+        with pytest.raises(StoreError, match=r"needs more memory than it may have \(1 GiB\); narrow"):
+            store.run("MATCH (n:Neuron) RETURN n.key AS key ORDER BY key")
 
 
 def test_a_reader_keeps_its_rows_while_another_loads(tmp_path: Path, toy: Bundle, other: Bundle) -> None:
@@ -429,6 +431,13 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(StoreError, match="do not belong in an address") as caught:
         open_store("neo4j://neo4j:s3cret@host:7687")
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_second_server_on_one_port_is_refused(neo4j_empty: Any, tmp_path: Path) -> None:
+    port = int(neo4j_empty.address.rpartition(":")[2])
+    with pytest.raises(ServerError, match=rf"port {port} is taken.*--port"):
+        LocalServer(tmp_path / "second", port=port).start()
+    assert not (tmp_path / "second").exists()
 
 
 def test_a_missing_password_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from circuitome.cli.ask import Parameters, parameter_values
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
 from circuitome.cli.output import note, plural, show_rows
 
 __all__ = ["motifs"]
@@ -21,6 +21,7 @@ def motifs(
     model: ModelKey = None,
     parameters: Parameters = None,
     limit: Limit = None,
+    timeout: Timeout = None,
     q: Annotated[float | None, typer.Option("--q", metavar="Q", help="Only instances with at most this q.")] = None,
     list_motifs: Annotated[bool, typer.Option("--list", help="Show the motifs that are known.")] = False,
     as_json: AsJson = False,
@@ -49,7 +50,7 @@ def motifs(
         raise typer.BadParameter("name a motif, or --list them", param_hint="KIND")
     given = parameter_values(parameters) | ({} if limit is None else {"limit": limit})
     with open_database(db) as database:
-        rows = find(database, kind, **{"model": model, **given})
+        rows = find(database, kind, **{"model": model, "timeout": timeout, **given})
     unasked = bool(rows) and rows[0]["q"] is None
     if q is not None:
         rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]

@@ -179,6 +179,10 @@ class LocalServer:
 
     def start(self, *, patience: float = 120) -> None:
         """Start it and wait until it answers, at most ``patience`` seconds; `ServerError` otherwise."""
+        if self._listens():
+            raise ServerError(
+                f"port {self.port} is taken: a server answers there already; stop it, or give another --port"
+            )
         self.prepare()
         with (self.home / "logs" / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
