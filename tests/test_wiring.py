@@ -35,6 +35,13 @@ def test_what_cannot_be_wired_is_named_with_operation_and_node(name):
         trace(factory().eval(), SHAPE)
 
 
+def test_an_input_too_small_for_the_network_is_told_without_a_traceback(caplog):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3)).eval()
+    with caplog.at_level("INFO"), pytest.raises(WiringError, match=r"3x4x4 .*Output size is too small.*--input-size"):
+        trace(model, (3, 4, 4))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_control_flow_that_depends_on_data_is_refused():
     model = Lambda(lambda m, x: m.a(x) if x.sum() > 0 else m.a(-x), a=nn.Conv2d(3, 4, 3)).eval()
     with pytest.raises(WiringError, match="cannot be exported"):

@@ -129,8 +129,8 @@ def resolve(
         weights=origin,
         weights_sha256=digest(model),
         input_shape=shape,
-        mean=_per_channel("mean", mean or _known(source, model, "mean"), shape[0]),
-        std=_per_channel("std", std or _known(source, model, "std"), shape[0]),
+        mean=_per_channel("mean", mean or _fitting(_known(source, model, "mean"), shape[0]), shape[0]),
+        std=_per_channel("std", std or _fitting(_known(source, model, "std"), shape[0]), shape[0]),
         task=str(_known(source, model, "task") or ""),
         labels=tuple(map(str, _known(source, model, "labels") or ())),
     )
@@ -383,6 +383,11 @@ def _input_shape(size: Any) -> tuple[int, int, int]:
     if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
         raise ModelError(f"input size {shape}: give channels, height and width, as in --input-size 3,224,224")
     return shape
+
+
+def _fitting(known: Any, channels: int) -> Any:
+    """Published preprocessing, unless the input was given other channels than it is for."""
+    return known if known is not None and len(known) == channels else None
 
 
 def _per_channel(what: str, values: Any, channels: int) -> tuple[float, ...] | None:

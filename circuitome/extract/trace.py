@@ -7,8 +7,10 @@ alone is computed at once. An operation without a rule is an error that names it
 
 from __future__ import annotations
 
+import logging
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -211,10 +213,13 @@ class Tracer:
     # -- errors ------------------------------------------------------------------------------------
 
     def error(self, why: str) -> WiringError:
-        """An error about the node at hand: operation, node, module path, reason."""
+        """An error about the node at hand: operation, node, module path, reason, cure."""
         stack = list((self.node.meta.get("nn_module_stack") or {}).values())
         path = (stack[-1][0] if stack else "") or "the model itself"
-        return WiringError(f"operation {self.node.target} (node {self.node.name}, module {path}) {why}")
+        return WiringError(
+            f"operation {self.node.target} (node {self.node.name}, module {path}) {why}. "
+            "Replace it in the model, or extract the part before it; docs/extraction.md says what is wired"
+        )
 
     # -- the walk ----------------------------------------------------------------------------------
 
@@ -272,7 +277,7 @@ def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgra
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(BATCH, *input_shape, device=device)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _without_logs():
             program = torch.export.export(model, (example,))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -289,6 +294,17 @@ def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgra
             node.target = functional
     program.graph_module.recompile()
     return program
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Torch logs a failed operation with its traceback before it raises; the error says it all."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _in_place(node: Node) -> bool:
