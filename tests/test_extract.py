@@ -91,7 +91,7 @@ def test_an_example_batch_gives_the_input_shape(tmp_path):
 
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
-    extract(build("gated"), output=tmp_path / "net", input_shape=SHAPE, progress=lambda *args: told.append(args))
+    extract(build("option_a"), output=tmp_path / "net", input_shape=SHAPE, progress=lambda *args: told.append(args))
     assert {stage for stage, done, total in told if done == total} == {"tracing", "weighing", "expanding"}
 
 

@@ -10,7 +10,7 @@ on the image: it is spread evenly, so that sums are right and positions are not.
 no position. Where positive and negative paths meet the sum says little: *cancellation* is |sum of paths| over
 the sum of |paths|, paths through single neurons with their summed kernels.
 
-Default spans: across *bottlenecks* (a 1x1 convolution narrower than its input, whose readers read nothing else)
+Default spans: across *bottlenecks* (a 1x1 convolution of maps, narrower than its input, whose readers read nothing else)
 and across additions of the residual stream (virtual weights), as far as ``span`` additions.
 """
 
@@ -63,12 +63,16 @@ class Expanded:
 
 
 def bottlenecks(wiring: Wiring) -> frozenset[int]:
-    """Layers that are 1x1 convolutions, narrower than their input, whose readers read nothing else."""
+    """Layers that are 1x1 convolutions of maps, narrower than their input, whose readers read nothing else.
+
+    A convolution of a single position (the squeeze of squeeze-and-excite) is none: it feeds a gate.
+    """
     found = set()
     for index, layer in enumerate(wiring.layers):
         readers = [other for other in wiring.layers if any(link.source == index for link in other.links)]
         alone = all({link.source for link in reader.links} == {index} for reader in readers)
-        if layer.op == "conv" and layer.kernel == (1, 1) and layer.channels < layer.width and readers and alone:
+        pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
+        if pointwise and layer.channels < layer.width and readers and alone:
             found.add(index)
     return frozenset(found)
 

@@ -117,12 +117,19 @@ class _EdgeWriter:
         self.waiting, self.rows = [], 0
 
     def _rows(self, name: str, index: np.ndarray, columns: Mapping[str, np.ndarray]) -> pa.Table:
-        def ends(field: str) -> pa.Array:
-            return pa.DictionaryArray.from_arrays(pa.array(columns[field][index], pa.int32()), self.keys)
-
-        given: dict[str, Any] = {"from": ends("sender"), "to": ends("receiver")}
+        ends = {"from": columns["sender"][index], "to": columns["receiver"][index]}
+        given: dict[str, Any] = {end: _keys_of(numbers, self.keys) for end, numbers in ends.items()}
         given |= {field.name: columns[field.name][index] for field in arrow_schema(name) if field.name not in given}
         return _table(name, given)
+
+
+def _keys_of(numbers: np.ndarray, keys: pa.Array) -> pa.Array:
+    """Keys of neurons by their numbers, dictionary-encoded with those keys alone that occur: row groups stay small."""
+    used = np.zeros(len(keys), dtype=bool)
+    used[numbers.astype(np.int64)] = True
+    place = np.cumsum(used) - 1
+    dictionary = keys.take(pa.array(np.flatnonzero(used)))
+    return pa.DictionaryArray.from_arrays(pa.array(place[numbers.astype(np.int64)], pa.int32()), dictionary)
 
 
 def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -245,10 +252,7 @@ def _expanded_rows(runs: Sequence[Expanded], keys: pa.Array) -> pa.Table:
     def column(field: str) -> np.ndarray:
         return np.concatenate([getattr(run.edges, field) for run in runs] or [np.empty(0)])
 
-    ends = {
-        end: pa.DictionaryArray.from_arrays(pa.array(column(field), pa.int32()), keys)
-        for end, field in (("from", "sender"), ("to", "receiver"))
-    }
+    ends = {"from": _keys_of(column("sender"), keys), "to": _keys_of(column("receiver"), keys)}
     given = {field: column(field) for field in ("weight", "excitation", "share", "rank")}
     own = {
         field: np.concatenate([getattr(run, field) for run in runs] or [np.empty(0)])
@@ -344,7 +348,7 @@ def _write_members(
     sender = np.concatenate([neurons for neurons, _ in runs]) if runs else np.empty(0)
     target = np.repeat([number for _, number in runs], [len(neurons) for neurons, _ in runs])
     columns = {
-        "from": pa.DictionaryArray.from_arrays(pa.array(sender, pa.int32()), keys),
+        "from": _keys_of(sender, keys),
         "to": pa.DictionaryArray.from_arrays(pa.array(target, pa.int32()), pa.array(targets, pa.string())),
     }
     writer.write(table, _table(table, columns))
@@ -366,7 +370,7 @@ def _write_in_block(writer: BundleWriter, name: str, wiring: Wiring, blocks: Seq
     channel = np.concatenate(channels)
     block_keys = pa.array([f"{name}/{block.name}" for block in blocks], pa.string())
     columns = {
-        "from": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(neurons), pa.int32()), keys),
+        "from": _keys_of(np.concatenate(neurons), keys),
         "to": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(targets), pa.int32()), block_keys),
         "channel": pa.array(channel, pa.int64(), mask=channel < 0),
     }
@@ -383,8 +387,8 @@ def _write_gates(writer: BundleWriter, wiring: Wiring, keys: pa.Array) -> None:
                 via += [",".join(step.name for step in link.path)] * len(link.channels)
     if senders_:
         columns = {
-            "from": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(senders_), pa.int32()), keys),
-            "to": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(receivers), pa.int32()), keys),
+            "from": _keys_of(np.concatenate(senders_), keys),
+            "to": _keys_of(np.concatenate(receivers), keys),
             "via": via,
         }
         writer.write("GATES", _table("GATES", columns))
