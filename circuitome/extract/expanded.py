@@ -28,7 +28,7 @@ from torch import Tensor
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_ALL, Edges, Pruning, Senders, weigh
-from circuitome.extract.steps import STEPS
+from circuitome.extract.steps import STEPS, pair
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
 __all__ = ["Expanded", "ExpandError", "Front", "bottlenecks", "expand", "expand_target", "spans"]
@@ -188,7 +188,7 @@ def _sweep(
     waiting: dict[tuple[int, int], Front] = {}  # layer, additions passed
     order: list[tuple[int, int]] = []
     kernel = _kernel(wiring.layers[target], arrays, device, magnitude)
-    state = [(target, 0, operand) for operand in _own_fronts(wiring.layers[target], kernel)]
+    state = [(target, 0, (0, _own_front(wiring.layers[target], kernel)))]
     while True:
         for index, additions, (operand, front) in state:
             for link in wiring.layers[index].links:
@@ -221,14 +221,13 @@ def _kernel(layer: Layer, arrays: Mapping[str, np.ndarray], device: torch.device
     return kernel.sum((2, 3), keepdim=True).abs() if magnitude else kernel
 
 
-def _own_fronts(layer: Layer, kernel: Tensor) -> list[tuple[int, Front]]:
-    """How a layer's own neurons read its operands."""
-    origin = (-layer.padding[0], -layer.padding[1])
+def _own_front(layer: Layer, kernel: Tensor) -> Front:
+    """How a layer's own neurons read their input."""
     if layer.output_padding is not None:
         raise ExpandError(f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out")
-    if layer.dilation != (1, 1) and kernel.shape[2:] != (1, 1):
+    if kernel.shape[2:] != (1, 1):
         kernel = _dilated(kernel, layer.dilation)
-    return [(0, Front(_ungrouped(kernel, layer.groups), origin, 1))]
+    return Front(_ungrouped(kernel, layer.groups), (-layer.padding[0], -layer.padding[1]), 1)
 
 
 def _ungrouped(kernel: Tensor, groups: int) -> Tensor:
@@ -309,11 +308,11 @@ def _back(step: Step, front: Front, size: tuple[int, int], arrays: Mapping[str, 
             gain = gain * torch.as_tensor(arrays[step.vectors["gain"]]).to(gain.device)
         return replace(front, kernel=front.kernel * (gain.abs() if magnitude else gain).view(1, -1, 1, 1))
     if kind.window is not None:
-        window, stride = (_pair(step.attrs[name]) for name in kind.window)
+        window, stride = (pair(step.attrs[name]) for name in kind.window)
         bent = front.bent or not kind.linear
         if step.attrs.get("dilation", (1, 1)) not in ((1, 1), [1, 1], 1):
             raise ExpandError("a dilated max pool lies between: it cannot be multiplied out")
-        return replace(_spread(front, window, stride, _pair(step.attrs["padding"]), magnitude), bent=bent)
+        return replace(_spread(front, window, stride, pair(step.attrs["padding"]), magnitude), bent=bent)
     if kind.whole:
         return replace(_averaged(step, front, size, magnitude), bent=front.bent or not kind.linear)
     if step.name == "slice":
@@ -380,7 +379,3 @@ def _accumulate(fronts: dict, key: object, front: Front) -> None:
         old.bent or front.bent,
         old.relu or front.relu,
     )
-
-
-def _pair(value: int | tuple[int, ...] | list[int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])

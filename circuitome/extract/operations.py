@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from circuitome.extract.layout import Layout
-from circuitome.extract.steps import STEPS
+from circuitome.extract.steps import STEPS, pair
 from circuitome.extract.trace import Draft, Rule, Tracer, Value, identity_layer
 from circuitome.extract.wiring import Step
 
@@ -36,11 +36,6 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    value = [value] if isinstance(value, int) else list(value)
-    return int(value[0]), int(value[-1])
 
 
 def _shape(tracer: Tracer) -> tuple[int, ...]:
@@ -76,15 +71,15 @@ def conv2d(
     """A convolution; ``padding`` may be ``same`` or ``valid``."""
     _weights(t, x, weight, bias)
     _image(t, x)
-    kernel, dilation = (int(weight.shape[2]), int(weight.shape[3])), _pair(dilation)
+    kernel, dilation = (int(weight.shape[2]), int(weight.shape[3])), pair(dilation)
     if padding == "same":
         whole = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         if any(size % 2 for size in whole):
             pad = [whole[1] // 2, whole[1] - whole[1] // 2, whole[0] // 2, whole[0] - whole[0] // 2]
             x = _padded(t, x, pad, "constant")
         padding = 0 if any(size % 2 for size in whole) else [size // 2 for size in whole]
-    pad = (0, 0) if padding == "valid" else _pair(padding)
-    attrs = {"kernel": kernel, "stride": _pair(stride), "padding": pad, "dilation": dilation, "groups": groups}
+    pad = (0, 0) if padding == "valid" else pair(padding)
+    attrs = {"kernel": kernel, "stride": pair(stride), "padding": pad, "dilation": dilation, "groups": groups}
     return _conv_layer(t, x, weight, bias, attrs)
 
 
@@ -106,8 +101,8 @@ def conv_transpose2d(
     senders, receivers, *kernel = weight.shape
     turned = weight.view(groups, senders // groups, receivers, *kernel).transpose(1, 2).flip(-2, -1)
     turned = turned.reshape(groups * receivers, senders // groups, *kernel)
-    attrs = {"stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation), "groups": groups}
-    return _conv_layer(t, x, turned, bias, attrs | {"output_padding": _pair(output_padding)})
+    attrs = {"stride": pair(stride), "padding": pair(padding), "dilation": pair(dilation), "groups": groups}
+    return _conv_layer(t, x, turned, bias, attrs | {"output_padding": pair(output_padding)})
 
 
 def _weights(t: Tracer, x: Any, weight: Any, bias: Any) -> None:
@@ -541,7 +536,7 @@ def max_pool2d(
     t: Tracer, x: Value, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Any:
     """Max pooling."""
-    attrs = {"padding": _pair(padding), "dilation": _pair(dilation), "ceil_mode": ceil_mode}
+    attrs = {"padding": pair(padding), "dilation": pair(dilation), "ceil_mode": ceil_mode}
     pooled = _pooled(t, x, "max_pool", kernel, stride, attrs)
     return (pooled, None) if "indices" in str(t.node.target) else pooled
 
@@ -558,13 +553,13 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Value:
     """Average pooling."""
-    attrs = {"padding": _pair(padding), "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+    attrs = {"padding": pair(padding), "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
     return _pooled(t, x, "avg_pool", kernel, stride, attrs | {"divisor_override": divisor_override})
 
 
 def _pooled(t: Tracer, x: Value, name: str, kernel: Any, stride: Any, attrs: dict[str, Any]) -> Value:
     _image(t, x)
-    attrs = {"kernel_size": _pair(kernel), "stride": _pair(stride or kernel), **attrs}
+    attrs = {"kernel_size": pair(kernel), "stride": pair(stride or kernel), **attrs}
     meta = t.node.meta["val"]
     shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
     return t.step(x, Step(name, attrs), layout=x.layout.with_space(int(shape[2]), int(shape[3])))

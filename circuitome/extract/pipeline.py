@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +20,10 @@ from circuitome.extract.trace import Trace, trace
 from circuitome.extract.weights import digest
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
+from circuitome.graphdb.stores import Progress
 
 __all__ = ["ExtractError", "extract", "write_bundle"]
 
-Progress = Callable[[str, int, int], None]
 _PACKAGES: Final = ("torch", "torchvision", "numpy", "pyarrow")
 
 

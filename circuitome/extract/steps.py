@@ -16,7 +16,7 @@ from torch import Tensor
 
 from circuitome.extract.wiring import Step
 
-__all__ = ["STEPS", "StepKind", "apply", "grow", "receptive_field"]
+__all__ = ["STEPS", "StepKind", "apply", "grow", "pair", "receptive_field"]
 
 Field = tuple[tuple[float, float], tuple[float, float]]
 """Receptive field and jump, each (vertical, horizontal), in input pixels."""
@@ -103,7 +103,7 @@ def receptive_field(step: Step, field: Field, size: tuple[int, int]) -> Field:
     """Receptive field after a step on maps of ``size``."""
     (rf, jump), kind, attrs = field, STEPS[step.name], step.attrs
     if kind.window is not None:
-        kernel, stride = _pair(attrs[kind.window[0]]), _pair(attrs[kind.window[1]])
+        kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
         return grow(rf, jump, kernel, (1, 1)), (jump[0] * stride[0], jump[1] * stride[1])
     if kind.whole:
         return grow(rf, jump, size, (1, 1)), (jump[0] * size[0], jump[1] * size[1])
@@ -126,5 +126,7 @@ def grow(
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value[0], value[-1]) if isinstance(value, (tuple, list)) else (value, value)
+def pair(value: Any) -> tuple[int, int]:
+    """Vertical and horizontal size of an argument that may be one number for both."""
+    sizes = [value] if isinstance(value, int) else list(value)
+    return int(sizes[0]), int(sizes[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -17,10 +17,10 @@ from circuitome.extract.trace import Trace
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
+from circuitome.graphdb.stores import Progress
 
 __all__ = ["layer_edges", "neuron_keys", "write_expanded", "write_tables"]
 
-Progress = Callable[[str, int, int], None]
 ROW_GROUP: Final = 1 << 20  # edges held before they are written
 
 

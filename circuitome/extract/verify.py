@@ -9,7 +9,7 @@ since a branch may be small against the sum; and the edge tables are compared wi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -29,13 +29,12 @@ from circuitome.extract.trace import BATCH, Recorder, export_graph, program_inpu
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import EDGE_TYPES
+from circuitome.graphdb.stores import Progress
 
 __all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "verify"]
 
 TOLERANCE: Final = 1e-5
 """Largest relative error of a layer that passes."""
-
-Progress = Callable[[str, int, int], None]
 
 
 class VerifyError(CircuitomeError):
