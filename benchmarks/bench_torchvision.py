@@ -2,8 +2,7 @@
 
 Random weights (batch-norm statistics, affines and layer scales too), the published input size, edges kept to 99 % of each
 neuron's squared fan-in norm, one process a network. ``python benchmarks/bench_torchvision.py --write docs/architectures.md``
-writes the table; names on the command line restrict it. Below the table: growth of the cost with the number of kernel
-parameters, as the exponent of a power law fitted to seconds against parameters.
+writes the table; names on the command line restrict it. How the cost grows with size: `bench_growth.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 NOT_CONVOLUTIONAL = ("vit_", "swin_", "maxvit")
 BEGIN, END = "<!-- torchvision: begin -->\n", "<!-- torchvision: end -->"
@@ -87,16 +84,6 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| {row['name']} | {row['input']} | {row['layers']} | {row['neurons']:,} | {row['edges']:,} | "
             f"{row['expanded']:,} | {row['wiring_s']:.1f} | {row['extract_s']:.1f} | {row['peak_gb']:.1f} | "
             f"{row['error']:.1e} | {'passed' if row['passed'] else '**failed**'} |\n"
-        )
-    good = [row for row in rows if "failure" not in row]
-    if len(good) > 2:
-        x, y = (np.log([row[key] for row in good]) for key in ("parameters", "extract_s"))
-        slope, intercept = np.polyfit(x, y, 1)
-        spread = float(np.exp(np.std(y - slope * x - intercept)))
-        lines.append(
-            f"\nExtraction seconds grow as parameters to the power {slope:.2f} (typical deviation a factor {spread:.2f}; "
-            f"{good[0]['name'] if len(good) == 1 else len(good)} networks, {min(r['parameters'] for r in good):,} to "
-            f"{max(r['parameters'] for r in good):,} kernel parameters).\n"
         )
     return "".join(lines)
 

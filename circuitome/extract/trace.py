@@ -7,6 +7,7 @@ alone is computed at once. An operation without a rule is an error that names it
 
 from __future__ import annotations
 
+import gc
 import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -277,7 +278,7 @@ def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgra
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(BATCH, *input_shape, device=device)
     try:
-        with torch.no_grad(), _without_logs():
+        with torch.no_grad(), _without_logs(), _without_collector():
             program = torch.export.export(model, (example,))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -305,6 +306,18 @@ def _without_logs() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """No garbage collection: an export makes many small objects, all of them alive, and the collector walks them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _in_place(node: Node) -> bool:
