@@ -30,6 +30,7 @@ def questions(database: Database, model: str) -> Iterator[Question]:
     width = {row["layer"]: row["neurons"] for row in layers}
     source, one, other, end = f"{layers[0]['layer']}:0", f"{middle}:0", f"{middle}:{width[middle] - 1}", f"{last}:0"
     edges = sum(row["edges"] for row in database.ask("balance", model=model))
+    families = database.ask("families", model=model)
     given: dict[str, list[dict[str, Any]]] = {
         "edges": [{"strength": 4.0 if edges > MANY else 0.0}],
         "inputs": [{"neuron": one}, {"neuron": end, "limit": 1_000_000}],
@@ -45,6 +46,9 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "superposition": [{}, {"limit": 200}],
         "mutual_inhibition": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
+        "neurons_of_kind": [{"kind": kind, "limit": 1_000_000} for kind in ("unexplained", "curve")],
+        "invariant_neurons": [{"transform": "rotate", "least": 0.5, "limit": 1_000_000}, {"transform": "hue"}],
+        "family_members": [{"family": key} for key in sorted({row["family"] for row in families})[:3]],
     }
     block = next((row["block"] for row in database.ask("branches", model=model)), "").removeprefix(f"{model}/")
     given["block_channel"] = [{"block": block, "channel": channel} for channel in (0, 20)]

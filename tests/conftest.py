@@ -24,6 +24,15 @@ def weights_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def ground_truth_dir() -> Path:
+    """Folder of the facts published with the Circuits thread; the tests that need it are skipped where it is not there."""
+    folder = Path(os.environ.get("CIRCUITOME_GROUND_TRUTH", ROOT.parent / "shared" / "ground_truth"))
+    if not folder.is_dir():
+        pytest.skip(f"no published facts at {folder}; set CIRCUITOME_GROUND_TRUTH to their folder")
+    return folder
+
+
 @pytest.fixture(params=["kuzu", "neo4j"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store, once of each engine."""

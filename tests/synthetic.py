@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle, BundleWriter
-from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
+from circuitome.graphdb.schema import ANNOTATION_PARTS, SCHEMA_VERSION, TRANSFORM_GROUPS, arrow_schema
 
-__all__ = ["Plan", "edge_columns", "write_bundle", "write_planted"]
+__all__ = ["Plan", "annotated", "edge_columns", "write_bundle", "write_planted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,3 +419,107 @@ def _expanded(net: _Net, plan: Plan) -> pa.Table:
     values["to"] = _ends(net.keys, receiver + net.start[plan.name])
     values |= {"hops": np.full(len(place), 2), "linearised": [True] * len(place)}
     return _table("EXPANDED", values)
+
+
+def annotated(bundle: Bundle, *, seed: int = 0) -> Bundle:
+    """Amend a synthetic bundle with an annotation of made-up numbers, consistent with itself, and open it again.
+
+    Every neuron but the input's has a kind in turn: ``line``, ``curve``, ``unexplained``, ``silent``. In every layer of at
+    least four neurons, neurons 0, 1 and 2 are the family ``f0`` at 0, 90 and 180 degrees with a gap at 270; neurons 0 and
+    3 are each other's mirror image. Neuron 1 of every layer is invariant to rotation. One curated family spans two layers.
+    """
+    rng = np.random.default_rng(seed)
+    layers = [row for row in bundle.table("Layer").to_pylist() if row["op"] != "input"]
+    neurons = [_described(row, layers, rng) for row in bundle.table("Neuron").to_pylist()]
+    wide = [row["key"] for row in layers if row["channels"] >= 4]
+    families, members = _families(bundle.model, wide)
+    with BundleWriter.amend(bundle) as writer:
+        writer.replace("Layer", _rows("Layer", [_shares(r, neurons, wide) for r in bundle.table("Layer").to_pylist()]))
+        writer.replace("Neuron", _rows("Neuron", neurons))
+        writer.replace("EQUIVARIANT_TO", _rows("EQUIVARIANT_TO", [pair for key in wide for pair in _pairs(key, rng)]))
+        writer.replace("Family", _rows("Family", families))
+        writer.replace("MEMBER_OF", _rows("MEMBER_OF", members))
+        writer.attach("statistics.bin", rng.bytes(64))
+        writer.finish(model={"annotated": ",".join(ANNOTATION_PARTS), "twins": 10, "stimuli_sha256": "1" * 64})
+    return Bundle.open(bundle.path)
+
+
+def _described(row: dict[str, Any], layers: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+    """A neuron with everything that an annotation says."""
+    home = next((layer for layer in layers if layer["key"] == row["layer"]), None)
+    if home is None:
+        return row
+    kind = ("line", "curve", "unexplained", "silent")[row["channel"] % 4]
+    invariance = {f"invariance_{group}": float(rng.uniform(0, 0.5)) for group in TRANSFORM_GROUPS}
+    del invariance["invariance_hue_rotate"]  # hue with rotation are pairs of transforms, not one group
+    if row["channel"] == 1:
+        invariance["invariance_rotate"] = 0.95
+    seen = {"mean_response": 0.5, "sd_response": 0.25, "max_response": 4.0, "sparsity": 0.75}
+    if kind == "silent":
+        return row | dict.fromkeys(seen, 0.0) | {"sparsity": 1.0, "kind": kind, "explained": 0.0, "p": 1.0, "q": 1.0}
+    known = kind != "unexplained"
+    return row | seen | invariance | {
+        "kind": kind,
+        "runner_up": "edge",
+        "explained": float(rng.uniform(0.5, 0.9)) if known else 0.05,
+        "p": 0.001 if known else 0.6,
+        "q": 0.01 if known else 0.8,
+        "orientation_deg": float(rng.uniform(0, 180)) if kind == "line" else 350.0 if known else None,
+        "frequency": 0.125 if kind == "line" else None,
+        "radius_px": 6.0 if kind == "curve" else None,
+        "selectivity": float(rng.uniform(0, 1)),
+        "selectivity_sd": 0.02,
+        "tuned_to": f"{kind if known else 'edge'}: orientation, degrees",
+        "tuning_at": [0.0, 45.0, 90.0, 135.0],
+        "tuning": [0.0, 0.5, 1.0, 0.25],
+        "top_stimuli": ["curve, orientation 45 degrees, radius 12 pixels", "line, orientation 45 degrees"],
+    }  # fmt: skip
+
+
+def _shares(row: dict[str, Any], neurons: Sequence[Mapping[str, Any]], wide: Sequence[str]) -> dict[str, Any]:
+    """A layer with the shares of its neurons."""
+    kinds = [neuron["kind"] for neuron in neurons if neuron["layer"] == row["key"] and neuron["kind"] is not None]
+    if not kinds:
+        return row
+    found = row["key"] in wide
+    return row | {
+        "effective_receptive_field": [3.5, 3.25],
+        "explained": sum(kind not in ("unexplained", "silent") for kind in kinds) / len(kinds),
+        "equivariant": 4 / len(kinds) if found else 0.0,
+        "in_families": 3 / len(kinds) if found else 0.0,
+        "invariant": sum(
+            (neuron["invariance_rotate"] or 0) > 0.9 for neuron in neurons if neuron["layer"] == row["key"]
+        )
+        / len(kinds),
+    }
+
+
+def _pairs(layer: str, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Equivariant pairs: three by rotation, one by reflection, one by hue with rotation that is no finding."""
+    pairs = [(0, 1, "rotate", 90.0, 0.01), (0, 2, "rotate", 180.0, 0.01), (1, 2, "rotate", 90.0, 0.02)]
+    pairs += [(0, 3, "flip_h", 1.0, 0.03), (1, 3, "hue_rotate", 60.0, 0.4)]
+    return [
+        {"from": f"{layer}:{i}", "to": f"{layer}:{j}", "transform": transform, "amount": amount,
+         "turn": 90.0 if transform == "hue_rotate" else None, "score": float(rng.uniform(0.6, 0.9)), "baseline": 0.3,
+         "p": q / 10, "q": q, "evidence": "responses"}
+        for i, j, transform, amount, q in pairs
+    ]  # fmt: skip
+
+
+def _families(model: str, layers: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of ``Family`` and ``MEMBER_OF``."""
+    families: list[dict[str, Any]] = [
+        {"key": f"{layer}/f0", "model": model, "layer": layer, "group": "rotate", "size": 3, "closure": 1.0,
+         "score": 0.7, "p": 0.001, "q": 0.02, "source": "computed", "gaps": [270.0]}
+        for layer in layers
+    ]  # fmt: skip
+    members = [
+        {"from": f"{layer}:{channel}", "to": f"{layer}/f0", "offset": 90.0 * channel, "offset_sd": 1.5}
+        for layer in layers
+        for channel in range(3)
+    ]
+    if len(layers) > 1:
+        key = f"{model}/curated:fronts"
+        families.append({"key": key, "model": model, "name": "fronts", "size": 2, "source": "curated"})
+        members += [{"from": f"{layer}:0", "to": key, "offset": 45.0 * i} for i, layer in enumerate(layers[:2])]
+    return families, members

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError, BundleWriter
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, arrow_schema
-from tests.synthetic import edge_columns, write_bundle, write_planted
+from tests.synthetic import annotated, edge_columns, write_bundle, write_planted
 
 
 @pytest.fixture
@@ -209,3 +210,179 @@ def test_a_writer_killed_before_the_end_leaves_the_old_bundle(toy: Bundle) -> No
 def test_a_kernel_row_that_is_not_there_says_where_to_look(toy: Bundle) -> None:
     with pytest.raises(BundleError, match="look up the edge's `kernel`"):
         toy.kernels.row(10**6)
+
+
+def amend(bundle: Bundle, *, name: str = "notes.txt", content: bytes = b"one") -> Bundle:
+    """The bundle with the bias of every neuron 7, and a further file."""
+    neurons = bundle.table("Neuron")
+    place = neurons.column_names.index("bias")
+    with BundleWriter.amend(bundle) as writer:
+        writer.replace("Neuron", neurons.set_column(place, "bias", pa.array([7.0] * neurons.num_rows)))
+        writer.attach(name, content)
+        writer.finish(model={"annotated": "responses"}, manifest={"annotation": {"seed": 3}})
+    return Bundle.open(bundle.path)
+
+
+def test_amending_changes_what_was_asked_and_nothing_else(toy: Bundle) -> None:
+    before = {name: (toy.path / name).read_bytes() for name in toy.manifest["files"]}
+    amended = amend(toy)
+    amended.check()
+    assert set(amended.table("Neuron")["bias"].to_pylist()) == {7.0}
+    assert (
+        amended.table("Neuron")
+        .drop_columns("bias")
+        .equals(pa.Table.from_pylist(toy_rows(before, "Neuron"), schema=arrow_schema("Neuron")).drop_columns("bias"))
+    )
+    changed = {f"tables/{table}.parquet" for table in ("Neuron", "Model")}
+    for name in before.keys() - changed:
+        assert (amended.path / name).read_bytes() == before[name], name
+    assert amended.manifest["files"].keys() - before.keys() == {"annotations/notes.txt"}
+
+
+def toy_rows(files: dict[str, bytes], table: str) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(pa.BufferReader(files[f"tables/{table}.parquet"])).to_pylist()
+
+
+def test_amending_notes_what_was_done_on_the_model_and_in_the_manifest(toy: Bundle) -> None:
+    amended = amend(toy)
+    assert amended.manifest["model"] == {**toy.manifest["model"], "annotated": "responses"}
+    assert amended.manifest["annotation"] == {"seed": 3}
+    (row,) = amended.table("Model").to_pylist()
+    assert (row["key"], row["annotated"], row["state"]) == ("toy", "responses", "ready")
+
+
+def test_amending_shares_the_files_that_stay(toy: Bundle) -> None:
+    inode = (toy.path / "kernels.safetensors").stat().st_ino
+    assert (amend(toy).path / "kernels.safetensors").stat().st_ino == inode
+
+
+def test_amending_copies_where_there_are_no_hard_links(toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    amended = amend(toy)
+    amended.check()
+    assert amended.rows("EXCITES") == toy.rows("EXCITES") > 0
+
+
+def test_amending_behind_a_link_keeps_the_link(toy: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(toy.path)
+    amended = amend(Bundle.open(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert amended.manifest == Bundle.open(toy.path).manifest != toy.manifest
+
+
+def test_the_same_amendment_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    a, b = (annotated(write_bundle(tmp_path / name, name="toy")) for name in "ab")
+    assert (a.path / "manifest.json").read_bytes() == (b.path / "manifest.json").read_bytes()
+    for name in a.manifest["files"]:
+        assert (a.path / name).read_bytes() == (b.path / name).read_bytes()
+
+
+def test_amending_again_with_the_same_changes_nothing(toy: Bundle) -> None:
+    once = amend(toy)
+    assert amend(once).manifest == once.manifest
+
+
+def test_a_table_replaced_by_no_rows_is_gone(toy: Bundle) -> None:
+    with BundleWriter.amend(toy) as writer:
+        writer.replace("GATES", arrow_schema("GATES").empty_table())
+        writer.finish()
+    amended = Bundle.open(toy.path)
+    amended.check()
+    assert "GATES" not in amended.tables
+    assert amended.table("GATES").num_rows == 0
+
+
+def test_a_further_file_is_found_checked_replaced_and_left_out(toy: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(b"four")
+    with BundleWriter.amend(amend(toy)) as writer:
+        writer.attach("deep/big.parquet", tmp_path / "big.bin")
+        writer.attach("notes.txt", b"two")
+        writer.finish()
+    amended = Bundle.open(toy.path)
+    assert amended.attached == ("deep/big.parquet", "notes.txt")
+    assert amended.attached_path("notes.txt").read_bytes() == b"two"
+    amended.attached_path("deep/big.parquet").write_bytes(b"fore")
+    with pytest.raises(BundleError, match=r"deep/big\.parquet was altered"):
+        amended.check()
+    with BundleWriter.amend(amended) as writer:
+        writer.detach("deep/big.parquet")
+        writer.finish()
+    again = Bundle.open(toy.path)
+    again.check()
+    assert again.attached == ("notes.txt",)
+    with pytest.raises(BundleError, match=r"no annotation 'deep/big\.parquet'"):
+        again.attached_path("deep/big.parquet")
+
+
+@pytest.mark.parametrize("name", ["", ".", "../manifest.json", "/etc/x", "a/../../wiring.json"])
+def test_a_further_file_stays_in_its_folder(toy: Bundle, name: str) -> None:
+    with pytest.raises(ValueError, match="name below annotations/"), BundleWriter.amend(toy) as writer:
+        writer.attach(name, b"x")
+    Bundle.open(toy.path).check()
+
+
+@pytest.mark.parametrize(
+    "misuse, message",
+    [
+        (lambda writer: writer.replace("Model", arrow_schema("Layer").empty_table()), "Model: columns"),
+        (lambda writer: [writer.replace("NEXT", arrow_schema("NEXT").empty_table()) for _ in "ab"], "replaced already"),
+        (lambda writer: writer.finish(model={"anotated": "x"}), "anotated is no column"),
+        (lambda writer: writer.finish(manifest={"files": {}}), "files: entries that the bundle writes itself"),
+    ],
+)
+def test_a_misused_amendment_leaves_the_old_bundle(toy: Bundle, misuse: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message), BundleWriter.amend(toy) as writer:
+        misuse(writer)
+    again = Bundle.open(toy.path)
+    again.check()
+    assert again.manifest == toy.manifest
+    assert [path.name for path in toy.path.parent.iterdir()] == ["toy"]
+
+
+def test_an_amendment_of_a_bundle_that_was_replaced_meanwhile_is_refused(toy: Bundle) -> None:
+    other = write_bundle(toy.path, seed=9, force=True)
+    with pytest.raises(BundleError, match="replaced while it was being amended"):
+        amend(toy)
+    assert Bundle.open(toy.path).manifest == other.manifest
+
+
+def test_an_interrupt_while_publishing_leaves_one_whole_bundle(toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = os.replace, []
+
+    def interrupted(source: Any, target: Any) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        amend(toy)
+    monkeypatch.undo()
+    again = Bundle.open(toy.path)
+    again.check()
+    assert again.manifest == toy.manifest
+    assert [path.name for path in toy.path.parent.iterdir()] == ["toy"]
+
+
+AMENDER = """
+import sys, os, signal
+from circuitome.graphdb.bundle import Bundle, BundleAmendment
+BundleAmendment._publish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+from tests.synthetic import annotated
+annotated(Bundle.open(sys.argv[1]))
+"""
+
+
+def test_an_amendment_killed_before_the_end_leaves_the_old_bundle(toy: Bundle) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", AMENDER, str(toy.path)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = Bundle.open(toy.path)
+    again.check()
+    assert again.manifest == toy.manifest

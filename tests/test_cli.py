@@ -14,14 +14,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from circuitome.cli import main
+from tests.synthetic import annotated
 
 COMMANDS = (
-    *("extract", "verify", "check", "load", "drop", "models", "query"),
+    *("extract", "annotate", "verify", "check", "load", "drop", "models", "query"),
     *("motifs", "neuron", "circuit", "families", "export", "schema", "demo"),
 )
 
@@ -110,6 +112,31 @@ def here(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return folder
 
 
+@pytest.fixture
+def annotated_database(here: Path) -> Path:
+    """The workshop with a made-up annotation of its network in the bundle and in the database."""
+    from circuitome.graphdb.bundle import Bundle
+
+    annotated(Bundle.open(here / "tiny.circuitome"))
+    assert run("load", "tiny.circuitome").code == 0
+    return here
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the annotation was called with; a made-up one takes its place."""
+    calls: list[dict[str, Any]] = []
+
+    def annotate(bundle: Any, model: Any, **options: Any) -> Any:
+        calls.append({"bundle": bundle.model, "model": type(model).__name__, **options})
+        return annotated(bundle)
+
+    module = ModuleType("circuitome.extract.annotate.pipeline")
+    module.__dict__["annotate"] = annotate
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return calls
+
+
 def test_the_version_is_printed() -> None:
     got = run("--version")
     assert got.code == 0
@@ -180,9 +207,12 @@ def test_keep_all_keeps_every_edge(here: Path) -> None:
 
 @pytest.mark.parametrize(
     "option, value",
-    [("--keep", "1.5"), ("--keep", "most"), ("--input-size", "3x16x16"), ("--mean", "a,b,c"), ("--seed", "x")],
+    [
+        *[("--keep", "1.5"), ("--keep", "most"), ("--input-size", "3x16x16"), ("--mean", "a,b,c"), ("--seed", "x")],
+        *[("--annotate", "everything"), ("--images", "nowhere")],
+    ],
 )
-def test_an_option_that_is_no_number_is_wrong_use(here: Path, option: str, value: str) -> None:
+def test_an_option_with_an_impossible_value_is_wrong_use(here: Path, option: str, value: str) -> None:
     got = run("extract", "nets.py:tiny", option, value)
     assert got.code == 2
     assert option in got.err
@@ -198,6 +228,12 @@ def test_an_option_that_is_no_number_is_wrong_use(here: Path, option: str, value
         (["extract", "nets.py:tiny", "--device", "abacus", "-o", "x.circuitome"], "abacus"),
         (["verify", "nowhere.circuitome"], "nowhere.circuitome"),
         (["verify", "tiny.circuitome"], "nets.py:tiny"),
+        (["annotate", "nowhere.circuitome"], "nowhere.circuitome"),
+        (["annotate", "tiny.circuitome"], "nets.py:tiny"),
+        (["annotate", "tiny.circuitome", "--parts", "kinds,tuning"], "'tuning': give all, or some of responses, kinds"),
+        (["annotate", "tiny.circuitome", "--families", "nets.py"], "nets.py, line"),
+        (["annotate", "tiny.circuitome", "--families", "nowhere.csv"], "nowhere.csv"),
+        (["query", "family_members", "-p", "family=f0"], "no family 'f0'"),
         (["check", "nets.py"], "nets.py"),
         (["load", "nowhere.circuitome"], "nowhere.circuitome"),
         (["drop", "tinny"], "tiny"),
@@ -228,6 +264,106 @@ def test_bad_input_is_one_message_and_exit_code_2(here: Path, arguments: list[st
     assert got.out == ""
     assert "Traceback" not in got.err
     assert sorted(os.listdir(here)) == before
+
+
+PARTS = ("responses", "kinds", "equivariance", "families")
+
+
+def test_annotate_prints_a_line_a_layer(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    got = run("annotate", "tiny.circuitome", "nets.py:tiny")
+    assert got.code == 0, got.err
+    assert got.out.split()[:6] == ["layer", "neurons", "explained", "equivariant", "in_families", "invariant"]
+    assert [line.split()[0] for line in got.out.splitlines()[2:]] == ["first", "left", "right", "head"]
+    assert "annotated (responses, kinds, equivariance, families)" in got.err
+    assert "`circuitome load tiny.circuitome`" in got.err
+    (call,) = pipeline
+    assert callable(call.pop("progress"))
+    assert call == {
+        "bundle": "tiny", "model": "Tiny", "parts": PARTS, "twins": 10, "images": None, "device": "auto", "seed": 0
+    }  # fmt: skip
+
+
+def test_annotate_hands_over_what_was_asked(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    (here / "pictures").mkdir()
+    got = run(
+        "annotate", "tiny.circuitome", "nets.py:tiny", "--parts", "families, kinds", "--twins", "3", "--images", "pictures",
+        "--device", "cpu", "--seed", "7", "--json",
+    )  # fmt: skip
+    assert got.code == 0, got.err
+    assert [set(row) for row in got.rows] == [
+        {"layer", "neurons", "explained", "equivariant", "in_families", "invariant"}
+    ] * 4
+    (call,) = pipeline
+    assert (call["parts"], call["twins"], call["seed"], call["device"]) == (("kinds", "families"), 3, 7, "cpu")
+    assert call["images"] == Path("pictures")
+
+
+def test_annotate_refuses_another_network(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    got = run("annotate", "tiny.circuitome", "nets.py:odd")
+    assert got.code == 2
+    assert "other weights" in got.err
+    assert run("annotate", "tiny.circuitome").code == 2
+    assert pipeline == []
+
+
+def test_one_null_network_is_too_few(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    got = run("annotate", "tiny.circuitome", "nets.py:tiny", "--twins", "1")
+    assert got.code == 2
+    assert "--twins" in got.err
+    assert pipeline == []
+
+
+def test_curated_families_need_no_model(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    (here / "mine.csv").write_text("family,neuron,offset\nfronts,first:0,0\nfronts,tiny/first:5,90\n")
+    got = run("annotate", "tiny.circuitome", "--families", "mine.csv")
+    assert (got.code, got.out) == (0, "")
+    assert "1 curated" in got.err
+    assert pipeline == []
+    assert run("load", "tiny.circuitome").code == 0
+    (row,) = run("families", "--json").rows
+    assert (row["name"], row["source"], row["layer"], row["group"]) == ("fronts", "curated", "tiny/first", None)
+    assert [member["offset"] for member in row["members"]] == [0.0, 90.0]
+    assert run("annotate", "tiny.circuitome", "--families", "mine.csv", "--json").rows == []
+
+
+def test_curated_families_and_an_annotation_go_together(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    (here / "mine.csv").write_text("family,neuron,offset\nmine,first:0,0\n")
+    assert run("annotate", "tiny.circuitome", "nets.py:tiny", "--families", "mine.csv").code == 0
+    assert len(pipeline) == 1
+
+
+def test_extract_annotates_when_asked_and_says_how_when_not(here: Path, pipeline: list[dict[str, Any]]) -> None:
+    line = [
+        "extract",
+        "nets.py:tiny",
+        "--weights",
+        "random",
+        "--seed",
+        "4",
+        "--input-size",
+        "3,16,16",
+        "--name",
+        "mine",
+    ]
+    plain = run(*line)
+    assert "not annotated: `circuitome annotate mine.circuitome nets.py:tiny` says what" in plain.err
+    assert pipeline == []
+    got = run(*line, "--force", "--annotate", "kinds", "--twins", "3")
+    assert (got.code, got.out) == (0, "mine.circuitome\n")
+    assert "not annotated" not in got.err
+    (call,) = pipeline
+    assert (call["bundle"], call["parts"], call["twins"], call["seed"]) == ("mine", ("kinds",), 3, 4)
+
+
+def test_the_hint_of_extract_names_the_weights(here: Path) -> None:
+    from safetensors.torch import save_file
+
+    from circuitome.extract.models import resolve
+
+    save_file(resolve("nets.py:tiny", weights="random").model.state_dict(), here / "mine.safetensors")
+    got = run("extract", "nets.py:tiny", "--weights", "mine.safetensors", "--input-size", "3,16,16", "--name", "mine")
+    assert got.code == 0, got.err
+    assert "`circuitome annotate mine.circuitome nets.py:tiny --weights mine.safetensors`" in got.err
 
 
 def test_verify_prints_a_line_a_layer_and_passes(here: Path) -> None:
@@ -399,9 +535,63 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
 
 
 def test_a_neuron_shows_both_sides(here: Path) -> None:
-    rows = run("neuron", "tiny/left:0", "--json").rows
-    assert {row["side"] for row in rows} == {"input", "output"}
-    assert {row["neuron"].split(":")[0] for row in rows} == {"tiny/first", "tiny/head"}
+    (row,) = run("neuron", "tiny/left:0", "--json").rows
+    assert {edge["sender"].split(":")[0] for edge in row["inputs"]} == {"tiny/first"}
+    assert {edge["receiver"].split(":")[0] for edge in row["outputs"]} == {"tiny/head"}
+    table = run("neuron", "left:0").out
+    assert all(edge["sender"] in table for edge in row["inputs"])
+    (few,) = run("neuron", "left:0", "--limit", "2", "--json").rows
+    assert few["inputs"] == row["inputs"][:2]
+
+
+def test_a_neuron_without_annotation_says_how_to_get_one(here: Path) -> None:
+    got = run("neuron", "left:0")
+    assert "not annotated: `circuitome annotate" in got.err
+    assert not {"kind", "tuning", "answers"} & {line.split()[0] for line in got.out.splitlines() if line.strip()}
+    (row,) = run("neuron", "left:0", "--json").rows
+    assert row["neuron"] == "tiny/left:0"
+    assert [row[name] for name in ("annotated", "kind", "tuning", "partners", "families")] == [None, None, None, [], []]
+
+
+def test_an_annotated_neuron_shows_what_it_does(annotated_database: Path) -> None:
+    got = run("neuron", "first:1")
+    assert got.err == ""
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in got.out.splitlines() if line.startswith("  ")}
+    assert told["kind"].startswith("curve (explains ")
+    assert told["kind"].endswith("p 0.001; q 0.01; then edge)")
+    assert told["prefers"].startswith("orientation 350 degrees; radius 6 pixels; selectivity ")
+    assert told["tuning"] == "0 ▁▅█▃ 135 (curve: orientation, degrees; 0 to 1)"
+    assert told["responses"] == "mean 0.5; sd 0.25; maximum 4; silent at 75% of positions"
+    assert told["invariance"].startswith("rotate 0.95; flip_h ")
+    assert told["family"] == "tiny/first/f0 at 90 degrees (rotate, 3 neurons, computed, q 0.02)"
+    assert told["answers"] == "curve, orientation 45 degrees, radius 12 pixels"
+    assert [title in got.out for title in ("\npartners\n", "\ninputs\n", "\noutputs\n")] == [True] * 3
+    (row,) = run("neuron", "first:1", "--json").rows
+    assert [(partner["partner"], partner["amount"]) for partner in row["partners"] if partner["q"] <= 0.05] in (
+        [("tiny/first:0", -90.0), ("tiny/first:2", 90.0)],
+        [("tiny/first:2", 90.0), ("tiny/first:0", -90.0)],
+    )
+    assert row["tuning_at"] == [0.0, 45.0, 90.0, 135.0]
+    assert row["families"][0]["offset"] == 90.0
+    assert all(partner["partner"] in got.out for partner in row["partners"])
+
+
+def test_a_silent_neuron_is_told_without_a_tuning_curve(annotated_database: Path) -> None:
+    lines = run("neuron", "first:3").out.splitlines()
+    assert any(line.split()[:2] == ["kind", "silent"] for line in lines)
+    assert not any(line.startswith("  tuning") for line in lines)
+
+
+def test_a_curve_in_text_starts_at_zero_and_fits_a_line() -> None:
+    from circuitome.cli.neuron import sparkline
+
+    assert sparkline([1.0, 1.0]) == "██"
+    assert sparkline([0.0, 0.0]) == "▁▁"
+    assert sparkline([-1.0, 1.0, None, 0.0]) == "▁█ ▅"
+    ramp = sparkline([float(value) for value in range(720)])
+    assert len(ramp) == 72
+    assert list(ramp) == sorted(ramp)
+    assert (ramp[0], ramp[-1]) == ("▁", "█")
 
 
 def test_a_circuit_grows_both_ways(here: Path) -> None:
@@ -412,10 +602,25 @@ def test_a_circuit_grows_both_ways(here: Path) -> None:
     assert len(down) == 3
 
 
+def test_families_are_one_row_each_with_members_in_order_and_gaps(annotated_database: Path) -> None:
+    rows = run("families", "--layer", "first", "--json").rows
+    (row,) = rows
+    assert list(row) == [
+        *("family", "model", "layer", "name", "group", "size", "closure", "q", "source", "gaps", "members"),
+    ]
+    members = [{"neuron": f"tiny/first:{channel}", "offset": 90.0 * channel} for channel in range(3)]
+    assert (row["family"], row["gaps"], row["members"]) == ("tiny/first/f0", [270.0], members)
+    shown = run("families", "--layer", "first").out
+    assert "first:0 (0), first:1 (90), first:2 (180), (270?)" in shown
+    sources = [row["source"] for row in run("families", "--json").rows]
+    assert sources.count("curated") == 1
+    assert sources.count("computed") == 4
+
+
 def test_families_say_when_there_are_none(here: Path) -> None:
     got = run("families")
     assert (got.code, got.out) == (0, "")
-    assert "no families" in got.err
+    assert "no families: `circuitome annotate" in got.err
     assert run("families", "--json", "--layer", "first").rows == []
 
 

@@ -18,7 +18,7 @@ from circuitome.queries.catalogue import library
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.rows import Rows
-from tests.synthetic import write_bundle
+from tests.synthetic import annotated, write_bundle
 
 NEURON, OTHER = "toy/block2.a:1", "toy/block2.b:0"
 
@@ -38,13 +38,18 @@ GIVEN: dict[str, dict[str, Any]] = {
     "mutual_inhibition": {"strength": 0.5},
     "unioning_over_cases": {"strength": 0.5},
     "superposition": {"strength": 0.5},
+    "neurons_of_kind": {"kind": "line", "lowest": 30.0, "highest": 150.0},
+    "annotation": {"neuron": NEURON},
+    "partners": {"neuron": NEURON},
+    "family_members": {"family": "toy/conv1/f0"},
+    "families_of": {"neuron": NEURON},
 }
 """Parameters of the queries that need some."""
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return write_bundle(tmp_path / "toy.circuitome", layers=(3, 12, 16, 12, 5), density=0.8, keep=0.98)
+    return annotated(write_bundle(tmp_path / "toy.circuitome", layers=(3, 12, 16, 12, 5), density=0.8, keep=0.98))
 
 
 @pytest.fixture
@@ -194,6 +199,77 @@ def expected_outputs_of(bundle: Bundle) -> pd.DataFrame:
     edges = edges[edges.sender.isin(["toy/conv1:2", "toy/input:0"]) & (edges.share >= 0.05)]
     edges = edges.sort_values(["sender", "share", "receiver"], ascending=[True, False, True])
     return edges[["sender", "receiver", "weight", "share", "polarity"]]
+
+
+def expected_neurons_of_kind(bundle: Bundle) -> pd.DataFrame:
+    neurons = frame(bundle, "Neuron").rename(columns={"key": "neuron"})
+    found = neurons[(neurons.kind == "line") & neurons.orientation_deg.between(30, 150)]
+    found = found.sort_values(["explained", "neuron"], ascending=[False, True])
+    return found[["neuron", "layer", "orientation_deg", "frequency", "explained", "selectivity", "q"]]
+
+
+def expected_invariant_neurons(bundle: Bundle) -> pd.DataFrame:
+    neurons = frame(bundle, "Neuron").rename(columns={"key": "neuron", "invariance_rotate": "invariance"})
+    found = neurons[neurons.invariance >= 0.9].sort_values(["invariance", "neuron"], ascending=[False, True])
+    return found[["neuron", "layer", "invariance", "kind"]]
+
+
+def expected_explained_by_layer(bundle: Bundle) -> pd.DataFrame:
+    neurons = frame(bundle, "Neuron").dropna(subset="kind")
+    found = neurons.groupby("layer").agg(
+        neurons=("kind", "count"),
+        explained=("kind", lambda kinds: (~kinds.isin(["unexplained", "silent"])).mean()),
+        unexplained=("kind", lambda kinds: (kinds == "unexplained").sum()),
+        silent=("kind", lambda kinds: (kinds == "silent").sum()),
+    )
+    return by_index(bundle, found.reset_index())
+
+
+def expected_equivariance_by_layer(bundle: Bundle) -> pd.DataFrame:
+    layers = frame(bundle, "Layer").dropna(subset="equivariant").sort_values("index")
+    layers = layers.rename(columns={"key": "layer", "channels": "neurons"})
+    return layers[["index", "layer", "neurons", "equivariant", "in_families", "invariant"]]
+
+
+def expected_family_members(bundle: Bundle) -> pd.DataFrame:
+    members = frame(bundle, "MEMBER_OF").astype({"from": str})
+    members = members[members["to"] == "toy/conv1/f0"].rename(columns={"from": "neuron"})
+    members["kind"] = members.neuron.map(frame(bundle, "Neuron").set_index("key").kind)
+    return members.sort_values(["offset", "neuron"])[["neuron", "offset", "offset_sd", "kind"]]
+
+
+def expected_families(bundle: Bundle) -> pd.DataFrame:
+    members = frame(bundle, "MEMBER_OF").astype(dict.fromkeys(("from", "to"), str))
+    members = members.rename(columns={"from": "neuron", "to": "family"})
+    rows = members.merge(frame(bundle, "Family").rename(columns={"key": "family"}), on="family")
+    return rows.sort_values(["family", "offset", "neuron"])[["family", "model", "size", "source", "neuron", "offset"]]
+
+
+def expected_families_with_gaps(bundle: Bundle) -> pd.DataFrame:
+    found = frame(bundle, "Family").dropna(subset="gaps").sort_values("key").rename(columns={"key": "family"})
+    return found[["family", "layer", "group", "size", "q", "source"]]
+
+
+def expected_families_of(bundle: Bundle) -> pd.DataFrame:
+    return pd.DataFrame({"family": ["toy/block2.a/f0"], "group": ["rotate"], "offset": [90.0], "source": ["computed"]})
+
+
+def expected_partners(bundle: Bundle) -> pd.DataFrame:
+    """Neuron 1: 0 is 90 degrees before it, 2 is 90 degrees after it, 3 has another hue and is turned."""
+    pairs = frame(bundle, "EQUIVARIANT_TO").astype(dict.fromkeys(("from", "to"), str)).set_index(["from", "to"])
+    other = [NEURON.replace(":1", f":{channel}") for channel in (0, 2, 3)]
+    scores = [pairs.score[other[0], NEURON], pairs.score[NEURON, other[1]], pairs.score[NEURON, other[2]]]
+    rows = pd.DataFrame(
+        {
+            "partner": other,
+            "transform": ["rotate", "rotate", "hue_rotate"],
+            "amount": [-90.0, 90.0, 60.0],
+            "turn": [None, None, 90.0],
+            "score": scores,
+            "q": [0.01, 0.02, 0.4],
+        }
+    )
+    return rows.sort_values("score", ascending=False)
 
 
 ORACLES: dict[str, Callable[[Bundle], pd.DataFrame]] = {
@@ -355,3 +431,50 @@ def test_pairs_of_layers_are_in_the_order_of_computation(database: Database, bun
     rows = database.query("pairs").to_dicts()
     assert len(rows) == bundle.rows("NEXT")
     assert [row["index"] for row in rows] == sorted(row["index"] for row in rows)
+
+
+def test_a_range_of_orientations_may_go_through_zero(database: Database, bundle: Bundle) -> None:
+    neurons = frame(bundle, "Neuron").query("kind == 'line'").set_index("key").orientation_deg
+    rows = database.query("neurons_of_kind", kind="line", lowest=150, highest=30).to_dicts()
+    expected = set(neurons[(neurons >= 150) | (neurons <= 30)].index)
+    assert {row["neuron"] for row in rows} == expected
+    assert 0 < len(expected) < len(neurons)
+    everything = database.query("neurons_of_kind", kind="silent").to_dicts()
+    assert everything
+    assert all(row["orientation_deg"] is None for row in everything)
+
+
+def test_a_mirror_image_has_its_partner_from_both_ends(database: Database) -> None:
+    for one, other in (("toy/conv1:0", "toy/conv1:3"), ("toy/conv1:3", "toy/conv1:0")):
+        rows = database.query("partners", neuron=one, q=0.05).to_dicts()
+        flips = [(row["partner"], row["amount"]) for row in rows if row["transform"] == "flip_h"]
+        assert flips == [(other, 1.0)]
+    assert [row["amount"] for row in database.query("partners", neuron="toy/conv1:2") if row["amount"] > 0] == [180.0]
+
+
+def test_partners_may_be_asked_for_findings_alone(database: Database) -> None:
+    partners = {row["partner"] for row in database.query("partners", neuron="conv1:1", q=0.05)}
+    assert partners == {"toy/conv1:0", "toy/conv1:2"}
+
+
+def test_the_annotation_of_a_neuron_is_its_row(database: Database, bundle: Bundle) -> None:
+    (row,) = database.query("annotation", neuron=NEURON).to_dicts()
+    expected = next(neuron for neuron in bundle.table("Neuron").to_pylist() if neuron["key"] == NEURON)
+    named = {name: value for name, value in row.items() if name not in ("neuron", "annotated")}
+    assert named == {name: expected[name] for name in named}
+    assert row["tuning"] == [0.0, 0.5, 1.0, 0.25]
+    assert row["annotated"] == "responses,kinds,equivariance,families"
+
+
+def test_gaps_come_back_as_numbers(database: Database) -> None:
+    assert {tuple(row["gaps"]) for row in database.query("families_with_gaps").to_dicts()} == {(270.0,)}
+
+
+def test_a_mistyped_family_is_an_error_that_helps(database: Database, tmp_path: Path) -> None:
+    short = database.query("family_members", family="conv1/f0").to_dicts()
+    assert short == database.query("family_members", family="toy/conv1/f0").to_dicts()
+    with pytest.raises(QueryError, match=r"no family 'conv1/f1' in the database; did you mean `conv1/f0`"):
+        database.query("family_members", family="conv1/f1")
+    database.load(write_bundle(tmp_path / "bare.circuitome", name="bare"))
+    with pytest.raises(QueryError, match="bare has none; `circuitome annotate"):
+        database.query("family_members", family="bare/conv1/f0")

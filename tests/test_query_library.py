@@ -336,6 +336,6 @@ def test_the_page_of_queries_is_the_one_made_from_the_headers() -> None:
 
 
 def test_the_library_asks_only_for_labels_of_the_schema() -> None:
-    labels = {"Neuron", "Layer", "Model", "Block", "Branch"}
+    labels = {"Neuron", "Layer", "Model", "Block", "Branch", "Family"}
     assert labels <= NODES.keys()
     assert all(any(f":{label}" in query.text for label in NODES) for query in every_query())

@@ -18,7 +18,7 @@ from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, table_type
 from circuitome.graphdb.stores import Store, StoreError, embedded, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, ServerError
-from tests.synthetic import write_bundle, write_planted
+from tests.synthetic import annotated, write_bundle, write_planted
 
 HOSTILE = [
     "it's",
@@ -49,7 +49,7 @@ def store(address: str) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("bundles") / "toy")
+    return annotated(write_bundle(tmp_path_factory.mktemp("bundles") / "toy"))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def count(store: Store) -> tuple[int, int]:
 
 def test_every_table_comes_back_as_it_is_in_the_bundle(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    assert toy.rows("EXPANDED") and toy.rows("GATES") and toy.rows("IN_BRANCH")
+    assert toy.rows("EXPANDED") and toy.rows("GATES") and toy.rows("IN_BRANCH") and toy.rows("MEMBER_OF")
     assert_holds(store, toy)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from circuitome.cli import ask, databases, demo, models, motifs
+from circuitome.cli import annotate, ask, databases, demo, models, motifs, neuron
 from circuitome.errors import CircuitomeError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 for command in (
     models.extract,
+    annotate.annotate,
     models.verify,
     models.check,
     databases.load,
@@ -31,7 +32,7 @@ for command in (
     databases.list_models,
     ask.query,
     motifs.motifs,
-    ask.neuron,
+    neuron.neuron,
     ask.circuit,
     ask.families,
     databases.export,
@@ -62,6 +63,7 @@ def program(
     \b
       circuitome extract squeezenet1_1                     a bundle: neurons, signed edges, kernels
       circuitome verify squeezenet1_1.circuitome           proof that the bundle is the network
+      circuitome annotate squeezenet1_1.circuitome         what each neuron does: kinds, partners, families
       circuitome load squeezenet1_1.circuitome             into a database
       circuitome query inputs -p neuron=features.3.squeeze:5
 

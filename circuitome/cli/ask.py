@@ -1,4 +1,4 @@
-"""Commands that ask a database: queries by name or file, one neuron, its circuit, families."""
+"""Commands that ask a database: queries by name or file, a neuron's circuit, families."""
 
 from __future__ import annotations
 
@@ -7,24 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
-from circuitome.cli.output import show_rows
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, NeuronKey, Timeout
+from circuitome.cli.output import number, show_rows
 
 if TYPE_CHECKING:
     from circuitome.queries.library import Query
     from circuitome.queries.rows import Rows
 
-__all__ = ["Parameters", "circuit", "families", "neuron", "parameter_values", "query"]
-
-NeuronKey = Annotated[
-    str,
-    typer.Argument(
-        metavar="NEURON",
-        show_default=False,
-        help="Key such as squeezenet1_1/features.3.squeeze:5; the model may be left out.",
-    ),
-]
-
+__all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]
 
 _OPTIONS: Final = {"timeout": "--timeout", "database": "--db", "kind": "write the motif after the command"}
 
@@ -133,37 +123,6 @@ def _answer(
     show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
 
 
-def neuron(
-    key: NeuronKey,
-    db: DatabaseAddress = DEFAULT_DATABASE,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=0, help="At most so many inputs, and so many outputs.")
-    ] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """Show a neuron's inputs and outputs.
-
-    The strongest ones, with sign and share.
-
-    \b
-    Example:
-      circuitome neuron squeezenet1_1/features.3.squeeze:5
-    """
-    from circuitome.queries.database import open_database
-
-    with open_database(db) as database:
-        inputs = database.query("inputs", neuron=key, limit=limit).to_dicts()
-        outputs = database.query("outputs", neuron=key, limit=limit).to_dicts()
-    rows = [{"side": "input", **_other(row, "sender")} for row in inputs]
-    rows += [{"side": "output", **_other(row, "receiver")} for row in outputs]
-    show_rows(rows, as_json=as_json, empty=f"{key}: no edges")
-
-
-def _other(row: dict[str, Any], end: str) -> dict[str, Any]:
-    """A row of `inputs` or `outputs` with the other neuron under one name."""
-    return {"neuron": row[end], **{name: value for name, value in row.items() if name not in ("sender", "receiver")}}
-
-
 def circuit(
     key: NeuronKey,
     db: DatabaseAddress = DEFAULT_DATABASE,
@@ -198,7 +157,8 @@ def families(
 ) -> None:
     """Show families of equivariant neurons.
 
-    Neurons that are one feature up to a transformation: their transform group, members and offsets.
+    Neurons that are one feature up to a transformation: their transform group, members and offsets. A place that lacks a
+    member is shown as (270?).
 
     \b
     Example:
@@ -210,7 +170,12 @@ def families(
         models = [model] if model else [row["key"] for row in database.models()]
         where: dict[str, Any] = {} if layer is None else {"layer": database.layer_key(layer)}
         rows = [row for name in models for row in database.query("families", model=name, **where)]
-    show_rows(_gathered(rows), as_json=as_json, empty="no families: no model in the database was annotated with them")
+    found = _gathered(rows)
+    show_rows(
+        found if as_json else [_for_people(family) for family in found],
+        as_json=as_json,
+        empty="no families: `circuitome annotate BUNDLE` finds them, `circuitome load BUNDLE` puts them in",
+    )
 
 
 def _gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -220,3 +185,16 @@ def _gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         member = {"neuron": row.pop("neuron"), "offset": row.pop("offset")}
         families.setdefault(row["family"], row | {"members": []})["members"].append(member)
     return list(families.values())
+
+
+def _for_people(family: dict[str, Any]) -> dict[str, Any]:
+    """A row of a family with its members in the order of their places, and the gaps among them."""
+    prefix = f"{family['model']}/"
+    places = [
+        (member["offset"], f"{member['neuron'].removeprefix(prefix)} ({number(member['offset'])})")
+        for member in family["members"]
+    ]
+    places += [(gap, f"({number(gap)}?)") for gap in family["gaps"] or ()]
+    shown = {"family": family["family"], "group": family["group"], "size": family["size"]}
+    shown |= {name: family[name] for name in ("closure", "q", "source")}
+    return shown | {"members": [text for _, text in sorted(places, key=lambda place: place[0])]}

@@ -63,6 +63,7 @@ Go on:
   circuitome circuit {name}/heads.facing:0 --depth 3       what feeds a class
   circuitome motifs mutual_inhibition --model {name}
   circuitome query hubs -p model={name} --show             the Cypher, for Neo4j Browser
+  circuitome annotate {bundle}      what each neuron does: kinds, partners, families
   circuitome extract squeezenet1_1 --weights FILE                a network of your own"""
 
 

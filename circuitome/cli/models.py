@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from circuitome.cli.annotate import Images, Twins, annotate_bundle, parts_of
 from circuitome.cli.options import AsJson, BundlePath, Device, Weights, floats, integers, kept_share
 from circuitome.cli.output import note, plural, progress, show_rows
 
@@ -51,6 +52,14 @@ def extract(
             metavar="N", min=0, help="Expanded weights: residual additions to multiply out, besides bottlenecks."
         ),
     ] = 1,
+    annotate: Annotated[
+        str,
+        typer.Option(
+            metavar="none|all|PART,...", help="Say what each neuron does, too, as `annotate --parts` (takes minutes)."
+        ),
+    ] = "none",
+    twins: Twins = 10,
+    images: Images = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
@@ -65,6 +74,7 @@ def extract(
       circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
       circuitome extract densenet121 --weights random --keep all -o random.circuitome
       circuitome extract resnet50 --top 50 --span 2
+      circuitome extract googlenet --annotate all
 
     Prints the bundle's path. Without --weights a name gets its published weights, and a factory's network is taken as it
     was built.
@@ -75,8 +85,9 @@ def extract(
         floats(std, "--std"),
         kept_share(keep),
     )
+    parts = () if annotate == "none" else parts_of(annotate, "--annotate")
     from circuitome.extract import extract as extract_model
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models import is_known_name, resolve
 
     network = resolve(model, weights=weights, name=name, input_size=size, mean=means, std=deviations, seed=seed)
     with progress() as report:
@@ -105,6 +116,12 @@ def extract(
         f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by "
         f"pruning), {plural(counts['expanded'], 'expanded edge')}"
     )
+    if parts:
+        annotate_bundle(bundle, network.model, parts=parts, twins=twins, images=images, device=device, seed=seed)
+    else:
+        again = "" if is_known_name(network.architecture) else f" {model}"
+        again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
+        note(f"not annotated: `circuitome annotate {bundle.path}{again}` says what each neuron does")
     print(bundle.path)
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "Device",
     "Limit",
     "ModelKey",
+    "NeuronKey",
     "Timeout",
     "Weights",
     "floats",
@@ -39,6 +40,14 @@ DatabaseAddress = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array of row objects on stdout.")]
 ModelKey = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="Which model; may be left out where there is only one.")
+]
+NeuronKey = Annotated[
+    str,
+    typer.Argument(
+        metavar="NEURON",
+        show_default=False,
+        help="Key such as squeezenet1_1/features.3.squeeze:5; the model may be left out.",
+    ),
 ]
 Weights = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Progress", "note", "plural", "progress", "show_rows"]
+__all__ = ["Progress", "note", "number", "plural", "print_json", "print_table", "progress", "show_rows"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -62,7 +62,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return number(value)
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
@@ -73,6 +73,15 @@ def _cell(value: Any) -> str:
 def note(message: str) -> None:
     """A message for people, on stderr."""
     print(message, file=sys.stderr)
+
+
+def number(value: float) -> str:
+    """A number with four digits, as tables show it.
+
+    >>> number(45.0), number(0.123456)
+    ('45', '0.1235')
+    """
+    return f"{value:.4g}"
 
 
 def plural(number: int, noun: str) -> str:

@@ -147,9 +147,10 @@ class Layout:
         return Layout(dims, sizes), order
 
     def canonical(self, tensor: Tensor) -> Tensor:
-        """A tensor of this layout as ``(N, C, H, W)``; needs unsplit channels."""
+        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs unsplit channels."""
+        sizes = {**self.sizes, "N": -1}
         axes = [axis for dim in self.dims for axis in dim]
-        spread = tensor.reshape([self.sizes[axis] for axis in axes])
+        spread = tensor.reshape([sizes[axis] for axis in axes])
         names = [axis for axis in ("N", "C", "H", "W") if axis in axes]
         spread = spread.permute([axes.index(axis) for axis in names])
-        return spread.reshape([self.sizes.get(axis, 1) for axis in ("N", "C", "H", "W")])
+        return spread.reshape([sizes.get(axis, 1) for axis in ("N", "C", "H", "W")])

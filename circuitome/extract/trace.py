@@ -270,13 +270,13 @@ def _fold(
 # -- export ------------------------------------------------------------------------------------------
 
 
-def export_graph(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgram:
-    """The ATen graph of the model on images of ``input_shape`` (channels, height, width), without in-place operations."""
+def export_graph(model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH) -> ExportedProgram:
+    """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height, width), without in-place operations."""
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros(BATCH, *input_shape, device=device)
+    example = torch.zeros(batch, *input_shape, device=device)
     try:
         with torch.no_grad(), _without_logs(), _without_collector():
             program = torch.export.export(model, (example,))

@@ -31,7 +31,7 @@ from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.graphdb.stores import Progress
 
-__all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "verify"]
+__all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "read_operand", "verify"]
 
 TOLERANCE: Final = 1e-5
 """Largest relative error of a layer that passes."""
@@ -148,7 +148,7 @@ def _check_layer(
 ) -> list[LayerCheck]:
     layer = wiring.layers[index]
     truth = recorded[layer.node]
-    operands = [_operand(wiring, layer, number, arrays, recorded) for number in range(len(layer.operands))]
+    operands = [read_operand(wiring, layer, number, arrays, recorded) for number in range(len(layer.operands))]
     checks = []
     if layer.op in ("add", "gate"):
         part = "summand" if layer.op == "add" else "factor"
@@ -158,11 +158,11 @@ def _check_layer(
     return [_compare(layer, "layer", mine, truth), *checks]
 
 
-def _operand(
+def read_operand(
     wiring: Wiring, layer: Layer, number: int, arrays: Mapping[str, np.ndarray], recorded: Mapping[str, Tensor]
 ) -> Tensor:
-    """One operand of a layer, ``(N, width, H, W)``, from the recorded values of its sources through the links."""
-    device = recorded[layer.node].device
+    """One operand of a layer, ``(N, width, H, W)``, from the values of its sources (by node) through the links."""
+    device = next(iter(recorded.values())).device
 
     def array(name: str) -> Tensor:
         return torch.as_tensor(arrays[name]).to(device)
@@ -175,7 +175,7 @@ def _operand(
         for step in link.path:
             x = apply(step, x, array)
         if operand is None:
-            operand = x.new_zeros(BATCH, layer.width, *x.shape[2:])
+            operand = x.new_zeros(len(x), layer.width, *x.shape[2:])
         operand[:, torch.as_tensor(link.positions, device=device)] = x
     if operand is None:  # a summand of zeros
         return torch.zeros_like(recorded[layer.operands[number]])

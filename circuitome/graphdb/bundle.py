@@ -7,9 +7,10 @@
       wiring.json           layers, their links and the operations on the way
       kernels.safetensors   folded kernels, one float32 array a layer, and the vectors of the operations
       tables/Neuron.parquet, tables/EXCITES.parquet, ...
+      annotations/...       further files of the annotation
 
 A bundle is written to a temporary folder beside its place and renamed at the end, so that a killed run
-leaves nothing that looks whole.
+leaves nothing that looks whole. Amending one works the same way: unchanged files are hard links to the old ones.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
@@ -35,11 +36,12 @@ from safetensors.numpy import save_file
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
 
-__all__ = ["Bundle", "BundleError", "BundleWriter", "Kernels"]
+__all__ = ["Bundle", "BundleAmendment", "BundleError", "BundleWriter", "Kernels"]
 
 MANIFEST: Final = "manifest.json"
 WIRING: Final = "wiring.json"
 KERNELS: Final = "kernels.safetensors"
+ANNOTATIONS: Final = "annotations"
 _FORMAT: Final = "circuitome bundle"
 
 
@@ -141,6 +143,18 @@ class Bundle:
         """Path of a table's Parquet file."""
         return self.path / self._file(table)
 
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """Names of the further files that `BundleAmendment.attach` put in, sorted."""
+        prefix = f"{ANNOTATIONS}/"
+        return tuple(sorted(name.removeprefix(prefix) for name in self.manifest["files"] if name.startswith(prefix)))
+
+    def attached_path(self, name: str) -> Path:
+        """Path of a further file; `BundleError` where the bundle has none of that name."""
+        if name not in self.attached:
+            raise BundleError(f"{self.path}: no annotation {name!r}; `circuitome annotate {self.path}` makes them")
+        return self.path / ANNOTATIONS / name
+
     def table(self, name: str) -> pa.Table:
         """One table, with the schema's columns; empty where the bundle has none. Relationship ends are dictionary-encoded."""
         schema = arrow_schema(name)
@@ -218,7 +232,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _is_file_entry(name: str, entry: Any) -> bool:
-    kinds = {"bytes": int, "sha256": str} | ({"rows": int} if name.endswith(".parquet") else {})
+    kinds = {"bytes": int, "sha256": str} | ({"rows": int} if name.startswith("tables/") else {})
     return isinstance(entry, dict) and all(isinstance(entry.get(field), kind) for field, kind in kinds.items())
 
 
@@ -237,27 +251,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class BundleWriter:
-    """Writes a bundle; a context manager that leaves either a whole bundle or nothing.
+class _Draft:
+    """A folder beside a bundle's place that takes the place at the end; a context manager that leaves all or nothing."""
 
-    Example::
+    _cure = "name another place with -o"  # where the place cannot be written
 
-        with BundleWriter("net.circuitome") as writer:
-            writer.write("Neuron", neurons)  # may be called again: tables are streamed
-            writer.finish(manifest={...}, wiring={...}, kernels={...}, kernel_rows=[...])
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows: dict[str, int] = {}
         self._finished = False
-        if self.path.exists() and not force:
-            raise BundleError(f"{self.path}: already there; name another with -o, or --force to replace it")
-        if self.path.exists() and not (self.path / MANIFEST).is_file():
-            raise BundleError(
-                f"{self.path}: exists and is not a bundle, so --force does not replace it; name another with -o"
-            )
 
     def __enter__(self) -> Self:
         try:
@@ -266,24 +269,25 @@ class BundleWriter:
             (self._folder / "tables").mkdir()
             self._folder.chmod((self._folder / "tables").stat().st_mode)  # a temporary folder is for its owner alone
         except OSError as error:
-            raise BundleError(
-                f"{self.path}: cannot be written ({error.strerror}); name another place with -o"
-            ) from error
+            raise BundleError(f"{self.path}: cannot be written ({error.strerror}); {self._cure}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for writer in self._writers.values():
-                writer.close()
+            self._close()
             if kind is None and self._finished:
                 self._publish()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def write(self, table: str, rows: pa.Table) -> None:
-        """Append ``rows`` to a table as one row group; columns as in the schema, ends may be dictionary-encoded."""
+    def _close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _append(self, table: str, rows: pa.Table) -> None:
         if rows.column_names != arrow_schema(table).names:
             raise ValueError(f"{table}: columns {rows.column_names} are not the schema's {arrow_schema(table).names}")
         if table not in self._writers:
@@ -298,6 +302,59 @@ class BundleWriter:
         self._writers[table].write_table(rows, row_group_size=1 << 20)
         self._rows[table] += rows.num_rows
 
+    def _entry(self, name: str) -> dict[str, Any]:
+        """What the manifest says of one file of the folder, rows of tables excepted."""
+        return {"bytes": (self._folder / name).stat().st_size, "sha256": _sha256(self._folder / name)}
+
+    def _seal(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest: from now on the folder is whole."""
+        (self._folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        self._finished = True
+
+    def _publish(self) -> None:
+        if not self.path.exists():
+            os.replace(self._folder, self.path)
+            return
+        aside = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+        try:
+            os.replace(self.path, aside / "old")
+            os.replace(self._folder, self.path)
+        except BaseException:  # an interrupt between the two: the old one goes back to its place
+            if not self.path.exists():
+                os.replace(aside / "old", self.path)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+class BundleWriter(_Draft):
+    """Writes a bundle; a context manager that leaves either a whole bundle or nothing.
+
+    Example::
+
+        with BundleWriter("net.circuitome") as writer:
+            writer.write("Neuron", neurons)  # may be called again: tables are streamed
+            writer.finish(manifest={...}, wiring={...}, kernels={...}, kernel_rows=[...])
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        super().__init__(Path(path))
+        if self.path.exists() and not force:
+            raise BundleError(f"{self.path}: already there; name another with -o, or --force to replace it")
+        if self.path.exists() and not (self.path / MANIFEST).is_file():
+            raise BundleError(
+                f"{self.path}: exists and is not a bundle, so --force does not replace it; name another with -o"
+            )
+
+    @staticmethod
+    def amend(bundle: Bundle) -> BundleAmendment:
+        """A writer that changes some tables of a bundle and leaves the rest as it is."""
+        return BundleAmendment(bundle)
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Append ``rows`` to a table as one row group; columns as in the schema, ends may be dictionary-encoded."""
+        self._append(table, rows)
+
     def finish(
         self,
         *,
@@ -307,36 +364,128 @@ class BundleWriter:
         kernel_rows: list[tuple[str, int]],
     ) -> None:
         """Write the rest and the manifest. ``kernel_rows``: layer name and number of kernel rows, in order."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        self._close()
         save_file(dict(kernels), self._folder / KERNELS)
         (self._folder / WIRING).write_text(json.dumps(wiring, separators=(",", ":")))
         names = [WIRING, KERNELS, *(Bundle._file(table) for table in sorted(self._rows))]
-        files = {
-            name: {"bytes": (self._folder / name).stat().st_size, "sha256": _sha256(self._folder / name)}
-            for name in names
-        }
+        files = {name: self._entry(name) for name in names}
         for table, rows in self._rows.items():
             files[Bundle._file(table)]["rows"] = rows
-        whole = {
-            "format": _FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            **manifest,
-            "kernels": [{"layer": layer, "rows": rows} for layer, rows in kernel_rows],
-            "files": files,
-        }
-        (self._folder / MANIFEST).write_text(json.dumps(whole, indent=1))
-        self._finished = True
+        self._seal(
+            {
+                "format": _FORMAT,
+                "schema_version": SCHEMA_VERSION,
+                **manifest,
+                "kernels": [{"layer": layer, "rows": rows} for layer, rows in kernel_rows],
+                "files": files,
+            }
+        )
 
-    def _publish(self) -> None:
-        if self.path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
-            os.replace(self.path, old / "old")
-            os.replace(self._folder, self.path)
-            shutil.rmtree(old, ignore_errors=True)
+
+class BundleAmendment(_Draft):
+    """Changes some tables of a bundle and adds further files; a context manager that leaves the new bundle or the old one.
+
+    What is not changed is linked, not copied, so that amending costs what is new.
+
+    Example::
+
+        with BundleWriter.amend(bundle) as writer:
+            writer.replace("Neuron", neurons)
+            writer.attach("tuning.npz", content)
+            writer.finish(model={"annotated": "responses,kinds"})
+        bundle = Bundle.open(bundle.path)
+    """
+
+    _cure = "copy the bundle to a folder that can be written"
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle.path.resolve())  # behind a link, the bundle is replaced and not the link
+        self._bundle = bundle
+        self._files: dict[str, dict[str, Any]] = dict(bundle.manifest["files"])
+
+    def replace(self, table: str, rows: pa.Table) -> None:
+        """Write a table anew, in the schema's columns; ends may be dictionary-encoded. No rows: the table goes.
+
+        ``ValueError`` for columns that are not the schema's, and for a table that was replaced already.
+        """
+        if table in self._rows:
+            raise ValueError(f"{table}: replaced already; gather its rows first")
+        self._append(table, rows)
+
+    def attach(self, name: str, content: bytes | Path) -> None:
+        """Put a further file under ``annotations/``, from its bytes or a copy of a file; it replaces one of the same name.
+
+        ``ValueError`` for a name that leads out of that folder.
+        """
+        place = PurePosixPath(ANNOTATIONS, name)
+        if not name or place.is_absolute() or ".." in place.parts or place == PurePosixPath(ANNOTATIONS):
+            raise ValueError(f"{name!r}: a file's name below {ANNOTATIONS}/ is wanted")
+        target = self._folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, target)
         else:
-            os.replace(self._folder, self.path)
+            target.write_bytes(content)
+        self._files[str(place)] = self._entry(str(place))
+
+    def detach(self, name: str) -> None:
+        """Leave out a further file that the bundle has; `BundleError` where it has none of that name."""
+        self._bundle.attached_path(name)
+        del self._files[f"{ANNOTATIONS}/{name}"]
+
+    def finish(self, *, model: Mapping[str, Any] | None = None, manifest: Mapping[str, Any] | None = None) -> None:
+        """Write the manifest and the `Model` table.
+
+        Args:
+            model: columns of the `Model` row that change; in the manifest's entry ``model`` as well.
+            manifest: further entries of the manifest, or new values of them.
+
+        Raises:
+            BundleError: the bundle was replaced since it was opened.
+            ValueError: ``model`` has no column of the schema, or ``manifest`` an entry that only the bundle itself writes.
+        """
+        if own := {"format", "schema_version", "model", "kernels", "files"} & set(manifest or ()):
+            raise ValueError(f"{', '.join(sorted(own))}: entries that the bundle writes itself")
+        if unknown := set(model or ()) - set(arrow_schema("Model").names):
+            raise ValueError(f"Model: {', '.join(sorted(unknown))} is no column of the schema")
+        if dict(_read_manifest(self.path)) != dict(self._bundle.manifest):
+            raise BundleError(f"{self.path}: was replaced while it was being amended; run the command again")
+        changes = dict(model or {})
+        rows = [row | changes for row in self._bundle.table("Model").to_pylist()]
+        self.replace("Model", pa.Table.from_pylist(rows, schema=arrow_schema("Model")))
+        self._close()
+        self._take_over()
+        self._seal(
+            {
+                **self._bundle.manifest,
+                **(manifest or {}),
+                "model": {**self._bundle.manifest["model"], **changes},
+                "files": dict(sorted(self._files.items())),
+            }
+        )
+
+    def _take_over(self) -> None:
+        """Enter the tables that were written, and link what stays as it is."""
+        for table, rows in self._rows.items():
+            file = Bundle._file(table)
+            if rows:
+                self._files[file] = self._entry(file) | {"rows": rows}
+            else:
+                self._files.pop(file, None)
+                (self._folder / file).unlink()
+        for name in self._files:
+            target = self._folder / name
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(self._bundle.path / name, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Let ``target`` be the same file, or a copy of it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _is_text(kind: pa.DataType) -> bool:

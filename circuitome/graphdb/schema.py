@@ -14,10 +14,12 @@ from typing import Final
 import pyarrow as pa
 
 __all__ = [
+    "ANNOTATION_PARTS",
     "EDGE_TYPES",
     "NODES",
     "RELATIONSHIPS",
     "SCHEMA_VERSION",
+    "TRANSFORM_GROUPS",
     "Column",
     "NodeType",
     "RelationshipType",
@@ -26,7 +28,13 @@ __all__ = [
     "table_type",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+ANNOTATION_PARTS: Final = ("responses", "kinds", "equivariance", "families")
+"""What `Model.annotated` may name, in the order in which the parts are done."""
+
+TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
+"""What `EQUIVARIANT_TO.transform` and `Family.group` may be."""
 
 
 class Type(Enum):
@@ -144,6 +152,12 @@ _NODES: Final = (
             Column("std", Type.FLOATS, "each input channel is divided by it"),
             _string("keep", "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so"),
             _int("seed", "seed of everything random in the extraction"),
+            _string(
+                "annotated",
+                f"parts of the annotation that are done, between commas: `{','.join(ANNOTATION_PARTS)}`; null before",
+            ),
+            _int("twins", "null networks that the annotation was compared with"),
+            _string("stimuli_sha256", "SHA-256 of everything that defines the stimuli of the annotation"),
             _int("schema_version", "version of this schema"),
             _string("state", "`loading` until every table is in the database, then `ready`"),
         ),
@@ -166,9 +180,21 @@ _NODES: Final = (
             Column("dilation", Type.INTS, "vertical, horizontal"),
             _int("groups", "groups of a grouped convolution, else 1"),
             Column("receptive_field", Type.INTS, "theoretical, height and width in input pixels"),
+            Column(
+                "effective_receptive_field",
+                Type.FLOATS,
+                "measured, height and width in input pixels that hold 90 % of the squared gradient",
+            ),
             _float("kept_mass", "share of the squared kernel norm whose edges were kept"),
             _float("banding_ratio", "variance of the signed kernels along y over that along x"),
             _float("banding_p", "p of the ratio against kernels transposed at random"),
+            _float("explained", "share of its neurons whose `kind` is neither `unexplained` nor `silent`"),
+            _float("equivariant", "share of its neurons with an equivariant partner at q <= 0.05"),
+            _float("in_families", "share of its neurons that are members of a computed family"),
+            _float(
+                "invariant",
+                "share of its neurons that rotation leaves alone: lowest correlation with itself at least 0.707",
+            ),
         ),
     ),
     NodeType(
@@ -211,13 +237,23 @@ _NODES: Final = (
             _int("fan_in", "connected senders before pruning (all-zero kernels do not connect)"),
             _int("dropped", "incoming edges that pruning removed"),
             _float("kept_mass", "share of its squared fan-in norm that the kept edges hold"),
+            _float("mean_response", "mean over natural-like images, activation units"),
+            _float("sd_response", "standard deviation over natural-like images, activation units"),
+            _float("max_response", "maximum over natural-like images, activation units"),
             _float("sparsity", "share of positions where it is silent"),
-            _string("kind", "best-explaining family of stimuli, or `unexplained`", indexed=True),
+            _string("kind", "best-explaining family of stimuli, `unexplained`, or `silent`", indexed=True),
+            _string("runner_up", "second-best family of stimuli"),
             _float("orientation_deg", "preferred orientation, degrees"),
             _float("frequency", "preferred spatial frequency, cycles per pixel"),
             _float("hue_deg", "preferred hue, degrees"),
             _float("radius_px", "preferred radius, pixels"),
-            _float("explained", "share of its variance that `kind` explains"),
+            _float("selectivity", "how sharply it is tuned along the main axis of its kind, 0 to 1"),
+            _float("selectivity_sd", "standard error of that"),
+            _string("tuned_to", "axis of its tuning curve, such as `curve: orientation, degrees`"),
+            Column("tuning_at", Type.FLOATS, "places on that axis"),
+            Column("tuning", Type.FLOATS, "mean responses there, activation units"),
+            Column("top_stimuli", Type.STRINGS, "what it answers most, in words, strongest first"),
+            _float("explained", "share of its variance that its best-explaining family of stimuli explains"),
             *_SIGNIFICANCE,
             *_INVARIANCE,
             _float("superposition", "degree of superposition"),
@@ -237,6 +273,7 @@ _NODES: Final = (
             _float("score", "mean score of its pairs"),
             *_SIGNIFICANCE,
             _string("source", "`computed` or `curated`"),
+            Column("gaps", Type.FLOATS, "places where a member is missing, degrees"),
         ),
     ),
     NodeType(
@@ -329,8 +366,9 @@ _RELATIONSHIPS: Final = (
         "Neuron",
         "The second is the first, transformed; stored once, from the lower to the higher channel.",
         (
-            _string("transform", "`rotate`, `flip_h`, `flip_v`, `scale`, `hue` or `invert`"),
+            _string("transform", " or ".join(f"`{group}`" for group in TRANSFORM_GROUPS)),
             _float("amount", "degrees or octaves"),
+            _float("turn", "of `hue_rotate`: the rotation that goes with the hue, degrees"),
             _float("score", "correlation of responses", indexed=True),
             _float("baseline", "the best of the correlations without the pair or without the transform"),
             *_SIGNIFICANCE,

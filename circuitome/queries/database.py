@@ -120,6 +120,20 @@ class Database:
             raise QueryError(_unknown_layer("layer", key, model, full, layers))
         return full
 
+    def family_key(self, key: str) -> str:
+        """The key of a family that is here; the model may be left out where there is only one."""
+        model, full = self._with_model(key)
+        families = {row["family"] for row in self.ask("families", model=model)}
+        if not families:
+            raise QueryError(
+                f"no family {key!r} in the database: {model} has none; `circuitome annotate BUNDLE` finds them"
+            )
+        if full not in families:
+            short = [name.removeprefix(f"{model}/") for name in families]
+            cure = near(full.removeprefix(f"{model}/"), short, otherwise="`circuitome families` lists them")
+            raise QueryError(f"no family {key!r} in the database; {cure}")
+        return full
+
     def _answer(self, query: Query, parameters: Mapping[str, Any]) -> Rows:
         if query.algorithm is not None:
             return query.algorithm(self, **parameters)
@@ -146,6 +160,8 @@ class Database:
             return self.layer_key(value)
         if kind == "neuron":
             return self.neuron_key(value)
+        if kind == "family":
+            return self.family_key(value)
         if kind == "list of neuron":
             if not value:
                 raise QueryError(f"{query.name}: `{name}` is empty; give at least one neuron key")

@@ -53,6 +53,7 @@ _PLACEHOLDERS: Final = {
     "model": "model",
     "layer": "model/layer",
     "neuron": "model/layer:0",
+    "family": "model/layer/f0",
     "list of neuron": ["model/layer:0"],
     "list of string": ["text"],
     "list of integer": [0],

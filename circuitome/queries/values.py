@@ -104,6 +104,7 @@ TYPES: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
     "model": (_string, "the key of a model, such as `squeezenet1_1`"),
     "layer": (_string, "the key of a layer, such as `squeezenet1_1/features.3.expand3x3`"),
     "neuron": (_string, "the key of a neuron, such as `squeezenet1_1/features.3.expand3x3:17`"),
+    "family": (_string, "the key of a family, such as `squeezenet1_1/features.0/f3`"),
     "integer": (_integer, "a whole number"),
     "float": (_float, "a finite number"),
     "boolean": (_boolean, "`true` or `false`"),

@@ -1,0 +1,132 @@
+"""The command that says what each neuron does, and what `extract --annotate` shares with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from circuitome.cli.options import AsJson, BundlePath, Device, Weights
+from circuitome.cli.output import note, progress, show_rows
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from circuitome.graphdb.bundle import Bundle
+
+__all__ = ["Images", "Twins", "annotate", "annotate_bundle", "parts_of"]
+
+Twins = Annotated[
+    int,
+    typer.Option("--twins", metavar="N", min=3, help="Null networks to compare with; more make p and q finer."),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Pictures of your own, as well."),
+]
+_SHARES: Final = ("explained", "equivariant", "in_families", "invariant")
+
+
+def annotate(
+    bundle: BundlePath,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            show_default=False,
+            help="As for `extract`; may be left out for names, never for a factory.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            "--parts",
+            metavar="all|PART,...",
+            help="responses, kinds, equivariance, families; what a part needs is done, too.  [default: all]",
+        ),
+    ] = None,
+    twins: Twins = 10,
+    images: Images = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the stimuli and of the null networks.")] = 0,
+    families: Annotated[
+        Path | None,
+        typer.Option("--families", metavar="FILE.csv", help="Curated families: family, neuron, offset (and group)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what each neuron does: kinds, partners, families.
+
+    Shows the network stimuli, and adds to the bundle what they tell: responses, the kind of every neuron, equivariant
+    pairs, families, invariance, each against null networks. Interrupted, it goes on where it was; parts that are done are
+    not done again. Prints a line a layer.
+
+    \b
+    Examples:
+      circuitome annotate squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
+      circuitome annotate mine.circuitome nets.py:resnet20 --weights resnet20.pth --parts kinds --twins 20
+      circuitome annotate squeezenet1_1.circuitome --families curves.csv
+
+    With --families and neither MODEL, --weights nor --parts, the families of the file are all that is added.
+    """
+    wanted = parts_of(parts or "all", "--parts")
+    from circuitome.graphdb.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    if families is not None:
+        opened = _curated(opened, families)
+    if families is None or model is not None or weights is not None or parts is not None:
+        from circuitome.extract.models import resolve_again
+
+        network = resolve_again(opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle))
+        opened = annotate_bundle(
+            opened, network.model, parts=wanted, twins=twins, images=images, device=device, seed=seed
+        )
+        show_rows(_layer_rows(opened), as_json=as_json, empty=f"{bundle}: no layer was annotated")
+    elif as_json:
+        show_rows([], as_json=True)
+    note(f"`circuitome load {bundle}` puts it into a database")
+
+
+def parts_of(text: str, option: str) -> tuple[str, ...]:
+    """The parts that ``all`` or names between commas ask for, in their order; wrong use for other names."""
+    from circuitome.graphdb.schema import ANNOTATION_PARTS
+
+    named = ANNOTATION_PARTS if text == "all" else tuple(part.strip() for part in text.split(","))
+    if unknown := [part for part in named if part not in ANNOTATION_PARTS]:
+        raise typer.BadParameter(
+            f"{unknown[0]!r}: give all, or some of {', '.join(ANNOTATION_PARTS)} between commas", param_hint=option
+        )
+    return tuple(part for part in ANNOTATION_PARTS if part in named)
+
+
+def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
+    """`circuitome.extract.annotate.pipeline.annotate` with bars on stderr, and a word about what is done."""
+    from circuitome.extract.annotate.pipeline import annotate as annotate_network
+
+    with progress() as report:
+        annotated = annotate_network(bundle, model, progress=report, **options)
+    row = annotated.manifest["model"]
+    note(f"{bundle.path}: annotated ({(row.get('annotated') or 'nothing').replace(',', ', ')})")
+    return annotated
+
+
+def _curated(bundle: Bundle, file: Path) -> Bundle:
+    from circuitome.extract.annotate.curated import load_families
+
+    amended = load_families(bundle, file)
+    sources = amended.table("Family")["source"].to_pylist()
+    note(f"{bundle.path}: the families of {file} are in; it has {sources.count('curated')} curated ones")
+    return amended
+
+
+def _layer_rows(bundle: Bundle) -> list[dict[str, Any]]:
+    """One row a layer that has any share to tell."""
+    layers = sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"])
+    return [
+        {"layer": row["name"], "neurons": row["channels"], **{name: row[name] for name in _SHARES}}
+        for row in layers
+        if any(row[name] is not None for name in _SHARES)
+    ]

@@ -1,0 +1,170 @@
+"""The command that shows one neuron: what it does, who its partners are, what it reads and feeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import typer
+
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, NeuronKey
+from circuitome.cli.output import note, number, plural, print_json, print_table
+
+__all__ = ["neuron", "sparkline"]
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_WIDTH: Final = 72  # characters of a sparkline: a tuning curve of 720 places would fill the screen
+_PREFERRED: Final = (
+    ("orientation_deg", "orientation", "degrees"),
+    ("frequency", "frequency", "cycles per pixel"),
+    ("hue_deg", "hue", "degrees"),
+    ("radius_px", "radius", "pixels"),
+)
+_UNITS: Final = {"rotate": "degrees", "scale": "octaves", "hue": "degrees", "hue_rotate": "degrees of hue"}
+
+
+def neuron(
+    key: NeuronKey,
+    db: DatabaseAddress = DEFAULT_DATABASE,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="At most so many partners, inputs, outputs and stimuli.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a neuron does, reads and feeds.
+
+    Its kind, preferences and tuning curve; partners and families; the stimuli that it answers most; its strongest inputs
+    and outputs, with sign and share.
+
+    \b
+    Example:
+      circuitome neuron squeezenet1_1/features.3.squeeze:5
+    """
+    from circuitome.queries.database import open_database
+
+    with open_database(db) as database:
+        (about,) = database.query("annotation", neuron=key)
+        whole = about["neuron"]
+        about |= {
+            "top_stimuli": None if about["top_stimuli"] is None else about["top_stimuli"][:limit],
+            "partners": database.query("partners", neuron=whole, limit=limit).to_dicts(),
+            "families": database.query("families_of", neuron=whole).to_dicts(),
+            "inputs": database.query("inputs", neuron=whole, limit=limit).to_dicts(),
+            "outputs": database.query("outputs", neuron=whole, limit=limit).to_dicts(),
+        }
+    if as_json:
+        return print_json([about])
+    for line in _lines(about):
+        print(line)
+    _print_tables(about)
+    if not about["annotated"]:
+        note("not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, say what it does")
+    return None
+
+
+def _lines(about: Mapping[str, Any]) -> Iterator[str]:
+    """What is known of the neuron itself, a line a subject; nothing is said of what is not known."""
+    yield about["neuron"] + (f" ({about['label']})" if about["label"] else "")
+    for title, text in (
+        ("kind", _kind(about)),
+        ("prefers", _preferred(about)),
+        ("tuning", _tuning(about)),
+        ("responses", _responses(about)),
+        ("invariance", _invariance(about)),
+    ):
+        if text:
+            yield f"  {title:<12}{text}"
+    for family in about["families"]:
+        yield f"  {'family':<12}{_family(family)}"
+    for number_, stimulus in enumerate(about["top_stimuli"] or ()):
+        yield f"  {'' if number_ else 'answers':<12}{stimulus}"
+
+
+def _kind(about: Mapping[str, Any]) -> str:
+    if about["kind"] is None:
+        return ""
+    details = [
+        f"explains {about['explained']:.0%} of its variance" if about["explained"] is not None else "",
+        *(f"{name} {number(about[name])}" for name in ("p", "q") if about[name] is not None),
+        f"then {about['runner_up']}" if about["runner_up"] else "",
+    ]
+    told = "; ".join(detail for detail in details if detail)
+    return about["kind"] + (f" ({told})" if told else "")
+
+
+def _preferred(about: Mapping[str, Any]) -> str:
+    parts = [f"{title} {number(about[name])} {unit}" for name, title, unit in _PREFERRED if about[name] is not None]
+    if about["selectivity"] is not None:
+        error = "" if about["selectivity_sd"] is None else f" ± {about['selectivity_sd']:.2g}"
+        parts.append(f"selectivity {number(about['selectivity'])}{error}")
+    return "; ".join(parts)
+
+
+def _tuning(about: Mapping[str, Any]) -> str:
+    places, responses = about["tuning_at"], about["tuning"]
+    if not places or not responses:
+        return ""
+    finite = [value for value in responses if value is not None]
+    span = f"{number(min(finite))} to {number(max(finite))}" if finite else "no responses"
+    return f"{number(places[0])} {sparkline(responses)} {number(places[-1])} ({about['tuned_to']}; {span})"
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A curve in one line of text, from 0 (or the lowest value, where that is below 0) to the highest.
+
+    Curves longer than the line are shown as the mean of neighbours; what is missing is a blank.
+
+    >>> sparkline([0.0, 0.5, 1.0, None, 0.25])
+    '▁▅█ ▃'
+    """
+    if len(values) > _WIDTH:
+        bounds = [round(place * len(values) / _WIDTH) for place in range(_WIDTH + 1)]
+        values = [_mean(values[start:stop]) for start, stop in itertools.pairwise(bounds)]
+    known = [value for value in values if value is not None]
+    lowest, highest = min([0.0, *known]), max([0.0, *known])
+    step = (highest - lowest) / (len(_BARS) - 1) or 1.0
+    return "".join(" " if value is None else _BARS[int((value - lowest) / step + 0.5)] for value in values)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _responses(about: Mapping[str, Any]) -> str:
+    parts = [
+        f"{title} {number(about[name])}"
+        for name, title in (("mean_response", "mean"), ("sd_response", "sd"), ("max_response", "maximum"))
+        if about[name] is not None
+    ]
+    if about["sparsity"] is not None:
+        parts.append(f"silent at {about['sparsity']:.0%} of positions")
+    return "; ".join(parts)
+
+
+def _invariance(about: Mapping[str, Any]) -> str:
+    groups = [name for name in about if name.startswith("invariance_") and about[name] is not None]
+    return "; ".join(f"{name.removeprefix('invariance_')} {about[name]:.2f}" for name in groups)
+
+
+def _family(family: Mapping[str, Any]) -> str:
+    place = f"{number(family['offset'])} {_UNITS.get(family['group'] or '', '')}".strip()
+    details = [family["group"] or "", plural(family["size"], "neuron"), family["source"] or ""]
+    if family["q"] is not None:
+        details.append(f"q {number(family['q'])}")
+    return f"{family['family']} at {place} ({', '.join(detail for detail in details if detail)})"
+
+
+def _print_tables(about: Mapping[str, Any]) -> None:
+    for title, columns in (
+        ("partners", ("partner", "transform", "amount", "turn", "score", "baseline", "q", "evidence", "kind")),
+        ("inputs", ("sender", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
+        ("outputs", ("receiver", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
+    ):
+        rows = about[title]
+        if rows:
+            print(f"\n{title}")
+            print_table(rows, [name for name in columns if any(row[name] is not None for row in rows)])
+    if not about["inputs"] and not about["outputs"]:
+        note(f"{about['neuron']}: no edges")

@@ -1,0 +1,184 @@
+"""Null models: what responses and scores are like where nothing was learned.
+
+A *twin* is the same network with the entries of every filter permuted: weight distribution, fan-in and signs are kept.
+It is the null of tuning and kinds. For equivariance it is too easy to beat, because smooth filters resemble turned
+smooth filters and permuted ones are not smooth. *Surrogates* keep what makes filters smooth: of each component of a
+filter the phase is random, the power is not (surrogate data: Theiler et al., Physica D 58, 1992).
+
+Which components? Those of Fourier take a filter for periodic; the jump from one border to the other then becomes a
+step inside, surrogates are rougher than the filters, and chance is found significant. Those of the cosine transform
+do better and still not well, because filters that are cut from a smooth field do not end level. So the components are the layer's own
+(Karhunen and Loève): eigenvectors of the covariance of pixels at each distance, pooled over all filters, alike along x
+and along y. Their phase is a sign, and filters that are a stationary Gaussian field in the image are exactly as
+likely as their surrogates. `benchmarks/bench_equivariance_calibration.py` compares all of these.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from circuitome.errors import CircuitomeError
+
+__all__ = ["NullError", "components", "surrogates", "twin"]
+
+_FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+RESCALED: Final = 16
+"""Images by which filters without batch norm are rescaled."""
+
+
+class NullError(CircuitomeError):
+    """A null model that can't be made."""
+
+
+def twin(model: nn.Module, seed: int, *, images: Tensor | None = None) -> nn.Module:
+    """A copy of a model with the entries of every filter permuted, in evaluation mode; the model stays as it is.
+
+    ``images``: ``(n, 3, H, W)``, as the model wants them. Given these, the statistics of batch norms are estimated anew,
+    as means over one pass; and a filter with a bias, which batch norm does not follow, is scaled and shifted so that its
+    responses have the mean and spread of the original's: otherwise deep neurons of a network without batch norm fall silent,
+    or linear. Without images both stay as they are. A weight that several modules share is permuted once.
+    """
+    other = copy.deepcopy(model).eval()
+    generator = torch.Generator().manual_seed(seed)
+    done: set[int] = set()
+    with torch.no_grad():
+        for module in other.modules():
+            if isinstance(module, (*_FILTERS, *_TRANSPOSED)) and id(module.weight) not in done:
+                done.add(id(module.weight))
+                _permute(module, generator)
+    if images is not None:
+        _rescale(model, other, images[:RESCALED])
+        _estimate(other, images)
+    return other
+
+
+def _permute(module: nn.Module, generator: torch.Generator) -> None:
+    """Permute entries within each filter, in place."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    groups = module.groups if isinstance(module, _TRANSPOSED) else 1
+    assert isinstance(groups, int)
+    filters = _by_output(weight, groups) if isinstance(module, _TRANSPOSED) else weight
+    flat = filters.reshape(len(filters), -1)
+    order = torch.rand(flat.shape, generator=generator).argsort(1).to(flat.device)
+    permuted = flat.gather(1, order).reshape(filters.shape)
+    weight.copy_(_by_output(permuted, groups) if isinstance(module, _TRANSPOSED) else permuted)
+
+
+def _by_output(weight: Tensor, groups: int) -> Tensor:
+    """``(in, out / groups, ...)`` of a transposed convolution as ``(out, in / groups, ...)``, and the way back."""
+    split = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2)
+    return split.reshape(-1, *split.shape[2:])
+
+
+@torch.no_grad()
+def _rescale(model: nn.Module, other: nn.Module, images: Tensor) -> None:
+    """Give every filter of ``other`` that has a bias the mean and spread that its original has, in the order of computation."""
+    wanted: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def remember(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            wanted.setdefault(name, _moments(output))
+
+        return hook
+
+    def adapt(name: str) -> Callable[..., Tensor | None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+            if name not in wanted:  # a module called again: adapted at its first call
+                return None
+            (mean, spread), (now, width) = wanted.pop(name), _moments(output)
+            gain = torch.where(width > 0, spread / width.clamp(min=torch.finfo(width.dtype).tiny), 1)
+            shift = mean - gain * now
+            assert isinstance(module.weight, Tensor) and isinstance(module.bias, Tensor)
+            module.weight.mul_(gain.view(-1, *(1,) * (module.weight.dim() - 1)))
+            module.bias.copy_(gain * module.bias + shift)
+            return output * _along(gain, output) + _along(shift, output)
+
+        return hook
+
+    for net, make in ((copy.deepcopy(model).eval(), remember), (other, adapt)):
+        hooks = [
+            module.register_forward_hook(make(name))
+            for name, module in net.named_modules()
+            if isinstance(module, _FILTERS) and module.bias is not None
+        ]
+        try:
+            net(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _moments(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every channel ``(C,)``; a linear layer's channels come last."""
+    channels = output.movedim(-1 if output.dim() < 4 else 1, 0).flatten(1)
+    return channels.mean(1), channels.std(1)
+
+
+def _along(values: Tensor, output: Tensor) -> Tensor:
+    return values if output.dim() < 4 else values.view(-1, 1, 1)
+
+
+@torch.no_grad()
+def _estimate(model: nn.Module, images: Tensor) -> None:
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for part in images.split(64):
+        model(part)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colours: bool) -> Tensor:
+    """Surrogate layers ``(count, C, fan_in, kh, kw)`` of filters ``(C, fan_in, kh, kw)``.
+
+    Every component of a filter gets a random sign, one for all its input channels: so the power of each component,
+    the covariance of the input channels (colours, in a layer that reads the image) and with them the filter's
+    norm are kept; where things lie and what comes beside what is not. With ``colours`` False the kernels
+    are dealt to the input channels at random too, for each receiver anew: what a channel stands for is learned, and in
+    1x1 kernels there is nothing else. Raises `NullError` for anything but filters over a plane.
+    """
+    if kernel.ndim != 4:
+        raise NullError(f"filters of shape {tuple(kernel.shape)} have no plane; give (C, fan_in, kh, kw)")
+    basis = components(kernel)
+    power = kernel.flatten(2).to(basis) @ basis
+    signs = torch.randint(2, (count, len(kernel), 1, len(basis)), generator=generator).to(basis) * 2 - 1
+    found = ((power * signs) @ basis.T).reshape(count, *kernel.shape).to(kernel.dtype)
+    return found if colours else _dealt(found, generator)
+
+
+def components(kernel: Tensor) -> Tensor:
+    """Orthonormal components of the kernels of a layer, one a column: ``(kh * kw, kh * kw)`` float64."""
+    height, width = kernel.shape[2:]
+    pixels = kernel.reshape(-1, height * width).to(torch.float64)
+    moments = pixels.T @ pixels
+    place = torch.arange(height * width, device=kernel.device)
+    down, right = ((of[:, None] - of).abs() for of in (place // width, place % width))
+    if height == width:
+        down, right = torch.minimum(down, right), torch.maximum(down, right)
+    distance = (down * max(height, width) + right).flatten()
+    classes = max(height, width) ** 2
+    total = torch.zeros(classes, dtype=torch.float64, device=kernel.device).index_add_(0, distance, moments.flatten())
+    mean = total / torch.bincount(distance, minlength=classes).clamp(min=1)
+    return torch.linalg.eigh(mean[distance].reshape(moments.shape)).eigenvectors
+
+
+def _dealt(kernels: Tensor, generator: torch.Generator) -> Tensor:
+    """Kernels ``(count, C, fan_in, kh, kw)`` permuted over the input channels of each receiver."""
+    order = torch.rand(kernels.shape[:3], generator=generator).argsort(2).to(kernels.device)
+    return kernels.gather(2, order[..., None, None].expand_as(kernels))

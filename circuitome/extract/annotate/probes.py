@@ -1,0 +1,293 @@
+"""Probes: which patch of the input each layer's units see, and how patches are laid out so that each unit sees its own.
+
+A stimulus is drawn around the centre of one unit's receptive field. Layers that see little are probed by many patches in one
+image, side by side on a grid that their units share; layers that see nearly all of the image get one patch an image. So a
+rotation of a stimulus is a rotation about the unit that is read, at any angle, whatever the strides and pools on the way.
+
+Receptive-field arithmetic: Araujo, Norris & Sim, *Computing Receptive Fields of Convolutional Neural Networks* (Distill, 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from circuitome.extract.steps import STEPS, pair
+from circuitome.extract.steps import grow as grow_field
+from circuitome.extract.trace import output_size
+from circuitome.extract.wiring import Layer, Step, Wiring
+
+__all__ = ["Probe", "Sight", "assemble", "map_sizes", "plan", "sights", "symmetric_side"]
+
+DENSITIES: Final = (16, 8, 4, 3, 2)  # patches along a side that are tried, finest first; then one an image
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where the units of a layer look, each vertical and horizontal, in input pixels."""
+
+    size: tuple[float, float]  # theoretical receptive field
+    jump: tuple[float, float]  # from one unit to the next
+    start: tuple[float, float]  # centre of the first unit's field; pixel centres are whole numbers
+
+    def unit(self, pixel: float, axis: int, count: int) -> int:
+        """The unit whose field is centred nearest to a pixel coordinate."""
+        return int(np.clip(round((pixel - self.start[axis]) / self.jump[axis]), 0, count - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Layers that are probed together, and the grid of patches in one image."""
+
+    layers: tuple[int, ...]
+    image: tuple[int, int]  # height and width of the image, pixels
+    side: int  # of a patch, pixels
+    centres: tuple[tuple[float, ...], tuple[float, ...]]  # of the patches, pixel coordinates, vertical and horizontal
+
+    @property
+    def patches(self) -> int:
+        """Patches in one image."""
+        return len(self.centres[0]) * len(self.centres[1])
+
+    @property
+    def whole(self) -> bool:
+        """Whether one patch fills the image."""
+        return self.patches == 1
+
+
+# -- receptive fields --------------------------------------------------------------------------------
+
+
+def sights(wiring: Wiring) -> tuple[Sight, ...]:
+    """Receptive field, jump and start of every layer, by the wiring alone.
+
+    Where paths of several kinds meet, the field is the largest of them and the grid that of the finest.
+    """
+    found: list[Sight] = []
+    for layer in wiring.layers:
+        arrived = [_through(link.path, found[link.source], wiring.layers[link.source].size) for link in layer.links]
+        if not arrived:
+            found.append(Sight((1.0, 1.0), (1.0, 1.0), (0.0, 0.0)))
+            continue
+        finest = min(arrived, key=lambda sight: sight.jump)
+        size = tuple(max(sight.size[axis] for sight in arrived) for axis in (0, 1))
+        found.append(_convolved(layer, Sight((size[0], size[1]), finest.jump, finest.start)))
+    return tuple(found)
+
+
+def _through(path: Sequence[Step], sight: Sight, size: tuple[int, int]) -> Sight:
+    for step in path:
+        sight = _stepped(step, sight, size)
+        size = output_size(step, size)
+    return sight
+
+
+def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
+    kind, attrs = STEPS[step.name], step.attrs
+    if kind.window is not None:
+        kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
+        return _windowed(sight, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1)))
+    if kind.whole:
+        out = output_size(step, size)
+        window = (size[0] / out[0], size[1] / out[1])
+        return _windowed(sight, window, window, (0, 0), (1, 1))
+    start = list(sight.start)
+    if step.name == "pad":
+        left, top = attrs["pad"][0], attrs["pad"][2] if len(attrs["pad"]) > 2 else 0
+        return Sight(sight.size, sight.jump, (start[0] - sight.jump[0] * top, start[1] - sight.jump[1] * left))
+    jump = list(sight.jump)
+    if step.name == "slice" and attrs["dim"] >= 2:
+        axis = attrs["dim"] - 2
+        start[axis] += jump[axis] * attrs["start"]
+        jump[axis] *= attrs["step"]
+    elif step.name == "upsample":
+        for axis in (0, 1):
+            ratio = size[axis] / attrs["size"][axis]
+            start[axis] += jump[axis] * (ratio - 1) / 2
+            jump[axis] *= ratio
+    return Sight(sight.size, (jump[0], jump[1]), (start[0], start[1]))
+
+
+def _windowed(sight: Sight, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Sight:
+    reach = [(kernel[axis] - 1) * dilation[axis] for axis in (0, 1)]
+    start = [sight.start[axis] + sight.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)]
+    jump = (sight.jump[0] * stride[0], sight.jump[1] * stride[1])
+    return Sight(grow_field(sight.size, sight.jump, kernel, dilation), jump, (start[0], start[1]))
+
+
+def _convolved(layer: Layer, sight: Sight) -> Sight:
+    if layer.output_padding is None:
+        return _windowed(sight, layer.kernel, layer.stride, layer.padding, layer.dilation)
+    jump = (sight.jump[0] / layer.stride[0], sight.jump[1] / layer.stride[1])
+    reach = [(layer.kernel[axis] - 1) * layer.dilation[axis] for axis in (0, 1)]
+    start = [sight.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)]
+    return Sight(grow_field(sight.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1]))
+
+
+# -- input size --------------------------------------------------------------------------------------
+
+
+def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, int]] | None:
+    """Height and width of every layer's maps for square images of another side; None where the sizes do not fit."""
+    sizes: list[tuple[int, int]] = []
+    try:
+        for layer in wiring.layers:
+            if not layer.links:
+                sizes.append((side, side))
+                continue
+            size = sizes[layer.links[0].source]
+            for step in layer.links[0].path:
+                size = output_size(step, size)
+            sizes.append(_convolved_size(layer, size))
+    except (RuntimeError, ValueError):  # a map smaller than its window
+        return None
+    return sizes
+
+
+def _convolved_size(layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
+    out = []
+    for axis in (0, 1):
+        reach = (layer.kernel[axis] - 1) * layer.dilation[axis] + 1
+        if layer.output_padding is None:
+            cells = (size[axis] + 2 * layer.padding[axis] - reach) // layer.stride[axis] + 1
+        else:
+            cells = (size[axis] - 1) * layer.stride[axis] - 2 * layer.padding[axis] + reach + layer.output_padding[axis]
+        if cells < 1:
+            raise ValueError(f"{layer.name}: nothing is left of a map of {size}")
+        out.append(cells)
+    return out[0], out[1]
+
+
+def symmetric_side(wiring: Wiring, *, least: int | None = None, reach: int = 33) -> int:
+    """A side of the image at which every grid of units is symmetric about its centre: the nearest to the wiring's own.
+
+    ImageNet's 224 pixels are not symmetric for strides of two with odd kernels (SqueezeNet 1.1: 223). A side at which every
+    map has a unit in its middle comes first. Given ``least``, the smallest such side from there up to the wiring's own is
+    looked for. Where no side within ``reach`` pixels, or between these, will do, the wiring's own is returned.
+    """
+    own = wiring.layers[0].size[0]
+    if least is None:
+        sides = sorted(range(max(own - reach, 1), own + reach + 1), key=lambda side: (abs(side - own), side))
+    else:
+        sides = list(range(least, own))
+    fair = []
+    for side in sides:
+        sizes = map_sizes(wiring, side)
+        if sizes is not None and _is_symmetric(wiring, sizes, side):
+            if all(size[0] % 2 == 1 for size in sizes[1:]):
+                return side
+            fair.append(side)
+    return fair[0] if fair else own
+
+
+def _is_symmetric(wiring: Wiring, sizes: Sequence[tuple[int, int]], side: int) -> bool:
+    return all(
+        abs(sight.start[axis] + sight.jump[axis] * (size[axis] - 1) / 2 - (side - 1) / 2) < 1e-6
+        for sight, size in zip(sights(wiring), sizes, strict=True)
+        for axis in (0, 1)
+        if size[axis] > 1
+    )
+
+
+# -- the grid of patches -----------------------------------------------------------------------------
+
+
+def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
+    """Probes that together read every layer but the input.
+
+    A patch leaves room for ``margin`` units on each side of the one at its centre.
+    """
+    looks = sights(wiring)
+    waiting = [index for index, layer in enumerate(wiring.layers) if layer.op != "input"]
+    image = wiring.layers[0].size
+    probes = []
+    for density in DENSITIES:
+        layers, side, centres = _fitting(waiting, looks, image, density, margin)
+        if layers:
+            probes.append(Probe(tuple(layers), image, side, centres))
+            waiting = [index for index in waiting if index not in layers]
+    if waiting:
+        probes.append(_whole(waiting, looks, wiring))
+    return tuple(probes)
+
+
+def _fitting(
+    waiting: Sequence[int], looks: Sequence[Sight], image: tuple[int, int], density: int, margin: int
+) -> tuple[list[int], int, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Layers that fit on a grid of so many patches, the patches' side, and their centres."""
+    needs = {index: max(looks[index].size) + 2 * margin * max(looks[index].jump) for index in waiting}
+    pitch = min(image) // density
+    layers = [index for index in waiting if needs[index] <= pitch]
+    while layers:
+        jump = max(max(looks[index].jump) for index in layers)
+        pitch = int(min(image) / density // jump * jump)
+        fit = [index for index in layers if needs[index] <= pitch]
+        if len(fit) == len(layers):
+            deepest = looks[max(layers, key=lambda index: looks[index].jump)]
+            centres = tuple(_centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis]) for axis in (0, 1))
+            if all(len(axis) >= 2 for axis in centres):
+                return layers, _parity(pitch, centres[0][0]), (centres[0], centres[1])
+            return [], 0, ((), ())
+        layers = fit
+    return [], 0, ((), ())
+
+
+def _centres(start: float, jump: float, pitch: int, size: int) -> tuple[float, ...]:
+    first = start + jump * np.ceil((pitch / 2 - 0.5 - start) / jump)
+    return tuple(float(centre) for centre in np.arange(first, size - pitch / 2 + 0.01, pitch))
+
+
+def _parity(side: int, centre: float) -> int:
+    """The largest side up to ``side`` whose middle falls on a pixel as the centre does."""
+    on_pixel = abs(centre - round(centre)) < 0.25
+    return side if (side % 2 == 1) == on_pixel else side - 1
+
+
+def _whole(layers: Sequence[int], looks: Sequence[Sight], wiring: Wiring) -> Probe:
+    """One patch an image, around the middle unit of the layers' coarsest grid, large enough to fill the image."""
+    height, width = wiring.layers[0].size
+    spatial = [index for index in layers if min(wiring.layers[index].size) > 1]
+    centres, sides = [], []
+    for axis, size in enumerate((height, width)):
+        centre = (size - 1) / 2
+        if spatial:
+            deepest = max(spatial, key=lambda index: looks[index].jump)
+            unit = (wiring.layers[deepest].size[axis] - 1) // 2
+            centre = looks[deepest].start[axis] + looks[deepest].jump[axis] * unit
+        centre = min(max(centre, 0.0), size - 1.0)
+        centre = round(centre * 2) / 2
+        centres.append((centre,))
+        sides.append(int(np.ceil(2 * max(centre, size - 1 - centre))) + 1)
+    side = max(sides)
+    return Probe(
+        tuple(layers),
+        (height, width),
+        side if _parity(side, centres[0][0]) == side else side + 1,
+        (centres[0], centres[1]),
+    )
+
+
+def assemble(probe: Probe, patches: Tensor) -> Tensor:
+    """Images ``(n, 3, H, W)`` of patches ``(n * probe.patches, 3, side, side)``, on grey; the last image may be part empty."""
+    per = probe.patches
+    images = -(-len(patches) // per)
+    patches = F.pad(patches, (0, 0, 0, 0, 0, 0, 0, images * per - len(patches)), value=0.5)
+    height, width = probe.image
+    grey = patches.new_full((images, patches.shape[1], height, width), 0.5)
+    for place, (y, x) in enumerate((y, x) for y in probe.centres[0] for x in probe.centres[1]):
+        top, left = (round(centre - (probe.side - 1) / 2) for centre in (y, x))
+        rows, columns = _overlap(top, probe.side, height), _overlap(left, probe.side, width)
+        patch = patches[place::per]
+        grey[:, :, rows[0] : rows[1], columns[0] : columns[1]] = patch[
+            :, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left
+        ]
+    return grey
+
+
+def _overlap(first: int, length: int, size: int) -> tuple[int, int]:
+    return max(first, 0), min(first + length, size)

@@ -1,0 +1,159 @@
+"""The registry of stimuli: what a stimulus is, where it is drawn, and the decorator that registers one.
+
+A new stimulus is one function: it takes a `Canvas` and its parameters, ``(n, 1, 1)`` each, and gives the images,
+``(n, 1 or 3, side, side)``. The decorator says its parameters, with units, and which of them a transform moves.
+The stimuli themselves stand in `patterns`; `stimuli.STIMULI` has them all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from circuitome.errors import CircuitomeError
+from circuitome.extract.annotate.transforms import GROUPS, IDENTITY, Transform
+
+__all__ = ["REGISTERED", "Axis", "Canvas", "Stimulus", "StimulusError", "stimulus"]
+
+Draw = Callable[..., Tensor]
+
+
+class StimulusError(CircuitomeError):
+    """A stimulus that cannot be registered, chosen or drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Where stimuli are drawn: the coordinates of a square patch's pixels."""
+
+    x: Tensor  # (1 or n, side, side) pixels to the right of the patch's centre, already carried back by a transform
+    y: Tensor  # (1 or n, side, side) pixels down
+    radius: float  # half of what the layer sees, pixels: the sizes of the stimuli follow it
+    soft: float | Tensor = (
+        1.0  # width of anti-aliased borders in these pixels, so that it grows on the screen with scale
+    )
+
+    @classmethod
+    def square(
+        cls, side: int, radius: float, *, transform: Transform = IDENTITY, device: str | torch.device = "cpu"
+    ) -> Canvas:
+        """The pixels of a patch of ``side``; what is drawn there comes out under ``transform`` (its places, not its colours)."""
+        line = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
+        x, y = transform.coordinates(line.expand(1, side, side), line[:, None].expand(1, side, side))
+        return cls(x, y, radius)
+
+    def shifted(self, right: Tensor, down: Tensor) -> Canvas:
+        """The canvas on which everything is drawn ``(n, 1, 1)`` pixels further to the right and down."""
+        return replace(self, x=self.x - right, y=self.y - down)
+
+    def turned(self, degrees: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels along a direction (0 right, 90 up) and to the left of it, ``(n, side, side)`` each."""
+        angle = torch.deg2rad(degrees)
+        cosine, sine = torch.cos(angle), torch.sin(angle)
+        return self.x * cosine - self.y * sine, -self.x * sine - self.y * cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One parameter of a stimulus."""
+
+    name: str
+    unit: str  # "degrees", "pixels", "cycles per pixel", or "" for a number or a choice
+    values: Callable[[float], Sequence[float]]  # its values for a layer that sees this radius (pixels)
+    period: float | None = None  # None: not circular
+    nuisance: bool = False  # drawn at random in each trial, and no part of the cell
+    mirror: float = 0.0  # an angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v
+
+    def moved(self, value: float, transform: Transform) -> float:
+        """The value after a transform that moves this axis."""
+        group, amount = transform.group, transform.amount
+        if group in ("flip_h", "flip_v", "invert") and not amount:
+            return value
+        match group:
+            case "scale":
+                return value / transform.factor if self.unit == "cycles per pixel" else value * transform.factor
+            case "flip_h":
+                return self.mirror - value
+            case "flip_v":
+                return self.mirror + 180.0 - value
+            case "invert":
+                return value + 180.0 if self.unit == "degrees" else -value
+            case _:
+                return value + (transform.angle if group == "rotate" else amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """A family of images: one function and its parameters."""
+
+    name: str
+    doc: str  # one sentence
+    draw: Draw  # (canvas, **{axis name: (n, 1, 1)}) -> (n, 1 or 3, side, side), grey 0.5
+    axes: tuple[Axis, ...]  # the first is the one that a neuron is said to be tuned to
+    acts: Mapping[str, str]  # transform group -> the axis that it moves; a group that is not here moves none exactly
+
+    def axis(self, name: str) -> Axis:
+        """The axis of a name."""
+        return next(axis for axis in self.axes if axis.name == name)
+
+    def moved(self, values: Mapping[str, float], transform: Transform) -> dict[str, float]:
+        """Parameters whose image is the image of ``values`` under a transform; `StimulusError` where there are none.
+
+        Lengths that a stimulus takes from its canvas are left alone: under `scale` the soft borders grow too.
+        """
+        parts = [transform]
+        if transform.group == "hue_rotate":
+            parts = [Transform("hue", transform.amount), Transform("rotate", transform.turn)]
+        moved = dict(values)
+        for part in parts:
+            if part.group not in self.acts:
+                raise StimulusError(f"{transform.group} moves no parameter of the stimulus {self.name}")
+            name = self.acts[part.group]
+            moved[name] = self.axis(name).moved(moved[name], part)
+        return moved
+
+
+REGISTERED: Final[dict[str, Stimulus]] = {}
+"""Every stimulus registered so far, by name."""
+
+
+def stimulus(name: str, *axes: Axis, **acts: str) -> Callable[[Draw], Draw]:
+    """Register a function as the stimulus ``name``; ``acts`` says which axis a transform group moves.
+
+    Its docstring's first sentence becomes the description. `StimulusError`: the name is taken, or ``acts`` names a
+    group or an axis that there is not.
+
+    >>> from circuitome.extract.annotate.registry import Axis, stimulus
+    >>> try:
+    ...
+    ...     @stimulus("blank", Axis("level", "", lambda radius: [0, 1]), rotate="angle")
+    ...     def blank(canvas, *, level):
+    ...         '''A uniform field.'''
+    ... except CircuitomeError as error:
+    ...     print(error)
+    stimulus blank: rotate moves 'angle', which is none of its axes (level)
+    """
+    names = [axis.name for axis in axes]
+
+    def register(draw: Draw) -> Draw:
+        if name in REGISTERED:
+            raise StimulusError(f"stimulus {name} is registered twice; give the second one another name")
+        for group, moves in acts.items():
+            if group not in GROUPS:
+                raise StimulusError(f"stimulus {name}: there is no transform group {group}; use {', '.join(GROUPS)}")
+            if moves not in names:
+                raise StimulusError(
+                    f"stimulus {name}: {group} moves {moves!r}, which is none of its axes ({', '.join(names)})"
+                )
+        doc = (inspect.getdoc(draw) or "").split("\n\n")[0].replace("\n", " ")
+        if not doc:
+            raise StimulusError(f"stimulus {name} has no docstring; say in one sentence what it shows")
+        REGISTERED[name] = Stimulus(name, doc, draw, axes, acts)
+        return draw
+
+    return register

@@ -1,0 +1,99 @@
+"""What a network does on natural-like images: mean, spread, sparsity and maximum of every neuron, and effective fields.
+
+Effective receptive field: Luo et al., *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks* (2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from circuitome.extract.annotate.runner import Runner, activate
+from circuitome.extract.wiring import Wiring
+
+__all__ = ["Moments", "effective_fields", "natural_moments"]
+
+MASS: Final = 0.9
+"""Share of the squared gradient that an effective receptive field holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Activations of a layer's neurons over all positions of natural-like images, ``(C,)`` each."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    maximum: np.ndarray
+    sparsity: np.ndarray  # share of positions where the neuron is silent: at or below zero
+
+
+@torch.no_grad()
+def natural_moments(
+    runner: Runner, batches: Iterable[Tensor], arrays: Mapping[str, np.ndarray], advance: Callable[[], None]
+) -> dict[int, Moments]:
+    """Moments of every layer of ``runner`` over batches of images ``(n, 3, H, W)``; memory does not grow with their number."""
+    sums: dict[int, Tensor] = {}
+    peaks: dict[int, Tensor] = {}
+    positions = dict.fromkeys(runner.layers, 0)
+    for images in batches:
+        maps = runner(images)
+        for index in runner.layers:
+            values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
+            silent = (values <= 0).sum((0, 2, 3)).double()
+            moment = torch.stack([values.double().sum((0, 2, 3)), values.double().square().sum((0, 2, 3)), silent])
+            sums[index] = moment if index not in sums else sums[index] + moment
+            peak = values.amax((0, 2, 3))
+            peaks[index] = peak if index not in peaks else torch.maximum(peaks[index], peak)
+            positions[index] += values.numel() // values.shape[1]
+        advance()
+    return {index: _moments(sums[index], peaks[index], positions[index]) for index in sums}
+
+
+def _moments(sums: Tensor, peak: Tensor, count: int) -> Moments:
+    total, squares, silent = sums.cpu().numpy()
+    mean = total / count
+    sd = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return Moments(mean, sd, peak.cpu().numpy().astype(np.float64), silent / count)
+
+
+def effective_fields(runner: Runner, images: Tensor, *, seed: int = 0) -> dict[int, tuple[float, float]]:
+    """Height and width in input pixels that hold 90 % of the squared gradient of a layer's middle unit.
+
+    One backward pass a layer: channels are mixed with random signs, whose squared gradient is on average the sum of theirs.
+    """
+    wiring, generator = runner.wiring, torch.Generator().manual_seed(seed)
+    inputs = images.clone().requires_grad_(True)
+    maps = runner(inputs)
+    fields = {}
+    for index in runner.layers:
+        middle = _middle(maps[wiring.layers[index].node])
+        signs = torch.randint(0, 2, middle.shape, generator=generator).to(middle) * 2 - 1
+        (gradient,) = torch.autograd.grad((middle * signs).sum(), inputs, retain_graph=True, allow_unused=True)
+        energy = np.zeros((1, 1)) if gradient is None else gradient.double().square().sum((0, 1)).cpu().numpy()
+        fields[index] = (_extent(energy.sum(1)), _extent(energy.sum(0)))
+    return fields
+
+
+def _middle(maps: Tensor) -> Tensor:
+    return maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
+
+
+def _extent(energy: np.ndarray) -> float:
+    """The least length of a window about the centre of mass that holds `MASS` of the energy; 0 where there is none."""
+    total = energy.sum()
+    if not total > 0:
+        return 0.0
+    centre = round(float((energy * np.arange(len(energy))).sum() / total))
+    reach = np.abs(np.arange(len(energy)) - centre)
+    held = np.cumsum(np.bincount(reach, energy)) / total
+    return float(2 * np.searchsorted(held, MASS) + 1)
+
+
+def layers_to_read(wiring: Wiring) -> tuple[int, ...]:
+    """Every layer but the input."""
+    return tuple(index for index, layer in enumerate(wiring.layers) if layer.op != "input")

@@ -1,0 +1,176 @@
+"""Running a network up to some layers on batches of stimuli, and reading single units of their maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from circuitome.extract.annotate.probes import Probe, Sight
+from circuitome.extract.steps import STEPS, apply
+from circuitome.extract.trace import export_graph, program_inputs
+from circuitome.extract.wiring import Layer, Wiring
+
+__all__ = ["Runner", "activate", "patches_at", "units_around"]
+
+BENT = frozenset(name for name, kind in STEPS.items() if not kind.linear and kind.window is None and not kind.whole)
+"""Steps that bend each value by itself: what makes an activation of a pre-activation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A network cut off behind the last of some layers; calling it gives those layers' maps."""
+
+    wiring: Wiring
+    layers: tuple[int, ...]
+    forward: torch.fx.GraphModule
+    inputs: tuple[Tensor | None, ...]  # parameters by place; None where the images go
+    targets: tuple[str, ...]  # their names in the model's state; empty where there is none
+    scale: Tensor  # (1, C, 1, 1) each: what the network's own preprocessing does to RGB in [0, 1]
+    shift: Tensor
+    batch: int
+
+    @classmethod
+    def build(
+        cls,
+        model: nn.Module,
+        wiring: Wiring,
+        layers: Iterable[int],
+        *,
+        batch: int,
+        device: torch.device,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> Runner:
+        """Cut ``model`` (in eval mode) behind ``layers``; it will take ``batch`` images at a time."""
+        wanted = tuple(sorted(set(layers)))
+        source = wiring.layers[0]
+        program = export_graph(model, (source.channels, *source.size), batch=batch)
+        fixed, _ = program_inputs(program)
+        graph = torch.fx.Graph()
+        copies: dict[torch.fx.Node, torch.fx.Node] = {}
+        graph.graph_copy(program.graph, copies)
+        by_name = {node.name: copies[node] for node in program.graph.nodes if node in copies}
+        graph.output(tuple(by_name[wiring.layers[index].node] for index in wanted))
+        graph.eliminate_dead_code()
+        names = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
+        places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+        inputs = [_placed(fixed.get(name), device) for name in places]
+        numbers = [torch.tensor(values or [default] * source.channels) for values, default in ((mean, 0.0), (std, 1.0))]
+        shift, scale = (number.to(device, torch.float32).view(1, -1, 1, 1) for number in numbers)
+        forward = torch.fx.GraphModule(program.graph_module, graph)
+        targets = tuple(names.get(name, "") for name in places)
+        return cls(wiring, wanted, forward, tuple(inputs), targets, scale, shift, batch)
+
+    def rebound(self, model: nn.Module) -> Runner:
+        """The same for a model of the same wiring with other weights (a twin): nothing is exported again."""
+        state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        inputs = [
+            _placed(state[target].detach(), value.device) if value is not None and target in state else value
+            for target, value in zip(self.targets, self.inputs, strict=True)
+        ]
+        return replace(self, inputs=tuple(inputs))
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Maps ``(n, C, H, W)`` by the layers' nodes for RGB images ``(n, 3, H, W)`` in [0, 1]; ``n`` at most ``batch``."""
+        count = len(images)
+        x = _in_channels((images - self.shift) / self.scale, self.wiring.layers[0].channels)
+        x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.batch - count)) if count < self.batch else x
+        x = x.contiguous(memory_format=torch.channels_last)
+        outputs = self.forward(*(x if value is None else value for value in self.inputs))
+        nodes = [self.wiring.layers[index].node for index in self.layers]
+        layouts = self.wiring.layouts
+        return {node: layouts[node].canonical(value)[:count] for node, value in zip(nodes, outputs, strict=True)}
+
+
+def _in_channels(images: Tensor, channels: int) -> Tensor:
+    """Grey networks see the mean of the colours, as their images would be made."""
+    return images.mean(1, keepdim=True) if channels == 1 and images.shape[1] == 3 else images
+
+
+def _placed(value: object, device: torch.device) -> Tensor | None:
+    if not isinstance(value, Tensor):
+        return None
+    value = value.to(device)
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+
+
+def activate(wiring: Wiring, index: int, values: Tensor, arrays: Mapping[str, np.ndarray]) -> Tensor:
+    """What the readers of a layer see first: its values ``(n, C, ...)`` through the nonlinearity that all of them read through.
+
+    A layer whose readers differ, or read it as it is (the stream of a residual network, a class's logit), keeps its values.
+    """
+    links = [link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index]
+    firsts = [link.path[0] if link.path and link.path[0].name in BENT else None for link in links]
+    kinds = {None if first is None else (first.name, str(sorted(first.attrs.items()))) for first in firsts}
+    if len(kinds) != 1 or None in kinds:
+        return values
+    maps = values.reshape(*values.shape[:2], -1, 1)
+    shaped = maps
+    for link, first in zip(links, firsts, strict=True):
+        if first is None:
+            continue
+        if not first.vectors:
+            return apply(first, values, _no_array)
+        channels = torch.as_tensor(link.channels, device=values.device)
+        shaped = shaped.clone()
+        shaped[:, channels] = apply(
+            first, maps[:, channels], lambda name: torch.as_tensor(arrays[name]).to(values.device)
+        )
+    return shaped.reshape(values.shape)
+
+
+def _no_array(name: str) -> Tensor:
+    raise KeyError(name)
+
+
+def units_around(probe: Probe, sight: Sight, maps: Tensor, *, margin: int) -> Tensor:
+    """Values of the unit at each patch's centre and its neighbours: ``(n * patches, C, (2 margin + 1)²)``.
+
+    ``maps`` are ``(n, C, h, w)``. Neighbours beyond the map's edge repeat the last unit.
+    """
+    height, width = maps.shape[2:]
+    steps = np.arange(-margin, margin + 1)
+    rows = [np.clip(sight.unit(y, 0, height) + steps, 0, height - 1) for y in probe.centres[0]]
+    columns = [np.clip(sight.unit(x, 1, width) + steps, 0, width - 1) for x in probe.centres[1]]
+    picked = maps[:, :, torch.as_tensor(np.stack(rows))[:, :, None, None], torch.as_tensor(np.stack(columns))]
+    count, channels = maps.shape[:2]  # (n, C, py, k, px, k)
+    return picked.permute(0, 2, 4, 1, 3, 5).reshape(count * probe.patches, channels, -1)
+
+
+def patches_at(layer: Layer, operand: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """What units of a convolution read: ``(groups, fan_in * kh * kw, n * P)``.
+
+    Args:
+        operand: ``(n, width, h, w)``.
+        rows, columns: ``(P,)`` unit coordinates in the layer's map; between units the reads are interpolated linearly.
+    """
+    (height, width), (pad_y, pad_x) = layer.kernel, layer.padding
+    span_y, span_x = (height - 1) * layer.dilation[0], (width - 1) * layer.dilation[1]
+    wide = F.pad(operand, (pad_x + span_x, pad_x + span_x, pad_y + span_y, pad_y + span_y))
+    result = None
+    low_y, low_x = rows.floor(), columns.floor()
+    for y, weight_y in ((low_y, 1 - (rows - low_y)), (low_y + 1, rows - low_y)):
+        for x, weight_x in ((low_x, 1 - (columns - low_x)), (low_x + 1, columns - low_x)):
+            weight = weight_y * weight_x
+            if not weight.any():
+                continue
+            taken = weight.view(1, 1, -1, 1, 1) * _windows(layer, wide, y.long(), x.long(), (span_y, span_x))
+            result = taken if result is None else result + taken
+    assert result is not None  # the four weights sum to one
+    count, channels, points = result.shape[:3]
+    grouped = result.reshape(count, layer.groups, channels // layer.groups, points, -1)
+    return grouped.permute(1, 2, 4, 0, 3).reshape(layer.groups, -1, count * points)
+
+
+def _windows(layer: Layer, wide: Tensor, y: Tensor, x: Tensor, span: tuple[int, int]) -> Tensor:
+    """Kernel windows ``(n, width, P, kh, kw)`` at whole units; windows that would leave the map are moved back inside."""
+    rows = (y * layer.stride[0] + span[0]).clamp(0, wide.shape[2] - 1 - span[0])
+    columns = (x * layer.stride[1] + span[1]).clamp(0, wide.shape[3] - 1 - span[1])
+    rows = rows[:, None] + torch.arange(layer.kernel[0]) * layer.dilation[0]
+    columns = columns[:, None] + torch.arange(layer.kernel[1]) * layer.dilation[1]
+    return wide[:, :, rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,228 @@
+"""A whole annotation: from a network with known filters to rows of the graph, also when it is stopped on the way."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from circuitome.extract import extract
+from circuitome.extract.annotate import pipeline
+from circuitome.extract.annotate.ensemble import ensemble
+from circuitome.extract.annotate.pipeline import AnnotateError, annotate
+from circuitome.extract.annotate.probes import plan, sights
+from circuitome.extract.annotate.runner import Runner
+from circuitome.extract.annotate.scoring import score_layers
+from circuitome.extract.annotate.transforms import steps
+from circuitome.extract.trace import Trace, trace
+from circuitome.graphdb.bundle import Bundle
+
+SIDE = 33
+
+
+def known_network() -> nn.Sequential:
+    """Filters 0-3: one random filter at quarter turns; 4 and 5: another and its mirror image; 6: its negative; 7: noise."""
+    generator = torch.Generator().manual_seed(3)
+    first, second, third = (torch.randn(3, 5, 5, generator=generator) for _ in range(3))
+    filters = [torch.rot90(first, turns, (1, 2)) for turns in range(4)]
+    filters += [second, second.flip(2), -second, third]
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        first_layer = nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False)
+        first_layer.weight.copy_(torch.stack(filters))
+        return nn.Sequential(first_layer, nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 1)).eval()
+
+
+def filters_of(model: nn.Sequential) -> torch.Tensor:
+    weight = model[0].weight
+    assert isinstance(weight, torch.Tensor)
+    return weight
+
+
+@pytest.fixture(scope="module")
+def traced() -> Trace:
+    return trace(known_network(), (3, SIDE, SIDE))
+
+
+def scores_of_first_layer(traced: Trace, nulls: int = 3):
+    looks, probe = sights(traced.wiring), next(probe for probe in plan(traced.wiring) if 1 in probe.layers)
+    runner = Runner.build(known_network(), traced.wiring, [0, 1], batch=4, device=torch.device("cpu"))
+    found = score_layers(
+        runner,
+        probe,
+        looks,
+        [1],
+        ensemble(200, probe.side, 2.5, seed=0),
+        presentations=200,
+        groups=("rotate", "flip_h", "invert", "hue"),
+        arrays=traced.kernels,
+        biases=traced.biases,
+        nulls=nulls,
+        seed=0,
+        advance=lambda: None,
+    )
+    return {group.group: group for group in found[1].groups}, found[1].invariance
+
+
+def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(traced: Trace) -> None:
+    groups, _ = scores_of_first_layer(traced)
+    quarter = [transform.amount for transform in steps("rotate")].index(90.0)
+    turned = groups["rotate"].scores[quarter]
+    assert [turned[i, (i + 1) % 4] for i in range(4)] == pytest.approx([1.0] * 4, abs=1e-4)
+    assert np.abs(turned[:4, 7]).max() < 0.9
+    half = groups["rotate"].scores[-1]
+    assert half[0, 2] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_filters_mirror_image_answers_the_mirrored_stimulus_alike(traced: Trace) -> None:
+    groups, _ = scores_of_first_layer(traced)
+    assert groups["flip_h"].scores[0][4, 5] == pytest.approx(1.0, abs=1e-4)
+    assert groups["flip_h"].plain[4, 5] < 0.9
+
+
+def test_inversion_pairs_a_filter_with_its_negative(traced: Trace) -> None:
+    groups, _ = scores_of_first_layer(traced)
+    mean = float(traced.kernels["kernel/0"][4].sum())
+    assert (
+        abs(mean) > 1e-3
+    )  # so inversion about grey adds a constant, which a correlation of linear responses would not see
+    assert groups["invert"].scores[0][4, 6] > groups["invert"].plain[4, 6]
+
+
+def test_null_layers_keep_each_neurons_mean_and_spread(traced: Trace) -> None:
+    from circuitome.extract.annotate import scoring
+
+    task = scoring._task(traced.wiring, 1, traced.kernels, traced.biases, 4, 0)
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(5, 8, 300, generator=generator) * torch.rand(5, 8, 1, generator=generator) + 1
+    scoring._standardised(traced.wiring, task, raw, traced.kernels)
+    assert task.gain is not None and task.shift is not None
+    fitted = raw * task.gain + task.shift
+    assert torch.allclose(fitted.mean(2), raw[:1].mean(2).expand(5, 8), atol=1e-4)
+    assert torch.allclose(fitted.std(2), raw[:1].std(2).expand(5, 8), atol=1e-4)
+
+
+def test_hue_leaves_a_colour_blind_filter_as_it_is(traced: Trace) -> None:
+    model = known_network()
+    with torch.no_grad():
+        filters_of(model).copy_(filters_of(model).mean(1, keepdim=True).expand(8, 3, 5, 5))
+    other = trace(model, (3, SIDE, SIDE))
+    looks, probe = sights(other.wiring), next(probe for probe in plan(other.wiring) if 1 in probe.layers)
+    runner = Runner.build(model, other.wiring, [0, 1], batch=4, device=torch.device("cpu"))
+    found = score_layers(
+        runner,
+        probe,
+        looks,
+        [1],
+        ensemble(100, probe.side, 2.5, seed=0),
+        presentations=100,
+        groups=("hue", "rotate"),
+        arrays=other.kernels,
+        biases=other.biases,
+        nulls=2,
+        seed=0,
+        advance=lambda: None,
+    )
+    assert found[1].invariance["hue"] == pytest.approx(np.ones(8), abs=1e-3)
+    assert found[1].invariance["rotate"].max() < 0.95
+
+
+# -- the whole ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Bundle:
+    return extract(known_network(), output=tmp_path / "known", name="known", input_shape=(3, SIDE, SIDE), span=None)
+
+
+def bytes_of(bundle: Bundle) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(bundle.path)): path.read_bytes()
+        for path in sorted(bundle.path.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
+    done = annotate(bundle, known_network(), twins=4, device="cpu")
+    done.check()
+    neurons = done.table("Neuron").to_pylist()
+    first = [row for row in neurons if row["layer"] == "known/0"]
+    assert all(row["kind"] and 0 <= row["sparsity"] <= 1 and row["max_response"] > 0 for row in first)
+    assert all(-1 <= row["invariance_rotate"] <= 1 and len(row["top_stimuli"]) == 5 for row in first)
+    pairs = done.table("EQUIVARIANT_TO").to_pylist()
+    assert all(pair["q"] <= 0.05 and pair["score"] > pair["baseline"] for pair in pairs)
+    layer = next(row for row in done.table("Layer").to_pylist() if row["name"] == "0")
+    assert layer["effective_receptive_field"] == [5.0, 5.0]
+    assert done.manifest["model"]["annotated"] == "responses,kinds,equivariance,families"
+    assert not list(bundle.path.parent.glob(".known*"))
+
+
+def test_a_stopped_annotation_goes_on_and_ends_the_same(bundle: Bundle, tmp_path) -> None:
+    shutil.copytree(bundle.path, tmp_path / "other")
+    whole = bytes_of(annotate(bundle, known_network(), twins=3, device="cpu"))
+    other, stops = Bundle.open(tmp_path / "other"), 0
+
+    class Stopped(BaseException):
+        pass
+
+    stages: set[str] = set()
+    while True:
+
+        def stop(stage: str, done: int, total: int) -> None:
+            if done == total and stage not in stages:
+                stages.add(stage)
+                raise Stopped
+
+        try:
+            annotated = annotate(other, known_network(), twins=3, device="cpu", progress=stop)
+            break
+        except Stopped:
+            stops += 1
+            assert bytes_of(Bundle.open(tmp_path / "other")) == bytes_of(other)
+    assert stops > 2
+    assert bytes_of(annotated) == whole
+
+
+def test_what_is_done_is_not_done_again(bundle: Bundle, monkeypatch) -> None:
+    done = annotate(bundle, known_network(), parts=["kinds"], twins=3, device="cpu")
+    monkeypatch.setattr(pipeline, "_kinds", lambda *_: pytest.fail("kinds were there"))
+    assert bytes_of(annotate(done, known_network(), parts=["kinds"], twins=3, device="cpu")) == bytes_of(done)
+    more = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")
+    assert more.manifest["model"]["annotated"] == "responses,kinds,equivariance"
+    kinds = [row["kind"] for row in more.table("Neuron").to_pylist()]
+    assert kinds == [row["kind"] for row in done.table("Neuron").to_pylist()]
+
+
+def test_other_parameters_do_everything_anew(bundle: Bundle) -> None:
+    done = annotate(bundle, known_network(), parts=["kinds"], twins=4, device="cpu")
+    other = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")
+    assert other.manifest["model"]["annotated"] == "responses,kinds,equivariance"
+    assert other.manifest["model"]["twins"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"parts": ["colours"]}, "colours"), ({"twins": 2}, "--twins 2"), ({"parts": []}, "none")],
+)
+def test_wrong_wishes_are_named(bundle: Bundle, changes: dict, says: str) -> None:
+    with pytest.raises(AnnotateError, match=says):
+        annotate(bundle, known_network(), device="cpu", **changes)
+
+
+def test_another_model_is_refused(bundle: Bundle) -> None:
+    model = known_network()
+    with torch.no_grad():
+        filters_of(model).mul_(2)
+    with pytest.raises(AnnotateError, match="other weights"):
+        annotate(bundle, model, twins=3, device="cpu")
+
+
+def test_a_network_that_sees_no_images_is_refused(tmp_path) -> None:
+    model = nn.Sequential(nn.Conv2d(5, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    made = extract(model, output=tmp_path / "five", name="five", input_shape=(5, 9, 9))
+    with pytest.raises(AnnotateError, match="5 channels"):
+        annotate(made, model, twins=3, device="cpu")
