@@ -20,12 +20,17 @@ ALLOWED = {
     "graphdb": set(),
     "queries": {"circuitome.graphdb"},
     "networks": set(),
+    "thread": {
+        *("circuitome.graphdb", "circuitome.queries"),
+        *("circuitome.extract.annotate.filters", "circuitome.extract.annotate.tuning"),  # no torch in these two
+    },
 }
 FOREIGN = {
     "extract": {"kuzu", "neo4j", "typer", "rich"},
     "graphdb": {"torch", "torchvision", "typer", "rich"},
     "queries": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "networks": {"kuzu", "neo4j", "pyarrow", "typer", "rich"},
+    "thread": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "cli": {"kuzu", "neo4j", "torch"},
 }
 HEAVY = {"torch", "torchvision", "kuzu", "neo4j", "pandas", "pyarrow", "numpy", "networkx", "safetensors"}

@@ -62,8 +62,9 @@ def test_the_examples_of_the_readme_run_as_they_stand(shell: Path) -> None:
 
 
 def test_the_readme_names_every_command() -> None:
-    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    named = set(re.findall(r"`(\w+)`", README.split("## Commands")[1].split("## ")[0]))
+    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands = {name.replace("_", "-") for name in names}
+    named = set(re.findall(r"`([\w-]+)`", README.split("## Commands")[1].split("## ")[0]))
     assert commands <= named
 
 

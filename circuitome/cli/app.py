@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from circuitome.cli import annotate, ask, databases, demo, models, motifs, neuron
+from circuitome.cli import annotate, ask, databases, demo, models, motifs, neuron, thread_check
 from circuitome.errors import CircuitomeError
 
 __all__ = ["app", "main"]
@@ -38,6 +38,7 @@ for command in (
     databases.export,
     databases.schema,
     demo.demo,
+    thread_check.thread_check,
 ):
     app.command(name="models" if command is databases.list_models else None)(command)
 
