@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -226,3 +229,36 @@ def test_a_network_that_sees_no_images_is_refused(tmp_path) -> None:
     made = extract(model, output=tmp_path / "five", name="five", input_shape=(5, 9, 9))
     with pytest.raises(AnnotateError, match="5 channels"):
         annotate(made, model, twins=3, device="cpu")
+
+
+NETS = """
+import torch
+from torch import nn
+
+
+def net():
+    torch.manual_seed(0)
+    first = nn.Conv2d(3, 8, 5, stride=2, padding=2)
+    with torch.no_grad():
+        first.weight[1] = torch.rot90(first.weight[0], 1, (1, 2))
+    return nn.Sequential(first, nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 1)).eval()
+"""
+
+
+def test_from_the_command_line_a_network_is_annotated_loaded_and_shown(tmp_path) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", "circuitome", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("extract", "nets.py:net", "--input-size", "3,33,33", "--annotate", "kinds", "--twins", "3")
+    shown = json.loads(run("annotate", "net.circuitome", "nets.py:net", "--twins", "3", "--json"))
+    assert [row["layer"] for row in shown] == ["0", "2", "4"]
+    run("load", "net.circuitome")
+    (about,) = json.loads(run("neuron", "0:0", "--json"))
+    assert about["kind"] and len(about["top_stimuli"]) == 5 and about["inputs"]
+    rows = json.loads(run("query", "equivariance_by_layer", "--json"))
+    assert {row["layer"] for row in rows} <= {"net/0", "net/2", "net/4"}

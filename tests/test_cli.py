@@ -24,7 +24,7 @@ from tests.synthetic import annotated
 
 COMMANDS = (
     *("extract", "annotate", "verify", "check", "load", "drop", "models", "query"),
-    *("motifs", "neuron", "circuit", "families", "export", "schema", "demo"),
+    *("motifs", "neuron", "circuit", "families", "export", "schema", "demo", "thread-check"),
 )
 
 NETS = """
@@ -248,7 +248,8 @@ def test_an_option_with_an_impossible_value_is_wrong_use(here: Path, option: str
         (["query", "inputs", "-p", "timeout=3"], "--timeout"),
         (["query"], "--list"),
         (["motifs", "unionising"], "unionising"),
-        (["motifs"], "--list"),
+        (["motifs", "weight_banding", "--null", "9"], "edges alone"),
+        (["motifs", "superposition", "--bundle", "tiny.circuitome"], "weight_banding"),
         (["motifs", "superposition", "--model", "tinny"], "tiny"),
         (["neuron", "first:99"], "first:99"),
         (["circuit", "nowhere:0"], "nowhere:0"),
@@ -534,6 +535,18 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
     assert "no candidate has a q" in got.err
 
 
+def test_motifs_are_compared_with_null_networks(here: Path) -> None:
+    got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--null", "9", "--limit", "3", "--json")
+    assert len(got.rows) == 3
+    assert all(row["null"] == "kernels" and 0 < row["q"] <= 1 and row["p"] is None for row in got.rows)
+    assert "9 null networks `signs`" in got.err
+    rows = {row["kind"]: row for row in run("motifs", "--null", "9", "--json").rows}
+    assert rows.keys() == {row["kind"] for row in run("motifs", "--list", "--json").rows}
+    assert rows["push_pull"]["nulls"] == 9
+    assert rows["weight_banding"]["p"] is None
+    assert "q_null" in run("motifs", "--null", "3").out
+
+
 def test_a_neuron_shows_both_sides(here: Path) -> None:
     (row,) = run("neuron", "tiny/left:0", "--json").rows
     assert {edge["sender"].split(":")[0] for edge in row["inputs"]} == {"tiny/first"}
@@ -611,7 +624,7 @@ def test_families_are_one_row_each_with_members_in_order_and_gaps(annotated_data
     members = [{"neuron": f"tiny/first:{channel}", "offset": 90.0 * channel} for channel in range(3)]
     assert (row["family"], row["gaps"], row["members"]) == ("tiny/first/f0", [270.0], members)
     shown = run("families", "--layer", "first").out
-    assert "first:0 (0), first:1 (90), first:2 (180), (270?)" in shown
+    assert "0 (0), 1 (90), 2 (180), (270?)" in shown
     sources = [row["source"] for row in run("families", "--json").rows]
     assert sources.count("curated") == 1
     assert sources.count("computed") == 4

@@ -22,6 +22,7 @@ from circuitome.queries.motifs.weight_banding import banding_ratio
 from tests.synthetic import write_bundle, write_planted
 
 SIGNED = ("mutual_inhibition", "unioning_over_cases")
+PAIRS = ("opponent_pairs", "push_pull")
 
 CASES = [
     ("in:0", "case:0", 1.0),
@@ -114,6 +115,11 @@ def test_the_queries_find_what_the_twins_find(
             rows = find(database, kind, strength=strength, limit=limit)
             assert rows == MOTIFS[kind].twin(graph, strength=strength, limit=limit)
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, strength=strength))
+    for kind in PAIRS:
+        for limit in (7, 100_000):
+            rows = find(database, kind, strength=strength, cosine=0.1, limit=limit)
+            assert rows == MOTIFS[kind].twin(graph, strength=strength, cosine=0.1, limit=limit)
+            assert len(rows) == min(limit, MOTIFS[kind].count(graph, strength=strength, cosine=0.1))
 
 
 def test_a_graph_is_the_same_from_a_bundle_and_from_a_database(database: Database, tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_a_graph_is_the_same_from_a_bundle_and_from_a_database(database: Databas
     database.load(bundle)
     one, other = SignedGraph.of_bundle(bundle), SignedGraph.of_database(database)
     orders = [np.lexsort((graph.sender, graph.receiver)) for graph in (one, other)]
-    for name in ("sender", "receiver", "excites", "share", "polarity", "rank"):
+    for name in ("sender", "receiver", "excites", "weight", "share", "polarity", "rank"):
         assert getattr(one, name)[orders[0]].tolist() == getattr(other, name)[orders[1]].tolist(), name
     for name in ("keys", "layers", "layer", "fan_in"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
@@ -184,6 +190,10 @@ def test_queries_and_twins_agree_on_ten_thousand_neurons(tmp_path: Path) -> None
             rows = find(database, kind, strength=strength)
             assert rows
             assert rows == MOTIFS[kind].twin(graph, strength=strength)
+        for kind in PAIRS:
+            rows = find(database, kind, strength=1, cosine=0.1)
+            assert rows
+            assert rows == MOTIFS[kind].twin(graph, strength=1, cosine=0.1)
 
 
 def test_banded_kernels_have_a_ratio_above_one() -> None:
@@ -193,6 +203,16 @@ def test_banded_kernels_have_a_ratio_above_one() -> None:
     assert banding_ratio(tilted.swapaxes(2, 3)) == pytest.approx(0.25)
     assert banding_ratio(rows) == np.inf
     assert np.isnan(banding_ratio(np.ones((1, 1, 1, 1))))
+
+
+def test_planted_opponents_are_found_and_their_decoys_are_not(database: Database, tmp_path: Path) -> None:
+    database.load(planted(tmp_path, SHAPE, CASES + UNION + DECOYS))
+    # both planted pairs are exact opposites; only the second is read as opposites, by `out:3`
+    pairs = [keys("case:0 case:1"), keys("case:6 case:7")]
+    found = find(database, "opponent_pairs", strength=0.5)
+    assert [(row["roles"], row["score"]) for row in found] == [({"case": pair}, 1.0) for pair in pairs]
+    found = find(database, "push_pull", strength=0.5)
+    assert [(row["roles"], row["score"]) for row in found] == [({"case": pairs[1]}, 1.0)]
 
 
 def test_an_unknown_motif_is_answered_with_near_ones(database: Database) -> None:

@@ -38,6 +38,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "mutual_inhibition": {"strength": 0.5},
     "unioning_over_cases": {"strength": 0.5},
     "superposition": {"strength": 0.5},
+    "opponent_pairs": {"strength": 0.5, "cosine": 0.2},
+    "push_pull": {"strength": 0.5, "cosine": 0.0},
     "neurons_of_kind": {"kind": "line", "lowest": 30.0, "highest": 150.0},
     "annotation": {"neuron": NEURON},
     "partners": {"neuron": NEURON},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, NeuronKey, Timeout
-from circuitome.cli.output import number, show_rows
+from circuitome.cli.output import show_rows
 
 if TYPE_CHECKING:
     from circuitome.queries.library import Query
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]
 
-_OPTIONS: Final = {"timeout": "--timeout", "database": "--db", "kind": "write the motif after the command"}
+_OPTIONS: Final = {"timeout": "--timeout", "database": "--db"}
+_OPTIONS_OF_MOTIFS: Final = {**_OPTIONS, "kind": "write the motif after the command"}
 
 Parameters = Annotated[
     list[str] | None,
@@ -59,7 +62,7 @@ def query(
     """
     from circuitome.queries.catalogue import find_query, library
 
-    given = parameter_values(parameters)
+    given = parameter_values(parameters, taken=_OPTIONS)
     if list_queries:
         return show_rows([_about(query, as_json=as_json) for query in library().values()], as_json=as_json)
     if name is None:
@@ -87,8 +90,10 @@ def _about(query: Query, *, as_json: bool) -> dict[str, Any]:
     }
 
 
-def parameter_values(texts: list[str] | None) -> dict[str, Any]:
-    """The values of ``-p key=value``, still as typed; wrong use where one is no pair or is given twice."""
+def parameter_values(
+    texts: list[str] | None, *, taken: Mapping[str, str] = MappingProxyType(_OPTIONS_OF_MOTIFS)
+) -> dict[str, Any]:
+    """The values of ``-p key=value``, still as typed; wrong use where one is no pair, is given twice, or is ``taken``."""
     from circuitome.queries.values import Typed
 
     pairs: dict[str, Any] = {}
@@ -96,8 +101,8 @@ def parameter_values(texts: list[str] | None) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"{text!r}: write it as key=value", param_hint="-p")
-        if key in _OPTIONS:
-            raise typer.BadParameter(f"{key!r} is an option of its own: {_OPTIONS[key]}", param_hint="-p")
+        if key in taken:
+            raise typer.BadParameter(f"{key!r} is an option of its own: {taken[key]}", param_hint="-p")
         if key in pairs:
             raise typer.BadParameter(f"{key!r} is given twice", param_hint="-p")
         pairs[key] = Typed(value)
@@ -187,14 +192,24 @@ def _gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(families.values())
 
 
+def _in_order(place: tuple[float | None, str]) -> tuple[bool, float]:
+    """Places by their number; members without a place come last."""
+    return place[0] is None, place[0] or 0.0
+
+
+def _place(offset: float | None) -> str:
+    """An offset as people read it: whole degrees, or halves of an octave."""
+    return "?" if offset is None else f"{offset:.0f}" if abs(offset) >= 10 else f"{offset:.2g}"
+
+
 def _for_people(family: dict[str, Any]) -> dict[str, Any]:
     """A row of a family with its members in the order of their places, and the gaps among them."""
-    prefix = f"{family['model']}/"
+    prefix = f"{family['layer']}:" if family["layer"] else f"{family['model']}/"
     places = [
-        (member["offset"], f"{member['neuron'].removeprefix(prefix)} ({number(member['offset'])})")
+        (member["offset"], f"{member['neuron'].removeprefix(prefix)} ({_place(member['offset'])})")
         for member in family["members"]
     ]
-    places += [(gap, f"({number(gap)}?)") for gap in family["gaps"] or ()]
+    places += [(gap, f"({_place(gap)}?)") for gap in family["gaps"] or ()]
     shown = {"family": family["family"], "group": family["group"], "size": family["size"]}
     shown |= {name: family[name] for name in ("closure", "q", "source")}
-    return shown | {"members": [text for _, text in sorted(places, key=lambda place: place[0])]}
+    return shown | {"members": [text for _, text in sorted(places, key=_in_order)]}

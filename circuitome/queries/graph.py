@@ -5,6 +5,8 @@ Neurons are numbered in the order of their keys, so that numbers compare as keys
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,25 @@ from circuitome.graphdb.schema import EDGE_TYPES
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["SignedGraph", "numbers_of"]
+__all__ = ["Fan", "SignedGraph", "numbers_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """The edges into one layer as the places of a matrix; ``m`` edges, ``s`` senders, ``c`` neurons of the layer."""
+
+    layer: int  # index into the graph's `layers`
+    edges: np.ndarray  # (m,) int64, index into the graph's edges
+    senders: np.ndarray  # (s,) int64, neurons of every layer that it reads, ascending
+    neurons: np.ndarray  # (c,) int64, ascending
+    row: np.ndarray  # (m,) int64, place of the edge's sender in `senders`
+    column: np.ndarray  # (m,) int64, place of its receiver in `neurons`
+
+    def matrix(self, values: np.ndarray) -> np.ndarray:
+        """Values of the edges, ``(m,)``, as ``(s, c)``; zero where there is no edge."""
+        dense = np.zeros((len(self.senders), len(self.neurons)), values.dtype)
+        dense[self.row, self.column] = values
+        return dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,7 @@ class SignedGraph:
     sender: np.ndarray  # (e,) int64, index into `keys`
     receiver: np.ndarray  # (e,) int64
     excites: np.ndarray  # (e,) bool
+    weight: np.ndarray  # (e,) float64, signed sum of the kernel
     share: np.ndarray  # (e,) float64
     polarity: np.ndarray  # (e,) float64
     rank: np.ndarray  # (e,) int64
@@ -51,10 +72,41 @@ class SignedGraph:
         """Which edges have at least this strength and |polarity|, ``(e,)`` bool."""
         return (self.strength >= strength) & (np.abs(self.polarity) >= polarity)
 
+    @property
+    def effect(self) -> np.ndarray:
+        """Signed size of each edge in units of its receiver's root mean square, ``(e,)``: polarity x sqrt(strength)."""
+        return self.polarity * np.sqrt(self.strength)
+
+    def by_receiver(self) -> SignedGraph:
+        """The same graph with its edges in the order of their receivers, which rewires faster."""
+        order = np.argsort(self.receiver, kind="stable")
+        names = ("sender", "receiver", "excites", "weight", "share", "polarity", "rank")
+        return dataclasses.replace(self, **{name: getattr(self, name)[order] for name in names})
+
+    def fans(self) -> Iterator[Fan]:
+        """The edges into each layer that has some, layer by layer.
+
+        Senders are all neurons of the layers that it reads, wired or not, so that a rewired graph has matrices of the
+        same shape.
+        """
+        into = self.layer[self.receiver]
+        order = np.argsort(into.astype(np.int16 if len(self.layers) < 1 << 15 else np.int64), kind="stable")
+        bounds = np.searchsorted(into[order], np.arange(len(self.layers) + 1))
+        place = np.empty(len(self.keys), np.int64)
+        for layer in np.flatnonzero(np.diff(bounds)):
+            edges = order[bounds[layer] : bounds[layer + 1]]
+            read = np.zeros(len(self.layers), bool)
+            read[self.layer[self.sender[edges]]] = True
+            senders, neurons = np.flatnonzero(read[self.layer]), np.flatnonzero(self.layer == layer)
+            place[senders] = np.arange(len(senders))
+            row = place[self.sender[edges]]
+            place[neurons] = np.arange(len(neurons))
+            yield Fan(int(layer), edges, senders, neurons, row, place[self.receiver[edges]])
+
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> SignedGraph:
         """The graph of a bundle; its edges in the order of the tables."""
-        columns = ["from", "to", "share", "polarity", "rank"]
+        columns = ["from", "to", "weight", "share", "polarity", "rank"]
         tables = [bundle.table(name).select(columns) for name in EDGE_TYPES]
         excites = np.repeat([name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables])
         edges = pa.concat_tables([_plain(table) for table in tables]).rename_columns(
@@ -90,6 +142,7 @@ class SignedGraph:
             sender=numbers_of(edges.column("sender"), keys),
             receiver=numbers_of(edges.column("receiver"), keys),
             excites=excites,
+            weight=_array(edges.column("weight")).astype(np.float64),
             share=_array(edges.column("share")).astype(np.float64),
             polarity=_array(edges.column("polarity")).astype(np.float64),
             rank=_array(edges.column("rank")).astype(np.int64),

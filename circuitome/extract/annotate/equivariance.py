@@ -152,7 +152,8 @@ def find_pairs(groups: Sequence[GroupScores]) -> list[Pair]:
 
     p is pooled over the layer: the share of all pairs of all surrogate layers with at least this excess. q counts
     each pair of neurons once, by its best group, groups being made comparable by the mean and spread of the largest excess
-    on surrogate layers; one more chance finding than was seen is allowed for, so that few surrogates can't promise much.
+    on surrogate layers, and every neuron once: pairs count that are the best of both, since a neuron that by chance has
+    one partner has several. One more chance finding than was seen is allowed for, so that few surrogates can't promise much.
     Raises `ScoresError` without surrogates.
     """
     if not groups:

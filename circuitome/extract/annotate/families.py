@@ -288,7 +288,8 @@ def _own_scores(family: _Growing) -> np.ndarray:
     """Mean score of every member with the others at the differences of their places ``(k,)``."""
     between = _between(family.grid, family.grid.scores, family)
     np.fill_diagonal(between, np.nan)
-    return np.nanmean(between, 1)
+    known = (~np.isnan(between)).sum(1)  # none, where all differences lie beyond the amounts tried
+    return np.nansum(between, 1) / np.maximum(known, 1)
 
 
 def _bar(family: _Growing, rows: np.ndarray, own: np.ndarray) -> float:

@@ -66,10 +66,15 @@ class Records:
     def put(self, part: str, layer: int, piece: Any) -> None:
         """Keep a finished piece."""
         path = self._path(part, layer)
-        path.parent.mkdir(exist_ok=True)
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(piece))
-        os.replace(draft, path)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            draft.write_text(json.dumps(piece))
+            os.replace(draft, path)
+        except OSError as error:
+            raise BundleError(
+                f"{path}: cannot be written ({error.strerror}); make room, and do not annotate a bundle twice at once"
+            ) from error
 
     def note(self, name: str, text: str) -> None:
         """Keep a word about the whole."""

@@ -26,7 +26,7 @@ from circuitome.extract.wiring import Wiring
 
 __all__ = ["WIDEST", "LayerScores", "can_pair", "score_layers"]
 
-WIDEST: Final = 1024
+WIDEST: Final = 768
 """Layers with more neurons are not searched for pairs: their score tables would not fit into memory."""
 ANGLES: Final = frozenset({"rotate", "hue", "hue_rotate"})
 """Groups whose amounts are angles."""
@@ -46,10 +46,10 @@ class LayerScores:
 
 
 def can_pair(wiring: Wiring, index: int) -> bool:
-    """Whether pairs are searched in a layer: it has filters or adds, somebody reads it, and it is not too wide."""
+    """Whether pairs are searched in a layer: it has filters or adds, more than the output reads it, and it is not too wide."""
     layer = wiring.layers[index]
     filters = layer.op in ("conv", "linear") and layer.output_padding is None
-    read = any(link.source == index for other in wiring.layers for link in other.links)
+    read = any(link.source == index for other in wiring.layers if other.op != "readout" for link in other.links)
     return (filters or layer.op == "add") and read and 2 <= layer.channels <= WIDEST
 
 

@@ -1,26 +1,32 @@
 """Motifs: for each ``library/motifs/<kind>.cypher`` a module of the same name with its vectorised twin.
 
-`MOTIFS` holds them by kind; `find` asks a database for one. A new motif is one query file and one module.
+`MOTIFS` holds them by kind; `find` asks a database for one, `find_significant` compares it with null networks, and
+`summary` does so for all. A new motif is one query file and one module.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError, near
+from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif
+from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
+from circuitome.queries.values import bind
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["MOTIFS", "Motif", "find", "find_motif"]
+__all__ = ["MOTIFS", "Motif", "Significance", "Tally", "find", "find_motif", "find_significant", "summary"]
 
 MOTIFS: Final[dict[str, Motif]] = {
-    module.name: importlib.import_module(f"{__name__}.{module.name}").MOTIF
-    for module in pkgutil.iter_modules(__path__)
-    if module.name != "motif"
+    name: module.MOTIF
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if hasattr(module := importlib.import_module(f"{__name__}.{name}"), "MOTIF")
 }
 """Every motif by its kind."""
 
@@ -44,3 +50,52 @@ def find(database: Database, kind: str, *, model: str | None = None, **parameter
     """
     motif, model = find_motif(kind), database.model_key(model)
     return motif.gather(model, database.query(motif.kind, model=model, **parameters))
+
+
+def find_significant(
+    database: Database,
+    kind: str,
+    *,
+    model: str | None = None,
+    nulls: int = NULLS,
+    seed: int = 0,
+    timeout: float | None = None,
+    **parameters: Any,
+) -> tuple[list[dict[str, Any]], Significance]:
+    """As `find`, each row with its q, and what the null networks say of the motif as a whole.
+
+    The null networks are rewired copies of the database's edges; the model itself is not needed. ``timeout`` in seconds
+    is for the queries. `QueryError` also for a motif that edges alone have no null model for.
+    """
+    motif, model = find_motif(kind), database.model_key(model)
+    declared = library()[motif.kind].parameters
+    values = bind(motif.kind, declared, {"model": model, **parameters})
+    task = Task.of(motif, {name: value for name, value in values.items() if name != "model"})
+    rows = find(database, kind, **{"model": model, "timeout": timeout, **parameters})
+    (found,) = assess(SignedGraph.of_database(database, model=model), [task], nulls=nulls, seed=seed)
+    return found.annotate(rows), found
+
+
+def summary(
+    database: Database, *, model: str | None = None, nulls: int = NULLS, seed: int = 0
+) -> list[Significance | Tally]:
+    """Every motif over one model, with the queries' own thresholds, by kind; `Tally` where edges alone have no null."""
+    graph = SignedGraph.of_database(database, model=model)
+    tested = [motif for motif in MOTIFS.values() if motif.scores is not None]
+    found = {item.kind: item for item in assess(graph, [Task.of(motif) for motif in tested], nulls=nulls, seed=seed)}
+    return [found[kind] if kind in found else _tally(graph, motif) for kind, motif in MOTIFS.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often a motif occurs in one network, and no more."""
+
+    kind: str
+    model: str
+    instances: int
+    strongest: float | None  # the highest score; none without instances
+
+
+def _tally(graph: SignedGraph, motif: Motif) -> Tally:
+    first = motif.twin(graph, limit=1)
+    return Tally(motif.kind, graph.model, motif.count(graph), first[0]["score"] if first else None)

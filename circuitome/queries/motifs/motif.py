@@ -32,6 +32,9 @@ class Motif:
     twin: Callable[..., list[dict[str, Any]]]  # (graph, *, the query's parameters) -> motif rows, in the query's order
     count: Callable[..., int]  # (graph, *, the query's parameters but `limit`) -> number of instances, none listed
     group: str | None = None  # column whose equal values make one instance; none where a row is one
+    scores: Callable[..., np.ndarray] | None = None  # as `count`, but the scores of all instances; none: no null fits
+    instance_null: str = "kernels"  # null model of an instance's q
+    null: str = "signs"  # null model of the enrichment: it keeps the topology
 
     def gather(self, model: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Motif rows from the rows of the query, in their order."""
@@ -56,10 +59,15 @@ def instance(
 
 
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of all pairs of equal values of two integer arrays: ``left[i] == right[j]``."""
+    """Indices of all pairs of equal values of two arrays of whole numbers from 0: ``left[i] == right[j]``."""
     order = np.argsort(right, kind="stable")
     ordered = right[order]
-    start, end = np.searchsorted(ordered, left, "left"), np.searchsorted(ordered, left, "right")
+    size = max(left.max(initial=-1), right.max(initial=-1)) + 1
+    if size <= 4 * (len(left) + len(right)):
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(right, minlength=size))])
+        start, end = bounds[left], bounds[left + 1]
+    else:
+        start, end = np.searchsorted(ordered, left, "left"), np.searchsorted(ordered, left, "right")
     number = end - start
     i = np.repeat(np.arange(len(left)), number)
     offset = np.arange(len(i)) - np.repeat(np.cumsum(number) - number, number)

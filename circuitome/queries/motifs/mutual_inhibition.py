@@ -16,7 +16,7 @@ import numpy as np
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import CASE_ROLES, Motif, instance, join, top_of
 
-__all__ = ["MOTIF", "Oppositions", "count", "oppositions", "pair_counts", "twin"]
+__all__ = ["MOTIF", "Oppositions", "count", "oppositions", "pair_counts", "scores", "twin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, li
 def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> int:
     """Number of instances, by matrix products."""
     return int(sum(pairs.sum() for _, pairs in pair_counts(graph, strength=strength, polarity=polarity)))
+
+
+def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> np.ndarray:
+    """Scores of all instances."""
+    return oppositions(graph, strength=strength, polarity=polarity).score
 
 
 def pair_counts(graph: SignedGraph, *, strength: float, polarity: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -82,4 +87,4 @@ def oppositions(graph: SignedGraph, *, strength: float, polarity: float) -> Oppo
     )
 
 
-MOTIF: Final = Motif("mutual_inhibition", CASE_ROLES, twin, count)
+MOTIF: Final = Motif("mutual_inhibition", CASE_ROLES, twin, count, scores=scores)

@@ -13,7 +13,7 @@ import numpy as np
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
 
-__all__ = ["MOTIF", "count", "twin"]
+__all__ = ["MOTIF", "count", "scores", "twin"]
 
 
 def twin(
@@ -44,6 +44,13 @@ def count(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, h
     return int((~np.isnan(_spread(graph, into, hosts))).sum())
 
 
+def scores(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3) -> np.ndarray:
+    """Scores of all candidates."""
+    into = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
+    spread = _spread(graph, into, hosts)
+    return spread[~np.isnan(spread)]
+
+
 def _spread(graph: SignedGraph, into: np.ndarray, hosts: int) -> np.ndarray:
     """Effective number of hosts of each neuron, ``(n,)``, rounded to nine digits; NaN where it is no candidate."""
     n = len(graph.keys)
@@ -56,4 +63,6 @@ def _spread(graph: SignedGraph, into: np.ndarray, hosts: int) -> np.ndarray:
     return np.round(np.divide(total * total, squares, out=np.full(n, np.nan), where=is_candidate), 9)
 
 
-MOTIF: Final = Motif("superposition", {"feature": ("feature",), "host": ("host",)}, twin, count, group="feature")
+MOTIF: Final = Motif(
+    "superposition", {"feature": ("feature",), "host": ("host",)}, twin, count, group="feature", scores=scores
+)

@@ -15,7 +15,7 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import CASE_ROLES, Motif, instance, join, top_of
 from circuitome.queries.motifs.mutual_inhibition import oppositions, pair_counts
 
-__all__ = ["MOTIF", "count", "twin"]
+__all__ = ["MOTIF", "count", "scores", "twin", "unions"]
 
 
 def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
@@ -23,15 +23,7 @@ def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, li
     if limit < 1:
         return []
     least = top_of(graph, limit, strength=strength, polarity=polarity, count=count)
-    found = oppositions(graph, strength=least, polarity=polarity)
-    leaving = _excitatory(graph, least, polarity)
-    i, j = join(found.case_1, graph.sender[leaving])
-    n, united = len(graph.keys), graph.receiver[leaving[j]]
-    i2, j2 = join(found.case_2[i] * n + united, graph.sender[leaving] * n + graph.receiver[leaving])
-    i, united, first, second = i[i2], united[i2], leaving[j[i2]], leaving[j2]
-    size = graph.strength
-    score = np.minimum(found.score[i], np.minimum(size[first], size[second]))
-    columns = (united, found.case_1[i], found.case_2[i], found.source_1[i], found.source_2[i])
+    columns, score = unions(graph, strength=least, polarity=polarity)
     order = np.lexsort((*columns[::-1], -score))[:limit]
     named = [graph.names(column[order]) for column in columns]
     return [
@@ -53,8 +45,26 @@ def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -
     return int(total)
 
 
+def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> np.ndarray:
+    """Scores of all instances."""
+    return unions(graph, strength=strength, polarity=polarity)[1]
+
+
+def unions(graph: SignedGraph, *, strength: float, polarity: float) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """All instances: united, both cases, both sources, as numbers of neurons, and the strength of the weakest edge."""
+    found = oppositions(graph, strength=strength, polarity=polarity)
+    leaving = _excitatory(graph, strength, polarity)
+    i, j = join(found.case_1, graph.sender[leaving])
+    n, united = len(graph.keys), graph.receiver[leaving[j]]
+    i2, j2 = join(found.case_2[i] * n + united, graph.sender[leaving] * n + graph.receiver[leaving])
+    i, united, first, second = i[i2], united[i2], leaving[j[i2]], leaving[j2]
+    size = graph.strength
+    score = np.minimum(found.score[i], np.minimum(size[first], size[second]))
+    return (united, found.case_1[i], found.case_2[i], found.source_1[i], found.source_2[i]), score
+
+
 def _excitatory(graph: SignedGraph, strength: float, polarity: float) -> np.ndarray:
     return np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
 
 
-MOTIF: Final = Motif("unioning_over_cases", {"union": ("united",), **CASE_ROLES}, twin, count)
+MOTIF: Final = Motif("unioning_over_cases", {"union": ("united",), **CASE_ROLES}, twin, count, scores=scores)

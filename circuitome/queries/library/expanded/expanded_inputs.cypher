@@ -13,7 +13,7 @@
 //   hops: edges of the longest path
 //   linearised: whether a nonlinearity on the way was taken for linear
 MATCH (n:Neuron {key: $neuron})<-[r:EXPANDED]-(a:Neuron)
-WHERE r.cancellation >= $cancellation
+WHERE r.cancellation IS NULL OR r.cancellation >= $cancellation
 RETURN a.key AS sender, CASE WHEN r.weight >= 0 THEN 'excites' ELSE 'inhibits' END AS effect, r.share AS share,
        r.weight AS weight, r.cancellation AS cancellation, r.hops AS hops, r.linearised AS linearised
 ORDER BY share DESC, sender
