@@ -1,10 +1,9 @@
 """What annotation finds, layer by layer, on real networks and on a twin of each; and what it costs.
 
-``python benchmarks/bench_annotate.py [--weights DIR] [--pictures DIR] [NAMES...]`` prints Markdown: of every layer the number of
+``python benchmarks/bench_annotate.py [--weights DIR] [NAMES...]`` prints Markdown: of every layer the number of
 neurons, and the shares that are explained, equivariant at q <= 0.05, in families, and invariant; beside each share that of a
 twin network (every filter's entries permuted), annotated in the same way. Then seconds and peak memory of each annotation, on
-a process of its own. ``--pictures`` draws the strongest families: members in the order of their offsets, as filters (first
-layers) and as the stimuli that they answer most.
+a process of its own. `draw_families.py` draws what was found.
 
 SqueezeNet and Inception need their weights files (``--weights``); the bundled networks need nothing.
 """
