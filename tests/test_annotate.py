@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from circuitome.extract import extract
@@ -19,6 +20,7 @@ from circuitome.extract.annotate.pipeline import AnnotateError, annotate
 from circuitome.extract.annotate.probes import plan, sights
 from circuitome.extract.annotate.runner import Runner
 from circuitome.extract.annotate.scoring import score_layers
+from circuitome.extract.annotate.stimuli import STIMULI
 from circuitome.extract.annotate.transforms import steps
 from circuitome.extract.trace import Trace, trace
 from circuitome.graphdb.bundle import Bundle
@@ -162,6 +164,10 @@ def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
     assert layer["effective_receptive_field"] == [5.0, 5.0]
     assert done.manifest["model"]["annotated"] == "responses,kinds,equivariance,families"
     assert not list(bundle.path.parent.glob(".known*"))
+    with safe_open(done.attached_path("tuning/1.safetensors"), framework="numpy") as file:
+        mean, cells = file.get_tensor("mean"), json.loads(file.metadata()["cells"])
+    assert mean.shape == (len(cells), 8)
+    assert {cell["stimulus"] for cell in cells} == set(STIMULI)
 
 
 def test_a_stopped_annotation_goes_on_and_ends_the_same(bundle: Bundle, tmp_path) -> None:

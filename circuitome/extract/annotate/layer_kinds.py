@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from safetensors.numpy import save
 
 from circuitome.extract.annotate.cells import CellStatistics, Top
 from circuitome.extract.annotate.filters import filter_kinds
@@ -13,7 +15,7 @@ from circuitome.extract.annotate.kinds import COLUMNS, kinds
 from circuitome.extract.annotate.stimuli import STIMULI, Catalogue
 from circuitome.extract.trace import Trace
 
-__all__ = ["SHOWN", "layer_kinds"]
+__all__ = ["SHOWN", "cell_means", "layer_kinds"]
 
 SHOWN: Final = 5
 """Top stimuli that are kept of every neuron."""
@@ -55,6 +57,23 @@ def layer_kinds(
     }
     _by_filters(traced, index, columns, std, seed)
     return columns
+
+
+def cell_means(statistics: CellStatistics, shown: Catalogue) -> bytes:
+    """Every tuning curve of a layer as a safetensors file: ``mean`` and ``sd`` ``(cells, C)`` float16, and what each cell shows.
+
+    The metadata's ``cells`` is a JSON list, one ``{stimulus, values, trials}`` a row.
+    """
+    mean = statistics.total / statistics.n[:, None]
+    variance = np.maximum(statistics.squares / statistics.n[:, None] - mean**2, 0)
+    cells = [
+        {"stimulus": cell.stimulus, "values": dict(cell.values), "trials": int(count)}
+        for cell, count in zip(shown.cells, statistics.n, strict=True)
+    ]
+    largest = float(np.finfo(np.float16).max)
+    arrays = {"mean": mean, "sd": np.sqrt(variance)}
+    halves = {name: np.clip(array, -largest, largest).astype(np.float16) for name, array in arrays.items()}
+    return save(halves, metadata={"cells": json.dumps(cells)})
 
 
 def _described(shown: Catalogue, trials: np.ndarray) -> list[str]:

@@ -24,7 +24,7 @@ from circuitome.extract.annotate.ensemble import ensemble, natural_like
 from circuitome.extract.annotate.equivariance import Pair, find_pairs
 from circuitome.extract.annotate.families import find_families
 from circuitome.extract.annotate.images import read_images
-from circuitome.extract.annotate.layer_kinds import SHOWN, layer_kinds
+from circuitome.extract.annotate.layer_kinds import SHOWN, cell_means, layer_kinds
 from circuitome.extract.annotate.nulls import twin
 from circuitome.extract.annotate.probes import Probe, Sight, plan, sights, symmetric_side
 from circuitome.extract.annotate.probes import assemble as lay_out
@@ -310,6 +310,7 @@ def _kinds(setting: _Setting, records: Records) -> None:
         ):
             found = _shown(setting, probe, layers, shown, twins, f"kinds, probe {number + 1} of {len(probes)}")
             for index, (statistics, top) in found.items():
+                records.keep(f"{index}.safetensors", cell_means(statistics[0], shown))
                 records.put("kinds", index, _kind_columns(setting, index, statistics, top, shown))
     records.note("stimuli_sha256", catalogue(64, 16.0, seed=setting.seed).hash)
 

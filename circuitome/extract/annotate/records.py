@@ -27,6 +27,8 @@ SIGNIFICANT: Final = 0.05
 """Largest q of a pair or family that is put into the graph."""
 INVARIANT: Final = math.sqrt(0.5)
 """Least correlation of a neuron's activation with itself under rotation: more than half of its variance stays."""
+ATTACHED: Final = "tuning"
+"""Folder of the files that go into the bundle: mean responses to every cell of the stimuli, one a layer."""
 _SETTING: Final = "setting.json"
 
 
@@ -65,16 +67,28 @@ class Records:
 
     def put(self, part: str, layer: int, piece: Any) -> None:
         """Keep a finished piece."""
-        path = self._path(part, layer)
+        self._write(self._path(part, layer), json.dumps(piece).encode())
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
         draft = path.with_suffix(".draft")
         try:
             path.parent.mkdir(exist_ok=True)
-            draft.write_text(json.dumps(piece))
+            draft.write_bytes(content)
             os.replace(draft, path)
         except OSError as error:
             raise BundleError(
                 f"{path}: cannot be written ({error.strerror}); make room, and do not annotate a bundle twice at once"
             ) from error
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep a file that goes into the bundle as it is."""
+        path = self.folder / ATTACHED / name
+        self._write(path, content)
+
+    def kept(self) -> dict[str, Path]:
+        """Files that go into the bundle, by name."""
+        return {path.name: path for path in sorted((self.folder / ATTACHED).glob("*.safetensors"))}
 
     def note(self, name: str, text: str) -> None:
         """Keep a word about the whole."""
@@ -116,6 +130,8 @@ def write(
                 ("Family", "MEMBER_OF"), join_families(bundle, families, members, instead_of=old), strict=True
             ):
                 writer.replace(table, rows)
+        for name, path in records.kept().items():
+            writer.attach(f"tuning/{name}", path)
         model = {"annotated": ",".join(done), "twins": twins, **records.notes()}
         writer.finish(model=model, manifest={"annotation": dict(identity)})
     return Bundle.open(bundle.path)
