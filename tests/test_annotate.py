@@ -16,10 +16,11 @@ from torch import nn
 from circuitome.extract import extract
 from circuitome.extract.annotate import pipeline
 from circuitome.extract.annotate.ensemble import ensemble
+from circuitome.extract.annotate.equivariance import GroupScores
 from circuitome.extract.annotate.pipeline import AnnotateError, annotate
 from circuitome.extract.annotate.probes import plan, sights
 from circuitome.extract.annotate.runner import Runner
-from circuitome.extract.annotate.scoring import score_layers
+from circuitome.extract.annotate.scoring import LayerScores, score_layers
 from circuitome.extract.annotate.stimuli import STIMULI
 from circuitome.extract.annotate.transforms import steps
 from circuitome.extract.trace import Trace, trace
@@ -52,28 +53,32 @@ def traced() -> Trace:
     return trace(known_network(), (3, SIDE, SIDE))
 
 
-def scores_of_first_layer(traced: Trace, nulls: int = 3):
+def scores_of_first_layer(traced: Trace, model: nn.Module, *groups: str) -> LayerScores:
     looks, probe = sights(traced.wiring), next(probe for probe in plan(traced.wiring) if 1 in probe.layers)
-    runner = Runner.build(known_network(), traced.wiring, [0, 1], batch=4, device=torch.device("cpu"))
     found = score_layers(
-        runner,
+        Runner.build(model, traced.wiring, [0, 1], batch=4, device=torch.device("cpu")),
         probe,
         looks,
         [1],
         ensemble(200, probe.side, 2.5, seed=0),
         presentations=200,
-        groups=("rotate", "flip_h", "invert", "hue"),
+        groups=groups,
         arrays=traced.kernels,
         biases=traced.biases,
-        nulls=nulls,
+        nulls=3,
         seed=0,
         advance=lambda: None,
     )
-    return {group.group: group for group in found[1].groups}, found[1].invariance
+    return found[1]
 
 
-def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(traced: Trace) -> None:
-    groups, _ = scores_of_first_layer(traced)
+@pytest.fixture(scope="module")
+def groups(traced: Trace) -> dict[str, GroupScores]:
+    found = scores_of_first_layer(traced, known_network(), "rotate", "flip_h", "invert")
+    return {group.group: group for group in found.groups}
+
+
+def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(groups: dict[str, GroupScores]) -> None:
     quarter = [transform.amount for transform in steps("rotate")].index(90.0)
     turned = groups["rotate"].scores[quarter]
     assert [turned[i, (i + 1) % 4] for i in range(4)] == pytest.approx([1.0] * 4, abs=1e-4)
@@ -82,14 +87,12 @@ def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(traced: Trace) 
     assert half[0, 2] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_filters_mirror_image_answers_the_mirrored_stimulus_alike(traced: Trace) -> None:
-    groups, _ = scores_of_first_layer(traced)
+def test_a_filters_mirror_image_answers_the_mirrored_stimulus_alike(groups: dict[str, GroupScores]) -> None:
     assert groups["flip_h"].scores[0][4, 5] == pytest.approx(1.0, abs=1e-4)
     assert groups["flip_h"].plain[4, 5] < 0.9
 
 
-def test_inversion_pairs_a_filter_with_its_negative(traced: Trace) -> None:
-    groups, _ = scores_of_first_layer(traced)
+def test_inversion_pairs_a_filter_with_its_negative(groups: dict[str, GroupScores], traced: Trace) -> None:
     mean = float(traced.kernels["kernel/0"][4].sum())
     assert (
         abs(mean) > 1e-3
@@ -110,29 +113,13 @@ def test_null_layers_keep_each_neurons_mean_and_spread(traced: Trace) -> None:
     assert torch.allclose(fitted.std(2), raw[:1].std(2).expand(5, 8), atol=1e-4)
 
 
-def test_hue_leaves_a_colour_blind_filter_as_it_is(traced: Trace) -> None:
+def test_hue_leaves_a_colour_blind_filter_as_it_is() -> None:
     model = known_network()
     with torch.no_grad():
         filters_of(model).copy_(filters_of(model).mean(1, keepdim=True).expand(8, 3, 5, 5))
-    other = trace(model, (3, SIDE, SIDE))
-    looks, probe = sights(other.wiring), next(probe for probe in plan(other.wiring) if 1 in probe.layers)
-    runner = Runner.build(model, other.wiring, [0, 1], batch=4, device=torch.device("cpu"))
-    found = score_layers(
-        runner,
-        probe,
-        looks,
-        [1],
-        ensemble(100, probe.side, 2.5, seed=0),
-        presentations=100,
-        groups=("hue", "rotate"),
-        arrays=other.kernels,
-        biases=other.biases,
-        nulls=2,
-        seed=0,
-        advance=lambda: None,
-    )
-    assert found[1].invariance["hue"] == pytest.approx(np.ones(8), abs=1e-3)
-    assert found[1].invariance["rotate"].max() < 0.95
+    invariance = scores_of_first_layer(trace(model, (3, SIDE, SIDE)), model, "hue", "rotate").invariance
+    assert invariance["hue"] == pytest.approx(np.ones(8), abs=1e-3)
+    assert invariance["rotate"].max() < 0.95
 
 
 # -- the whole ---------------------------------------------------------------------------------------

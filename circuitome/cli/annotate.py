@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from circuitome.cli.options import AsJson, BundlePath, Device, Weights
+from circuitome.cli.options import AsJson, BundlePath, Device, ModelAgain, Weights
 from circuitome.cli.output import note, progress, show_rows
 
 if TYPE_CHECKING:
@@ -30,14 +30,7 @@ _SHARES: Final = ("explained", "equivariant", "in_families", "invariant")
 
 def annotate(
     bundle: BundlePath,
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODEL]",
-            show_default=False,
-            help="As for `extract`; may be left out for names, never for a factory.",
-        ),
-    ] = None,
+    model: ModelAgain = None,
     weights: Weights = None,
     parts: Annotated[
         str | None,
@@ -118,7 +111,7 @@ def _curated(bundle: Bundle, file: Path) -> Bundle:
 
     amended = load_families(bundle, file)
     sources = amended.table("Family")["source"].to_pylist()
-    note(f"{bundle.path}: the families of {file} are in; it has {sources.count('curated')} curated ones")
+    note(f"{bundle.path}: the families of {file} are in; {sources.count('curated')} of its families are curated")
     return amended
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from circuitome.cli.annotate import Images, Twins, annotate_bundle, parts_of
-from circuitome.cli.options import AsJson, BundlePath, Device, Weights, floats, integers, kept_share
+from circuitome.cli.options import AsJson, BundlePath, Device, ModelAgain, Weights, floats, integers, kept_share
 from circuitome.cli.output import note, plural, progress, show_rows
 
 __all__ = ["check", "extract", "verify"]
@@ -127,14 +127,7 @@ def extract(
 
 def verify(
     bundle: BundlePath,
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODEL]",
-            show_default=False,
-            help="As for `extract`; may be left out for names, never for a factory.",
-        ),
-    ] = None,
+    model: ModelAgain = None,
     weights: Weights = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,

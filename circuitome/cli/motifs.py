@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from circuitome.queries.motifs import Motif, Significance, Tally
 
 __all__ = ["motifs"]
+
+_ROW: Final = ("kind", "model", "score", "p", "q", "null", "roles")
+"""What every motif row has; some motifs have counts beside."""
 
 
 def motifs(
@@ -65,12 +68,13 @@ def motifs(
       circuitome motifs --list
       circuitome motifs opponent-pairs --null 199 --q 0.05
       circuitome motifs weight-banding --bundle squeezenet1_1.circuitome
+      circuitome motifs branch-cluster -p grouping=kind --q 0.05
       circuitome motifs mutual-inhibition --limit 5
       circuitome motifs unioning_over_cases --model squeezenet1_1 -p strength=4 --json
     """
     from circuitome.queries.catalogue import library
     from circuitome.queries.database import open_database
-    from circuitome.queries.motifs import MOTIFS, find, find_motif, find_significant
+    from circuitome.queries.motifs import MOTIFS, find, find_motif, find_significant, missing
 
     if list_motifs:
         known = [
@@ -88,13 +92,14 @@ def motifs(
             rows, found = find(database, kind, **asked), None
         else:
             rows, found = find_significant(database, kind, nulls=nulls, seed=seed, **asked)
-    unasked = bool(rows) and bundle is None and found is None
+        lacking = None if rows else missing(database, kind, **asked)
+    unasked = bool(rows) and all(row["null"] is None for row in rows) and bundle is None and found is None
     if q is not None:
         rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]
     show_rows(
         rows if as_json else [_for_people(row) for row in rows],
         as_json=as_json,
-        empty="" if unasked else "no instances",
+        empty="" if unasked else f"no instances: {lacking}" if lacking else "no instances",
     )
     if found is not None:
         note(_in_words(found))
@@ -138,7 +143,7 @@ def _summary_row(found: Significance | Tally) -> dict[str, Any]:
     row |= {"instances": found.instances, "strongest": found.strongest}
     names = ("q", "q_null", "p", "null", "null_mean", "null_sd", "nulls")
     if isinstance(found, Tally):
-        return row | dict.fromkeys(names)
+        return row | dict.fromkeys(names) | {"q": found.least_q, "q_null": found.instance_null}
     values = (found.least_q, found.instance_null, found.p, found.null, found.null_mean, found.null_sd, found.nulls)
     return row | dict(zip(names, values, strict=True))
 
@@ -155,4 +160,5 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
     """A motif row with a column a role."""
     shown = {name: row[name] for name in ("model", "score", "p", "q") if row[name] is not None}
     prefix = f"{row['model']}/"
-    return shown | {role: [key.removeprefix(prefix) for key in keys] for role, keys in row["roles"].items()}
+    counts = {name: value for name, value in row.items() if name not in _ROW}
+    return shown | counts | {role: [key.removeprefix(prefix) for key in keys] for role, keys in row["roles"].items()}

@@ -14,6 +14,7 @@ __all__ = [
     "DatabaseAddress",
     "Device",
     "Limit",
+    "ModelAgain",
     "ModelKey",
     "NeuronKey",
     "Timeout",
@@ -35,6 +36,14 @@ DatabaseAddress = Annotated[
         metavar="DB",
         envvar="CIRCUITOME_DB",
         help="A file (embedded database), or neo4j://, bolt://, neo4j+s:// (server).",
+    ),
+]
+ModelAgain = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        show_default=False,
+        help="As for `extract`; may be left out for names, never for a factory.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array of row objects on stdout.")]
