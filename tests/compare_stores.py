@@ -46,6 +46,7 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "superposition": [{}, {"limit": 200}],
         "mutual_inhibition": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
+        "branch_cluster": [{"grouping": grouping, "limit": 1_000_000} for grouping in ("family", "kind")],
         "neurons_of_kind": [{"kind": kind, "limit": 1_000_000} for kind in ("unexplained", "curve")],
         "invariant_neurons": [{"transform": "rotate", "least": 0.5, "limit": 1_000_000}, {"transform": "hue"}],
         "family_members": [{"family": key} for key in sorted({row["family"] for row in families})[:3]],

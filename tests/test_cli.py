@@ -318,7 +318,7 @@ def test_curated_families_need_no_model(here: Path, pipeline: list[dict[str, Any
     (here / "mine.csv").write_text("family,neuron,offset\nfronts,first:0,0\nfronts,tiny/first:5,90\n")
     got = run("annotate", "tiny.circuitome", "--families", "mine.csv")
     assert (got.code, got.out) == (0, "")
-    assert "1 curated" in got.err
+    assert "1 of its families are curated" in got.err
     assert pipeline == []
     assert run("load", "tiny.circuitome").code == 0
     (row,) = run("families", "--json").rows

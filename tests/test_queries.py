@@ -40,6 +40,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "superposition": {"strength": 0.5},
     "opponent_pairs": {"strength": 0.5, "cosine": 0.2},
     "push_pull": {"strength": 0.5, "cosine": 0.0},
+    "branch_cluster": {"grouping": "kind"},
     "neurons_of_kind": {"kind": "line", "lowest": 30.0, "highest": 150.0},
     "annotation": {"neuron": NEURON},
     "partners": {"neuron": NEURON},

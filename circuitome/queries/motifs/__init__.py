@@ -19,9 +19,11 @@ from circuitome.queries.motifs.significance import NULLS, Significance, Task, as
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from circuitome.queries.database import Database
 
-__all__ = ["MOTIFS", "Motif", "Significance", "Tally", "find", "find_motif", "find_significant", "summary"]
+__all__ = ["MOTIFS", "Motif", "Significance", "Tally", "find", "find_motif", "find_significant", "missing", "summary"]
 
 MOTIFS: Final[dict[str, Motif]] = {
     name: module.MOTIF
@@ -30,6 +32,9 @@ MOTIFS: Final[dict[str, Motif]] = {
 }
 """Every motif by its kind."""
 
+
+_ALL: Final = 1_000_000_000
+"""More rows than any query has."""
 
 _THERE_ARE: Final = f"there are {', '.join(MOTIFS)}"
 
@@ -46,10 +51,27 @@ def find(database: Database, kind: str, *, model: str | None = None, **parameter
     """Instances of a motif as rows ``{kind, model, score, p, q, null, roles}``, strongest first.
 
     ``parameters`` are those of the query of the same name. The bare form: ``p``, ``q`` and ``null`` are null, and the
-    rows are candidates, not findings. `QueryError` for an unknown kind, model or parameter.
+    rows are candidates, not findings; only where an instance has an exact test of its own are they there.
+    `QueryError` for an unknown kind, model or parameter.
     """
     motif, model = find_motif(kind), database.model_key(model)
-    return motif.gather(model, database.query(motif.kind, model=model, **parameters))
+    if motif.conclude is None:
+        return motif.gather(model, database.query(motif.kind, model=model, **parameters))
+    missing(database, kind, model=model, **parameters)
+    limit = bind(motif.kind, library()[motif.kind].parameters, {"model": model, **_own(parameters)})["limit"]
+    rows = database.query(motif.kind, **{"model": model, **parameters, "limit": _ALL})
+    return motif.conclude(model, rows.to_dicts())[:limit]
+
+
+def missing(database: Database, kind: str, *, model: str | None = None, **parameters: Any) -> str | None:
+    """What a model lacks for a motif, such as an annotation, and how to get it; none where it has all that it takes."""
+    motif, model = find_motif(kind), database.model_key(model)
+    return motif.missing(database, model, **_own(parameters)) if motif.missing else None
+
+
+def _own(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are the query's own."""
+    return {name: value for name, value in parameters.items() if name != "timeout"}
 
 
 def find_significant(
@@ -83,7 +105,7 @@ def summary(
     graph = SignedGraph.of_database(database, model=model)
     tested = [motif for motif in MOTIFS.values() if motif.scores is not None]
     found = {item.kind: item for item in assess(graph, [Task.of(motif) for motif in tested], nulls=nulls, seed=seed)}
-    return [found[kind] if kind in found else _tally(graph, motif) for kind, motif in MOTIFS.items()]
+    return [found[kind] if kind in found else _tally(database, graph.model, kind) for kind in MOTIFS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +116,12 @@ class Tally:
     model: str
     instances: int
     strongest: float | None  # the highest score; none without instances
+    least_q: float | None  # the lowest q of an instance that has one of its own
+    instance_null: str | None  # null model of that q
 
 
-def _tally(graph: SignedGraph, motif: Motif) -> Tally:
-    first = motif.twin(graph, limit=1)
-    return Tally(motif.kind, graph.model, motif.count(graph), first[0]["score"] if first else None)
+def _tally(database: Database, model: str, kind: str) -> Tally:
+    rows = find(database, kind, model=model, limit=_ALL)
+    best = min((row for row in rows if row["q"] is not None), key=lambda row: row["q"], default=None)
+    q, null = (best["q"], best["null"]) if best else (None, None)
+    return Tally(kind, model, len(rows), rows[0]["score"] if rows else None, q, null)

@@ -7,12 +7,13 @@ null model was asked: such rows are candidates, not findings.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.graph import SignedGraph
 
 __all__ = ["CASE_ROLES", "Motif", "instance", "join", "top_of"]
@@ -35,6 +36,10 @@ class Motif:
     scores: Callable[..., np.ndarray] | None = None  # as `count`, but the scores of all instances; none: no null fits
     instance_null: str = "kernels"  # null model of an instance's q
     null: str = "signs"  # null model of the enrichment: it keeps the topology
+    of_bundle: Callable[[Bundle], Any] = SignedGraph.of_bundle  # what the twin works on, from a bundle
+    conclude: Callable[[str, Sequence[Mapping[str, Any]]], list[dict[str, Any]]] | None = None
+    # (model, all rows of the query) -> motif rows with p and q of their own; none where the query's rows say all
+    missing: Callable[..., str | None] | None = None  # (database, model, *, parameters) -> what the model lacks for it
 
     def gather(self, model: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Motif rows from the rows of the query, in their order."""
