@@ -170,7 +170,7 @@ def _model(between: np.ndarray, cross: np.ndarray, noise: float, root: np.ndarra
     return _Model(smoother, penalty, float(constant), noise, root)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _models(values: tuple[float, ...], period: float | None) -> tuple[_Axis, tuple[_Model, ...]]:
     """The models of an axis, kept: the layers of a network are shown the same values."""
     axis = _axis(np.array(values), period)
