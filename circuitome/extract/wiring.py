@@ -87,6 +87,10 @@ class Wiring:
         """First neuron of every layer in the numbering of all neurons, ``(layers + 1,)``."""
         return np.cumsum([0] + [layer.channels for layer in self.layers])
 
+    def reads_image(self, index: int) -> bool:
+        """Whether everything that a layer reads is the input."""
+        return all(self.layers[link.source].op == "input" for link in self.layers[index].links)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``wiring.json``; runs of channels are written as ``{from, to}``."""
         return {

@@ -84,8 +84,7 @@ def _by_filters(
     traced: Trace, index: int, columns: dict[str, list[Any]], std: Sequence[float] | None, seed: int
 ) -> None:
     layer = traced.wiring.layers[index]
-    reads_image = all(traced.wiring.layers[link.source].op == "input" for link in layer.links)
-    if layer.op != "conv" or not reads_image or layer.fan_in != 3:
+    if layer.op != "conv" or not traced.wiring.reads_image(index) or layer.fan_in != 3:
         return
     weights = traced.kernels[f"kernel/{layer.name}"] / np.asarray(std or (1.0, 1.0, 1.0)).reshape(1, 3, 1, 1)
     found = filter_kinds(weights, seed=seed)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,7 +117,7 @@ def annotate(
         images: folder of pictures to show beside the natural-like ones.
 
     Raises:
-        AnnotateError: an unknown part, fewer than two twins, or a network that does not see images.
+        AnnotateError: an unknown part, fewer than three twins, another model's weights, or a network that does not see images.
         BundleError: the bundle cannot be written.
     """
     _check(parts, twins)
@@ -240,7 +241,7 @@ def _responses(setting: _Setting, records: Records) -> None:
         setting.report("responses", next(count), total)
 
     moments = natural_moments(
-        runner, _chain(shown, _batched(pictures, runner.batch, setting.device)), setting.traced.kernels, advance
+        runner, chain(shown, _batched(pictures, runner.batch, setting.device)), setting.traced.kernels, advance
     )
     few = setting.runner(layers, batch=2)
     fields = effective_fields(few, natural_like(2, setting.side, seed=setting.seed, device=setting.device))
@@ -267,11 +268,6 @@ def _natural(setting: _Setting, batch: int) -> Iterator[Tensor]:
 def _batched(pictures: Sequence[tuple[str, Tensor]], batch: int, device: torch.device) -> Iterator[Tensor]:
     for start in range(0, len(pictures), batch):
         yield torch.stack([picture for _, picture in pictures[start : start + batch]]).to(device)
-
-
-def _chain(*parts: Iterator[Tensor]) -> Iterator[Tensor]:
-    for part in parts:
-        yield from part
 
 
 def _radius(probe: Probe, records: Records) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.extract.annotate.curated import join_families
+from circuitome.extract.annotate.kinds import SILENT, UNEXPLAINED
 from circuitome.extract.annotate.significance import family_significance
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError, BundleWriter
@@ -160,7 +161,7 @@ class _Found:
     @classmethod
     def of(cls, model: str, wiring: Wiring, records: Records, parts: Sequence[str]) -> _Found:
         """Read the records of every layer."""
-        found = cls(_Columns.neurons(wiring, records, parts), {}, [], [], [])
+        found = cls(_neuron_columns(wiring, records, parts), {}, [], [], [])
         turned = "families" if "families" in parts else "equivariance"
         pieces = {
             index: records.get(turned, index) for index in range(len(wiring.layers)) if records.has(turned, index)
@@ -220,23 +221,14 @@ class _Found:
                 )
 
 
-class _Columns:
-    """Columns of neurons."""
-
-    @staticmethod
-    def neurons(wiring: Wiring, records: Records, parts: Sequence[str]) -> dict[str, list[Any]]:
-        """Every annotated column, in the order of the neurons."""
-        columns: dict[str, list[Any]] = {}
-        total = int(wiring.offsets[-1])
-
-        def fill(name: str, index: int, values: Sequence[Any]) -> None:
-            column = columns.setdefault(name, [None] * total)
-            first = int(wiring.offsets[index])
-            column[first : first + len(values)] = [_number(value) for value in values]
-
-        for name, index, values in _pieces(wiring, records, parts):
-            fill(name, index, values)
-        return columns
+def _neuron_columns(wiring: Wiring, records: Records, parts: Sequence[str]) -> dict[str, list[Any]]:
+    """Every annotated column, in the order of the neurons."""
+    columns: dict[str, list[Any]] = {}
+    for name, index, values in _pieces(wiring, records, parts):
+        column = columns.setdefault(name, [None] * int(wiring.offsets[-1]))
+        first = int(wiring.offsets[index])
+        column[first : first + len(values)] = [_number(value) for value in values]
+    return columns
 
 
 def _pieces(wiring: Wiring, records: Records, parts: Sequence[str]) -> Iterator[tuple[str, int, Sequence[Any]]]:
@@ -273,7 +265,7 @@ def _layer_columns(wiring: Wiring, records: Records, found: _Found, pieces: Mapp
         columns["effective_receptive_field"].append(responses.get(str(index), {}).get("field"))
         if "explained" in columns:
             kinds = found.neurons["kind"][first:last]
-            told = [kind is not None and kind not in ("unexplained", "silent") for kind in kinds]
+            told = [kind is not None and kind not in (UNEXPLAINED, SILENT) for kind in kinds]
             columns["explained"].append(float(np.mean(told)) if index and kinds[0] is not None else None)
         if pieces:
             searched = index in pieces and pieces[index]["searched"]

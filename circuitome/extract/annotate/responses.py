@@ -16,7 +16,7 @@ from torch import Tensor
 from circuitome.extract.annotate.runner import Runner, activate
 from circuitome.extract.wiring import Wiring
 
-__all__ = ["Moments", "effective_fields", "natural_moments"]
+__all__ = ["Moments", "effective_fields", "layers_to_read", "natural_moments"]
 
 MASS: Final = 0.9
 """Share of the squared gradient that an effective receptive field holds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from circuitome.extract.steps import STEPS, apply
 from circuitome.extract.trace import export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
 
-__all__ = ["Runner", "activate", "patches_at", "units_around"]
+__all__ = ["Runner", "activate", "corners", "patches_at", "units_around"]
 
 BENT = frozenset(name for name, kind in STEPS.items() if not kind.linear and kind.window is None and not kind.whole)
 """Steps that bend each value by itself: what makes an activation of a pre-activation."""
@@ -153,18 +153,23 @@ def patches_at(layer: Layer, operand: Tensor, rows: Tensor, columns: Tensor) -> 
     span_y, span_x = (height - 1) * layer.dilation[0], (width - 1) * layer.dilation[1]
     wide = F.pad(operand, (pad_x + span_x, pad_x + span_x, pad_y + span_y, pad_y + span_y))
     result = None
-    low_y, low_x = rows.floor(), columns.floor()
-    for y, weight_y in ((low_y, 1 - (rows - low_y)), (low_y + 1, rows - low_y)):
-        for x, weight_x in ((low_x, 1 - (columns - low_x)), (low_x + 1, columns - low_x)):
-            weight = weight_y * weight_x
-            if not weight.any():
-                continue
-            taken = weight.view(1, 1, -1, 1, 1) * _windows(layer, wide, y.long(), x.long(), (span_y, span_x))
-            result = taken if result is None else result + taken
+    for y, x, weight in corners(rows, columns):
+        taken = weight.view(1, 1, -1, 1, 1) * _windows(layer, wide, y, x, (span_y, span_x))
+        result = taken if result is None else result + taken
     assert result is not None  # the four weights sum to one
     count, channels, points = result.shape[:3]
     grouped = result.reshape(count, layer.groups, channels // layer.groups, points, -1)
     return grouped.permute(1, 2, 4, 0, 3).reshape(layer.groups, -1, count * points)
+
+
+def corners(rows: Tensor, columns: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Whole units around places between them, and their weights in a linear interpolation, ``(P,)`` each; none of no weight."""
+    low_y, low_x = rows.floor(), columns.floor()
+    for y, weight_y in ((low_y, 1 - (rows - low_y)), (low_y + 1, rows - low_y)):
+        for x, weight_x in ((low_x, 1 - (columns - low_x)), (low_x + 1, columns - low_x)):
+            weight = weight_y * weight_x
+            if weight.any():
+                yield y.long(), x.long(), weight
 
 
 def _windows(layer: Layer, wide: Tensor, y: Tensor, x: Tensor, span: tuple[int, int]) -> Tensor:

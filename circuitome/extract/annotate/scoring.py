@@ -19,12 +19,12 @@ from torch import Tensor
 from circuitome.extract.annotate.equivariance import GroupScores
 from circuitome.extract.annotate.nulls import surrogates
 from circuitome.extract.annotate.probes import Probe, Sight, assemble
-from circuitome.extract.annotate.runner import Runner, activate, patches_at
+from circuitome.extract.annotate.runner import Runner, activate, corners, patches_at
 from circuitome.extract.annotate.transforms import IDENTITY, Transform, steps
 from circuitome.extract.verify import read_operand
 from circuitome.extract.wiring import Wiring
 
-__all__ = ["WIDEST", "LayerScores", "can_pair", "score_layers"]
+__all__ = ["ANGLES", "WIDEST", "LayerScores", "batches", "can_pair", "memory", "score_layers"]
 
 WIDEST: Final = 768
 """Layers with more neurons are not searched for pairs: their score tables would not fit into memory."""
@@ -124,8 +124,7 @@ def _task(
         shuffled = [[torch.randperm(layer.channels, generator=generator) for _ in range(count)] for _ in range(nulls)]
         straight = [torch.arange(layer.channels)] * count
         return _Task(index, None, torch.stack([torch.stack(rows) for rows in [straight, *shuffled]]), bias)
-    reads_image = all(wiring.layers[link.source].op == "input" for link in layer.links)
-    null = surrogates(kernel, nulls, generator=generator, colours=reads_image)
+    null = surrogates(kernel, nulls, generator=generator, colours=wiring.reads_image(index))
     every = torch.cat([kernel[None], null.to(kernel)])
     return _Task(index, every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1), None, bias)
 
@@ -209,11 +208,8 @@ def _read(
 def _at(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Maps ``(n, C, h, w)`` at unit coordinates, interpolated linearly: ``(C, n * P)``."""
     total = torch.zeros(maps.shape[0], maps.shape[1], len(rows), device=maps.device)
-    low_y, low_x = rows.floor(), columns.floor()
-    for y, weight_y in ((low_y, 1 - (rows - low_y)), (low_y + 1, rows - low_y)):
-        for x, weight_x in ((low_x, 1 - (columns - low_x)), (low_x + 1, columns - low_x)):
-            picked = maps[:, :, y.long().clamp(max=maps.shape[2] - 1), x.long().clamp(max=maps.shape[3] - 1)]
-            total += weight_y * weight_x * picked
+    for y, x, weight in corners(rows, columns):
+        total += weight * maps[:, :, y.clamp(max=maps.shape[2] - 1), x.clamp(max=maps.shape[3] - 1)]
     return total.transpose(0, 1).reshape(maps.shape[1], -1)
 
 

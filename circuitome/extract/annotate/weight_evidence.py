@@ -42,7 +42,7 @@ def weight_pairs(traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls:
     if layer.op not in ("conv", "linear") or layer.groups != 1 or not can_pair(wiring, index):
         return []
     kernel = traced.kernels[f"kernel/{layer.name}"].astype(np.float64)
-    reads_image = all(wiring.layers[link.source].op == "input" for link in layer.links)
+    reads_image = wiring.reads_image(index)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
     null = surrogates(torch.as_tensor(kernel), nulls, generator=generator, colours=reads_image).numpy()
     every = [kernel, *null]
