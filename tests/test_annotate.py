@@ -193,6 +193,22 @@ def test_what_is_done_is_not_done_again(bundle: Bundle, monkeypatch) -> None:
     assert kinds == [row["kind"] for row in done.table("Neuron").to_pylist()]
 
 
+def test_kinds_of_a_stopped_run_are_not_put_in_where_nobody_asks_for_them(bundle: Bundle) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage.startswith("equivariance"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        annotate(bundle, known_network(), parts=["kinds", "equivariance"], twins=3, device="cpu", progress=stop)
+    done = annotate(bundle, known_network(), parts=["equivariance"], twins=3, device="cpu")
+    assert done.manifest["model"]["annotated"] == "responses,equivariance"
+    assert {row["kind"] for row in done.table("Neuron").to_pylist()} == {None}
+    assert done.attached == ()
+
+
 def test_other_parameters_do_everything_anew(bundle: Bundle) -> None:
     done = annotate(bundle, known_network(), parts=["kinds"], twins=4, device="cpu")
     other = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")

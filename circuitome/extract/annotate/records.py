@@ -131,7 +131,7 @@ def write(
                 ("Family", "MEMBER_OF"), join_families(bundle, families, members, instead_of=old), strict=True
             ):
                 writer.replace(table, rows)
-        for name, path in records.kept().items():
+        for name, path in records.kept().items() if "kinds" in parts else ():
             writer.attach(f"tuning/{name}", path)
         model = {"annotated": ",".join(done), "twins": twins, **records.notes()}
         writer.finish(model=model, manifest={"annotation": dict(identity)})
@@ -239,7 +239,7 @@ def _pieces(wiring: Wiring, records: Records, parts: Sequence[str]) -> Iterator[
         if str(index) in responses:
             for column, name in named.items():
                 yield column, index, responses[str(index)][name]
-        if records.has("kinds", index):
+        if "kinds" in parts and records.has("kinds", index):
             for column, values in records.get("kinds", index).items():
                 yield column, index, values
         for part in ("equivariance", "families"):
