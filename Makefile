@@ -35,7 +35,9 @@ bench: $(INSTALLED)  ## every benchmark, alternatives in the same run
 	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python $$file || exit 1; done
 
 torture: $(INSTALLED)  ## large networks and long trials
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m torture
+	@rm -f $(VENV)/torture.jsonl
+	CIRCUITOME_TORTURE=$(CURDIR)/$(VENV)/torture.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m torture
+	$(BIN)/python benchmarks/torture_table.py $(VENV)/torture.jsonl
 
 neo4j: $(INSTALLED)  ## a Neo4j on this machine without Docker (Java and Maven needed)
 	$(BIN)/python -m circuitome.graphdb.stores.local_server

@@ -16,7 +16,7 @@ import pyarrow as pa
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, SCHEMA_VERSION, TRANSFORM_GROUPS, arrow_schema
 
-__all__ = ["Plan", "annotated", "edge_columns", "write_bundle", "write_planted"]
+__all__ = ["Plan", "annotated", "edge_columns", "write_bundle", "write_planted", "write_residual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,27 @@ def write_planted(
         for layer, channels in layers.items()
     ]
     return _write(path, name, plans, keep=1.0, seed=0, force=force)
+
+
+def write_residual(
+    path: str | os.PathLike[str], blocks: Sequence[tuple[np.ndarray, np.ndarray]], *, name: str = "r"
+) -> Bundle:
+    """Write a residual network of 1 x 1 convolutions, each block's ``(hidden, c)`` and ``(c, hidden)`` weights, and open it.
+
+    Layers: ``in``; of each block ``first0``, ``second0`` and the addition ``add0``, which reads the writer and what the block reads.
+    """
+    stream, width = "in", blocks[0][0].shape[1]
+    plans = [Plan(stream, "input", width)]
+    for place, (first, second) in enumerate(blocks):
+        hidden, writer, added = f"first{place}", f"second{place}", f"add{place}"
+        both = np.tile(np.eye(width, dtype=np.float32), 2)
+        plans += [
+            Plan(hidden, "conv", len(first), (stream,), first[:, :, None, None]),
+            Plan(writer, "conv", width, (hidden,), second[:, :, None, None]),
+            Plan(added, "add", width, (writer, stream), both[:, :, None, None]),
+        ]
+        stream = added
+    return _write(path, name, plans, keep=1.0, seed=0, force=True)
 
 
 def _split(neuron: str) -> tuple[str, int]:

@@ -149,7 +149,7 @@ def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
     assert all(pair["q"] <= 0.05 and pair["score"] > pair["baseline"] for pair in pairs)
     layer = next(row for row in done.table("Layer").to_pylist() if row["name"] == "0")
     assert layer["effective_receptive_field"] == [5.0, 5.0]
-    assert done.manifest["model"]["annotated"] == "responses,kinds,equivariance,families"
+    assert done.manifest["model"]["annotated"] == ",".join(pipeline.PARTS)
     assert not list(bundle.path.parent.glob(".known*"))
     with safe_open(done.attached_path("tuning/1.safetensors"), framework="numpy") as file:
         mean, cells = file.get_tensor("mean"), json.loads(file.metadata()["cells"])

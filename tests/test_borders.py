@@ -20,6 +20,7 @@ ALLOWED = {
     "graphdb": set(),
     "queries": {"circuitome.graphdb"},
     "networks": set(),
+    "universality": {"circuitome.graphdb", "circuitome.queries"},
     "thread": {
         *("circuitome.graphdb", "circuitome.queries"),
         *("circuitome.extract.annotate.filters", "circuitome.extract.annotate.tuning"),  # no torch in these two
@@ -30,6 +31,7 @@ FOREIGN = {
     "graphdb": {"torch", "torchvision", "typer", "rich"},
     "queries": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "networks": {"kuzu", "neo4j", "pyarrow", "typer", "rich"},
+    "universality": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "thread": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "cli": {"kuzu", "neo4j", "torch"},
 }

@@ -24,7 +24,7 @@ from tests.synthetic import annotated
 
 COMMANDS = (
     *("extract", "annotate", "verify", "check", "load", "drop", "models", "query"),
-    *("motifs", "neuron", "circuit", "families", "export", "schema", "demo", "thread-check"),
+    *("motifs", "neuron", "circuit", "families", "compare", "export", "schema", "demo", "thread-check"),
 )
 
 NETS = """
@@ -267,7 +267,7 @@ def test_bad_input_is_one_message_and_exit_code_2(here: Path, arguments: list[st
     assert sorted(os.listdir(here)) == before
 
 
-PARTS = ("responses", "kinds", "equivariance", "families")
+PARTS = ("responses", "kinds", "equivariance", "families", "circuits", "signatures")
 
 
 def test_annotate_prints_a_line_a_layer(here: Path, pipeline: list[dict[str, Any]]) -> None:
@@ -275,7 +275,7 @@ def test_annotate_prints_a_line_a_layer(here: Path, pipeline: list[dict[str, Any
     assert got.code == 0, got.err
     assert got.out.split()[:6] == ["layer", "neurons", "explained", "equivariant", "in_families", "invariant"]
     assert [line.split()[0] for line in got.out.splitlines()[2:]] == ["first", "left", "right", "head"]
-    assert "annotated (responses, kinds, equivariance, families)" in got.err
+    assert "annotated (responses, kinds, equivariance, families, circuits, signatures)" in got.err
     assert "`circuitome load tiny.circuitome`" in got.err
     (call,) = pipeline
     assert callable(call.pop("progress"))
@@ -431,8 +431,8 @@ def test_check_passes_a_whole_bundle_and_names_an_altered_file(here: Path) -> No
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     got = run("check", "tiny.circuitome")
-    assert got.code == 2
-    assert "EXCITES.parquet" in got.err
+    assert got.code == 1
+    assert "EXCITES.parquet was altered" in got.err
 
 
 def test_models_come_and_go(here: Path) -> None:

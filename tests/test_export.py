@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -171,27 +170,3 @@ def test_a_place_that_cannot_be_written_is_named(toy: Bundle, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be written"):
         export(toy, "networkx", tmp_path / "file" / "g.json")
-
-
-def test_the_import_tool_takes_the_csv_and_the_database_is_the_bundle(
-    toy: Bundle, tmp_path: Path, neo4j_shared: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
-
-    folder = export(toy, "neo4j-admin", tmp_path / "csv")
-    script = (folder / "import.sh").read_text()
-    words = (
-        script[script.index("database import full") :].replace('"${1:-neo4j}"', "neo4j").replace("\\\n", " ").split()
-    )
-    server = LocalServer(tmp_path / "home", port=free_port(), heap="512m", page_cache="128m")
-    server.prepare()
-    monkeypatch.chdir(folder)
-    admin(server.home, words)
-    monkeypatch.setenv("NEO4J_PASSWORD", server.password)
-    with server, open_store(server.address) as store:
-        assert plain(tables_of(store)) == plain(tables_of(toy))
-
-
-def test_the_import_script_is_shell(toy: Bundle, tmp_path: Path) -> None:
-    folder = export(toy, "neo4j-admin", tmp_path / "csv")
-    assert subprocess.run(["sh", "-n", folder / "import.sh"], check=False).returncode == 0

@@ -16,10 +16,10 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import Store, open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
-from circuitome.queries.graph import SignedGraph
+from circuitome.queries.graph import EDGE_COLUMNS, PREFERENCES, SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_motif, motif
 from circuitome.queries.motifs.weight_banding import banding_ratio
-from tests.synthetic import write_bundle, write_planted
+from tests.synthetic import annotated, write_bundle, write_planted
 
 SIGNED = ("mutual_inhibition", "unioning_over_cases")
 PAIRS = ("opponent_pairs", "push_pull")
@@ -123,14 +123,19 @@ def test_the_queries_find_what_the_twins_find(
 
 
 def test_a_graph_is_the_same_from_a_bundle_and_from_a_database(database: Database, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(3, 8, 6, 4))
+    bundle = annotated(write_bundle(tmp_path / "r", layers=(3, 8, 6, 4)))
     database.load(bundle)
     one, other = SignedGraph.of_bundle(bundle), SignedGraph.of_database(database)
     orders = [np.lexsort((graph.sender, graph.receiver)) for graph in (one, other)]
-    for name in ("sender", "receiver", "excites", "weight", "share", "polarity", "rank"):
-        assert getattr(one, name)[orders[0]].tolist() == getattr(other, name)[orders[1]].tolist(), name
-    for name in ("keys", "layers", "layer", "fan_in"):
+    for name in ("sender", "receiver", "excites", *EDGE_COLUMNS):
+        np.testing.assert_array_equal(getattr(one, name)[orders[0]], getattr(other, name)[orders[1]], name)
+    for name in ("keys", "layers", "layer", "fan_in", "kind"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+    for name in PREFERENCES:
+        np.testing.assert_array_equal(one.preferences[name], other.preferences[name], name)
+    for name in ("first", "second", "transform", "amount", "q"):
+        np.testing.assert_array_equal(getattr(one.partners, name), getattr(other.partners, name), name)
+    assert len(one.partners.first)
 
 
 def test_a_planted_union_is_found_and_its_decoys_are_not(database: Database, tmp_path: Path) -> None:

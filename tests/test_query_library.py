@@ -47,8 +47,11 @@ CAUGHT = {
     "null-aggregate": "MATCH (n:Neuron) RETURN sum(n.bias) AS x",
     "several-labels": "MATCH (n:Neuron:Layer) RETURN n.key AS key ORDER BY key",
     "undirected": "MATCH (a:Neuron)-[r:EXCITES]-(b:Neuron) RETURN a.key AS key ORDER BY key",
+    "unbounded": "UNWIND range(1, $n) AS i MATCH (n:Neuron) RETURN n.key AS key ORDER BY key",
     "list-predicate": "MATCH (n:Neuron) WITH n, collect(n.bias) AS xs "
     "WHERE all(x IN xs WHERE x > 0) RETURN n.key AS key ORDER BY key",
+    "bare-flag": "MATCH (n:Neuron) WITH n.key AS key, n.bias > 0 AS up "
+    "RETURN key, CASE WHEN up THEN 1 ELSE 2 END AS x ORDER BY key",
     "type": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN type(r) AS x, a.key AS key ORDER BY key",
     "label": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN label(r) AS x, a.key AS key ORDER BY key",
     "id": "MATCH (n:Neuron) RETURN elementId(n) AS x, n.key AS key ORDER BY key",

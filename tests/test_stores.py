@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, table_type
-from circuitome.graphdb.stores import Store, StoreError, embedded, open_store
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema, table_type
+from circuitome.graphdb.stores import Amendment, Removal, Store, StoreError, embedded, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, ServerError
 from tests.synthetic import annotated, write_bundle, write_planted
 
@@ -196,7 +196,7 @@ def test_reading_cannot_write(store: Store, toy: Bundle) -> None:
 
 def test_the_engine_itself_refuses_to_write(store: Store, toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     store.load(toy)
-    monkeypatch.setattr(f"{type(store).__module__}.check_reading", lambda text: None)
+    monkeypatch.setattr(f"{type(store).__module__}.check_reading", lambda text, **options: None)
     for cypher in ("CREATE (n:Model {key: 'evil'})", "MATCH (n:Neuron) SET n.bias = 7.0", "MATCH (n) DETACH DELETE n"):
         with pytest.raises(StoreError):
             store.run(cypher)
@@ -289,6 +289,201 @@ def test_a_damaged_bundle_is_refused_and_changes_nothing(store: Store, toy: Bund
     assert_holds(store, toy)
 
 
+def table_of(name: str, *rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=arrow_schema(name))
+
+
+def motif(key: str, model: str, *, score: float = 1.0, kind: str = "pair") -> dict[str, Any]:
+    roles = {"roles": ["case", "case"], "members": [f"{model}/conv1:0", f"{model}/conv1:1"]}
+    return {"key": key, "model": model, "kind": kind, "score": score, **roles}
+
+
+def saved(*rows: dict[str, Any]) -> dict[str, pa.Table]:
+    """Everything that motifs are, but their kind."""
+    parts = [
+        {"from": row["key"], "to": member, "role": role, "position": place}
+        for row in rows
+        for place, (role, member) in enumerate(zip(row["roles"], row["members"], strict=True))
+    ]
+    kinds = [{"from": row["key"], "to": row["kind"]} for row in rows]
+    return {
+        "Motif": table_of("Motif", *rows),
+        "HAS_ROLE": table_of("HAS_ROLE", *parts),
+        "OF_KIND": table_of("OF_KIND", *kinds),
+    }
+
+
+PAIR = table_of("MotifKind", {"key": "pair", "title": "A pair."})
+
+
+@pytest.fixture
+def amended(store: Store, toy: Bundle, other: Bundle) -> Store:
+    """Two models; one with two motifs of a kind and what is known of that kind, the other with one motif."""
+    store.load(toy, other)
+    enriched = table_of("ENRICHED_IN", {"from": "pair", "to": "toy", "instances": 2, "p": 0.5})
+    rows = saved(motif("m1", "toy"), motif("m2", "toy", score=2.0), motif("m3", "other"))
+    store.amend(Amendment(insert={"MotifKind": PAIR, "ENRICHED_IN": enriched, **rows}))
+    return store
+
+
+def motifs_of(store: Store, model: str) -> list[tuple[str, float]]:
+    """Motifs of a model with their scores, as their relationships tell them."""
+    rows = store.run(
+        "MATCH (k:MotifKind)<-[:OF_KIND]-(m:Motif)-[r:HAS_ROLE]->(n:Neuron) WHERE n.model = $model "
+        "RETURN m.key AS key, m.score AS score, m.roles AS roles, m.members AS members, k.title AS title, "
+        "r.role AS role, r.position AS position, n.key AS neuron ORDER BY key, position",
+        {"model": model},
+    ).to_pylist()
+    for row in rows:
+        assert (row["roles"][row["position"]], row["members"][row["position"]]) == (row["role"], row["neuron"])
+    assert len(rows) % 2 == 0
+    return [(row["key"], row["score"]) for row in rows[::2]]
+
+
+def test_what_an_amendment_inserts_is_read_back_and_the_models_stay(amended: Store, toy: Bundle, other: Bundle) -> None:
+    assert motifs_of(amended, "toy") == [("m1", 1.0), ("m2", 2.0)]
+    assert motifs_of(amended, "other") == [("m3", 1.0)]
+    assert [(row["key"], row["state"]) for row in amended.models()] == [("other", "ready"), ("toy", "ready")]
+    for bundle in (toy, other):
+        for table in bundle.tables:
+            assert_same(read(amended, table, bundle.model), ordered(bundle.table(table)))
+
+
+def test_an_amendment_replaces_what_it_removes(amended: Store) -> None:
+    gone = Removal("Motif", {"model": ["toy"], "kind": ["pair"]})
+    amended.amend(Amendment((gone,), saved(motif("m2", "toy", score=5.0), motif("m4", "toy"))))
+    assert motifs_of(amended, "toy") == [("m2", 5.0), ("m4", 1.0)]
+    assert motifs_of(amended, "other") == [("m3", 1.0)]
+
+
+def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(amended: Store) -> None:
+    amended.amend(
+        Amendment(
+            insert={
+                "MotifKind": table_of("MotifKind", {"key": "pair", "title": "Two."}),
+                "Motif": table_of("Motif", motif("m1", "toy", score=9.0)),
+            }
+        )
+    )
+    assert motifs_of(amended, "toy") == [("m1", 9.0), ("m2", 2.0)]
+    rows = amended.run("MATCH (k:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN k.title AS title, e.p AS p, m.key AS key")
+    assert rows.to_pylist() == [{"title": "Two.", "p": 0.5, "key": "toy"}]
+
+
+@pytest.mark.parametrize(
+    "removal, left",
+    [
+        (Removal("HAS_ROLE", {"position": [1]}), {("m1", 0), ("m2", 0), ("m3", 0)}),
+        (Removal("HAS_ROLE", source={"key": ["m1", "m3"]}), {("m2", 0), ("m2", 1)}),
+        (Removal("HAS_ROLE", target={"model": ["other"]}), {("m1", 0), ("m1", 1), ("m2", 0), ("m2", 1)}),
+        (Removal("HAS_ROLE", {"position": [0]}, {"model": ["toy"]}), {("m1", 1), ("m2", 1), ("m3", 0), ("m3", 1)}),
+        (Removal("Motif", {"score": [2.0]}), {("m1", 0), ("m1", 1), ("m3", 0), ("m3", 1)}),
+        (Removal("HAS_ROLE"), set()),
+        (Removal("HAS_ROLE", {"position": []}), {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)}),
+        (Removal("Motif", {"q": [0.5]}), {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)}),  # they have no q
+    ],
+)
+def test_a_removal_takes_what_matches_all_that_it_says(
+    amended: Store, removal: Removal, left: set[tuple[str, int]]
+) -> None:
+    amended.amend(Amendment((removal,)))
+    rows = amended.run("MATCH (m:Motif)-[r:HAS_ROLE]->(:Neuron) RETURN m.key AS key, r.position AS position")
+    assert {(row["key"], row["position"]) for row in rows.to_pylist()} == left
+    assert rows.num_rows == len(left)
+
+
+def test_an_end_that_is_not_there_is_named_and_nothing_is_changed(amended: Store) -> None:
+    before = count(amended)
+    wrong = saved(motif("m5", "toy") | {"members": ["toy/conv1:0", "toy/nowhere:1"]})
+    with pytest.raises(StoreError, match=r"HAS_ROLE names a Motif or a Neuron that is not there, nothing was changed"):
+        amended.amend(Amendment((Removal("Motif", {"model": ["other"]}),), wrong))
+    assert count(amended) == before
+    assert motifs_of(amended, "other") == [("m3", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (Amendment((Removal("Motive"),)), "the schema has no table 'Motive'"),
+        (Amendment((Removal("Motif", {"modl": ["toy"]}),)), "Motif has no column 'modl'"),
+        (Amendment((Removal("Motif", source={"key": ["toy"]}),)), "Motif is a node and has no ends"),
+        (Amendment((Removal("HAS_ROLE", target={"kinds": ["x"]}),)), "Neuron has no column 'kinds'"),
+        (Amendment(insert={"Motive": PAIR}), "the schema has no table 'Motive'"),
+        (Amendment(insert={"Motif": PAIR}), "rows of Motif have the columns key, title"),
+        (Amendment(insert={"MotifKind": pa.concat_tables([PAIR, PAIR])}), "have a key twice"),
+        (Amendment(insert={"MotifKind": table_of("MotifKind", {"title": "?"})}), "has no key"),
+        (
+            Amendment(insert={"MotifKind": PAIR.set_column(1, "title", pa.array([[1, 2]]))}),
+            "rows of MotifKind do not fit the schema",
+        ),
+    ],
+)
+def test_an_amendment_that_does_not_fit_the_schema_is_refused(amended: Store, change: Amendment, message: str) -> None:
+    before = count(amended)
+    with pytest.raises(StoreError, match=message):
+        amended.amend(change)
+    assert count(amended) == before
+
+
+def test_motifs_go_with_their_model_and_when_it_is_loaded_again(amended: Store, toy: Bundle) -> None:
+    amended.load(toy)
+    assert motifs_of(amended, "toy") == []
+    assert amended.run("MATCH (m:Motif) RETURN m.key AS key").to_pylist() == [{"key": "m3"}]
+    assert amended.run("MATCH (:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN m.key AS key").num_rows == 0
+    amended.amend(Amendment(insert=saved(motif("m1", "toy"))))
+    assert motifs_of(amended, "toy") == [("m1", 1.0)]
+    amended.drop("toy")
+    assert motifs_of(amended, "other") == [("m3", 1.0)]
+    assert amended.run("MATCH (m:Motif) RETURN m.key AS key").to_pylist() == [{"key": "m3"}]
+    amended.drop("other")
+    assert count(amended) == (0, 0)
+
+
+def test_a_database_is_whole_after_many_amendments(store: Store, toy: Bundle) -> None:
+    store.load(toy)
+    for number in range(8):
+        rows = [motif(f"{number % 3}-{place}", "toy", score=float(number)) for place in range(40 + number)]
+        store.amend(Amendment((Removal("Motif", {"model": ["toy"]}),), {"MotifKind": PAIR, **saved(*rows)}))
+        assert motifs_of(store, "toy") == sorted((row["key"], row["score"]) for row in rows)
+    store.amend(Amendment((Removal("MotifKind"), Removal("Motif"))))
+    assert_holds(store, toy)
+    assert count(store)[0] == sum(toy.rows(table) for table in NODES)
+
+
+def test_neurons_themselves_can_be_amended(store: Store, toy: Bundle) -> None:
+    store.load(toy)
+    rows = toy.table("Neuron").to_pylist()
+    changed = [row | {"kind": "curve"} for row in rows[:2]]
+    store.amend(Amendment(insert={"Neuron": table_of("Neuron", *changed)}))
+    assert_same(read(store, "Neuron", "toy"), sorted([*changed, *rows[2:]], key=lambda row: row["key"]))
+    assert_same(read(store, "EXCITES", "toy"), ordered(toy.table("EXCITES")))
+    assert [row["state"] for row in store.models()] == ["ready"]
+
+
+def test_a_reader_keeps_its_rows_while_another_amends(tmp_path: Path, toy: Bundle) -> None:
+    path = str(tmp_path / "x.db")
+    with open_store(path, create=True) as writer:
+        writer.load(toy)
+        with open_store(path) as reader:
+            writer.amend(Amendment(insert={"MotifKind": PAIR}))
+            assert reader.run("MATCH (k:MotifKind) RETURN k.key AS key").num_rows == 0
+        with open_store(path) as reader:
+            assert reader.run("MATCH (k:MotifKind) RETURN k.key AS key").to_pylist() == [{"key": "pair"}]
+    assert [left.name for left in tmp_path.iterdir()] == ["x.db"]
+
+
+def test_a_large_amendment_reaches_neo4j_in_batches(
+    neo4j_empty: Any, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("circuitome.graphdb.stores.neo4j._ATOMIC", 10)
+    with open_store(neo4j_empty.address) as store:
+        store.load(toy)
+        rows = [motif(f"m{number}", "toy") for number in range(30)]
+        store.amend(Amendment(insert={"MotifKind": PAIR, **saved(*rows)}))
+        store.amend(Amendment((Removal("Motif"),), saved(*rows[:20])))
+        assert len(motifs_of(store, "toy")) == 20
+
+
 LOADER = """
 import sys
 from circuitome.graphdb.bundle import Bundle
@@ -368,7 +563,9 @@ def test_a_database_of_another_schema_says_to_load_again(
     with open_store(str(tmp_path / "x.db"), create=True) as store:
         store.load(toy)
     monkeypatch.setattr("circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 99 abc")
-    with pytest.raises(StoreError, match=r"another schema.*load the bundles again"):
+    with pytest.raises(
+        StoreError, match=r"another schema .*circuitome schema 99 abc.* `circuitome load BUNDLE\.\.\. --replace"
+    ):
         open_store(str(tmp_path / "x.db"))
 
 
@@ -389,7 +586,7 @@ def test_a_query_that_needs_too_much_memory_says_so(
 
     with open_store(str(tmp_path / "store.db"), create=True) as store:
         store.load(toy)
-        monkeypatch.setattr(embedded, "_rows", full)
+        monkeypatch.setattr(embedded, "rows_of", full)
         with pytest.raises(StoreError, match=r"needs more memory than it may have \(1 GiB\); narrow"):
             store.run("MATCH (n:Neuron) RETURN n.key AS key ORDER BY key")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from circuitome.cli.options import AsJson, BundlePath, Device, ModelAgain, Weights
+from circuitome.cli.options import LARGEST_NUMBER, AsJson, BundlePath, Device, ModelAgain, Weights
 from circuitome.cli.output import note, progress, show_rows
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ def annotate(
         typer.Option(
             "--parts",
             metavar="all|PART,...",
-            help="responses, kinds, equivariance, families; what a part needs is done, too.  [default: all]",
+            help="responses, kinds, equivariance, families, circuits, signatures; what a part needs is done, too.  [default: all]",
         ),
     ] = None,
     twins: Twins = 10,
     images: Images = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the stimuli and of the null networks.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the stimuli and of the null networks.")
+    ] = 0,
     families: Annotated[
         Path | None,
         typer.Option("--families", metavar="FILE.csv", help="Curated families: family, neuron, offset (and group)."),
@@ -53,8 +55,8 @@ def annotate(
     """Say what each neuron does: kinds, partners, families.
 
     Shows the network stimuli, and adds to the bundle what they tell: responses, the kind of every neuron, equivariant
-    pairs, families, invariance, each against null networks. Interrupted, it goes on where it was; parts that are done are
-    not done again. Prints a line a layer.
+    pairs, families, invariance, circuits between families, each against its null. Interrupted, it goes on where it was;
+    parts that are done are not done again. Prints a line a layer.
 
     \b
     Examples:
@@ -68,6 +70,7 @@ def annotate(
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
+    opened.check()
     if families is not None:
         opened = _curated(opened, families)
     if families is None or model is not None or weights is not None or parts is not None:
@@ -77,7 +80,9 @@ def annotate(
         opened = annotate_bundle(
             opened, network.model, parts=wanted, twins=twins, images=images, device=device, seed=seed
         )
-        show_rows(_layer_rows(opened), as_json=as_json, empty=f"{bundle}: no layer was annotated")
+        show_rows(
+            _layer_rows(opened), as_json=as_json, empty=f"{bundle}: these parts have nothing to show of single layers"
+        )
     elif as_json:
         show_rows([], as_json=True)
     note(f"`circuitome load {bundle}` puts it into a database")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from circuitome.cli import annotate, ask, databases, demo, models, motifs, neuron, thread_check
+from circuitome.cli import annotate, ask, compare, databases, demo, models, motifs, neuron, thread_check
+from circuitome.cli.output import note
 from circuitome.errors import CircuitomeError
 
 __all__ = ["app", "main"]
+
+_WrongUse: Any = typer.BadParameter.mro()[
+    2
+]  # the base of all that is wrong on a command line; Typer does not export it
+
+_LONGEST_MESSAGE: Final = 2000
 
 app = typer.Typer(
     name="circuitome",
@@ -35,6 +43,7 @@ for command in (
     neuron.neuron,
     ask.circuit,
     ask.families,
+    compare.compare,
     databases.export,
     databases.schema,
     demo.demo,
@@ -72,15 +81,40 @@ def program(
     """
 
 
+def _short(message: str) -> str:
+    """A message with what it repeats of a very long input cut out."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:1200]} [...] {message[-600:]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input) or 130 (Ctrl-C)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):  # neither engine nor safetensors opens such a name
+            note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))
+            sys.exit(2)
     try:
-        app(arguments, prog_name="circuitome")
-    except CircuitomeError as error:
-        print(f"circuitome: {error}", file=sys.stderr)
+        code = app(arguments, prog_name="circuitome", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except _WrongUse as error:
+        text = io.StringIO()
+        error.show(text)
+        note(_short(text.getvalue().rstrip("\n")))
         sys.exit(2)
-    except KeyboardInterrupt:
+    except CircuitomeError as error:
+        note(_short(f"circuitome: {error}"))
+        sys.exit(2)
+    except MemoryError:
+        note("circuitome: there is not enough memory for this; close other programs, or ask for less at once")
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit has somewhere to go
         sys.exit(0)
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        note(
+            _short(f"circuitome: {error.filename or 'a file'}: {error.strerror or error}; name another file or folder")
+        )
+        sys.exit(2)

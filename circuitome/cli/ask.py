@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, NeuronKey, Timeout
-from circuitome.cli.output import show_rows
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
+from circuitome.cli.output import note, print_json, show_rows, visible
 
 if TYPE_CHECKING:
     from circuitome.queries.library import Query
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]
 
-_OPTIONS: Final = {"timeout": "--timeout", "database": "--db"}
+_OPTIONS: Final = {"timeout": "--timeout", "database": "--db", "row_limit": "--limit", "unsafe": "--unsafe"}
+MOST_ROWS: Final = 10_000
+"""Rows of a user's own query that are shown, if nothing else is said."""
+
 _OPTIONS_OF_MOTIFS: Final = {**_OPTIONS, "kind": "write the motif after the command"}
 
 Parameters = Annotated[
@@ -45,13 +49,18 @@ def query(
     parameters: Parameters = None,
     limit: Limit = None,
     timeout: Timeout = None,
+    unsafe: Annotated[
+        bool,
+        typer.Option("--unsafe", help="Let FILE.cypher read files and call procedures and plugins; never write."),
+    ] = False,
     list_queries: Annotated[bool, typer.Option("--list", help="Show the queries of the library.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, by name or in Cypher.
 
-    NAME is a query of the library (--list); FILE.cypher is one of your own, and may say in a header what it takes.
+    NAME is a query of the library (--list); FILE.cypher is one of your own, and may say in a header what it takes. It is
+    stopped after 60 seconds (--timeout), and its rows end at 10,000 (--limit).
 
     \b
     Examples:
@@ -68,9 +77,9 @@ def query(
     if name is None:
         raise typer.BadParameter("name a query, or --list them", param_hint="NAME")
     if show:
-        print(find_query(name).browser_text(given), end="")
+        print(visible(find_query(name).browser_text(given)), end="")
         return None
-    return _answer(name, db, given, limit=limit, timeout=timeout, as_json=as_json)
+    return _answer(name, db, given, limit=limit, timeout=timeout, unsafe=unsafe, as_json=as_json)
 
 
 def _about(query: Query, *, as_json: bool) -> dict[str, Any]:
@@ -116,6 +125,7 @@ def _answer(
     *,
     limit: int | None = None,
     timeout: float | None = None,
+    unsafe: bool = False,
     as_json: bool,
     empty: str = "no rows",
 ) -> None:
@@ -123,13 +133,27 @@ def _answer(
 
     if "limit" in given and limit is None:
         limit = given.pop("limit")
+    most = MOST_ROWS + 1 if limit is None and name.endswith(".cypher") else None
     with open_database(db) as database:
-        rows: Rows = database.query(name, limit=limit, timeout=timeout, **given)
+        rows: Rows = database.query(name, limit=limit, timeout=timeout, row_limit=most, unsafe=unsafe, **given)
+        loading = [row["key"] for row in database.models() if row["state"] != "ready"]
+    for key in loading:
+        note(f"{key}: not wholly loaded, so what is shown of it may lack parts; `circuitome load BUNDLE` finishes it")
+    if most is not None and len(rows) == most:
+        rows = rows.head(MOST_ROWS)
+        note(f"{name}: only the first {MOST_ROWS:,} rows are shown; narrow the query, or give another --limit")
     show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
 
 
 def circuit(
-    key: NeuronKey,
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEURON|MOTIF",
+            show_default=False,
+            help="Key of a neuron, or of a saved motif (six or more of its digits).",
+        ),
+    ],
     db: DatabaseAddress = DEFAULT_DATABASE,
     direction: Annotated[Direction, typer.Option(help="What feeds the neuron, or what it feeds.")] = Direction.upstream,
     depth: Annotated[int, typer.Option(metavar="HOPS", min=1, help="So many hops.")] = 2,
@@ -139,19 +163,55 @@ def circuit(
     least: Annotated[
         float, typer.Option(metavar="SHARE", min=0, help="Least share of the receiver's squared fan-in norm.")
     ] = 0.0,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="BUNDLE",
+            show_default=False,
+            help="The model's bundle: a motif is drawn with its kernels.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what feeds a neuron, hop by hop.
+    """Show what feeds a neuron, hop by hop, or draw a saved motif.
 
-    Its strongest inputs, theirs, and so on; or the same downstream.
+    Of a neuron: its strongest inputs, theirs, and so on; or the same downstream. Of a motif, as `circuitome motifs KIND --save`
+    saved it: the neurons in their roles, and the edges between them with sign, share, rank and kernel.
 
     \b
     Examples:
       circuitome circuit squeezenet1_1/features.4.squeeze:3 --depth 3
       circuitome circuit squeezenet1_1/features.0:7 --direction downstream --least 0.05
     """
+    from circuitome.queries.motifs.saved import looks_like_a_motif
+
+    if looks_like_a_motif(key):
+        return _draw(key, db, bundle, as_json=as_json)
+    if bundle is not None:
+        raise typer.BadParameter("only a motif is drawn with its kernels; leave it out", param_hint="--bundle")
     given = {"neuron": key, "depth": depth, "k": strongest, "least": least}
-    _answer(direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}")
+    return _answer(direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}")
+
+
+def _draw(key: str, db: str, bundle: Path | None, *, as_json: bool) -> None:
+    """Draw one saved motif."""
+    from circuitome.cli.drawing import drawing, kernels_of, shared_inputs_of
+    from circuitome.queries.database import open_database
+    from circuitome.queries.motifs.saved import find_saved
+
+    with open_database(db) as database:
+        found = find_saved(database, key)
+        shared = [] if as_json else shared_inputs_of(found, database)
+        kernels = None if bundle is None else kernels_of(found, [*found.edges, *shared], database, bundle)
+    if as_json:
+        edges = [
+            edge if kernels is None else edge | {"taps": kernels[edge["kernel"]]} for edge in map(dict, found.edges)
+        ]
+        return print_json([{"motif": found.motif, "neurons": list(found.neurons), "edges": edges}])
+    for line in drawing(found, kernels=kernels, shared=shared):
+        print(line)
+    return None
 
 
 def families(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress
+from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, ask_password
 from circuitome.cli.output import note, plural, progress, show_rows
 
 __all__ = ["drop", "export", "list_models", "load", "schema"]
@@ -19,16 +19,20 @@ OnlyModel = Annotated[str | None, typer.Option("--model", metavar="MODEL", help=
 def load(
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to put in.")],
     db: DatabaseAddress = DEFAULT_DATABASE,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove all that the database holds first, of whatever schema.")
+    ] = False,
 ) -> None:
     """Put bundles into a database.
 
     A model that is there already is replaced. An embedded database is written anew by every load, so several bundles go
-    in faster at once.
+    in faster at once. On a server a load that was cut off is repeated: until then its model counts as not loaded.
 
     \b
     Examples:
       circuitome load squeezenet1_1.circuitome
       circuitome load *.circuitome --db neo4j://localhost:7687
+      circuitome load *.circuitome --replace               a database of an older schema, made anew
     """
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.schema import EDGE_TYPES
@@ -36,8 +40,7 @@ def load(
 
     opened = [Bundle.open(path) for path in bundles]
     with open_database(db, create=True) as database, progress() as report:
-        for bundle in opened:
-            database.load(bundle, progress=report)
+        database.load(*opened, replace=replace, progress=report)
     for bundle in opened:
         edges = sum(map(bundle.rows, EDGE_TYPES))
         note(f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}")
@@ -98,24 +101,72 @@ def export(
     Examples:
       circuitome export --format networkx -o squeezenet1_1.json
       circuitome export --format graphml --model squeezenet1_1 -o squeezenet1_1.graphml
+      circuitome export --format neo4j-admin -o csv        for a Neo4j of millions of edges: csv/import.sh
     """
     from circuitome.graphdb.export import export as write
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        write(database.store, format, output, model=None if model is None else database.model_key(model))
+        chosen = [row["key"] for row in database.models()] if model is None else [model]
+        keys = [database.model_key(key) for key in chosen]  # an error where one is not wholly loaded
+        write(database.store, format, output, model=None if model is None else keys[0])
     note(f"wrote {output}")
 
 
-def schema(as_json: AsJson = False) -> None:
-    """Show the graph's schema.
+def schema(
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db", metavar="DB", callback=ask_password, help="Compare this database with it.", show_default=False
+        ),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make what the database lacks, and drop what is ours and outdated.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the graph's schema, or what a database makes of it.
 
-    Every node, relationship and property, with its type and meaning.
+    Every node, relationship and property, with its type and meaning. With --db: what is declared against what is there,
+    each `ok`, `missing`, `outdated`, or `foreign` (not ours, and left alone). It ends with 1 where something is missing or
+    outdated. --repair sees to constraints and indexes and touches no data; `circuitome load --replace` does the rest.
 
     \b
-    Example:
+    Examples:
       circuitome schema --json
+      circuitome schema --db neo4j://localhost:7687 --repair
     """
+    if db is not None:
+        _compare_schema(db, repair=repair, as_json=as_json)
+        return
+    if repair:
+        raise typer.BadParameter("name the database with --db", param_hint="--repair")
+    _show_schema(as_json=as_json)
+
+
+def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
+    from circuitome.graphdb.ddl import SchemaItem
+    from circuitome.graphdb.stores import OutdatedError, open_store
+
+    try:
+        with open_store(db) as store:
+            items = store.repair() if repair else store.inspect()
+    except OutdatedError as error:  # a file that cannot be opened
+        items = [SchemaItem("version", db, error.wanted, error.found, "outdated")]
+    rows = [
+        {"what": i.what, "name": i.name, "declared": i.declared, "actual": i.actual, "state": i.state} for i in items
+    ]
+    show_rows(rows, as_json=as_json)
+    differing = [item for item in items if item.differs]
+    if any(item.what in {"constraint", "index"} for item in differing):
+        note(f"{db}: `circuitome schema --db {db} --repair` makes and drops constraints and indexes")
+    if any(item.what not in {"constraint", "index"} for item in differing):
+        note(f"{db}: `circuitome load BUNDLE... --replace --db {db}` makes it anew")
+    if differing:
+        raise typer.Exit(1)
+
+
+def _show_schema(*, as_json: bool) -> None:
     from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 
     rows = []

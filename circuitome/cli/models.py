@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 from circuitome.cli.annotate import Images, Twins, annotate_bundle, parts_of
-from circuitome.cli.options import AsJson, BundlePath, Device, ModelAgain, Weights, floats, integers, kept_share
-from circuitome.cli.output import note, plural, progress, show_rows
+from circuitome.cli.options import (
+    LARGEST_NUMBER,
+    AsJson,
+    BundlePath,
+    Device,
+    ModelAgain,
+    Weights,
+    floats,
+    integers,
+    kept_share,
+)
+from circuitome.cli.output import note, plural, progress, show_rows, visible
 
 __all__ = ["check", "extract", "verify"]
 
@@ -44,7 +54,8 @@ def extract(
         ),
     ] = "0.99",
     top: Annotated[
-        int | None, typer.Option(metavar="K", min=1, help="Keep at most this many incoming edges a neuron.")
+        int | None,
+        typer.Option(metavar="K", min=1, max=LARGEST_NUMBER, help="Keep at most this many incoming edges a neuron."),
     ] = None,
     span: Annotated[
         int,
@@ -61,8 +72,12 @@ def extract(
     twins: Twins = 10,
     images: Images = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of everything random.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    allow_nonfinite: Annotated[
+        bool,
+        typer.Option("--allow-nonfinite", help="Mark neurons with NaN or infinite weights, instead of refusing them."),
+    ] = False,
 ) -> None:
     """Turn a network into a bundle.
 
@@ -86,10 +101,23 @@ def extract(
         kept_share(keep),
     )
     parts = () if annotate == "none" else parts_of(annotate, "--annotate")
+    if parts and allow_nonfinite:
+        raise typer.BadParameter(
+            "responses need weights that are finite: leave out --annotate", param_hint="--allow-nonfinite"
+        )
     from circuitome.extract import extract as extract_model
     from circuitome.extract.models import is_known_name, resolve
 
-    network = resolve(model, weights=weights, name=name, input_size=size, mean=means, std=deviations, seed=seed)
+    network = resolve(
+        model,
+        weights=weights,
+        name=name,
+        input_size=size,
+        mean=means,
+        std=deviations,
+        seed=seed,
+        allow_nonfinite=allow_nonfinite,
+    )
     with progress() as report:
         bundle = extract_model(
             network.model,
@@ -109,6 +137,7 @@ def extract(
             task=network.task,
             labels=network.labels,
             force=force,
+            allow_nonfinite=allow_nonfinite,
             progress=report,
         )
     counts = bundle.manifest["counts"]
@@ -116,13 +145,18 @@ def extract(
         f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by "
         f"pruning), {plural(counts['expanded'], 'expanded edge')}"
     )
-    if parts:
+    if marked := bundle.manifest["nonfinite"]:
+        note(
+            f"{plural(len(marked), 'neuron')} with weights that are not finite, the first {marked[0]}: edges with such kernels "
+            "are left out; the bundle can be neither verified nor annotated"
+        )
+    elif parts:
         annotate_bundle(bundle, network.model, parts=parts, twins=twins, images=images, device=device, seed=seed)
     else:
         again = "" if is_known_name(network.architecture) else f" {model}"
         again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
         note(f"not annotated: `circuitome annotate {bundle.path}{again}` says what each neuron does")
-    print(bundle.path)
+    print(visible(str(bundle.path), lines=False))
 
 
 def verify(
@@ -130,7 +164,7 @@ def verify(
     model: ModelAgain = None,
     weights: Weights = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the inputs.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Prove that a bundle is its network.
@@ -169,7 +203,8 @@ def check(
 ) -> None:
     """Read a bundle through for damage.
 
-    Every file is there, whole and unaltered.
+    Every file is there and unaltered, every table has its columns, every key is there once, every relationship ends at
+    nodes, and no number is NaN. A line for each problem, and exit code 1 where there is one.
 
     \b
     Example:
@@ -177,7 +212,19 @@ def check(
     """
     from circuitome.graphdb.bundle import Bundle
 
+    failed = 0
     for path in bundles:
         bundle = Bundle.open(path)
-        bundle.check()
-        note(f"{path}: whole ({plural(len(bundle.manifest['files']), 'file')} as the manifest says)")
+        faults = 0
+        for fault in bundle.faults():
+            note(fault)
+            faults += 1
+        failed += faults > 0
+        files = plural(len(bundle.manifest["files"]), "file")
+        note(
+            f"{path}: {plural(faults, 'problem')}; extract the bundle again"
+            if faults
+            else f"{path}: whole ({files} as the manifest says)"
+        )
+    if failed:
+        raise typer.Exit(1)

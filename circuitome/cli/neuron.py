@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, NeuronKey
-from circuitome.cli.output import note, number, plural, print_json, print_table
+from circuitome.cli.output import note, number, plural, print_json, print_table, visible
 
 __all__ = ["neuron", "sparkline"]
 
@@ -56,7 +56,7 @@ def neuron(
     if as_json:
         return print_json([about])
     for line in _lines(about):
-        print(line)
+        print(visible(line))
     _print_tables(about)
     if not about["annotated"]:
         note("not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, say what it does")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,6 +11,7 @@ import typer
 
 __all__ = [
     "DEFAULT_DATABASE",
+    "LARGEST_NUMBER",
     "AsJson",
     "BundlePath",
     "DatabaseAddress",
@@ -19,12 +22,28 @@ __all__ = [
     "NeuronKey",
     "Timeout",
     "Weights",
+    "ask_password",
     "floats",
     "integers",
     "kept_share",
 ]
 
 DEFAULT_DATABASE: Final = "circuitome.db"
+
+
+def ask_password(context: typer.Context, address: str | None) -> str | None:
+    """The address as it is; for a server without NEO4J_PASSWORD, a person at a terminal is asked for it.
+
+    It goes into the environment of this process alone, so that no command line or shell history has it.
+    """
+    server = address is not None and "://" in address and "@" not in address
+    if server and not context.resilient_parsing and "NEO4J_PASSWORD" not in os.environ and sys.stdin.isatty():
+        user = os.environ.get("NEO4J_USER") or "neo4j"
+        os.environ["NEO4J_PASSWORD"] = typer.prompt(f"Password of {user} at {address}", hide_input=True, err=True)
+    return address
+
+
+LARGEST_NUMBER: Final = 2**63 - 1  # what a database holds as a whole number
 
 BundlePath = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="A bundle, as `extract` wrote it.", show_default=False)
@@ -35,6 +54,7 @@ DatabaseAddress = Annotated[
         "--db",
         metavar="DB",
         envvar="CIRCUITOME_DB",
+        callback=ask_password,
         help="A file (embedded database), or neo4j://, bolt://, neo4j+s:// (server).",
     ),
 ]
@@ -69,7 +89,8 @@ Weights = Annotated[
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop after so long; 0 is no limit.")
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0, max=1e9, help="Stop after so long; 0 is no limit."),
 ]
 
 

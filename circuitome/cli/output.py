@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Progress", "note", "number", "plural", "print_json", "print_table", "progress", "show_rows"]
+__all__ = ["Progress", "note", "number", "plural", "print_json", "print_table", "progress", "show_rows", "visible"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -30,13 +31,29 @@ def show_rows(
 def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
     """One array, one row object a line, on stdout; what is not finite becomes null, as JSON has no word for it."""
     lines = [json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in rows]
-    print("[" + ",\n ".join(lines) + "]")
+    print(_HIDDEN.sub(_json_escape, "[" + ",\n ".join(lines) + "]"))
+
+
+_HIDDEN: Final = re.compile(
+    r"[\x7f-\xa0\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
+"""What a terminal may obey or hide, and JSON lets stand: C1 controls, what turns the direction of text, lone surrogates."""
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
-    }
+    return {name: _finite_value(value) for name, value in row.items()}
+
+
+def _finite_value(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return _finite(value)
+    return [_finite_value(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -67,12 +84,24 @@ def _cell(value: Any) -> str:
         return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+    return visible(str(value), lines=False)
+
+
+def visible(text: str, *, lines: bool = True) -> str:
+    r"""Text with every character that a terminal would obey or hide written as an escape; ``lines`` keeps line ends.
+
+    >>> visible("\x1b[31mred\n")
+    '\\x1b[31mred\n'
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(char if char.isprintable() or char in kept else ascii(char)[1:-1] for char in text)
 
 
 def note(message: str) -> None:
     """A message for people, on stderr."""
-    print(message, file=sys.stderr)
+    print(visible(message), file=sys.stderr)
 
 
 def number(value: float) -> str:

@@ -33,6 +33,7 @@ DEFAULT: Final = "DEFAULT"
 RANDOM: Final = "random"
 _WITH_TRANSFORM: Final = ("googlenet", "inception_v3")  # their published weights expect torchvision's input transform
 _NAME: Final = re.compile(r"[^\W_][\w.+-]*")
+_LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 255 bytes
 
 
 class ModelError(CircuitomeError):
@@ -323,7 +324,7 @@ def _functions(path: Path) -> list[str]:
     """Names of the public functions at the top of a Python file, without running it."""
     try:
         body = ast.parse(path.read_text()).body
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [node.name for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
 
@@ -370,10 +371,10 @@ def _known(source: _Source, model: nn.Module, what: str) -> Any:
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ModelError(
             f"{name!r} cannot name a model: it begins every neuron's key, so it has letters, digits, `_`, `.`, `+`, `-` "
-            "only and begins with a letter or digit; give another with --name"
+            f"only, {_LONGEST_NAME} at most, and begins with a letter or digit; give another with --name"
         )
     return name
 

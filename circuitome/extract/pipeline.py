@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from circuitome.errors import CircuitomeError
 from circuitome.extract.devices import pick_device
 from circuitome.extract.edges import Pruning
-from circuitome.extract.tables import write_expanded, write_tables
+from circuitome.extract.tables import neuron_keys, write_expanded, write_tables
 from circuitome.extract.trace import Trace, trace
 from circuitome.extract.weights import digest
 from circuitome.graphdb.bundle import Bundle, BundleWriter
@@ -51,6 +52,7 @@ def extract(
     task: str = "",
     labels: Sequence[str] = (),
     force: bool = False,
+    allow_nonfinite: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
     """Write the connectome of ``model`` as a bundle and open it.
@@ -64,11 +66,13 @@ def extract(
         span: additions of a residual stream that `EXPANDED` edges multiply out; they always span bottlenecks.
             None makes no `EXPANDED` edges.
         labels: class names, in the order of the logits.
+        allow_nonfinite: leave out kernels with a NaN or an infinity, and mark the neurons that have one: in the
+            manifest's ``nonfinite``, and by a ``kept_mass`` and ``fan_in_norm`` that are null.
         progress: called with a stage, what is done and what there is to do.
 
     Raises:
         WiringError: an operation is not understood; names it.
-        ExtractError: a weight is not finite.
+        ExtractError: a weight is not finite, and that is not allowed.
         PruningError: ``keep`` is no share, or ``top`` less than one.
         BundleError: ``output`` is there already and ``force`` is not given, or cannot be written.
 
@@ -97,7 +101,8 @@ def extract(
     report("tracing", 0, 1)
     traced = trace(model, shape, labels=labels)
     report("tracing", 1, 1)
-    _refuse_nonfinite(traced)
+    traced = _marked(traced) if allow_nonfinite else traced
+    _refuse_nonfinite(traced, source=weights or row["architecture"])
     return write_bundle(writer, name, traced, row, keep=pruning, span=span, device=place, progress=report)
 
 
@@ -124,7 +129,13 @@ def write_bundle(
             counts |= write_expanded(writer, name, traced, span, keep, device, report)
         layers = traced.wiring.layers
         writer.finish(
-            manifest={"model": row, "counts": counts, "versions": _versions(), "device": device.type},
+            manifest={
+                "model": row,
+                "counts": counts,
+                "versions": _versions(),
+                "device": device.type,
+                "nonfinite": [neuron_keys(name, traced.wiring)[number] for number in sorted(traced.nonfinite)],
+            },
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,
             kernel_rows=[(layer.name, layer.channels * layer.fan_in) for layer in layers],
@@ -136,18 +147,40 @@ def _versions() -> dict[str, str]:
     return {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()}
 
 
-def _refuse_nonfinite(traced: Trace) -> None:
+def _nonfinite(traced: Trace, index: int) -> np.ndarray:
+    """Which neurons of a layer have a kernel or a bias that is not finite, ``(channels,)`` bool."""
+    layer = traced.wiring.layers[index]
+    kernel = traced.kernels.get(f"kernel/{layer.name}", np.zeros((layer.channels, 1)))
+    return ~np.isfinite(kernel).all(axis=tuple(range(1, kernel.ndim))) | ~np.isfinite(traced.biases[index])
+
+
+def _marked(traced: Trace) -> Trace:
+    """The trace with zeros for every kernel that is not finite, no bias that is not, and the neurons of both noted."""
+    kernels, biases, marked = dict(traced.kernels), [], set()
     for index, layer in enumerate(traced.wiring.layers):
-        kernel = traced.kernels.get(f"kernel/{layer.name}", np.zeros((layer.channels, 1)))
-        bad = ~np.isfinite(kernel).all(axis=tuple(range(1, kernel.ndim))) | ~np.isfinite(traced.biases[index])
+        marked |= {
+            int(traced.wiring.offsets[index]) + int(channel) for channel in _nonfinite(traced, index).nonzero()[0]
+        }
+        biases.append(np.where(np.isfinite(traced.biases[index]), traced.biases[index], np.nan))
+        kernel = kernels.get(f"kernel/{layer.name}")
+        if kernel is not None:
+            whole = np.isfinite(kernel).all(axis=(2, 3), keepdims=True)
+            kernels[f"kernel/{layer.name}"] = np.where(whole, kernel, np.float32(0))
+    return replace(traced, kernels=kernels, biases=tuple(biases), nonfinite=frozenset(marked))
+
+
+def _refuse_nonfinite(traced: Trace, *, source: str) -> None:
+    for index, layer in enumerate(traced.wiring.layers):
+        numbers = int(traced.wiring.offsets[index]) + np.arange(layer.channels)
+        bad = _nonfinite(traced, index) & ~np.isin(numbers, list(traced.nonfinite))
         if bad.any():
             raise ExtractError(
-                f"layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel or bias is not finite "
-                f"({int(bad.sum())} neurons of the layer); repair the weights"
+                f"{source}: layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel or bias is not finite "
+                f"({int(bad.sum())} neurons of the layer); repair the weights, or mark them with --allow-nonfinite"
             )
     for name, vector in traced.kernels.items():
         if name.startswith("step/") and not np.isfinite(vector).all():
             layer = traced.wiring.layers[int(name.split("/")[1])].name
             raise ExtractError(
-                f"layer {layer}: a {name.split('/')[-1]} on the way to it is not finite; repair the weights"
+                f"{source}: layer {layer}: a {name.split('/')[-1]} on the way to it is not finite; repair the weights"
             )

@@ -196,7 +196,8 @@ def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array
     def spread(values: Sequence[Any]) -> list[Any]:
         return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
 
-    is_input = np.repeat([layer.op == "input" for layer in layers], counts)
+    unknown = np.repeat([layer.op == "input" for layer in layers], counts)
+    unknown[list(traced.nonfinite)] = True
     norm, fan_in, dropped, mass = (
         np.concatenate([getattr(fan, field) for fan in fans]) for field in ("norm", "fan_in", "dropped", "kept_mass")
     )
@@ -211,10 +212,10 @@ def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array
             "label": [label for layer in layers for label in layer.labels or (None,) * layer.channels],
             "bias": np.concatenate(traced.biases).astype(np.float64),
             "depth": spread([layer.depth for layer in layers]),
-            "fan_in_norm": pa.array(norm, pa.float64(), mask=is_input),
+            "fan_in_norm": pa.array(norm, pa.float64(), mask=unknown),
             "fan_in": fan_in,
             "dropped": dropped,
-            "kept_mass": pa.array(mass, pa.float64(), mask=is_input),
+            "kept_mass": pa.array(mass, pa.float64(), mask=unknown),
         },
     )
 

@@ -94,6 +94,7 @@ class Trace:
     biases: tuple[np.ndarray, ...]  # one (channels,) a layer
     program: ExportedProgram
     blocks: tuple[Block, ...]
+    nonfinite: frozenset[int] = frozenset()  # numbers of neurons whose kernels or bias hold a NaN or an infinity
 
 
 Rule = Callable[..., Any]

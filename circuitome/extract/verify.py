@@ -61,6 +61,18 @@ def verify(
     `BundleError` for a damaged bundle, `VerifyError` where the model has other nodes than the bundle names.
     """
     bundle.check()
+    try:
+        return _checks(bundle, model, device=device, seed=seed, progress=progress)
+    except CircuitomeError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{bundle.path}: its wiring, kernels and tables do not go together with the model, or with one another "
+            f"({type(error).__name__}: {str(error)[:200]}); extract the bundle again"
+        ) from error
+
+
+def _checks(bundle: Bundle, model: nn.Module, *, device: str, seed: int, progress: Progress | None) -> list[LayerCheck]:
     wiring = _read_wiring(bundle)
     arrays = bundle.kernels.arrays()
     place = pick_device(device)

@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -45,13 +46,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: there is no such file, it is damaged, holds code, or holds no tensors.
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise WeightsError(f"{path}: no such file; name a weights file, DEFAULT or random with --weights")
     if path.suffix == ".safetensors":
         return _without_prefix(_read_safetensors(path))
     if path.suffix in _PICKLED:
         return _without_prefix(_state_dict(path, _read_pickled(path)))
     raise WeightsError(f"{path}: not a weights file by its name; it ends in .safetensors, {', '.join(_PICKLED)}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -64,6 +72,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickled(path: Path) -> Any:
+    _refuse_bomb(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # about old pickle protocols
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -78,9 +87,24 @@ def _read_pickled(path: Path) -> Any:
         ) from error
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: PyTorch packs nothing, so what is packed is not its own."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # an older PyTorch file, or none at all: the reader says which
+    if unpacked > path.stat().st_size:
+        raise WeightsError(f"{path}: would unpack to {unpacked:,} bytes from {path.stat().st_size:,}; {_RESAVE}")
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200].rstrip(".") if lines else type(error).__name__
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip()[:200].rstrip(".") if str(error).strip() else type(error).__name__
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
@@ -123,7 +147,10 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architect
     for name, tensor in expected.items():
         if name in state and tensor.is_floating_point() and not state[name].is_floating_point():
             raise WeightsError(f"{source}: {name} holds {state[name].dtype}, not floats; save it without quantisation")
-    model.load_state_dict(dict(state), strict=False)  # not strict for batch norm's counters alone
+    try:
+        model.load_state_dict(dict(state), strict=False)  # not strict for batch norm's counters alone
+    except (RuntimeError, NotImplementedError, TypeError) as error:  # tensors that hold no values, or are no plain ones
+        raise WeightsError(f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}") from error
 
 
 def _same_names(expected: Mapping[str, Any], state: Mapping[str, Any], *, source: str, architecture: str) -> None:
@@ -153,7 +180,8 @@ def refuse_nonfinite(model: nn.Module, *, source: str) -> None:
             place = (~torch.isfinite(tensor)).nonzero()[0].tolist()
             where = f", channel {place[0]}" if place else ""
             raise WeightsError(
-                f"{source}: {name}{where} is not finite (NaN or infinity); train or save the network again"
+                f"{source}: {name}{where} is not finite (NaN or infinity); train or save the network again, "
+                "or mark such neurons with `extract --allow-nonfinite`"
             )
 
 

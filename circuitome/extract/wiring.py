@@ -17,11 +17,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from circuitome.errors import CircuitomeError
 from circuitome.extract.layout import Layout
 
-__all__ = ["OPS", "Layer", "Link", "Step", "Wiring"]
+__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Step", "Wiring"]
 
+MOST_CHANNELS: Final = 1 << 24  # of one layer: a larger number in a file is damage, not a network
 OPS: Final = ("input", "conv", "linear", "add", "gate", "norm", "readout")
+
+
+class DamagedWiring(CircuitomeError, ValueError):
+    """Plain data that is no wiring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,14 @@ class Wiring:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wiring:
-        """The wiring that `to_json` wrote; `KeyError`, `TypeError` or `ValueError` where it did not."""
+        """The wiring that `to_json` wrote; `DamagedWiring` where it did not."""
+        try:
+            return cls._from_json(data)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise DamagedWiring(f"the bundle's wiring.json is damaged ({error}); extract the bundle again") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> Wiring:
         layers = []
         for entry in data["layers"]:
             fields = {name: _tupled(value) for name, value in entry.items() if name != "links"}
@@ -147,4 +160,7 @@ def _indices_to_json(indices: np.ndarray) -> Any:
 def _indices_from_json(data: Any) -> np.ndarray:
     if isinstance(data, Sequence):
         return np.asarray(data, dtype=np.int64)
-    return np.arange(data["from"], data["to"], dtype=np.int64)
+    first, end = data["from"], data["to"]
+    if not 0 <= first <= end <= MOST_CHANNELS:
+        raise ValueError(f"a run of channels from {first} to {end}")
+    return np.arange(first, end, dtype=np.int64)

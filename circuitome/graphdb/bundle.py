@@ -16,11 +16,12 @@ leaves nothing that looks whole. Amending one works the same way: unchanged file
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -29,20 +30,27 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from circuitome.errors import CircuitomeError
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
+from circuitome.graphdb.drafts import clear, draft, put_in_place
+from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
 
-__all__ = ["Bundle", "BundleAmendment", "BundleError", "BundleWriter", "Kernels"]
+__all__ = ["Bundle", "BundleAmendment", "BundleError", "BundleWriter", "Kernels", "exchange", "set_aside", "unwritten"]
 
 MANIFEST: Final = "manifest.json"
 WIRING: Final = "wiring.json"
 KERNELS: Final = "kernels.safetensors"
 ANNOTATIONS: Final = "annotations"
 _FORMAT: Final = "circuitome bundle"
+_CODECS: Final = ("LZ4", "SNAPPY", "UNCOMPRESSED")  # bundles have the first; others can pack a thousandfold and more
+_LONGEST_KEY: Final = 4_000  # bytes: Neo4j indexes no text of more than 8,164
+_ROOM: Final = 64 << 20  # bytes that any table may take in memory ...
+_SWELL: Final = 64  # ... and so many more for each byte of its file: real tables take up to 13
+_LARGEST_JSON: Final = 256 << 20  # bytes; the wiring of DenseNet-201 has under 1 MiB
 
 
 class BundleError(CircuitomeError):
@@ -110,7 +118,7 @@ class Bundle:
         folder = Path(path)
         manifest = _read_manifest(folder)
         for name, entry in manifest["files"].items():
-            file = folder / name
+            file = _inside(folder, name)
             if not file.is_file():
                 raise BundleError(f"{folder}: the file {name} is missing; extract the bundle again")
             if file.stat().st_size != entry["bytes"]:
@@ -160,25 +168,35 @@ class Bundle:
         schema = arrow_schema(name)
         if name not in self.tables:
             return schema.empty_table()
-        ends = [column for column in ("from", "to") if name in RELATIONSHIPS]
-        try:
-            return pq.read_table(self.table_path(name), read_dictionary=ends)
-        except (pa.ArrowException, OSError) as error:
-            raise BundleError(f"{self.table_path(name)}: not readable ({error}); extract the bundle again") from error
+        with self._opened(name) as file:
+            return file.read()
 
     def batches(
         self, name: str, size: int = 65_536, *, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Stream a table, or some of its columns, in batches of at most ``size`` rows; ends are dictionary-encoded."""
         if name in self.tables:
-            ends = [column for column in ("from", "to") if name in RELATIONSHIPS]
-            with pq.ParquetFile(self.table_path(name), read_dictionary=ends) as file:
+            with self._opened(name) as file:
                 yield from file.iter_batches(size, columns=columns)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
+        """A table's file, known to have the schema's columns, the manifest's rows, and no more in it than its size allows."""
+        path = self.table_path(name)
+        try:
+            with pq.ParquetFile(path, read_dictionary=_ends(name)) as file:
+                if fault := _fault_of(path, file, name, rows=self.rows(name)):
+                    raise BundleError(f"{path}: {fault}; extract the bundle again")
+                yield file
+        except KeyError as error:  # no ends
+            raise BundleError(f"{path}: its columns are not those of the schema; extract the bundle again") from error
+        except (pa.ArrowException, OSError) as error:
+            raise BundleError(f"{path}: not readable ({_first_line(error)}); extract the bundle again") from error
 
     @cached_property
     def wiring(self) -> dict[str, Any]:
         """The wiring as plain data, as `circuitome.extract.wiring` writes it."""
-        return json.loads((self.path / WIRING).read_text())
+        return _read_json(self.path / WIRING)
 
     @cached_property
     def kernels(self) -> Kernels:
@@ -188,35 +206,184 @@ class Bundle:
         return Kernels(self.path / KERNELS, tuple(entry["layer"] for entry in entries), offsets)
 
     def check(self) -> None:
-        """Read everything: checksums, columns and row counts; `BundleError` names the first file that is off."""
+        """Read every file, and the keys of every node; `BundleError` tells the first thing that is off."""
+        for fault in itertools.chain(self._altered(), self._node_faults()):
+            raise BundleError(f"{fault}; extract the bundle again")
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is off, a line each, in any table: checksums, columns, rows, keys, ends of relationships, NaN."""
+        yield from self._altered()
+        yield from self._node_faults()
+        yield from self._relationship_faults()
+
+    def _altered(self) -> Iterator[str]:
         for name, entry in self.manifest["files"].items():
             if _sha256(self.path / name) != entry["sha256"]:
-                raise BundleError(
-                    f"{self.path}: {name} was altered (its SHA-256 is not the manifest's); extract the bundle again"
-                )
-        for name in self.tables:
-            with pq.ParquetFile(self.table_path(name)) as file:
-                if file.schema_arrow.names != arrow_schema(name).names:
-                    raise BundleError(
-                        f"{self.table_path(name)}: its columns are not those of the schema; extract the bundle again"
+                yield f"{self.path}: {name} was altered (its SHA-256 is not the manifest's)"
+
+    def _readable(self, name: str) -> tuple[pa.Table | None, str]:
+        """A table, or what is wrong with it."""
+        try:
+            return self.table(name), ""
+        except BundleError as error:
+            return None, str(error).removesuffix("; extract the bundle again")
+
+    def _node_faults(self) -> Iterator[str]:
+        for name in NODES:
+            table, fault = self._readable(name)
+            if table is None:
+                yield fault
+                continue
+            path, keys = self.table_path(name), table["key"]
+            if keys.null_count:
+                yield f"{path}: {keys.null_count} rows have no key"
+            if (repeated := _repeated(keys)) is not None:
+                yield f"{path}: the key {repeated!r} is there twice"
+            longest = pc.call_function("max", [pc.call_function("binary_length", [keys])]).as_py() or 0
+            if longest > _LONGEST_KEY:
+                yield f"{path}: a key has {longest:,} bytes, and {_LONGEST_KEY:,} at most are found in a database"
+            owner = "key" if name == "Model" else "model"
+            if owner in table.column_names and (others := set(table[owner].unique().to_pylist()) - {self.model}):
+                yield f"{path}: {owner} is {sorted(map(str, others))[0]!r} in some rows, the manifest says {self.model!r}"
+            yield from _not_numbers(path, table)
+
+    def _relationship_faults(self) -> Iterator[str]:
+        keys = {name: table["key"].combine_chunks() for name in NODES if (table := self._readable(name)[0]) is not None}
+        pairs: list[np.ndarray] = []
+        for name, kind in RELATIONSHIPS.items():
+            table, fault = self._readable(name)
+            if table is None:
+                yield fault
+                continue
+            path = self.table_path(name)
+            numbers = []
+            for column, label in (("from", kind.source), ("to", kind.target)):
+                place = _places(table[column], keys.get(label, pa.array([], pa.string())))
+                if (place < 0).any():
+                    row = int(np.flatnonzero(place < 0)[0])
+                    yield (
+                        f"{path}: {int((place < 0).sum())} rows have no {label} at `{column}`, "
+                        f"the first is {table[column][row].as_py()!r} in row {row}"
                     )
-                if file.metadata.num_rows != self.rows(name):
-                    raise BundleError(
-                        f"{self.table_path(name)}: {file.metadata.num_rows} rows, the manifest says {self.rows(name)}"
-                    )
+                numbers.append(place)
+            if name in EDGE_TYPES:
+                pairs.append(numbers[0] * (1 << 31) + numbers[1])
+            yield from _not_numbers(path, table)
+        known = np.concatenate([part[part >= 0] for part in pairs])
+        if twice := len(known) - len(np.unique(known)):
+            yield f"{self.path}: {twice} pairs of neurons have more than one edge ({', '.join(EDGE_TYPES)})"
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file of that name, which must lie in the folder itself: not above it, and not behind a link that leads out."""
+    place = PurePosixPath(name)
+    outside = not name.isprintable() or "\\" in name or place.is_absolute() or ".." in place.parts or not place.parts
+    if outside or not (folder / place).resolve().is_relative_to(folder.resolve()):
+        raise BundleError(
+            f"{folder}: {name!r} is not a file of the bundle's folder; get the bundle from its maker again"
+        )
+    return folder / place
+
+
+def _ends(name: str) -> list[str]:
+    return ["from", "to"] if name in RELATIONSHIPS else []
+
+
+def _fault_of(path: Path, file: pq.ParquetFile, name: str, *, rows: int) -> str:
+    """What is wrong with the columns, rows or contents of a table; empty where nothing is."""
+    if file.schema_arrow.names != arrow_schema(name).names:
+        return "its columns are not those of the schema"
+    for field, expected in zip(file.schema_arrow, arrow_schema(name), strict=True):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if kind != expected.type:
+            return f"its column `{field.name}` holds {kind}, not {expected.type}"
+    if file.metadata.num_rows != rows:
+        return f"{file.metadata.num_rows} rows, the manifest says {rows}"
+    columns = [(group, column) for group in range(file.num_row_groups) for column in range(file.metadata.num_columns)]
+    chunks = [file.metadata.row_group(group).column(column) for group, column in columns]
+    if any(chunk.compression not in _CODECS for chunk in chunks):
+        return f"compressed with {', '.join(sorted({chunk.compression for chunk in chunks}))}, not with {_CODECS[0]}"
+    size = path.stat().st_size
+    room = _ROOM + _SWELL * size
+    if 8 * sum(chunk.num_values for chunk in chunks) > room or _text_bytes(path, file, room) > room:
+        return f"its {size} bytes would unpack to more than {room >> 20} MiB"
+    return ""
+
+
+def _text_bytes(path: Path, file: pq.ParquetFile, room: int) -> int:
+    """Bytes that the table's texts take when each is written out; counted from their dictionaries, so none is."""
+    texts = [file.schema.column(number) for number in range(len(file.schema.names))]
+    paths = [leaf.path for leaf in texts if leaf.physical_type == "BYTE_ARRAY" and leaf.path not in ("from", "to")]
+    total = 0
+    if paths:
+        with pq.ParquetFile(path, read_dictionary=paths) as packed:
+            for batch in packed.iter_batches(1 << 16, columns=paths):
+                total += sum(map(_unpacked, batch.columns))
+                if total > room:
+                    break
+    return total
+
+
+def _unpacked(column: pa.Array) -> int:
+    texts = column.flatten() if isinstance(column, pa.ListArray) else column
+    if not isinstance(texts, pa.DictionaryArray):
+        return texts.nbytes
+    lengths = pc.call_function("binary_length", [texts.dictionary])
+    return pc.call_function("sum", [lengths.take(texts.indices)]).as_py() or 0
+
+
+def _repeated(keys: pa.ChunkedArray) -> str | None:
+    """A value that is there more than once."""
+    counts = keys.drop_null().value_counts()
+    twice = np.flatnonzero(counts.field("counts").to_numpy() > 1)
+    return counts.field("values")[int(twice[0])].as_py() if len(twice) else None
+
+
+def _places(ends: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
+    """Row of each end among the keys, -1 where it is not one of them; ``(rows,)`` int64."""
+    places = [np.empty(0, np.int64)]
+    for chunk in ends.dictionary_encode().chunks:
+        known = pc.call_function("index_in", [chunk.dictionary], pc.SetLookupOptions(keys))
+        places.append(known.take(chunk.indices).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+    return np.concatenate(places)
+
+
+def _not_numbers(path: Path, table: pa.Table) -> Iterator[str]:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values = pc.call_function("list_flatten", [column]) if pa.types.is_list(column.type) else column
+        bad = (
+            pc.call_function("sum", [pc.call_function("is_nan", [values])]).as_py()
+            if pa.types.is_floating(values.type)
+            else 0
+        )
+        if bad:
+            yield f"{path}: {bad} values of `{name}` are not a number"
+
+
+def _read_json(path: Path) -> Any:
+    """Content of a JSON file that is not absurdly large or deep."""
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"{path.stat().st_size} bytes are too many")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not readable as JSON ({_first_line(error)}); extract the bundle again") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
+    if not _is_dir(folder):
+        clear(folder)
+    if not _is_dir(folder):
         raise BundleError(f"{folder}: no such bundle; `circuitome extract MODEL -o {folder}` makes one")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
+    if not (folder / MANIFEST).exists():
         raise BundleError(
             f"{folder}: no {MANIFEST}, so it is not a bundle; `circuitome extract MODEL -o DIR` makes one"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / MANIFEST}: not readable as JSON ({error}); extract the bundle again") from error
+        )
+    manifest = _read_json(_inside(folder, MANIFEST))
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise BundleError(
             f"{folder / MANIFEST}: not a circuitome manifest; `circuitome extract MODEL -o DIR` makes one"
@@ -231,16 +398,50 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _is_dir(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
 def _is_file_entry(name: str, entry: Any) -> bool:
-    kinds = {"bytes": int, "sha256": str} | ({"rows": int} if name.startswith("tables/") else {})
-    return isinstance(entry, dict) and all(isinstance(entry.get(field), kind) for field, kind in kinds.items())
+    counts = ["bytes", "rows"] if name.startswith("tables/") else ["bytes"]
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("sha256"), str)
+        and all(_is_count(entry.get(n)) for n in counts)
+    )
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 53
+
+
+def _is_model(row: Any) -> bool:
+    """Whether it is a row of the `Model` table, with a key."""
+    try:
+        pa.Table.from_pylist([row], schema=arrow_schema("Model"))
+    except (pa.ArrowException, AttributeError, TypeError, ValueError, OverflowError):
+        return False
+    return isinstance(row, dict) and isinstance(row.get("key"), str) and row["key"] != ""
 
 
 _ENTRIES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
     {
-        "model": lambda model: isinstance(model, dict) and isinstance(model.get("key"), str),
-        "kernels": lambda kernels: isinstance(kernels, list),
-        "files": lambda files: isinstance(files, dict) and all(_is_file_entry(*item) for item in files.items()),
+        "model": _is_model,
+        "kernels": lambda kernels: (
+            isinstance(kernels, list)
+            and all(
+                isinstance(entry, dict) and isinstance(entry.get("layer"), str) and _is_count(entry.get("rows"))
+                for entry in kernels
+            )
+        ),
+        "files": lambda files: (
+            isinstance(files, dict)
+            and files.keys() >= {WIRING, KERNELS, "tables/Model.parquet"}
+            and all(_is_file_entry(*item) for item in files.items())
+        ),
     }
 )
 """What a manifest must hold for the rest of the program to read it, and what each entry must look like."""
@@ -249,6 +450,16 @@ _ENTRIES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_UNWRITTEN: Final = (OSError, SafetensorError)
+"""What is raised where a file cannot be written."""
+
+
+def unwritten(error: BaseException) -> str:
+    """Why a file could not be written, in the system's words where it has some."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else _first_line(error)
 
 
 class _Draft:
@@ -261,13 +472,13 @@ class _Draft:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows: dict[str, int] = {}
         self._finished = False
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+            self._folder = self._stack.enter_context(draft(self.path))
             (self._folder / "tables").mkdir()
-            self._folder.chmod((self._folder / "tables").stat().st_mode)  # a temporary folder is for its owner alone
         except OSError as error:
             raise BundleError(f"{self.path}: cannot be written ({error.strerror}); {self._cure}") from error
         return self
@@ -276,11 +487,16 @@ class _Draft:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._close()
-            if kind is None and self._finished:
-                self._publish()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            with self._stack:
+                self._close()
+                if kind is None and self._finished:
+                    self._publish()
+        except _UNWRITTEN as late:
+            error = error or late
+        if isinstance(error, _UNWRITTEN) and not isinstance(error, BrokenPipeError):
+            raise BundleError(
+                f"{self.path}: cannot be written ({unwritten(error)}); make room, or {self._cure}"
+            ) from error
 
     def _close(self) -> None:
         for writer in self._writers.values():
@@ -312,19 +528,7 @@ class _Draft:
         self._finished = True
 
     def _publish(self) -> None:
-        if not self.path.exists():
-            os.replace(self._folder, self.path)
-            return
-        aside = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
-        try:
-            os.replace(self.path, aside / "old")
-            os.replace(self._folder, self.path)
-        except BaseException:  # an interrupt between the two: the old one goes back to its place
-            if not self.path.exists():
-                os.replace(aside / "old", self.path)
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        put_in_place(self._folder, self.path)
 
 
 class BundleWriter(_Draft):
@@ -366,6 +570,7 @@ class BundleWriter(_Draft):
         """Write the rest and the manifest. ``kernel_rows``: layer name and number of kernel rows, in order."""
         self._close()
         save_file(dict(kernels), self._folder / KERNELS)
+        (self._folder / KERNELS).chmod(self._folder.stat().st_mode & 0o666)  # safetensors writes for its owner alone
         (self._folder / WIRING).write_text(json.dumps(wiring, separators=(",", ":")))
         names = [WIRING, KERNELS, *(Bundle._file(table) for table in sorted(self._rows))]
         files = {name: self._entry(name) for name in names}
@@ -478,6 +683,25 @@ class BundleAmendment(_Draft):
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(self._bundle.path / name, target)
+
+
+def set_aside(bundle: Bundle, folder: Path) -> Bundle:
+    """A copy of a bundle at ``folder``, its files linked, that several steps may amend until `exchange` puts it in its place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        shutil.copytree(bundle.path, folder, copy_function=lambda source, target: _link(Path(source), Path(target)))
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be written ({unwritten(error)}); make room") from error
+    return Bundle.open(folder)
+
+
+def exchange(bundle: Bundle, copy: Bundle) -> Bundle:
+    """Put a copy in the place of its bundle, at once, and open it there; `BundleError` where that was replaced meanwhile."""
+    path = bundle.path.resolve()
+    if dict(_read_manifest(path)) != dict(bundle.manifest):
+        raise BundleError(f"{path}: was replaced while it was being amended; run the command again")
+    put_in_place(copy.path, path)
+    return Bundle.open(bundle.path)
 
 
 def _link(source: Path, target: Path) -> None:

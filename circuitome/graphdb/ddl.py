@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from circuitome.graphdb.schema import (
     NODES,
@@ -15,7 +16,33 @@ from circuitome.graphdb.schema import (
     table_type,
 )
 
-__all__ = ["fingerprint", "kuzu_statements", "neo4j_constraints", "neo4j_indexes", "schema_markdown"]
+__all__ = [
+    "SchemaItem",
+    "compared",
+    "fingerprint",
+    "kuzu_statements",
+    "neo4j_constraints",
+    "neo4j_declared",
+    "neo4j_indexes",
+    "properties_compared",
+    "schema_markdown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaItem:
+    """One thing that a database should have, or has."""
+
+    what: str  # `constraint`, `index`, `table`, `label`, `relationship`, `property` or `version`
+    name: str
+    declared: str  # empty where the schema does not have it
+    actual: str  # empty where the database does not have it
+    state: str  # `ok`, `missing`, `outdated` (ours, but not of this schema) or `foreign` (not ours: left alone)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the database is not what the schema says; what is somebody else's does not count."""
+        return self.state in {"missing", "outdated"}
 
 
 def kuzu_statements() -> list[str]:
@@ -53,6 +80,69 @@ def neo4j_indexes() -> dict[str, str]:
         for column in table_type(name).columns
         if column.indexed
     }
+
+
+def neo4j_declared() -> dict[str, dict[str, str]]:
+    """Constraints and indexes as `compared` takes them: ``constraint`` and ``index``, each name by meaning."""
+    constraints = {f"UNIQUENESS {name}.{node.key.name}": f"{name}_key" for name, node in NODES.items()}
+    indexes = {
+        f"RANGE {name}.{column.name}": f"{name}_{column.name}"
+        for name in (*NODES, *RELATIONSHIPS)
+        for column in table_type(name).columns
+        if column.indexed
+    }
+    return {"constraint": constraints, "index": indexes}
+
+
+def compared(what: str, declared: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[SchemaItem]:
+    """What is declared against what is there, each a name by its meaning, such as ``RANGE Neuron.kind``.
+
+    Equal meaning is enough: another name is no difference. What is there and not declared is ours where its label or type
+    and its name are.
+    """
+    for meaning, name in declared.items():
+        found = meaning in actual
+        yield SchemaItem(
+            what, actual.get(meaning, name), meaning, meaning if found else "", "ok" if found else "missing"
+        )
+    for meaning, name in actual.items():
+        if meaning not in declared:
+            label = meaning.split(" ", 1)[-1].rpartition(".")[0]
+            ours = (label in NODES or label in RELATIONSHIPS) and name.startswith(f"{label}_")
+            yield SchemaItem(what, name, "", meaning, "outdated" if ours else "foreign")
+
+
+_SHOWN = {
+    "kuzu": {"BOOLEAN": "BOOL"},
+    "neo4j": {
+        "STRING": "String",
+        "INT64": "Long",
+        "DOUBLE": "Double",
+        "BOOLEAN": "Boolean",
+        "INT64[]": "LongArray",
+        "DOUBLE[]": "DoubleArray",
+        "STRING[]": "StringArray",
+    },
+}
+"""Each engine's own words for types, where they differ from those of Kuzu's DDL."""
+
+
+def properties_compared(table: str, found: Mapping[str, str], *, engine: str) -> Iterator[SchemaItem]:
+    """The properties of a label or type, types by name, against those declared; ``engine`` is ``kuzu`` or ``neo4j``.
+
+    Neo4j does not know of a property that no node has, so there none is missing.
+    """
+    declared = {
+        column.name: _SHOWN[engine].get(column.type.kuzu, column.type.kuzu) for column in table_type(table).columns
+    }
+    for name in declared if engine == "kuzu" else ():
+        if name not in found:
+            yield SchemaItem("property", f"{table}.{name}", declared[name], "", "missing")
+    for name, kind in found.items():
+        wanted = declared.get(name, "")
+        if wanted.endswith("Array") and all(part.endswith("Array") for part in kind.split(" | ")):
+            kind = wanted  # Neo4j forgets what an empty list was one of
+        yield SchemaItem("property", f"{table}.{name}", wanted, kind, "ok" if kind == wanted else "outdated")
 
 
 _PREFACE = """\

@@ -9,21 +9,18 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
 import networkx as nx
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.ddl import neo4j_constraints
+from circuitome.graphdb.drafts import draft, put_in_place
+from circuitome.graphdb.neo4j_import import write_import
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
 from circuitome.graphdb.stores import Store
 
@@ -47,6 +44,18 @@ def tables_of(source: Bundle | Store | Tables, *, model: str | None = None) -> d
     read = source.get if isinstance(source, Mapping) else _from_store(source, model)
     tables = {name: read(name) for name in (*NODES, *RELATIONSHIPS)}
     return {name: table for name, table in tables.items() if table is not None and table.num_rows}
+
+
+def _streams(source: Bundle | Store | Tables, model: str | None) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """All tables that hold rows, nodes first, one after the other: a bundle in batches, a store a table at a time."""
+    if isinstance(source, Bundle):
+        yield from ((name, source.batches(name)) for name in source.tables)
+        return
+    read = source.get if isinstance(source, Mapping) else _from_store(source, model)
+    for name in (*NODES, *RELATIONSHIPS):
+        table = read(name)
+        if table is not None and table.num_rows:
+            yield name, iter(table.to_batches())
 
 
 def _from_store(store: Store, model: str | None) -> Callable[[str], pa.Table]:
@@ -191,12 +200,11 @@ def export(
     if format not in FORMATS:
         raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     target = Path(path)
-    tables = tables_of(source, model=model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            written = Path(folder, "out")
-            FORMATS[format](tables, written)
+        with draft(target) as folder:
+            written = folder / "out"
+            FORMATS[format](source, model, written)
             _place(written, target)
     except OSError as error:
         raise ExportError(
@@ -211,9 +219,7 @@ def _place(written: Path, target: Path) -> None:
         return
     if target.exists() and not (target / "import.sh").is_file() and any(target.iterdir()):
         raise ExportError(f"{target}: a folder with other files in it; name another with -o")
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(written, target)
+    put_in_place(written, target)
 
 
 def _write_node_link(tables: Tables, path: Path) -> None:
@@ -342,62 +348,15 @@ def _gexf_data(values: Mapping[str, Any], place: str, ids: Mapping[tuple[str, st
     return f"<attvalues>{''.join(items)}</attvalues>"
 
 
-_ADMIN_TYPES: Final = {
-    "string": "string",
-    "int64": "long",
-    "float64": "double",
-    "float32": "double",
-    "bool": "boolean",
-    "list<int64>": "long[]",
-    "list<float64>": "double[]",
-    "list<string>": "string[]",
-}
+def _whole(write: Callable[[Tables, Path], None]) -> Callable[[Bundle | Store | Tables, str | None, Path], None]:
+    """A writer that takes all tables at once."""
+    return lambda source, model, path: write(tables_of(source, model=model), path)
 
 
-def _write_admin(tables: Tables, folder: Path) -> None:
-    """CSV for ``neo4j-admin database import``: a table a file, with its header, and the command."""
-    folder.mkdir()
-    arguments = []
-    for name, table in tables.items():
-        headed = table.rename_columns(_admin_header(name, table.column_names))
-        columns = [_admin_column(column) for column in headed.columns]
-        pacsv.write_csv(pa.table(columns, names=headed.column_names), folder / f"{name}.csv")
-        arguments.append(f"  --{'nodes' if name in NODES else 'relationships'}={name}={name}.csv")
-    command = [
-        "#!/bin/sh",
-        "# Run in this folder with the server stopped; the database is named by the first argument.",
-    ]
-    command += ["set -e", 'cd "$(dirname "$0")"', 'neo4j-admin database import full "${1:-neo4j}" \\']
-    command += [f"{argument} \\" for argument in arguments]
-    command += ["  --array-delimiter=U+001F --multiline-fields=true --overwrite-destination"]
-    (folder / "import.sh").write_text("\n".join(command) + "\n")
-    (folder / "import.sh").chmod(0o755)
-    (folder / "constraints.cypher").write_text(";\n".join(neo4j_constraints().values()) + ";\n")
-
-
-def _admin_header(name: str, columns: list[str]) -> list[str]:
-    kind = table_type(name)
-    types = {column.name: _ADMIN_TYPES[column.type.value[0]] for column in kind.columns}
-    if isinstance(kind, NodeType):
-        return [f"key:ID({name})" if column == "key" else f"{column}:{types[column]}" for column in columns]
-    ends = {"from": f":START_ID({kind.source})", "to": f":END_ID({kind.target})"}
-    return [ends.get(column) or f"{column}:{types[column]}" for column in columns]
-
-
-def _admin_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_list(kind):
-        joined = pc.call_function("binary_join", [column.cast(pa.list_(pa.string())), pa.scalar("\x1f")])
-        return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
-    if pa.types.is_floating(kind):
-        return column.cast(pa.float64())
-    return column.cast(pa.string()) if pa.types.is_dictionary(kind) else column
-
-
-FORMATS: Final[Mapping[str, Callable[[Tables, Path], None]]] = {
-    "networkx": _write_node_link,
-    "graphml": _write_graphml,
-    "gexf": _write_gexf,
-    "cytoscape": _write_cytoscape,
-    "neo4j-admin": _write_admin,
+FORMATS: Final[Mapping[str, Callable[[Bundle | Store | Tables, str | None, Path], None]]] = {
+    "networkx": _whole(_write_node_link),
+    "graphml": _whole(_write_graphml),
+    "gexf": _whole(_write_gexf),
+    "cytoscape": _whole(_write_cytoscape),
+    "neo4j-admin": lambda source, model, path: write_import(_streams(source, model), path),
 }

@@ -28,9 +28,9 @@ __all__ = [
     "table_type",
 ]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
-ANNOTATION_PARTS: Final = ("responses", "kinds", "equivariance", "families")
+ANNOTATION_PARTS: Final = ("responses", "kinds", "equivariance", "families", "circuits", "signatures")
 """What `Model.annotated` may name, in the order in which the parts are done."""
 
 TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
@@ -158,6 +158,7 @@ _NODES: Final = (
             ),
             _int("twins", "null networks that the annotation was compared with"),
             _string("stimuli_sha256", "SHA-256 of everything that defines the stimuli of the annotation"),
+            _string("signatures_sha256", "SHA-256 of everything that defines the stimuli of the response signatures"),
             _int("schema_version", "version of this schema"),
             _string("state", "`loading` until every table is in the database, then `ready`"),
         ),
@@ -257,6 +258,10 @@ _NODES: Final = (
             *_SIGNIFICANCE,
             *_INVARIANCE,
             _float("superposition", "degree of superposition"),
+            _float(
+                "reliability",
+                "correlation of its response signature with itself over the same pictures, a little displaced",
+            ),
         ),
     ),
     NodeType(
@@ -282,8 +287,15 @@ _NODES: Final = (
         (
             _key("u17"),
             _string("name", "title"),
-            _string("kind", "kind of its members"),
+            _string("kind", "kind of its members", indexed=True),
+            _string("family", "transform group of the families that its members belong to"),
             _int("models", "number of models"),
+            _int("size", "number of neurons"),
+            _float("depth", "median relative depth of its members"),
+            _float("score", "mean match of its members"),
+            _string("source", "`computed` or `curated`"),
+            Column("addresses", Type.STRINGS, "where it was published, `network layer:unit`, for curated features"),
+            Column("depths", Type.FLOATS, "relative depth of each address"),
         ),
     ),
     NodeType(
@@ -306,7 +318,9 @@ _NODES: Final = (
             _float("score", "score", indexed=True),
             *_SIGNIFICANCE,
             _string("null", "null model of `p` and `q`"),
-            _string("parameters", "parameters of the search"),
+            _string("parameters", "parameters of the search, as JSON"),
+            Column("roles", Type.STRINGS, "role of each of `members`, in order"),
+            Column("members", Type.STRINGS, "keys of what plays a part: neurons, layers, families, branches"),
         ),
     ),
 )
@@ -391,7 +405,11 @@ _RELATIONSHIPS: Final = (
             _string("circuit_class", "`e->e`, `i->e` or `e->i`"),
             _float("r2", "variance of the weights that the offset explains"),
             *_SIGNIFICANCE,
+            _string("null", "null model of `p` and `q`"),
             _float("compression", "weights over free parameters"),
+            _int("pairs", "pairs of members that the weights are between"),
+            Column("offsets", Type.FLOATS, "relative offsets of the template, degrees or octaves"),
+            Column("template", Type.FLOATS, "mean weight at each of them, in units of the receivers' root mean square"),
         ),
     ),
     RelationshipType(
@@ -413,6 +431,11 @@ _RELATIONSHIPS: Final = (
             _int("nulls", "number of null networks"),
             _float("null_mean", "mean count on null networks"),
             _float("null_sd", "standard deviation of that"),
+            _float("strongest", "highest score"),
+            _float("q", "least q of an instance"),
+            _string("q_null", "null model of that"),
+            _int("seed", "seed of the null networks"),
+            _string("parameters", "parameters of the search, as JSON"),
         ),
     ),
     RelationshipType(
@@ -421,9 +444,57 @@ _RELATIONSHIPS: Final = (
         "Neuron",
         "The best match in another model.",
         (
-            _float("score", "correlation of responses", indexed=True),
+            _float("score", "correlation of response signatures", indexed=True),
             Column("mutual", Type.BOOL, "each is the other's best match"),
             *_SIGNIFICANCE,
+            _string("null", "null model of `p` and `q`"),
+            _float("share", "score over what is possible: the geometric mean of both reliabilities"),
+            _float("depth_from", "relative depth of the first"),
+            _float("depth_to", "relative depth of the second"),
+            _float("field_from", "theoretical receptive field of the first, its height in input pixels"),
+            _float("field_to", "the same of the second"),
+        ),
+    ),
+    RelationshipType(
+        "READ_OUT_OF",
+        "Neuron",
+        "Layer",
+        "How well a linear read-out of another model's layer predicts the neuron.",
+        (
+            _float("r2", "cross-validated R2 of ridge regression"),
+            _float("null_r2", "mean R2 from the same layer of twins"),
+            *_SIGNIFICANCE,
+            _string("null", "null model of `p` and `q`"),
+        ),
+    ),
+    RelationshipType(
+        "ALIGNED_WITH",
+        "Layer",
+        "Layer",
+        "How alike two layers of different models are.",
+        (
+            _float(
+                "mutual_share",
+                "mutual best matches of the whole networks that fall between the two, over the smaller's neurons",
+            ),
+            _float("cka", "linear centred kernel alignment of their response signatures"),
+            _float("score", "median best match of the first's neurons in the second"),
+            _float("auc", "chance that a neuron's best match beats that of a neuron of a twin of the first's network"),
+        ),
+    ),
+    RelationshipType(
+        "PRESERVED_IN",
+        "Layer",
+        "Model",
+        "Strong edges into a layer whose ends have analogues that another model joins alike.",
+        (
+            _string("senders", "key of the layer that the edges come from"),
+            _int("edges", "strong edges whose ends both have an analogue"),
+            _int("preserved", "those that the other model has with the same sign and comparable strength"),
+            _float("expected", "mean of that over rewired copies"),
+            _float("sd", "its standard deviation"),
+            _float("p", "p value"),
+            _string("null", "null model of `p`"),
         ),
     ),
     RelationshipType(

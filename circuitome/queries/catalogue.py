@@ -6,9 +6,9 @@ import functools
 import os
 from pathlib import Path
 
+from circuitome.queries import matrices, paths
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.library import Query, load_file, load_folder
-from circuitome.queries.paths import algorithms
 
 __all__ = ["find_query", "library"]
 
@@ -20,7 +20,7 @@ def library() -> dict[str, Query]:
     >>> library()["inputs"].title
     'What a neuron reads: its strongest inputs.'
     """
-    queries = load_folder() | algorithms()
+    queries = load_folder() | paths.algorithms() | matrices.algorithms()
     return {query.name: query for query in sorted(queries.values(), key=lambda query: (query.topic, query.name))}
 
 

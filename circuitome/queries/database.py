@@ -9,14 +9,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Progress, Store, open_store
+from circuitome.graphdb.stores import Progress, Store, StoreError, open_store
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.library import Query
@@ -44,12 +44,15 @@ class Database:
         *,
         limit: int | str | None = None,
         timeout: float | None = None,
+        row_limit: int | None = None,
+        unsafe: bool = False,
         **parameters: Any,
     ) -> Rows:
         """Rows of a named query of the library, or of a ``.cypher`` file.
 
         ``limit`` is the query's own parameter where it has one, and cuts the rows where it has none; ``timeout`` in
-        seconds. A parameter ``model`` that is not given is the only model in the database. Keys of neurons, layers and
+        seconds; ``row_limit`` is how many rows are read at most; ``unsafe`` lets a file read other files and call procedures,
+        never write. A parameter ``model`` that is not given is the only model in the database. Keys of neurons, layers and
         models must be there, and a key may leave the model out where there is only one.
 
         `QueryError` for an unknown query, parameter or key, each with near ones.
@@ -60,9 +63,18 @@ class Database:
         if query.algorithm is None:
             self._refuse_dangers(query)
         database = self if timeout is None else Database(self.store, timeout)
-        rows = database._answer(query, self._bound(query, parameters, limit))
-        cut = limit is not None and query.parameter("limit") is None
-        return rows.head(_whole(query, limit)) if cut else rows
+        if limit is not None and query.parameter("limit") is None:
+            row_limit = _whole(query, limit)
+        bound = self._bound(query, parameters, limit)
+        try:
+            rows = database._answer(query, bound, most=row_limit, unsafe=unsafe)
+        except StoreError as error:
+            if query.name in library():
+                raise
+            raise QueryError(f"{os.fspath(name_or_file)}: {error}") from error
+        values = [item for value in bound.values() for item in (value if isinstance(value, list) else [value])]
+        self._refuse_loading(values)  # a load may have begun since the parameters were looked up
+        return rows
 
     def ask(self, name: str, **parameters: Any) -> Rows:
         """Rows of a library query whose parameters are known to be right: no look-ups, only defaults and types."""
@@ -73,14 +85,19 @@ class Database:
         """The models that are here, as rows of the `Model` table, whatever their state."""
         return self.store.models()
 
-    def load(self, *bundles: Bundle | str | os.PathLike[str], progress: Progress | None = None) -> None:
-        """Put bundles in, opened or named by their paths, replacing what the database has of the same models."""
+    def load(
+        self, *bundles: Bundle | str | os.PathLike[str], replace: bool = False, progress: Progress | None = None
+    ) -> None:
+        """Put bundles in, opened or named by their paths, replacing what the database has of the same models.
+
+        With ``replace`` all that the database holds goes first; a database of an older schema needs that.
+        """
         opened = [bundle if isinstance(bundle, Bundle) else Bundle.open(bundle) for bundle in bundles]
-        self.store.load(*opened, progress=progress)
+        self.store.load(*opened, replace=replace, progress=progress)
 
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it; an error where it is not here."""
-        self.store.drop(self.model_key(model))
+        self.store.drop(self._model_here(model))
 
     def close(self) -> None:
         """Release the database; closing twice does nothing."""
@@ -95,7 +112,10 @@ class Database:
         self.close()
 
     def model_key(self, model: str | None = None) -> str:
-        """The key of a model that is here: the one named, or the only one. `QueryError` where that is none."""
+        """The key of a model that is here, wholly: the one named, or the only one. `QueryError` where that is none."""
+        return self._ready(self._model_here(model))
+
+    def _model_here(self, model: str | None) -> str:
         names = [row["key"] for row in self.store.models()]
         listed = ", ".join(names)
         if not names:
@@ -134,10 +154,14 @@ class Database:
             raise QueryError(f"no family {key!r} in the database; {cure}")
         return full
 
-    def _answer(self, query: Query, parameters: Mapping[str, Any]) -> Rows:
+    def _answer(
+        self, query: Query, parameters: Mapping[str, Any], *, most: int | None = None, unsafe: bool = False
+    ) -> Rows:
         if query.algorithm is not None:
-            return query.algorithm(self, **parameters)
-        return Rows(self.store.run(query.text_for(self.store.dialect), parameters, timeout=self.timeout))
+            rows = query.algorithm(self, **parameters)
+            return rows if most is None else rows.head(most)
+        text = query.text_for(self.store.dialect)
+        return Rows(self.store.run(text, parameters, timeout=self.timeout, most=most, unsafe=unsafe))
 
     def _bound(self, query: Query, given: Mapping[str, Any], limit: int | str | None) -> dict[str, Any]:
         values = dict(given)
@@ -155,7 +179,7 @@ class Database:
         if name == "limit" and isinstance(value, int):
             return _whole(query, value)
         if kind == "model":
-            return self._ready(self.model_key(value))
+            return self.model_key(value)
         if kind == "layer":
             return self.layer_key(value)
         if kind == "neuron":
@@ -176,9 +200,17 @@ class Database:
             )
         return model
 
+    def _refuse_loading(self, values: Iterable[Any]) -> None:
+        """`QueryError` where one of the values is the key of a model that is being loaded, or of what belongs to it."""
+        names = [f"{row['key']}/" for row in self.store.models() if row["state"] != "ready"]
+        for name in names:
+            if any(isinstance(value, str) and f"{value}/".startswith(name) for value in values):
+                self._ready(name[:-1])
+
     def _neuron_keys(self, keys: list[str]) -> list[str]:
         found = {row["neuron"] for row in self.ask("look_up", neurons=keys)}
         full = [key if key in found else self._with_model(key)[1] for key in keys]
+        self._refuse_loading(full)
         if missing := [key for key in full if key not in found]:
             found |= {row["neuron"] for row in self.ask("look_up", neurons=missing)}
         for key, whole in zip(keys, full, strict=True):
@@ -193,9 +225,9 @@ class Database:
             self.model_key()
         named = [name for name in names if key.startswith(f"{name}/")]
         if named:
-            return max(named, key=len), key
+            return self._ready(max(named, key=len)), key
         if len(names) == 1:
-            return names[0], f"{names[0]}/{key}"
+            return self._ready(names[0]), f"{names[0]}/{key}"
         raise QueryError(
             f"no key {key!r} in the database: it begins with none of its models ({', '.join(names)}); "
             "write `model/layer:channel`"

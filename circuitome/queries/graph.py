@@ -6,9 +6,9 @@ Neurons are numbered in the order of their keys, so that numbers compare as keys
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,15 @@ from circuitome.graphdb.schema import EDGE_TYPES
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["Fan", "SignedGraph", "numbers_of"]
+__all__ = ["EDGE_COLUMNS", "PREFERENCES", "Fan", "Partners", "SignedGraph", "numbers_of"]
+
+EDGE_COLUMNS: Final = ("weight", "share", "polarity", "rank", "ex", "ey", "ix", "iy")
+"""What is known of an edge."""
+
+PREFERENCES: Final = ("orientation_deg", "frequency", "hue_deg", "radius_px")
+"""What an annotated neuron may prefer."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,24 @@ class Fan:
 
 
 @dataclass(frozen=True, slots=True)
+class Partners:
+    """Equivariant pairs of one model: the second is the first, transformed; ``m`` pairs."""
+
+    first: np.ndarray  # (m,) int64, neurons by their numbers
+    second: np.ndarray  # (m,) int64
+    transform: np.ndarray  # (m,) str
+    amount: np.ndarray  # (m,) float64, degrees or octaves; NaN where it is not known
+    q: np.ndarray  # (m,) float64, false discovery rate; 1 where it is not known
+
+    def of(self, transform: str, *, q: float) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends of the distinct pairs under a transform, of at most this q, the lower number first, ``(k,)`` each."""
+        there = (self.transform == transform) & (self.q <= q)
+        ends = np.sort(np.column_stack([self.first[there], self.second[there]]), axis=1)
+        first, second = np.unique(ends, axis=0).T
+        return first, second
+
+
+@dataclass(frozen=True, slots=True)
 class SignedGraph:
     """Neurons and signed edges of one model; ``n`` neurons, ``e`` edges."""
 
@@ -49,6 +75,7 @@ class SignedGraph:
     keys: np.ndarray  # (n,) str, sorted
     layers: np.ndarray  # (l,) str, sorted
     layer: np.ndarray  # (n,) int64, index into `layers`
+    op: np.ndarray  # (n,) str, what the neuron's layer computes: conv, add ...
     fan_in: np.ndarray  # (n,) int64, connected senders before pruning
     sender: np.ndarray  # (e,) int64, index into `keys`
     receiver: np.ndarray  # (e,) int64
@@ -57,12 +84,36 @@ class SignedGraph:
     share: np.ndarray  # (e,) float64
     polarity: np.ndarray  # (e,) float64
     rank: np.ndarray  # (e,) int64
+    ex: (
+        np.ndarray
+    )  # (e,) float64, centre of the positive part, pixels right of the kernel's centre; NaN where there is none
+    ey: np.ndarray  # (e,) float64, the same, pixels below it
+    ix: np.ndarray  # (e,) float64, centre of the negative part
+    iy: np.ndarray  # (e,) float64
+    kind: np.ndarray  # (n,) str, what each neuron responds to; empty where that is not known
+    preferences: Mapping[str, np.ndarray]  # of `PREFERENCES`, each (n,) float64; NaN where there is none
+    partners: Partners  # pairs that annotation found, in the order of transform, first, second and amount
     banding: tuple[tuple[str, float, float | None], ...] = ()  # layer key, banding ratio, p; where there is a ratio
+    derived: dict[tuple[Any, ...], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # see `once`
+
+    def once(self, name: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once a graph: several motifs ask a null network for the same arrays, and change none."""
+        if name not in self.derived:
+            self.derived[name] = make()
+        return self.derived[name]
+
+    def rewired(self, *same: str, **changes: Any) -> SignedGraph:
+        """The graph with other arrays; what `once` made under a name that begins with one of ``same`` stays true of it."""
+        graph = dataclasses.replace(self, **changes)
+        graph.derived.update({name: value for name, value in self.derived.copy().items() if name[0] in same})
+        return graph
 
     @property
     def strength(self) -> np.ndarray:
         """Share of each edge in units of 1 / fan-in of its receiver, ``(e,)``."""
-        return self.share * self.fan_in[self.receiver]
+        return self.once(("strength",), lambda: self.share * self.fan_in[self.receiver])
 
     def names(self, neurons: np.ndarray) -> list[str]:
         """Keys of some neurons, by their numbers."""
@@ -70,17 +121,19 @@ class SignedGraph:
 
     def strong(self, *, strength: float, polarity: float) -> np.ndarray:
         """Which edges have at least this strength and |polarity|, ``(e,)`` bool."""
-        return (self.strength >= strength) & (np.abs(self.polarity) >= polarity)
+        return self.once(
+            ("strong", strength, polarity), lambda: (self.strength >= strength) & (np.abs(self.polarity) >= polarity)
+        )
 
     @property
     def effect(self) -> np.ndarray:
         """Signed size of each edge in units of its receiver's root mean square, ``(e,)``: polarity x sqrt(strength)."""
-        return self.polarity * np.sqrt(self.strength)
+        return self.once(("effect",), lambda: self.polarity * np.sqrt(self.strength))
 
     def by_receiver(self) -> SignedGraph:
         """The same graph with its edges in the order of their receivers, which rewires faster."""
         order = np.argsort(self.receiver, kind="stable")
-        names = ("sender", "receiver", "excites", "weight", "share", "polarity", "rank")
+        names = ("sender", "receiver", "excites", *EDGE_COLUMNS)
         return dataclasses.replace(self, **{name: getattr(self, name)[order] for name in names})
 
     def fans(self) -> Iterator[Fan]:
@@ -89,6 +142,9 @@ class SignedGraph:
         Senders are all neurons of the layers that it reads, wired or not, so that a rewired graph has matrices of the
         same shape.
         """
+        return iter(self.once(("fans",), lambda: tuple(self._fans())))
+
+    def _fans(self) -> Iterator[Fan]:
         into = self.layer[self.receiver]
         order = np.argsort(into.astype(np.int16 if len(self.layers) < 1 << 15 else np.int64), kind="stable")
         bounds = np.searchsorted(into[order], np.arange(len(self.layers) + 1))
@@ -106,17 +162,18 @@ class SignedGraph:
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> SignedGraph:
         """The graph of a bundle; its edges in the order of the tables."""
-        columns = ["from", "to", "weight", "share", "polarity", "rank"]
+        columns = ["from", "to", *EDGE_COLUMNS]
         tables = [bundle.table(name).select(columns) for name in EDGE_TYPES]
         excites = np.repeat([name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables])
         edges = pa.concat_tables([_plain(table) for table in tables]).rename_columns(
             ["sender", "receiver", *columns[2:]]
         )
-        neurons = (
-            bundle.table("Neuron").select(["key", "layer", "fan_in"]).rename_columns(["neuron", "layer", "fan_in"])
-        )
+        known = ["layer", "op", "fan_in", "kind", *PREFERENCES]
+        neurons = bundle.table("Neuron").select(["key", *known]).rename_columns(["neuron", *known])
         layers = bundle.table("Layer").rename_columns({"key": "layer", "banding_ratio": "score", "banding_p": "p"})
-        return cls._of(bundle.model, neurons, edges, excites, layers)
+        ends = ["from", "to"]
+        pairs = bundle.table("EQUIVARIANT_TO").select([*ends, "transform", "amount", "q"])
+        return cls._of(bundle.model, neurons, edges, excites, layers, pairs)
 
     @classmethod
     def of_database(cls, database: Database, *, model: str | None = None) -> SignedGraph:
@@ -125,10 +182,19 @@ class SignedGraph:
         edges = database.ask("edges", model=model).table
         excites = _array(edges.column("weight")) >= 0
         bands = database.ask("weight_banding", model=model, limit=1_000_000).table
-        return cls._of(model, database.ask("neurons", model=model).table, edges, excites, bands)
+        pairs = database.ask("equivariant_pairs", model=model).table
+        return cls._of(model, database.ask("neurons", model=model).table, edges, excites, bands, pairs)
 
     @classmethod
-    def _of(cls, model: str, neurons: pa.Table, edges: pa.Table, excites: np.ndarray, layers: pa.Table) -> SignedGraph:
+    def _of(
+        cls,
+        model: str,
+        neurons: pa.Table,
+        edges: pa.Table,
+        excites: np.ndarray,
+        layers: pa.Table,
+        pairs: pa.Table,
+    ) -> SignedGraph:
         neurons = neurons.sort_by("neuron")
         keys = neurons.column("neuron").combine_chunks()
         names = neurons.column("layer").unique().sort()
@@ -138,16 +204,31 @@ class SignedGraph:
             keys=_array(keys),
             layers=_array(names),
             layer=numbers_of(neurons.column("layer"), names),
+            op=_array(neurons.column("op").cast(pa.string()).fill_null("")),
             fan_in=_array(neurons.column("fan_in").fill_null(0)),
             sender=numbers_of(edges.column("sender"), keys),
             receiver=numbers_of(edges.column("receiver"), keys),
             excites=excites,
-            weight=_array(edges.column("weight")).astype(np.float64),
-            share=_array(edges.column("share")).astype(np.float64),
-            polarity=_array(edges.column("polarity")).astype(np.float64),
-            rank=_array(edges.column("rank")).astype(np.int64),
+            **{
+                name: _array(edges.column(name)).astype(np.int64 if name == "rank" else np.float64)
+                for name in EDGE_COLUMNS
+            },
+            kind=_array(neurons.column("kind").cast(pa.string()).fill_null("")),
+            preferences={name: _array(neurons.column(name)).astype(np.float64) for name in PREFERENCES},
+            partners=_partners(pairs.rename_columns(["first", "second", "transform", "amount", "q"]), keys),
             banding=tuple((row["layer"], row["score"], row["p"]) for row in bands),
         )
+
+
+def _partners(table: pa.Table, keys: pa.Array) -> Partners:
+    """The pairs of a table with the columns ``first``, ``second``, ``transform``, ``amount`` and ``q``."""
+    first, second = (numbers_of(table.column(name).cast(pa.string()), keys) for name in ("first", "second"))
+    transform = _array(table.column("transform").cast(pa.string())).astype(str)
+    # a database that has no pairs knows no types
+    amount, q = (_array(table.column(name).cast(pa.float64())) for name in ("amount", "q"))
+    q = np.nan_to_num(q, nan=1.0)
+    order = np.lexsort((q, amount, second, first, transform))
+    return Partners(first[order], second[order], transform[order], amount[order], q[order])
 
 
 def numbers_of(column: pa.Array | pa.ChunkedArray, keys: pa.Array) -> np.ndarray:

@@ -45,7 +45,7 @@ __all__ = [
 
 LIBRARY: Final = Path(__file__).parent / "library"
 DIALECTS: Final = ("kuzu", "neo4j")
-_RESERVED: Final = ("timeout", "database")
+_RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
 _ONE_OF: Final = f"write one of: {', '.join(TYPES)}"
@@ -108,7 +108,7 @@ class Query:
         lines = [f"// {self.title}"]
         if self.algorithm is not None:
             lines.append(
-                "// A library algorithm: `circuitome query` runs this one-hop query once a step, with the neurons found so far."
+                "// A library algorithm: `circuitome query` asks this query, once or step by step, and goes on from its rows."
             )
         lines += [f":param {name} => {json.dumps(value)};" for name, value in shown.items()]
         return "\n".join([*lines, self.text_for("neo4j").strip().rstrip(";") + ";"]) + "\n"
@@ -279,7 +279,7 @@ def _parameter(line: str, where: str) -> Parameter:
         return Parameter(name, kind, doc)
     try:
         return Parameter(name, kind, doc, TYPES[kind][0](json.loads(default)), required=False)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise QueryError(
             f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in JSON"
         ) from None

@@ -325,6 +325,23 @@ RULES: Final[tuple[Rule, ...]] = (
         ("kuzu",),
     ),
     Rule(
+        "unbounded",
+        "in Kuzu range(), repeat(), lpad() and rpad() with large numbers take all memory and no time-out stops them: "
+        "write numbers under a million, or make the list outside",
+        _pattern(
+            r"\brange\s*\((?!\s*-?\d{1,6}\s*,\s*-?\d{1,6}\s*(?:,\s*-?\d{1,6}\s*)?\))"
+            r"|\b(?:repeat|lpad|rpad|left_pad|right_pad)\s*\((?![^()]*,\s*\d{1,6}\s*[,)])"
+        ),
+        _NOT_KUZU,
+        ("kuzu",),
+    ),
+    Rule(
+        "bare-flag",
+        "Kuzu takes the wrong branch of CASE WHEN on a boolean that a WITH carried: carry 1 or 0, and compare it",
+        _pattern(r"\bWHEN\s+\w+\s+(?:THEN|AND|OR)\b"),
+        _NOT_KUZU,
+    ),
+    Rule(
         "type",
         "`type(r)` is `label(r)` in Kuzu: use the sign of `r.weight`, or match each type",
         _pattern(r"\btype\s*\("),

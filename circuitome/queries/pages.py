@@ -57,7 +57,7 @@ def query_section(query: Query) -> str:
     parts.append("| column | |\n|---|---|")
     parts += [f"| `{output.name}` | {_cell(output.doc)} |" for output in query.returns]
     if query.step is not None:
-        parts.append(f"\nThe hop that it repeats is [`{query.step.name}`](#{query.step.name}).\n")
+        parts.append(f"\nA library algorithm: the query that it asks is [`{query.step.name}`](#{query.step.name}).\n")
     else:
         parts.append(f"\n```cypher\n{query.text.rstrip()}\n```\n")
         parts += [f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n" for dialect, text in query.variants.items()]

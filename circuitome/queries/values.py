@@ -89,7 +89,7 @@ def _any(value: Any) -> Any:
     if isinstance(value, Typed):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return str(value)
     return _native(value)
 
@@ -150,5 +150,5 @@ def convert(where: str, parameter: Parameter, value: Any) -> Any:
     converter, accepts = TYPES[parameter.type]
     try:
         return converter(_native(value))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise QueryError(f"{where}: `{parameter.name}` cannot be {value!r}; give {accepts}") from None

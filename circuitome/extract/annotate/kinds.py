@@ -29,7 +29,19 @@ from circuitome.errors import CircuitomeError
 from circuitome.extract.annotate.cells import CellStatistics
 from circuitome.extract.annotate.tuning import Tuning, tune
 
-__all__ = ["COLUMNS", "LEVEL", "SILENT", "UNEXPLAINED", "AxisLike", "CellLike", "Curve", "KindError", "Kinds", "kinds"]
+__all__ = [
+    "COLUMNS",
+    "LEVEL",
+    "SILENT",
+    "UNEXPLAINED",
+    "AxisLike",
+    "CellLike",
+    "Curve",
+    "KindError",
+    "Kinds",
+    "false_discovery",
+    "kinds",
+]
 
 UNEXPLAINED: Final = "unexplained"
 SILENT: Final = "silent"
@@ -145,7 +157,7 @@ def kinds(
     layer, twins = _read(stats, families), [_read(each, families) for each in null_stats]
     usual = _usual(twins)
     order, p = _preferred(layer, families, usual), _significance(layer, twins, families, usual)
-    q, best = _false_discovery(p), order[0]
+    q, best = false_discovery(p), order[0]
     names = np.array(families.names)
     named = layer.live & (q <= LEVEL)
     kind = np.where(named, names[best], np.where(layer.live, UNEXPLAINED, SILENT))
@@ -250,7 +262,7 @@ def _significance(layer: _Layer, twins: Sequence[_Layer], families: _Families, u
     return np.where(layer.live, (1 + reached) / (1 + len(null)), 1.0)
 
 
-def _false_discovery(p: np.ndarray) -> np.ndarray:
+def false_discovery(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg q of every p."""
     order = np.argsort(p)
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)

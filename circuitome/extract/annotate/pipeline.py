@@ -1,4 +1,4 @@
-"""The whole annotation: a network and its bundle -> responses, kinds, equivariance and families in the bundle.
+"""The whole annotation: a network and its bundle -> responses, kinds, equivariance, families and their circuits in the bundle.
 
 What is finished is kept layer by layer in a folder beside the bundle, ``.NAME.annotating``, and removed when the bundle has it
 all: an annotation that was stopped goes on from there, if it is the same annotation.
@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.annotate import circuits
 from circuitome.extract.annotate.cells import CellStatistics, Top
 from circuitome.extract.annotate.ensemble import ensemble, natural_like
 from circuitome.extract.annotate.equivariance import Pair, find_pairs
 from circuitome.extract.annotate.families import find_families
+from circuitome.extract.annotate.gallery import gallery
 from circuitome.extract.annotate.images import read_images
 from circuitome.extract.annotate.layer_kinds import SHOWN, cell_means, layer_kinds
 from circuitome.extract.annotate.nulls import twin
@@ -33,6 +35,7 @@ from circuitome.extract.annotate.records import SIGNIFICANT, Records, write
 from circuitome.extract.annotate.responses import effective_fields, layers_to_read, natural_moments
 from circuitome.extract.annotate.runner import Runner, activate, units_around
 from circuitome.extract.annotate.scoring import LayerScores, batches, memory, score_layers
+from circuitome.extract.annotate.signatures import write_signatures
 from circuitome.extract.annotate.stimuli import Catalogue, catalogue
 from circuitome.extract.annotate.transforms import GROUPS, steps
 from circuitome.extract.annotate.weight_evidence import weight_pairs
@@ -41,13 +44,15 @@ from circuitome.extract.trace import Trace, WiringError, trace
 from circuitome.extract.verify import exact_float32
 from circuitome.extract.weights import digest
 from circuitome.extract.wiring import Wiring
-from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle import Bundle, exchange, set_aside
 from circuitome.graphdb.schema import ANNOTATION_PARTS
 from circuitome.graphdb.stores import Progress
 
 __all__ = ["PARTS", "AnnotateError", "annotate"]
 
 PARTS: Final = ANNOTATION_PARTS
+LATER: Final = ("circuits", "signatures")  # parts that are done at once, without records
+COPY: Final = "bundle"  # folder among the records where the bundle is amended until everything is in it
 FEWEST_TWINS: Final = 3
 NATURAL: Final = 64  # natural-like images
 BUDGET: Final = 4e8  # bytes of tables that are collected at a time
@@ -112,7 +117,8 @@ def annotate(
     """Add to ``bundle`` what its network does; ``model`` is that network, in eval mode.
 
     Args:
-        parts: of `PARTS`; families come with equivariance. Parts that the bundle has from the same annotation are kept.
+        parts: of `PARTS`; families come with equivariance, circuits with both. Parts that the bundle has from the same
+            annotation are kept.
         twins: null networks for kinds, and null layers for equivariance.
         images: folder of pictures to show beside the natural-like ones.
 
@@ -142,8 +148,14 @@ def annotate(
     identity = _identity(setting, row)
     wanted = _wanted(bundle, parts, identity)
     if not wanted:
+        Records.discard(bundle, identity)
         return bundle
-    records = Records.open(bundle, identity)
+    records = Records.open(bundle, identity, wanted)
+    if set(wanted) <= set(LATER):
+        annotated = _finished(set_aside(bundle, records.folder / COPY), setting, wanted)
+        annotated = exchange(bundle, annotated)
+        records.remove()
+        return annotated
     with exact_float32():
         _responses(setting, records)
         setting = _focused(setting, records)
@@ -151,16 +163,45 @@ def annotate(
             _kinds(setting, records)
         if "equivariance" in wanted or "families" in wanted:
             _equivariance(setting, records, families="families" in wanted)
-    annotated = write(bundle, setting.wiring, records, parts=wanted, twins=twins, identity=identity)
+    annotated = write(
+        set_aside(bundle, records.folder / COPY),
+        setting.wiring,
+        records,
+        parts=[part for part in wanted if part not in LATER],
+        twins=twins,
+        identity=identity,
+    )
+    annotated = exchange(bundle, _finished(annotated, setting, wanted))
     records.remove()
     return annotated
+
+
+def _finished(bundle: Bundle, setting: _Setting, wanted: Sequence[str]) -> Bundle:
+    """The bundle with the parts that need no records."""
+    if "circuits" in wanted:
+        bundle = circuits.write_circuits(bundle, seed=setting.seed, progress=setting.report)
+    if "signatures" in wanted:
+        with exact_float32():
+            bundle = write_signatures(
+                bundle,
+                setting.model,
+                gallery(setting.images),
+                device=setting.device,
+                seed=setting.seed,
+                progress=setting.report,
+            )
+    return bundle
 
 
 def _wanted(bundle: Bundle, parts: Sequence[str], identity: Mapping[str, Any]) -> list[str]:
     """Parts that are to be done: of one annotation those that it lacks; of another those of the old one as well."""
     before = [part for part in (bundle.manifest["model"].get("annotated") or "").split(",") if part]
-    asked = {"responses", *parts, *(["equivariance"] if "families" in parts else [])}
+    asked = {"responses", *parts}
+    asked |= {"families"} if "circuits" in asked else set()
+    asked |= {"equivariance"} if "families" in asked else set()
     if bundle.manifest.get("annotation") == dict(identity):
+        if not circuits.current(bundle, seed=identity["seed"]):  # families were curated since
+            before = [part for part in before if part != "circuits"]
         return [part for part in PARTS if part in asked and part not in before]
     return [part for part in PARTS if part in asked or part in before]
 

@@ -40,9 +40,12 @@ class Records:
     folder: Path
 
     @classmethod
-    def open(cls, bundle: Bundle, setting: Mapping[str, Any]) -> Records:
-        """The records of this annotation; those of another one (other weights, twins, seed ...) are thrown away."""
-        folder = bundle.path.resolve().parent / f".{bundle.path.resolve().name}.annotating"
+    def open(cls, bundle: Bundle, setting: Mapping[str, Any], parts: Sequence[str]) -> Records:
+        """The records of this annotation; those of another one (other weights, twins, seed ...) are thrown away.
+
+        ``parts`` are what the records are for.
+        """
+        folder = _folder_of(bundle)
         text = json.dumps(setting, sort_keys=True)
         try:
             if folder.exists() and (not (folder / _SETTING).is_file() or (folder / _SETTING).read_text() != text):
@@ -53,7 +56,18 @@ class Records:
             raise BundleError(
                 f"{folder}: cannot be written ({error.strerror}); annotate a bundle in a folder that can"
             ) from error
-        return cls(folder)
+        records = cls(folder)
+        records.put("parts", 0, list(parts))
+        return records
+
+    @classmethod
+    def discard(cls, bundle: Bundle, setting: Mapping[str, Any]) -> None:
+        """Throw away what a run that was killed at its very end left: records for parts that the bundle has."""
+        records = cls(_folder_of(bundle))
+        has = (bundle.manifest["model"].get("annotated") or "").split(",")
+        same = bundle.manifest.get("annotation") == dict(setting)
+        if same and records.has("parts", 0) and set(records.get("parts", 0)) <= set(has):
+            records.remove()
 
     def _path(self, part: str, layer: int) -> Path:
         return self.folder / part / f"{layer}.json"
@@ -104,6 +118,11 @@ class Records:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _folder_of(bundle: Bundle) -> Path:
+    path = bundle.path.resolve()
+    return path.parent / f".{path.name}.annotating"
+
+
 def write(
     bundle: Bundle,
     wiring: Wiring,
@@ -118,6 +137,8 @@ def write(
     found = _Found.of(bundle.model, wiring, records, parts)
     before = [part for part in (bundle.manifest["model"].get("annotated") or "").split(",") if part]
     done = [part for part in ANNOTATION_PARTS if part in (*before, *parts)]
+    if "families" in parts:
+        done = [part for part in done if part != "circuits"]  # those of other families: `circuits` makes them anew
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Neuron", _with(neurons, "Neuron", found.neurons))
         writer.replace("Layer", _with(layers, "Layer", found.layers))
@@ -131,6 +152,7 @@ def write(
                 ("Family", "MEMBER_OF"), join_families(bundle, families, members, instead_of=old), strict=True
             ):
                 writer.replace(table, rows)
+            writer.replace("FEEDS", arrow_schema("FEEDS").empty_table())
         for name, path in records.kept().items() if "kinds" in parts else ():
             writer.attach(f"tuning/{name}", path)
         model = {"annotated": ",".join(done), "twins": twins, **records.notes()}

@@ -6,7 +6,8 @@ A store is one module here; `open_store` picks it by the address. What a store c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -14,8 +15,9 @@ import pyarrow as pa
 
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.ddl import SchemaItem
 
-__all__ = ["Progress", "Store", "StoreError", "open_store"]
+__all__ = ["Amendment", "OutdatedError", "Progress", "Removal", "Store", "StoreError", "open_store"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, rows done, rows in all."""
@@ -23,6 +25,42 @@ Progress = Callable[[str, int, int], None]
 
 class StoreError(CircuitomeError):
     """A database that is not there, is not ours, or refuses a query."""
+
+
+class OutdatedError(StoreError):
+    """A database that was made with another schema; ``found`` says with which, ``wanted`` what this program has."""
+
+    def __init__(self, where: str, *, found: str, wanted: str) -> None:
+        super().__init__(
+            f"{where}: made with another schema ({found}; this program has {wanted}); "
+            f"`circuitome load BUNDLE... --replace --db {where}` makes it anew"
+        )
+        self.found = found
+        self.wanted = wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Rows of one table that are to go: those that match everything that is given, each a column and its values."""
+
+    table: str  # a node or relationship table of the schema; nodes go with their relationships
+    where: Mapping[str, Sequence[Any]] = field(
+        default_factory=dict
+    )  # properties of the node or of the relationship itself
+    source: Mapping[str, Sequence[Any]] = field(
+        default_factory=dict
+    )  # of a relationship: properties of the node it leaves
+    target: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # of the node it enters
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A change to what models are here: rows that go, then rows that come, all or nothing."""
+
+    remove: tuple[Removal, ...] = ()
+    insert: Mapping[str, pa.Table] = field(
+        default_factory=dict
+    )  # table -> rows; the key of a node may be there already
 
 
 class Store(Protocol):
@@ -37,20 +75,47 @@ class Store(Protocol):
     unsupported: Mapping[str, str]
     """Names of what this engine cannot do, each with the reason."""
 
-    def load(self, *bundles: Bundle, progress: Progress | None = None) -> None:
-        """Put bundles in, replacing what the database has of the same models; ``ready`` only when all is in."""
+    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+        """Put bundles in, replacing what the database has of the same models; ``ready`` only when all is in.
+
+        With ``replace`` all that the database holds goes first, whatever its schema. `OutdatedError` without, where it
+        was made with another schema.
+        """
         ...
 
-    def run(self, cypher: str, parameters: Mapping[str, Any] = ..., *, timeout: float | None = None) -> pa.Table:
-        """Rows of a reading query; ``timeout`` in seconds. It cannot write, and its parameters are checked both ways."""
+    def run(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] = ...,
+        *,
+        timeout: float | None = None,
+        most: int | None = None,
+        unsafe: bool = False,
+    ) -> pa.Table:
+        """Rows of a reading query; ``timeout`` in seconds, and of its rows the first ``most``.
+
+        It cannot write, and its parameters are checked both ways. ``unsafe`` lets it read files and call procedures.
+        """
         ...
 
     def models(self) -> list[dict[str, Any]]:
         """The models that are here, as rows of the `Model` table, whatever their state."""
         ...
 
+    def amend(self, change: Amendment) -> None:
+        """Change what belongs to no bundle, such as saved motifs and what was found between models; all or nothing."""
+        ...
+
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it; `StoreError` where it is not here."""
+        ...
+
+    def inspect(self) -> list[SchemaItem]:
+        """What the schema declares against what the database has."""
+        ...
+
+    def repair(self) -> list[SchemaItem]:
+        """Make what is missing and drop what is outdated, no data touched; what `inspect` says afterwards."""
         ...
 
     def close(self) -> None:

@@ -2,12 +2,14 @@
 
 Kuzu appends to a filled relationship table four times slower than it fills an empty one, and the file grows.
 So every change, a load or a drop, builds a new file: what stays is read out of the old one, what is new comes from the
-bundles, and a rename puts it in place. A reader keeps the file that it opened; a killed load leaves the old one.
+bundles, and a rename puts it in place. An amendment copies the file and fills anew only the tables that it touches.
+A reader keeps the file that it opened; a killed load leaves the old one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util  # noqa: F401  Kuzu uses it without importing it
 import os
 import shutil
@@ -19,19 +21,26 @@ from typing import Any, Final, Self
 
 import kuzu
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
-from circuitome.graphdb.ddl import fingerprint, kuzu_statements
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
-from circuitome.graphdb.stores import Progress, StoreError
+from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
+from circuitome.graphdb.drafts import draft
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType, arrow_schema, table_type
+from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError
+from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 
-__all__ = ["EmbeddedStore"]
+__all__ = ["ENGINE_ERRORS", "EmbeddedStore", "first_line", "plain", "rows_of"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_EMPTY: Final = 11 << 20  # bytes of a database without rows ...
+_SWELL: Final = 9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
+_CURE: Final = "is there room on the disk? else extract the bundle again, or name another place with --db"
 _POOL: Final = 1 << 30  # bytes; 3 million edges load in it
-_ENGINE_ERRORS: Final = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError)
+ENGINE_ERRORS: Final = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError)
+"""What Kuzu raises."""
 
 
 class EmbeddedStore:
@@ -57,39 +66,72 @@ class EmbeddedStore:
         self._database: kuzu.Database | None = None
         self._connection: kuzu.Connection | None = None
         if self.path.exists():
-            self._open()
+            try:
+                self._open()
+            except OutdatedError:
+                if not create:
+                    raise
         elif not create:
             raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
 
-    def load(self, *bundles: Bundle, progress: Progress | None = None) -> None:
-        """Put bundles in, replacing what the database has of the same models; all of them, or on any error none."""
+    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+        """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has.
+
+        All of them, or on any error none.
+        """
         models = [bundle.model for bundle in bundles]
         if twice := {model for model in models if models.count(model) > 1}:
             raise StoreError(f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name")
         for bundle in bundles:
             bundle.check()
         with _alone(self.path):
-            self._rebuild(bundles, without=models, progress=progress)
+            self._rebuild(bundles, without=None if replace else models, progress=progress)
 
-    def run(self, cypher: str, parameters: Mapping[str, Any] = _NONE, *, timeout: float | None = None) -> pa.Table:
-        """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
+    def run(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] = _NONE,
+        *,
+        timeout: float | None = None,
+        most: int | None = None,
+        unsafe: bool = False,
+    ) -> pa.Table:
+        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
         try:
-            check_reading(cypher)
+            check_reading(cypher, unsafe=unsafe)
             check_parameters(cypher, parameters)
         except CypherError as error:
             raise StoreError(f"{self.path}: {error}") from None
         connection = self._reader()
-        connection.set_query_timeout(max(1, round(timeout * 1000)) if timeout else 0)
+        connection.set_query_timeout(max(1, round(min(timeout, 1e9) * 1000)) if timeout else 0)
         try:
-            return _plain(_rows(connection, cypher, parameters))
-        except _ENGINE_ERRORS as error:
+            return plain(rows_of(connection, cypher, parameters, most))
+        except ENGINE_ERRORS as error:
             raise StoreError(self._explain(error, timeout)) from error
 
     def models(self) -> list[dict[str, Any]]:
         """Rows of the `Model` table, by key."""
         if self._connection is None and not self.path.exists():
             return []
-        return _rows(self._reader(), *_reading("Model", ())).sort_by("key").to_pylist()
+        return rows_of(self._reader(), *_reading("Model", ())).sort_by("key").to_pylist()
+
+    def amend(self, change: Amendment) -> None:
+        """Change what belongs to no bundle, all or nothing; `StoreError` where it does not fit, or an end is not there.
+
+        Loading a model's bundle again removes what hangs on its neurons, such as its saved motifs.
+        """
+        removals, insert = checked(change, where=str(self.path))
+        if not removals and not insert:
+            return
+        with _alone(self.path):
+            self._open()
+            with self._beside("the change") as folder:
+                parts = self._amended(folder, removals, insert)
+                _check_room(folder, [path for path in parts.values() if path], beside=self.path.stat().st_size)
+                shutil.copyfile(self.path, folder / "database")
+                _refill(folder / "database", parts, pool=self._pool, where=str(self.path))
+                self._put(folder)
+        self._open()
 
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it; `StoreError` where it is not here."""
@@ -99,6 +141,29 @@ class EmbeddedStore:
             if model not in known:
                 raise StoreError(f"{self.path}: no model {model!r}; it has {', '.join(known) or 'none'}")
             self._rebuild((), without=[model], progress=None)
+
+    def inspect(self) -> list[SchemaItem]:
+        """The tables and their columns, against the schema; an outdated file cannot be opened at all."""
+        tables = rows_of(self._reader(), "CALL show_tables() RETURN name, type").to_pylist()
+        found = {row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in tables}
+        items = []
+        for name in (*NODES, *RELATIONSHIPS):
+            what = "label" if name in NODES else "relationship"
+            items.append(
+                SchemaItem(what, name, name, name if name in found else "", "ok" if name in found else "missing")
+            )
+            items += properties_compared(name, self._columns(name) if name in found else {}, engine="kuzu")
+        return items + [
+            SchemaItem(found[name], name, "", name, "foreign") for name in sorted({*found} - {*NODES, *RELATIONSHIPS})
+        ]
+
+    def _columns(self, table: str) -> dict[str, str]:
+        rows = rows_of(self._reader(), f"CALL table_info('{table}') RETURN name, type").to_pylist()
+        return {row["name"]: row["type"] for row in rows}
+
+    def repair(self) -> list[SchemaItem]:
+        """Nothing to do: a file that opens has the schema's tables, and other files are made anew; what `inspect` says."""
+        return self.inspect()
 
     def close(self) -> None:
         """Release the file; closing twice does nothing."""
@@ -132,19 +197,19 @@ class EmbeddedStore:
                 raise ValueError("the file is empty")
             self._database = kuzu.Database(str(self.path), read_only=True, buffer_pool_size=self._pool)
             self._connection = kuzu.Connection(self._database)
-            tables = _rows(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()
-        except _ENGINE_ERRORS as error:
+            tables = rows_of(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()
+        except ENGINE_ERRORS as error:
             self.close()
             raise StoreError(
-                f"{self.path}: not a database that can be opened ({_first_line(error)}); name another with --db"
+                f"{self.path}: not a database that can be opened ({first_line(error)}); name another with --db"
             ) from error
         marks = {table["name"]: table["comment"] for table in tables}
         if marks.get("Model") != fingerprint():
             self.close()
-            raise StoreError(_not_ours(self.path, str(marks.get("Model", ""))))
+            raise _not_ours(self.path, str(marks.get("Model", "")))
 
     def _explain(self, error: Exception, timeout: float | None) -> str:
-        text = _first_line(error)
+        text = first_line(error)
         if text.startswith("Interrupted"):
             limit = f"after {timeout:g} s" if timeout else "from outside"
             return f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
@@ -153,8 +218,21 @@ class EmbeddedStore:
             return f"{self.path}: the query needs more memory than it may have ({pool}); narrow its pattern or its thresholds"
         return f"{self.path}: {text}; look at the query and its parameters"
 
-    def _rebuild(self, bundles: Sequence[Bundle], *, without: Sequence[str], progress: Progress | None) -> None:
-        """Build the database anew beside its place: all models but ``without``, and the bundles'."""
+    def _rebuild(self, bundles: Sequence[Bundle], *, without: Sequence[str] | None, progress: Progress | None) -> None:
+        """Build the database anew beside its place: all models but ``without`` (none: no model stays), and the bundles'."""
+        with self._beside("loading") as folder:
+            parts = {} if without is None else self._kept(folder, bundles, without)
+            for bundle in bundles:
+                for table in bundle.tables:
+                    parts.setdefault(table, []).append(bundle.table_path(table))
+            _check_room(folder, [path for paths in parts.values() for path in paths])
+            _build(folder / "database", parts, folder, pool=self._pool, progress=progress)
+            self._put(folder)
+        self._open()
+
+    @contextlib.contextmanager
+    def _beside(self, work: str) -> Iterator[Path]:
+        """A folder beside the database, gone in the end; what goes wrong meanwhile is one `StoreError`."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=_prefix(self.path), dir=self.path.parent))
@@ -163,20 +241,54 @@ class EmbeddedStore:
                 f"{self.path}: cannot be written ({error.strerror}); name another place with --db"
             ) from error
         try:
-            parts = self._kept(folder, bundles, without)
-            for bundle in bundles:
-                for table in bundle.tables:
-                    parts.setdefault(table, []).append(bundle.table_path(table))
-            _build(folder / "database", parts, folder, pool=self._pool, progress=progress)
-            self.close()
-            os.replace(folder / "database", self.path)
-        except _ENGINE_ERRORS as error:
-            raise StoreError(f"{self.path}: loading failed, nothing was changed ({_first_line(error)})") from error
+            yield folder
+        except ENGINE_ERRORS as error:
+            raise StoreError(
+                f"{self.path}: {work} failed, nothing was changed ({first_line(error)}); {_CURE}"
+            ) from error
         except OSError as error:
-            raise StoreError(f"{self.path}: loading failed, nothing was changed ({error.strerror or error})") from error
+            raise StoreError(
+                f"{self.path}: {work} failed, nothing was changed ({error.strerror or error}); {_CURE}"
+            ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self._open()
+
+    def _put(self, folder: Path) -> None:
+        """Let the database in ``folder`` take the place of the old one."""
+        self.close()
+        os.replace(folder / "database", self.path)
+
+    def _amended(
+        self, folder: Path, removals: Sequence[Removal], insert: Mapping[str, pa.Table]
+    ) -> dict[str, Path | None]:
+        """Every table that a change touches, written whole to ``folder`` as it will be; none where it will be empty.
+
+        Kuzu cannot fill a node table that nodes were deleted from (its index of keys then lacks some), so a table is
+        filled anew, and with a node table all relationships of its nodes.
+        """
+        touched = {removal.table for removal in removals} | set(insert)
+        touched |= {name for name, kind in RELATIONSHIPS.items() if {kind.source, kind.target} & touched}
+        parts: dict[str, Path | None] = {}
+        gone: dict[str, pa.Array | pa.ChunkedArray] = {}
+        for table in (*NODES, *RELATIONSHIPS):
+            if table not in touched:
+                continue
+            here = [removal for removal in removals if removal.table == table]
+            rows = rows_of(self._reader(), *_staying(table, here)).cast(arrow_schema(table))
+            kind = table_type(table)
+            if isinstance(kind, RelationshipType):
+                for end, label in (("from", kind.source), ("to", kind.target)):
+                    rows = _without(rows, end, gone.get(label))
+            elif here:
+                keys = rows_of(self._reader(), f"MATCH (x:`{table}`) RETURN x.`key` AS `key`")
+                gone[table] = _without(keys, "key", rows["key"])["key"]
+            if table in insert:
+                kept = _without(rows, "key", insert[table]["key"]) if table in NODES else rows
+                rows = pa.concat_tables([kept, insert[table]])
+            parts[table] = folder / f"{table}.parquet" if rows.num_rows else None
+            if rows.num_rows:
+                pq.write_table(rows, folder / f"{table}.parquet", compression="lz4", write_statistics=False)
+        return parts
 
     def _kept(self, folder: Path, bundles: Sequence[Bundle], without: Sequence[str]) -> dict[str, list[Path]]:
         """Tables of what stays, written to ``folder``."""
@@ -187,7 +299,7 @@ class EmbeddedStore:
             return {}
         parts = {}
         for table in (*NODES, *RELATIONSHIPS):
-            rows = _rows(self._reader(), *_reading(table, without))
+            rows = rows_of(self._reader(), *_reading(table, without))
             if table in NODES and _owner(table) is None:
                 rows = _without_keys(
                     rows, [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()]
@@ -226,6 +338,27 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
+def _check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> None:
+    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside`` bytes.
+
+    Kuzu ends the whole process when its disk is full at the end of a COPY, so it is asked before.
+    """
+    need = _EMPTY + _SWELL * sum(path.stat().st_size for path in tables) + beside
+    if not hasattr(os, "posix_fallocate"):
+        if shutil.disk_usage(folder).free < need:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    room = folder / "room"
+    try:
+        with room.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, need)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # else the file system cannot tell
+            raise
+    finally:
+        room.unlink(missing_ok=True)
+
+
 def _build(
     target: Path, parts: Mapping[str, Sequence[Path]], folder: Path, *, pool: int, progress: Progress | None
 ) -> None:
@@ -246,6 +379,32 @@ def _build(
         database.close()
 
 
+def _refill(target: Path, parts: Mapping[str, Path | None], *, pool: int, where: str) -> None:
+    """Empty the tables in ``parts`` of the database at ``target``, and fill them from their Parquet files."""
+    statements = dict(zip((*NODES, *RELATIONSHIPS), kuzu_statements(), strict=True))
+    database = kuzu.Database(str(target), buffer_pool_size=pool)
+    connection = kuzu.Connection(database)
+    try:
+        for table in reversed(tuple(parts)):  # relationships before the nodes that they join
+            connection.execute(f"DROP TABLE `{table}`")
+        for table in parts:
+            connection.execute(statements[table])
+            if table == "Model":
+                connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
+        with _plain_paths({table: [path] for table, path in parts.items() if path}) as plain:
+            for table, paths in plain.items():
+                try:
+                    _copy(connection, table, paths, None)
+                except RuntimeError as error:
+                    if "Unable to find primary key" in str(error):
+                        raise missing_end(where, table) from None
+                    raise
+        connection.execute("CHECKPOINT")
+    finally:
+        connection.close()
+        database.close()
+
+
 def _copy(connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None) -> None:
     rows = sum(pq.read_metadata(path).num_rows for path in paths)
     if progress:
@@ -259,22 +418,29 @@ def _copy(connection: kuzu.Connection, table: str, paths: Sequence[str], progres
 @contextlib.contextmanager
 def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list[str]]]:
     """Links to the files under names that need no quoting: Kuzu takes no parameter there, and reads `*` as a pattern."""
-    with tempfile.TemporaryDirectory(prefix="circuitome-") as folder:
+    with draft(Path(tempfile.gettempdir(), "circuitome")) as folder:
         plain: dict[str, list[str]] = {}
         for table, paths in parts.items():
             for number, path in enumerate(paths):
-                link = Path(folder, f"{table}-{number}.parquet")
+                link = folder / f"{table}-{number}.parquet"
                 link.symlink_to(path.absolute())
                 plain.setdefault(table, []).append(link.as_posix())
         yield plain
 
 
-def _rows(connection: kuzu.Connection, cypher: str, parameters: Mapping[str, Any] = _NONE) -> pa.Table:
+def rows_of(
+    connection: kuzu.Connection, cypher: str, parameters: Mapping[str, Any] = _NONE, most: int | None = None
+) -> pa.Table:
+    """Rows of one statement, in the engine's types; ``most`` of them."""
     result = connection.execute(cypher, dict(parameters))
     if isinstance(result, list):
         raise RuntimeError("several statements in one text")
     with contextlib.closing(result):
-        return result.get_as_arrow() if result.get_column_names() else pa.table({})
+        names = result.get_column_names()
+        if names and most is not None and result.get_num_tuples() > most:  # Arrow would be made of all of them
+            columns = zip(*result.get_n(most), strict=True) if most else ([] for _ in names)
+            return pa.table([pa.array(column) for column in columns], names=names)
+        return result.get_as_arrow() if names else pa.table({})
 
 
 def _owner(label: str) -> str | None:
@@ -299,12 +465,36 @@ def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Any]]:
     return f"MATCH {pattern}{where} RETURN {', '.join(properties)}", {"without": list(without)} if tests else {}
 
 
+def _staying(table: str, removals: Sequence[Removal]) -> tuple[str, dict[str, Any]]:
+    """The query that reads a whole table but for what the removals match, and its parameters."""
+    text, _ = _reading(table, ())
+    tests, values = [], {}
+    for removal in removals:
+        parts = []
+        for end, column, wanted in conditions(removal):
+            name = f"p{len(values)}"
+            values[name] = wanted
+            parts.append(f"{end}.`{column}` IS NULL OR NOT {end}.`{column}` IN ${name}")
+        tests.append(f"({' OR '.join(parts) or 'false'})")
+    pattern, returned = text.split(" RETURN ")
+    return f"{pattern} WHERE {' AND '.join(tests)} RETURN {returned}" if tests else text, values
+
+
+def _without(rows: pa.Table, column: str, values: pa.Array | pa.ChunkedArray | None) -> pa.Table:
+    """The rows whose value of a column is none of ``values``."""
+    if values is None or not len(values):
+        return rows
+    # pyarrow makes its compute functions when it is imported, so that no type checker sees them
+    found = pc.call_function("is_in", [rows[column]], pc.SetLookupOptions(values))
+    return rows.filter(pc.call_function("invert", [found]))
+
+
 def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The rows of other keys; for the few nodes that belong to no model."""
     return rows.filter(pa.array([key not in keys for key in rows["key"].to_pylist()], pa.bool_()))
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
     """The same rows in Neo4j's types: int64, float64, string, bool, lists of them, and structs of properties."""
     for number, field in enumerate(table.schema):
         table = table.set_column(number, field.name, _plain_column(table.column(number)))
@@ -342,11 +532,12 @@ def _visible(value: Any) -> Any:
     return [_visible(item) for item in value] if isinstance(value, list) else value
 
 
-def _not_ours(path: Path, mark: str) -> str:
+def _not_ours(path: Path, mark: str) -> StoreError:
     if mark.startswith("circuitome schema"):
-        return f"{path}: made with another schema ({mark}, this program has {fingerprint()}); delete it and load the bundles again"
-    return f"{path}: a Kuzu database, but not one of circuitome; name another with --db"
+        return OutdatedError(str(path), found=mark, wanted=fingerprint())
+    return StoreError(f"{path}: a Kuzu database, but not one of circuitome; name another with --db")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What went wrong, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

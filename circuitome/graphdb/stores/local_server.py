@@ -21,9 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from circuitome.errors import CircuitomeError
@@ -132,20 +132,27 @@ def _java(heap: str) -> list[str]:
 class LocalServer:
     """A Neo4j server that lives in a folder; a context manager that starts and stops it.
 
-    ``address``, ``user`` and ``password`` are what a driver needs. The port is 7687 unless given; ``page_cache`` and
-    ``heap`` as in ``neo4j.conf``.
+    ``address``, ``user`` and ``password`` are what a driver needs. The port is 7687 unless given; ``page_cache``,
+    ``heap`` and further ``settings`` as in ``neo4j.conf``.
     """
 
     user: str = "neo4j"
 
     def __init__(
-        self, home: str | os.PathLike[str], *, port: int = 7687, heap: str = "1g", page_cache: str = "512m"
+        self,
+        home: str | os.PathLike[str],
+        *,
+        port: int = 7687,
+        heap: str = "1g",
+        page_cache: str = "512m",
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.home = Path(home).absolute()
         self.port = port
         self.address = f"bolt://127.0.0.1:{port}"
         self._heap = heap
         self._page_cache = page_cache
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -168,6 +175,7 @@ class LocalServer:
         for name in ("conf", "data", "logs", "plugins", "import", "run"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
         conf = _CONF.format(port=self.port, heap=self._heap, page_cache=self._page_cache)
+        conf += "".join(f"{name}={value}\n" for name, value in self._settings.items())
         (self.home / "conf" / "neo4j.conf").write_text(conf)
         (self.home / "conf" / "user-logs.xml").write_text(_USER_LOGS)
         (self.home / "conf" / "server-logs.xml").write_text(_LOGS)

@@ -7,7 +7,10 @@ what is transient and routes in a cluster). A model that is being loaded or drop
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType, TracebackType
@@ -16,21 +19,31 @@ from urllib.parse import urlsplit
 
 import neo4j
 import pyarrow as pa
-from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired
 from neo4j.graph import Node, Path, Relationship
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
-from circuitome.graphdb.ddl import neo4j_constraints, neo4j_indexes
-from circuitome.graphdb.schema import NODES, SCHEMA_VERSION, NodeType, arrow_schema, table_type
-from circuitome.graphdb.stores import Progress, StoreError
+from circuitome.graphdb.ddl import (
+    SchemaItem,
+    compared,
+    neo4j_constraints,
+    neo4j_declared,
+    neo4j_indexes,
+    properties_compared,
+)
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
+from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError
+from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 
 __all__ = ["Neo4jStore"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _BATCH: Final = 2_000  # rows a transaction: larger ones cost the server more than the round trips they save
-_DELETED: Final = 20_000  # relationships a transaction
+_DELETED: Final = 10_000  # nodes or relationships a transaction
+_ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
 _SESSIONS: Final = 2
+_LOCK: Final = "circuitome: a load is going on"  # a model's key that no committed transaction has
 
 
 class Neo4jStore:
@@ -52,29 +65,48 @@ class Neo4jStore:
         self._password = password if password is not None else os.environ.get("NEO4J_PASSWORD")
         self._sessions = sessions
         self._driver: neo4j.Driver | None = None
+        self._bookmarks = neo4j.GraphDatabase.bookmark_manager()  # in a cluster, reads see what this store wrote
+        self._current = False  # whether the models were seen to be of this schema
 
-    def load(self, *bundles: Bundle, progress: Progress | None = None) -> None:
-        """Put bundles in, replacing what the database has of the same models.
+    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+        """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has of ours.
 
-        A model is ``loading`` from the first change to the last; a load that was cut off is repeated by loading again.
+        A model is ``loading`` from the first change to the last. A load that was cut off is repeated by loading again: it
+        starts by removing what the first one left.
         """
         for bundle in bundles:
             bundle.check()
         with self._explained():
+            if replace:
+                self._declare({"Model_key": neo4j_constraints()["Model_key"]})  # what `_alone` stands on
+                with self._alone():
+                    self._empty()
+                self._drop_outdated()
+            self._check_schema()
             self._declare(neo4j_constraints())
-            for bundle in bundles:
-                self._load(bundle, progress)
+            with self._alone() as lock:
+                for bundle in bundles:
+                    self._load(bundle, lock, progress)
             self._declare(neo4j_indexes())
 
-    def run(self, cypher: str, parameters: Mapping[str, Any] = _NONE, *, timeout: float | None = None) -> pa.Table:
-        """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
+    def run(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] = _NONE,
+        *,
+        timeout: float | None = None,
+        most: int | None = None,
+        unsafe: bool = False,
+    ) -> pa.Table:
+        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
         try:
-            check_reading(cypher)
+            check_reading(cypher, unsafe=unsafe)
             check_parameters(cypher, parameters)
         except CypherError as error:
             raise StoreError(f"{self.address}: {error}") from None
         with self._explained(timeout):
-            return self._read(cypher, parameters, timeout)
+            self._check_schema()
+            return self._read(cypher, parameters, timeout, most)
 
     def models(self) -> list[dict[str, Any]]:
         """Rows of the `Model` table, by key."""
@@ -82,15 +114,69 @@ class Neo4jStore:
         with self._explained():
             return self._read(f"MATCH (m:Model) RETURN {columns} ORDER BY m.key").to_pylist()
 
+    def amend(self, change: Amendment) -> None:
+        """Change what belongs to no bundle; `StoreError` where it does not fit, or an end is not there.
+
+        All or nothing up to 50,000 rows that come. More than that is no longer atomic: what goes, goes first, in one
+        transaction, then rows come in batches, each a transaction of its own; one that was cut off is made again. Loading
+        a model's bundle again removes what hangs on its neurons, such as its saved motifs.
+        """
+        removals, insert = checked(change, where=self.address)
+        batches = [(table, batch) for table, rows in insert.items() for batch in rows.to_batches(_BATCH)]
+        with self._explained():
+            self._check_schema()
+            self._declare({**neo4j_constraints(), **neo4j_indexes()})
+            if sum(rows.num_rows for rows in insert.values()) <= _ATOMIC:
+                self._amend(removals, batches)
+            else:
+                self._amend(removals, [])
+                for table, batch in batches:
+                    self._amend((), [(table, batch)])
+
+    def _amend(self, removals: Sequence[Removal], batches: Sequence[tuple[str, pa.RecordBatch]]) -> None:
+        """Delete and insert in one transaction."""
+
+        def work(transaction: neo4j.ManagedTransaction) -> None:
+            for removal in removals:
+                statement, values = _deletion(removal)
+                transaction.run(cast(Any, statement), values).consume()
+            for table, batch in batches:
+                rows = {"rows": _rows(table, batch)}
+                made = transaction.run(cast(Any, _insertion(table, merge=True)), rows).single()
+                if made is None or made[0] != batch.num_rows:
+                    raise missing_end(self.address, table)
+
+        with self._session(neo4j.WRITE_ACCESS) as session:
+            session.execute_write(work)
+
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it, in bounded transactions; `StoreError` where it is not here."""
         known = [row["key"] for row in self.models()]
         if model not in known:
             raise StoreError(f"{self.address}: no model {model!r}; it has {', '.join(known) or 'none'}")
-        with self._explained():
+        with self._explained(), self._alone():
             self._write("MATCH (m:Model {key: $model}) SET m.state = 'loading'", {"model": model})
             self._clear(model)
             self._write("MATCH (m:Model {key: $model}) DETACH DELETE m", {"model": model})
+            if known == [model]:  # nothing is left that could share them
+                for label in filter(_shared, NODES):
+                    self._write(f"MATCH (n:`{label}`) DETACH DELETE n")
+
+    def inspect(self) -> list[SchemaItem]:
+        """Constraints, indexes, labels, relationship types, properties and the models' schema version, against the schema.
+
+        The server looks at every node and relationship for their properties: seconds for a million.
+        """
+        with self._explained():
+            return [*self._structures(), *self._contents()]
+
+    def repair(self) -> list[SchemaItem]:
+        """Drop outdated constraints and indexes and make the missing ones; what `inspect` says afterwards."""
+        with self._explained():
+            self._drop_outdated()
+            self._declare({**neo4j_constraints(), **neo4j_indexes()})
+            self._read("CALL db.awaitIndexes(600)")
+        return self.inspect()
 
     def close(self) -> None:
         """Close the connections; closing twice does nothing."""
@@ -128,13 +214,21 @@ class Neo4jStore:
         return self._driver
 
     def _session(self, mode: str) -> neo4j.Session:
-        return self._connect().session(database=self._database, default_access_mode=mode)
+        return self._connect().session(
+            database=self._database, default_access_mode=mode, bookmark_manager=self._bookmarks
+        )
 
-    def _read(self, cypher: str, parameters: Mapping[str, Any] = _NONE, timeout: float | None = None) -> pa.Table:
+    def _read(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] = _NONE,
+        timeout: float | None = None,
+        most: int | None = None,
+    ) -> pa.Table:
         @neo4j.unit_of_work(timeout=timeout)
         def work(transaction: neo4j.ManagedTransaction) -> pa.Table:
             result = transaction.run(cast(Any, cypher), dict(parameters))
-            return _table(result.keys(), [record.values() for record in result])
+            return _table(result.keys(), [record.values() for record in itertools.islice(result, most)])
 
         with self._session(neo4j.READ_ACCESS) as session:
             return session.execute_read(work)
@@ -156,7 +250,77 @@ class Neo4jStore:
             if name not in there:
                 self._write(statement)
 
-    def _load(self, bundle: Bundle, progress: Progress | None) -> None:
+    def _structures(self) -> list[SchemaItem]:
+        """Constraints and indexes; one that failed is outdated, so that `repair` makes it anew."""
+        constraints = self._read("SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties")
+        indexes = self._read(
+            "SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint, state "
+            "WHERE type <> 'LOOKUP' AND owningConstraint IS NULL"
+        ).to_pylist()
+        failed = {row["name"]: _meaning(row) for row in indexes if row["state"] == "FAILED"}
+        sound = {_meaning(row): row["name"] for row in indexes if row["name"] not in failed}
+        declared = neo4j_declared()
+        return [
+            *compared("constraint", declared["constraint"], {_meaning(r): r["name"] for r in constraints.to_pylist()}),
+            *(item for item in compared("index", declared["index"], sound) if item.name not in failed),
+            *(
+                SchemaItem("index", name, meaning, f"{meaning} (failed)", "outdated")
+                for name, meaning in failed.items()
+            ),
+        ]
+
+    def _contents(self) -> Iterator[SchemaItem]:
+        """Labels, relationship types and properties that are in use, and the schema version of each model."""
+        for what, known, procedure in (
+            (
+                "label",
+                NODES,
+                "nodeTypeProperties() YIELD nodeLabels AS names, propertyName AS name, propertyTypes AS types",
+            ),
+            (
+                "relationship",
+                RELATIONSHIPS,
+                "relTypeProperties() YIELD relType, propertyName AS name, propertyTypes AS types",
+            ),
+        ):
+            returned = "names" if what == "label" else "[substring(relType, 2, size(relType) - 3)] AS names"
+            rows = self._read(
+                f"CALL db.schema.{procedure} RETURN {returned}, name, types ORDER BY names, name"
+            ).to_pylist()
+            tables = sorted({table for row in rows for table in row["names"]})
+            for table in tables:
+                ours = table in known
+                yield SchemaItem(what, table, table if ours else "", table, "ok" if ours else "foreign")
+                if not ours:
+                    continue
+                kinds = {row["name"]: " | ".join(row["types"]) for row in rows if table in row["names"] and row["name"]}
+                yield from properties_compared(table, kinds, engine="neo4j")
+        for model, version in self._versions():
+            yield SchemaItem(
+                "version", model, str(SCHEMA_VERSION), str(version), "ok" if version == SCHEMA_VERSION else "outdated"
+            )
+
+    def _versions(self) -> list[tuple[str, int]]:
+        rows = self._read(
+            "MATCH (m:Model) WHERE m.schema_version IS NOT NULL "
+            "RETURN m.key AS key, m.schema_version AS version ORDER BY key"
+        )
+        return [(row["key"], row["version"]) for row in rows.to_pylist()]
+
+    def _check_schema(self) -> None:
+        """`OutdatedError` where a model was loaded with another schema; asked once."""
+        if self._current:
+            return
+        if old := [f"{model}: version {version}" for model, version in self._versions() if version != SCHEMA_VERSION]:
+            raise OutdatedError(self.address, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
+        self._current = True
+
+    def _drop_outdated(self) -> None:
+        for item in self._structures():
+            if item.state == "outdated":
+                self._write(f"DROP {item.what.upper()} `{item.name.replace('`', '``')}` IF EXISTS")
+
+    def _load(self, bundle: Bundle, lock: neo4j.Transaction, progress: Progress | None) -> None:
         model = bundle.table("Model").to_pylist()[0] | {"state": "loading", "schema_version": SCHEMA_VERSION}
         known = self._write("MATCH (m:Model {key: $key}) RETURN count(m)", {"key": bundle.model})
         self._write("MERGE (m:Model {key: $row.key}) SET m = $row RETURN 1", {"row": model})
@@ -165,15 +329,39 @@ class Neo4jStore:
         for table in bundle.tables:
             if table != "Model":
                 self._insert(table, bundle, progress)
+        self._check_lock(lock)
         self._write("MATCH (m:Model {key: $key}) SET m.state = 'ready' RETURN 1", {"key": bundle.model})
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[neo4j.Transaction]:
+        """Keep other loads and drops waiting: a key that is unique, taken in a transaction that is never committed.
+
+        Nobody sees it, and the server lets go of it when the connection ends, however the process does.
+        """
+        with self._session(neo4j.WRITE_ACCESS) as session:
+            transaction = session.begin_transaction()
+            transaction.run("CREATE (:Model {key: $key})", {"key": _LOCK}).consume()
+            try:
+                yield transaction
+            finally:
+                with contextlib.suppress(Neo4jError, DriverError):  # the server is gone, and the lock with it
+                    transaction.rollback()
+
+    def _check_lock(self, lock: neo4j.Transaction) -> None:
+        """`StoreError` where the connection that holds the lock was lost: another load may have begun meanwhile."""
+        try:
+            lock.run("RETURN 1").consume()
+        except (Neo4jError, DriverError) as error:
+            raise StoreError(
+                f"{self.address}: the connection was lost on the way, so the model is not marked as loaded; load it again"
+            ) from error
 
     def _insert(self, table: str, bundle: Bundle, progress: Progress | None) -> None:
         statement, total, done = _insertion(table), bundle.rows(table), 0
         with ThreadPoolExecutor(self._sessions) as pool:
             for batches in _grouped(bundle.batches(table, _BATCH), self._sessions):
-                rows = [_rows(batch) for batch in batches]
-                made = sum(pool.map(lambda part: self._write(statement, {"rows": part}), rows))
-                if made != sum(map(len, rows)):
+                made = sum(pool.map(lambda batch: self._write(statement, {"rows": _rows(table, batch)}), batches))
+                if made != sum(batch.num_rows for batch in batches):
                     raise StoreError(
                         f"{bundle.path}: {table} names neurons that are not there; extract the bundle again"
                     )
@@ -183,13 +371,23 @@ class Neo4jStore:
 
     def _clear(self, model: str) -> None:
         """Delete what belongs to a model, all but its own node: relationships first, in bounded transactions."""
-        for name, kind in NODES.items():
-            if any(column.name == "model" for column in kind.columns):
-                owned = f"MATCH (n:`{name}` {{model: $model}})"
-                edges = f"{owned} CALL (n) {{ MATCH (n)-[r]-() RETURN r LIMIT {_DELETED} }} WITH DISTINCT r LIMIT {_DELETED}"
-                for statement in (f"{edges} DELETE r", f"{owned} WITH n LIMIT {_DELETED} DELETE n"):
-                    while self._write(f"{statement} RETURN count(*)", {"model": model}):
-                        pass
+        self._write("MATCH (:Model {key: $model})<-[r:ENRICHED_IN|PRESERVED_IN]-() DELETE r", {"model": model})
+        for label in NODES:
+            if not _shared(label):
+                self._delete(f"MATCH (n:`{label}` {{model: $model}})", {"model": model})
+
+    def _empty(self) -> None:
+        """Delete everything of ours, of whatever schema, in bounded transactions; the models go last."""
+        self._write("MATCH (m:Model) SET m.state = 'loading'")
+        for label in reversed(NODES):
+            self._delete(f"MATCH (n:`{label}`)", _NONE)
+
+    def _delete(self, nodes: str, parameters: Mapping[str, Any]) -> None:
+        """Delete the nodes ``n`` that a pattern finds: what enters them, what leaves them, then the nodes."""
+        for rest in ("<-[r]-() WITH r", "-[r]->() WITH r", " WITH n"):
+            statement = f"{nodes}{rest} LIMIT {_DELETED} DELETE {rest[-1]} RETURN count(*)"
+            while self._write(statement, parameters):
+                pass
 
     @contextlib.contextmanager
     def _explained(self, timeout: float | None = None) -> Iterator[None]:
@@ -200,10 +398,8 @@ class Neo4jStore:
             raise StoreError(
                 f"{self.address}: the server refused user {self._user!r}; set NEO4J_USER and NEO4J_PASSWORD"
             ) from error
-        except ServiceUnavailable as error:
-            raise StoreError(
-                f"{self.address}: no Neo4j server answers there; start one (`make neo4j`), or name another with --db"
-            ) from error
+        except (ServiceUnavailable, SessionExpired) as error:
+            raise StoreError(f"{self.address}: {_unreachable(self.address)}") from error
         except Neo4jError as error:
             raise StoreError(self._explain(error, timeout)) from error
         except (DriverError, ConfigurationError, OSError, ValueError, TypeError, OverflowError) as error:
@@ -247,16 +443,59 @@ def _shown(address: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-def _insertion(table: str) -> str:
-    """The statement that creates ``$rows`` of a table, each a list in the order of its columns."""
+def _unreachable(address: str) -> str:
+    """Why no server answers, and the cure; a router does not say that TLS failed, so that is tried by itself."""
+    parts = urlsplit(address)
+    if "+s" in parts.scheme:
+        context = ssl.create_default_context()
+        context.check_hostname &= parts.scheme.endswith("+s")
+        context.verify_mode = ssl.CERT_REQUIRED if context.check_hostname else ssl.CERT_NONE
+        try:
+            with socket.create_connection((parts.hostname or "", parts.port or 7687), timeout=5) as connection:
+                context.wrap_socket(connection, server_hostname=parts.hostname).close()
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or (error.reason or "no handshake").replace("_", " ").lower()
+            return (
+                f"no TLS connection ({_first_line(reason)}); a server without TLS is neo4j://, one with a certificate of "
+                "its own neo4j+ssc://, and SSL_CERT_FILE names further authorities to trust"
+            )
+        except OSError:
+            pass
+    return "no Neo4j server answers there; start one (`make neo4j`), or name another with --db"
+
+
+def _meaning(row: Mapping[str, Any]) -> str:
+    """Type, label and properties of a constraint or index, as in ``RANGE Neuron.kind``."""
+    return f"{row['type']} {'|'.join(row['labelsOrTypes'] or [])}.{','.join(row['properties'] or [])}"
+
+
+def _deletion(removal: Removal) -> tuple[str, dict[str, Any]]:
+    """The statement that deletes what a removal matches, and its parameters."""
+    kind = table_type(removal.table)
+    wanted = list(conditions(removal))
+    node = isinstance(kind, NodeType)
+    pattern = f"(x:`{kind.name}`)" if node else f"(a:`{kind.source}`)-[x:`{kind.name}`]->(b:`{kind.target}`)"
+    tests = [f"{end}.`{column}` IN $p{place}" for place, (end, column, _) in enumerate(wanted)]
+    where = f" WHERE {' AND '.join(tests)}" if tests else ""
+    values = {f"p{place}": values for place, (_, _, values) in enumerate(wanted)}
+    return f"MATCH {pattern}{where} {'DETACH DELETE' if node else 'DELETE'} x", values
+
+
+def _insertion(table: str, *, merge: bool = False) -> str:
+    """The statement that creates ``$rows`` of a table, as `_rows` gives them.
+
+    With ``merge`` nodes may be there already, and get the new properties.
+    """
     kind = table_type(table)
     if isinstance(kind, NodeType):
         values = ", ".join(f"n.`{name}` = x[{place}]" for place, name in enumerate(arrow_schema(table).names))
-        verb = "MERGE" if _shared(table) else "CREATE"
+        verb = "MERGE" if merge or _shared(table) else "CREATE"
         return f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values} RETURN count(*)"
-    ends = f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) MATCH (b:`{kind.target}` {{`key`: x[1]}})"
-    values = ", ".join(f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=2))
-    return f"UNWIND $rows AS x {ends} CREATE (a)-[:`{table}` {{{values}}}]->(b) RETURN count(*)"
+    values = ", ".join(f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=1))
+    return (
+        f"UNWIND $rows AS g MATCH (b:`{kind.target}` {{`key`: g[0]}}) UNWIND g[1] AS x "
+        f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) CREATE (a)-[:`{table}` {{{values}}}]->(b) RETURN count(*)"
+    )
 
 
 def _shared(label: str) -> bool:
@@ -264,8 +503,17 @@ def _shared(label: str) -> bool:
     return not any(column.name == "model" for column in NODES[label].columns)
 
 
-def _rows(batch: pa.RecordBatch) -> list[list[Any]]:
-    return [list(row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+def _rows(table: str, batch: pa.RecordBatch) -> list[list[Any]]:
+    """Nodes as lists in the order of their columns; relationships by what they enter, which is looked up once:
+    ``[to, [[from, ...], ...]]``.
+    """
+    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    if table in NODES:
+        return [list(row) for row in rows]
+    groups: dict[str, list[list[Any]]] = {}
+    for sender, receiver, *values in rows:
+        groups.setdefault(receiver, []).append([sender, *values])
+    return [[receiver, group] for receiver, group in groups.items()]
 
 
 def _grouped(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:

@@ -71,6 +71,10 @@ def pair_counts(graph: SignedGraph, *, strength: float, polarity: float) -> Iter
 
 def oppositions(graph: SignedGraph, *, strength: float, polarity: float) -> Oppositions:
     """All instances, listed; their number explodes with the number of edges, so choose ``strength`` by `count`."""
+    return graph.once(("oppositions", strength, polarity), lambda: _oppositions(graph, strength, polarity))
+
+
+def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Oppositions:
     edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity))
     size, n = graph.strength, len(graph.keys)
     plus, minus = edges[graph.excites[edges]], edges[~graph.excites[edges]]

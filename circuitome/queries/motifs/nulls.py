@@ -11,6 +11,7 @@ from a database without the model, and cost tens of milliseconds for half a mill
 | `swap` | the same, and the number of excitatory edges that leave each neuron for a layer | which edges excite |
 | `relabel` | every matrix between two layers, column by column | which neuron a column belongs to |
 | `columns` | what each sender sends to a layer, as a set | which receiver gets it |
+| `labels` | every edge, and what annotation says of a layer's neurons as a set | which of them it says it of |
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from typing import Final
 import numpy as np
 
 from circuitome.queries.errors import QueryError, near
-from circuitome.queries.graph import SignedGraph
+from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph
 
-__all__ = ["NULLS", "Null", "columns", "find_null", "kernels", "relabel", "signs", "swap"]
+__all__ = ["NULLS", "Null", "columns", "find_null", "kernels", "labels", "relabel", "signs", "swap"]
 
 Null = Callable[[SignedGraph, np.random.Generator], SignedGraph]
 """A null model: the graph and a generator in, a rewired graph out."""
@@ -38,7 +39,7 @@ def kernels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     sender = np.empty_like(graph.sender)
     place, drawn = _shuffled_within(graph.receiver, rng)
     sender[place] = graph.sender[drawn]
-    return dataclasses.replace(graph, sender=sender)
+    return graph.rewired("strength", "strong", "effect", sender=sender)
 
 
 def signs(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
@@ -73,7 +74,7 @@ def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     place, drawn = _shuffled_within(column // len(graph.keys), rng)
     sender = np.empty_like(column)
     sender[place] = column[drawn] % len(graph.keys)
-    return dataclasses.replace(graph, sender=sender[edge_column])
+    return graph.rewired("strength", "strong", "effect", sender=sender[edge_column])
 
 
 def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
@@ -85,7 +86,8 @@ def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     norm = np.sqrt(np.bincount(graph.receiver, graph.weight**2, len(graph.keys)))
     place, drawn = _shuffled_within(graph.sender * len(graph.layers) + graph.layer[graph.receiver], rng)
     scale = norm[graph.receiver[place]] / np.maximum(norm[graph.receiver[drawn]], np.finfo(float).tiny)
-    moved = {name: np.empty_like(getattr(graph, name)) for name in ("excites", "weight", "share", "polarity")}
+    names = ("excites", *EDGE_COLUMNS)
+    moved = {name: np.empty_like(getattr(graph, name)) for name in names if name != "rank"}
     for name, values in moved.items():
         values[place] = getattr(graph, name)[drawn]
     moved["weight"][place] *= scale
@@ -94,8 +96,22 @@ def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     return dataclasses.replace(graph, **moved, rank=_ranks(graph.receiver, moved["share"]))
 
 
+def labels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
+    """What annotation says of each neuron, its partners too, dealt to another neuron of its layer; edges stay."""
+    place, drawn = _shuffled_within(graph.layer, rng)
+    source, goal = np.empty_like(place), np.empty_like(place)
+    source[place], goal[drawn] = drawn, place
+    ends = {"first": goal[graph.partners.first], "second": goal[graph.partners.second]}
+    return graph.rewired(
+        *("strength", "strong", "effect", "fans"),
+        kind=graph.kind[source],
+        preferences={name: values[source] for name, values in graph.preferences.items()},
+        partners=dataclasses.replace(graph.partners, **ends),
+    )
+
+
 NULLS: Final[Mapping[str, Null]] = MappingProxyType(
-    {"kernels": kernels, "signs": signs, "swap": swap, "relabel": relabel, "columns": columns}
+    {"kernels": kernels, "signs": signs, "swap": swap, "relabel": relabel, "columns": columns, "labels": labels}
 )
 """Every null model by its name."""
 
@@ -118,8 +134,19 @@ def _shuffled_within(group: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
 
 def _signed(graph: SignedGraph, excites: np.ndarray) -> SignedGraph:
     """The graph with other signs; an edge of |polarity| 0 keeps it."""
-    flip = np.where(excites == graph.excites, 1.0, -1.0)
-    return dataclasses.replace(graph, excites=excites, weight=graph.weight * flip, polarity=graph.polarity * flip)
+    turned = excites != graph.excites
+    flip = np.where(turned, -1.0, 1.0)
+    parts = {  # what excited inhibits
+        name: np.where(turned, getattr(graph, other), getattr(graph, name))
+        for name, other in (("ex", "ix"), ("ey", "iy"), ("ix", "ex"), ("iy", "ey"))
+    }
+    return graph.rewired(
+        *("strength", "strong", "fans"),
+        excites=excites,
+        weight=graph.weight * flip,
+        polarity=graph.polarity * flip,
+        **parts,
+    )
 
 
 def _traded(sender: np.ndarray, receiver: np.ndarray, excites: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ and ``I`` the strong excitatory and inhibitory edges, a sender excites one of a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from circuitome.queries.graph import Fan, SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance, join
 
-__all__ = ["MOTIF", "cosines", "count", "met", "pairs", "scores", "twin", "wedges"]
+__all__ = ["MOTIF", "cosines", "count", "fan_in_cosines", "met", "pairs", "scores", "twin", "wedges"]
 
 
 def twin(
@@ -40,23 +41,26 @@ def pairs(
     graph: SignedGraph, *, cosine: float, strength: float, polarity: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs as numbers of neurons, the lower first, and how much they oppose: minus the cosine, to nine digits."""
-    strong = graph.strong(strength=strength, polarity=polarity)
     found = [np.empty((0, 3))]
     for fan in graph.fans():
-        wedge = wedges(graph, fan, strong)
+        wedge = wedges(graph, fan, strength=strength, polarity=polarity)
         one, other = np.nonzero(np.triu(wedge & wedge.T, 1))
         if not len(one):
             continue
-        score = -cosines(fan.matrix(graph.weight[fan.edges]), one, other, near=-cosine)
+        score = -fan_in_cosines(graph, fan, one, other, near=-cosine)
         there = score >= cosine
         found.append(np.column_stack([fan.neurons[one[there]], fan.neurons[other[there]], score[there]]))
     first, second, score = np.concatenate(found).T
     return first.astype(np.int64), second.astype(np.int64), score
 
 
-def wedges(graph: SignedGraph, fan: Fan, strong: np.ndarray) -> np.ndarray:
+def wedges(graph: SignedGraph, fan: Fan, *, strength: float, polarity: float) -> np.ndarray:
     """Whether some sender strongly excites the one neuron and strongly inhibits the other, ``(c, c)`` bool."""
-    strong, excites = strong[fan.edges], graph.excites[fan.edges]
+    return graph.once(("wedges", fan.layer, strength, polarity), lambda: _wedges(graph, fan, strength, polarity))
+
+
+def _wedges(graph: SignedGraph, fan: Fan, strength: float, polarity: float) -> np.ndarray:
+    strong, excites = graph.strong(strength=strength, polarity=polarity)[fan.edges], graph.excites[fan.edges]
     plus, minus = np.flatnonzero(strong & excites), np.flatnonzero(strong & ~excites)
     return met(fan.row[plus], fan.column[plus], fan.row[minus], fan.column[minus], size=len(fan.neurons))
 
@@ -80,14 +84,38 @@ def cosines(matrix: np.ndarray, one: np.ndarray, other: np.ndarray, *, near: flo
 
     Where there are many they are estimated in float32, and only those that may be low enough computed in float64.
     """
-    found, close = np.ones(len(one)), np.arange(len(one))
     if not len(one):
-        return found
+        return np.ones(0)
+    rows = _unit(matrix)
+    return _cosines(rows, one, other, near, lambda: _rough(rows))
+
+
+def fan_in_cosines(graph: SignedGraph, fan: Fan, one: np.ndarray, other: np.ndarray, *, near: float) -> np.ndarray:
+    """As `cosines`, of the weights into pairs of a layer's neurons."""
+    if not len(one):
+        return np.ones(0)
+    rows = graph.once(("unit fan-ins", fan.layer), lambda: _unit(fan.matrix(graph.weight[fan.edges])))
+    return _cosines(rows, one, other, near, lambda: graph.once(("rough cosines", fan.layer), lambda: _rough(rows)))
+
+
+def _unit(matrix: np.ndarray) -> np.ndarray:
+    """The columns as rows of norm one."""
     rows = np.ascontiguousarray(matrix.T)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
+
+
+def _rough(rows: np.ndarray) -> np.ndarray:
+    """All their cosines in float32."""
+    short = rows.astype(np.float32)
+    return short @ short.T
+
+
+def _cosines(
+    rows: np.ndarray, one: np.ndarray, other: np.ndarray, near: float, rough: Callable[[], np.ndarray]
+) -> np.ndarray:
+    found, close = np.ones(len(one)), np.arange(len(one))
     if len(one) > len(rows):
-        rough = rows.astype(np.float32)
-        close = np.flatnonzero((rough @ rough.T)[one, other] <= near + 1e-4)
+        close = np.flatnonzero(rough()[one, other] <= near + 1e-4)
     found[close] = np.round(np.einsum("ij,ij->i", rows[one[close]], rows[other[close]]), 9)
     return found
 

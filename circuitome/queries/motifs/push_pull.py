@@ -13,7 +13,7 @@ import numpy as np
 
 from circuitome.queries.graph import Fan, SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
-from circuitome.queries.motifs.opponent_pairs import cosines, met, wedges
+from circuitome.queries.motifs.opponent_pairs import cosines, fan_in_cosines, met, wedges
 
 __all__ = ["MOTIF", "count", "pairs", "scores", "twin"]
 
@@ -49,10 +49,10 @@ def pairs(
         readers = [other for other in fans.values() if (graph.layer[other.senders] == layer).any()]
         if not readers:
             continue
-        wedge = wedges(graph, fan, strong)
+        wedge = wedges(graph, fan, strength=strength, polarity=polarity)
         opposed = np.any([_opposed(graph, fan, reader, strong) for reader in readers], axis=0)
         one, other = np.nonzero(np.triu((wedge | wedge.T) & (opposed | opposed.T), 1))
-        fan_in = -cosines(fan.matrix(graph.weight[fan.edges]), one, other, near=-cosine)
+        fan_in = -fan_in_cosines(graph, fan, one, other, near=-cosine)
         there = fan_in >= cosine
         one, other, fan_in = one[there], other[there], fan_in[there]
         if not len(one):
@@ -70,8 +70,8 @@ def _opposed(graph: SignedGraph, fan: Fan, reader: Fan, strong: np.ndarray) -> n
     sender, excites = graph.sender[reader.edges], graph.excites[reader.edges]
     ours = strong[reader.edges] & (graph.layer[sender] == fan.layer)
     plus, minus = np.flatnonzero(ours & excites), np.flatnonzero(ours & ~excites)
-    place = np.searchsorted(fan.neurons, sender)
-    return met(reader.column[plus], place[plus], reader.column[minus], place[minus], size=len(fan.neurons))
+    one, other = (np.searchsorted(fan.neurons, sender[edges]) for edges in (plus, minus))
+    return met(reader.column[plus], one, reader.column[minus], other, size=len(fan.neurons))
 
 
 def _sent(graph: SignedGraph, layer: int, reader: Fan, effect: np.ndarray) -> np.ndarray:

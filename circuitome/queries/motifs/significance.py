@@ -19,6 +19,7 @@ import numpy as np
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif
+from circuitome.queries.motifs.nulls import NULLS as NULL_MODELS
 from circuitome.queries.motifs.nulls import find_null
 
 __all__ = ["NULLS", "Significance", "Task", "assess", "enrichment", "instance_q"]
@@ -86,7 +87,7 @@ def assess(
     """The significance of each task, in their order.
 
     Each null network is made once for all tasks that ask for its null model. ``workers`` threads share the null networks;
-    their number changes nothing in the result. `QueryError` for an unknown null model and for fewer than one.
+    their number changes nothing in the result, nor do the other tasks. `QueryError` for an unknown null model and for fewer than one.
     """
     if nulls < 1:
         raise QueryError(f"{nulls} null networks are none; ask for at least 1, and for 199 to reach p = 0.005")
@@ -96,9 +97,11 @@ def assess(
     for name in models:
         find_null(name)
 
+    observed = [task.scores(graph) for task in tasks]  # before its copies, which share what stays the same
+
     def draw(job: tuple[str, int]) -> list[np.ndarray | None]:
         name, place = job
-        rewired = find_null(name)(graph, np.random.default_rng([seed, models.index(name), place]))
+        rewired = find_null(name)(graph, np.random.default_rng([seed, list(NULL_MODELS).index(name), place]))
         return [task.scores(rewired) if name in (task.instance_null, task.null) else None for task in tasks]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -107,6 +110,7 @@ def assess(
         _significance(
             graph,
             task,
+            observed[number],
             [_there(drawn[task.instance_null, place][number]) for place in range(nulls)],
             [len(_there(drawn[task.null, place][number])) for place in range(nulls)],
         )
@@ -139,8 +143,9 @@ def enrichment(observed: int, null: Sequence[int]) -> float:
     return (1 + sum(count >= observed for count in null)) / (1 + len(null))
 
 
-def _significance(graph: SignedGraph, task: Task, decoys: list[np.ndarray], counts: list[int]) -> Significance:
-    observed = task.scores(graph)
+def _significance(
+    graph: SignedGraph, task: Task, observed: np.ndarray, decoys: list[np.ndarray], counts: list[int]
+) -> Significance:
     levels, q = instance_q(observed, np.concatenate(decoys), nulls=len(decoys))
     return Significance(
         kind=task.kind,

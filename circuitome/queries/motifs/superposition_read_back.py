@@ -4,20 +4,36 @@ Senders h, hosts ``s = relu(W h + b)``, readers ``e = relu(V s + b)``; kernels a
 over the senders of each host and ``V`` over the readers of each host. Sender ``i`` and reader ``r`` are a pair where each
 is the other's best match by the cosine of ``V[r]`` and ``W[:, i]``, at least ``cosine``; and where the drive
 ``c[k] = max(0, V[r, k] W[k, i])`` is spread: ``(sum c)^2 / sum c^2 >= hosts``. The hosts are at most as many as the senders.
+
+Every sender is compared with every reader over every host: ten million paths around one layer of SqueezeNet, which an
+engine joins in more memory, or minutes, than it may have. So the query is a library algorithm over `edges`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.significance import Task
+from circuitome.queries.motifs.motif import Motif, instance
 
-__all__ = ["TASK", "Chain", "ReadBack", "chains", "count", "read_back", "reflect", "reflected", "scores"]
+__all__ = [
+    "MOTIF",
+    "Chain",
+    "ReadBack",
+    "chains",
+    "conclude",
+    "count",
+    "pairs",
+    "read_back",
+    "reflect",
+    "reflected",
+    "scores",
+    "twin",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,7 @@ class ReadBack:
     reader: np.ndarray
     score: np.ndarray  # cosine, rounded to nine digits
     spread: np.ndarray  # effective number of hosts
+    drive: np.ndarray  # (m, k) float64, c; as many columns as the chain has hosts
 
 
 def chains(graph: SignedGraph) -> Iterator[Chain]:
@@ -71,7 +88,9 @@ def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
     total, squares = drive.sum(1), np.square(drive).sum(1)
     spread = np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
     wide = np.round(spread, 9) >= hosts
-    return ReadBack(chain.senders[i[wide]], chain.readers[r[wide]], np.round(match[r, i][wide], 9), spread[wide])
+    return ReadBack(
+        chain.senders[i[wide]], chain.readers[r[wide]], np.round(match[r, i][wide], 9), spread[wide], drive[wide]
+    )
 
 
 def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
@@ -98,6 +117,41 @@ def reflected(graph: SignedGraph, *, nulls: int, seed: int = 0, cosine: float = 
     ]
 
 
+def pairs(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100) -> list[dict[str, Any]]:
+    """The rows of the query, in its order.
+
+    Of the hosts those with the largest drive are named, as many as the effective number has whole ones.
+    """
+    rows = []
+    for chain in chains(graph):
+        found = read_back(chain, cosine=cosine, hosts=hosts)
+        order = np.argsort(-found.drive, axis=1, kind="stable")
+        ends = zip(graph.names(found.feature), graph.names(found.reader), strict=True)
+        numbers = zip(np.round(found.spread, 9).tolist(), found.score.tolist(), strict=True)
+        for (feature, reader), (spread, score), place in zip(ends, numbers, order, strict=True):
+            main = graph.names(chain.hosts[place[: int(spread)]])
+            rows.append({"feature": feature, "hosts": main, "reader": reader, "spread": spread, "score": score})
+    return sorted(rows, key=lambda row: (-row["score"], row["feature"], row["reader"]))[:limit]
+
+
+def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Motif rows from those of the query."""
+    return [
+        instance(
+            "superposition_read_back",
+            model,
+            row["score"],
+            {"feature": [row["feature"]], "host": list(row["hosts"]), "reader": [row["reader"]]},
+        )
+        for row in rows
+    ]
+
+
+def twin(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100) -> list[dict[str, Any]]:
+    """The motif rows of the query, from arrays alone."""
+    return conclude(graph.model, pairs(graph, cosine=cosine, hosts=hosts, limit=limit))
+
+
 def scores(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3) -> np.ndarray:
     """Scores of all instances."""
     found = [read_back(chain, cosine=cosine, hosts=hosts).score for chain in chains(graph)]
@@ -114,5 +168,12 @@ def _unit(matrix: np.ndarray, axis: int) -> np.ndarray:
     return np.divide(matrix, norm, out=np.zeros_like(matrix), where=norm > 0)
 
 
-TASK: Final = Task("superposition_read_back", scores, instance_null="kernels", null="relabel")
-"""What `assess` takes: the motif is in no query yet, for engines join its paths in more memory than they may have."""
+MOTIF: Final = Motif(
+    "superposition_read_back",
+    {"feature": ("feature",), "host": ("hosts",), "reader": ("reader",)},
+    twin,
+    count,
+    scores=scores,
+    null="relabel",
+    conclude=conclude,
+)

@@ -10,9 +10,14 @@
 //   share: share of the receiver's squared fan-in norm
 //   polarity: -1 (only inhibits) to 1 (only excites)
 //   rank: rank by share in the receiver's fan-in, from 1
+//   ex: centre of the kernel's positive part, pixels right of its centre
+//   ey: the same, pixels below it
+//   ix: centre of the negative part, pixels right of the kernel's centre
+//   iy: the same, pixels below it
 //
 // For whoever goes on in numpy; from a bundle the same is read faster. Up to millions of rows at strength 0.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
 WHERE b.model = $model AND r.share * b.fan_in >= $strength
-RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share, r.polarity AS polarity, r.rank AS rank
+RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share, r.polarity AS polarity, r.rank AS rank,
+       r.ex AS ex, r.ey AS ey, r.ix AS ix, r.iy AS iy
 ORDER BY receiver, sender

@@ -1,0 +1,227 @@
+"""A saved motif drawn in text: who plays a part, and a grid of the edges between them for each layer that they reach.
+
+::
+
+    to            case 1         case 2
+    source 1   +  12% #1      -   8% #3
+               # + ·          = - ·
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from circuitome.cli.output import number, visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from circuitome.queries.database import Database
+    from circuitome.queries.motifs.saved import Instance
+
+__all__ = ["drawing", "glyphs", "kernels_of", "shared_inputs_of"]
+
+Kernel = Sequence[Sequence[float]]
+
+_COLUMNS: Final = 4  # receivers side by side; more are written one edge a line
+_LISTED: Final = 12  # members of a role, and edges of a list, that are written out
+_SHARED: Final = 4  # inputs that two neurons share, where nothing joins the motif's own
+_LEGEND: Final = (
+    "+ excites, - inhibits; %: share of the receiver's squared fan-in norm; #1: the receiver's strongest input of all"
+)
+_GLYPHS: Final = (
+    "kernels, each on its own scale: # + excite, = - inhibit (# and = at least half of the largest), · little"
+)
+
+
+def glyphs(kernel: Kernel) -> list[str]:
+    """A kernel as rows of characters; rows run down, columns to the right.
+
+    >>> glyphs([[1.0, 0.3, 0.0], [-0.3, -0.9, 0.1]])
+    ['# + ·', '- = ·']
+    """
+    largest = max((abs(value) for row in kernel for value in row), default=0.0)
+    return [" ".join(_glyph(value / largest if largest else 0.0) for value in row) for row in kernel]
+
+
+def _glyph(value: float) -> str:
+    if abs(value) < 1 / 6:
+        return "·"
+    return ("#" if value > 0 else "=") if abs(value) >= 0.5 else "+" if value > 0 else "-"
+
+
+def drawing(
+    instance: Instance,
+    *,
+    kernels: Mapping[int, Kernel] | None = None,
+    shared: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[str]:
+    """The lines of the drawing.
+
+    ``kernels`` are those of the edges by their rows; ``shared`` are the edges from inputs that two neurons share, drawn where
+    no edge joins the neurons of the motif.
+    """
+    motif = instance.motif
+    names = _names(motif)
+    yield from _heading(motif)
+    yield ""
+    yield from _cast(instance, names)
+    grids = list(_grids(instance.edges, names, kernels or {}))
+    for grid in grids:
+        yield ""
+        yield from grid
+    if not grids and shared:
+        yield ""
+        inputs = {edge["sender"]: _short(edge["sender"], motif["model"]) for edge in shared}
+        yield from next(_grids(shared, names | inputs, kernels or {}))
+    yield ""
+    if not grids:
+        yield "no edge joins these; " + (
+            "above are the strongest of the inputs that they share"
+            if shared
+            else "`circuitome circuit NEURON` shows what feeds one"
+        )
+    if grids or shared:
+        yield _LEGEND
+    if kernels and any(len(kernel) > 1 or len(kernel[0]) > 1 for kernel in kernels.values()):
+        yield _GLYPHS
+
+
+def kernels_of(
+    instance: Instance, edges: Sequence[Mapping[str, Any]], database: Database, path: Path
+) -> dict[int, Kernel]:
+    """The kernels of edges of the motif's model, by their rows in the bundle; `QueryError` for a bundle of other weights."""
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.queries.errors import QueryError
+
+    bundle = Bundle.open(path)
+    model = instance.motif["model"]
+    if bundle.model != model:
+        raise QueryError(f"{path}: holds {bundle.model}, and the motif is of {model}; name the bundle of {model}")
+    (row,) = (row for row in database.models() if row["key"] == model)
+    if row["weights_sha256"] != bundle.manifest["model"].get("weights_sha256"):
+        raise QueryError(
+            f"{path}: holds other weights of {model} than the database; load it, and save the motifs again"
+        )
+    return {edge["kernel"]: bundle.kernels.row(edge["kernel"]).tolist() for edge in edges}
+
+
+def shared_inputs_of(instance: Instance, database: Database) -> list[dict[str, Any]]:
+    """Edges from the strongest inputs that the first two neurons of the motif share, where no edge joins any; else nothing."""
+    neurons = list(dict.fromkeys(member["neuron"] for member in instance.neurons))
+    if instance.edges or len(neurons) < 2:
+        return []
+    pair = neurons[:2]
+    inputs = [row["sender"] for row in database.ask("shared_inputs", first=pair[0], second=pair[1], limit=_SHARED)]
+    edges = database.ask("edges_between", neurons=[*inputs, *pair]).to_dicts() if inputs else []
+    between = [edge for edge in edges if edge["receiver"] in pair and edge["sender"] in inputs]
+    return sorted(between, key=lambda edge: inputs.index(edge["sender"]))
+
+
+def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
+    yield visible(f"{motif['kind']} {motif['key']} in {motif['model']}", lines=False)
+    if motif["title"]:
+        yield visible(motif["title"], lines=False)
+    parts = [f"score {number(motif['score'])}"] if motif["score"] is not None else []
+    parts += [f"{name} {number(motif[name])}" for name in ("p", "q") if motif[name] is not None]
+    against = f", against `{motif['null']}`" if motif["null"] else "; no null model was asked, so it is a candidate"
+    yield visible(", ".join(parts) + against, lines=False)
+
+
+def _names(motif: Mapping[str, Any]) -> dict[str, str]:
+    """What each member is called in the drawing: its role, numbered where several play it; its key where too many do."""
+    names: dict[str, str] = {}
+    for role, keys in motif["roles"].items():
+        for place, key in enumerate(keys, start=1):
+            name = visible(f"{role} {place}" if len(keys) > 1 else role, lines=False)
+            if place > _LISTED:
+                names.setdefault(key, _short(key, motif["model"]))
+            else:
+                names[key] = f"{names[key]}, {name}" if key in names else name
+    return names
+
+
+def _cast(instance: Instance, names: Mapping[str, str]) -> Iterator[str]:
+    """A line a member: its part, its key without the model, what it responds to."""
+    about = {member["neuron"]: member for member in instance.neurons}
+    shown = list(dict.fromkeys(key for keys in instance.motif["roles"].values() for key in keys[:_LISTED]))
+    short = {key: _short(key, instance.motif["model"]) for key in shown}
+    widths = [max(map(len, texts), default=0) for texts in ([names[key] for key in shown], short.values())]
+    for key in shown:
+        details = [
+            visible(str(about[key][what]), lines=False) for what in ("kind", "label") if about.get(key, {}).get(what)
+        ]
+        yield f"  {names[key]:<{widths[0]}}  {short[key]:<{widths[1]}}  {', '.join(details)}".rstrip()
+    if len(shown) < len(names):
+        yield f"  and {len(names) - len(shown)} more"
+
+
+def _short(key: str, model: str) -> str:
+    return visible(key.removeprefix(f"{model}/"), lines=False)
+
+
+def _grids(
+    edges: Sequence[Mapping[str, Any]], names: Mapping[str, str], kernels: Mapping[int, Kernel]
+) -> Iterator[list[str]]:
+    """A grid for each step of the way, senders down and receivers across; a list where there are too many receivers."""
+    order = list(names)
+    steps = _steps(edges)
+    for step in sorted({steps[edge["receiver"]] for edge in edges}):
+        here = {(edge["sender"], edge["receiver"]): edge for edge in edges if steps[edge["receiver"]] == step}
+        senders = sorted({sender for sender, _ in here}, key=order.index)
+        receivers = sorted({receiver for _, receiver in here}, key=order.index)
+        if len(receivers) > _COLUMNS:
+            strongest = sorted(here.values(), key=lambda edge: -edge["share"])
+            more = [f"  and {len(here) - _LISTED} weaker ones"] if len(here) > _LISTED else []
+            yield [*(_line(edge, names) for edge in strongest[:_LISTED]), *more]
+            continue
+        cells = {pair: _cell(edge, kernels.get(edge["kernel"])) for pair, edge in here.items()}
+        yield _table(
+            [names[key] for key in senders],
+            [names[key] for key in receivers],
+            [[cells.get((sender, receiver), ["no edge"]) for receiver in receivers] for sender in senders],
+        )
+
+
+def _steps(edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many edges of the motif lie, at most, before each neuron; edges run from earlier layers to later ones."""
+    steps: dict[str, int] = {end: 0 for edge in edges for end in (edge["sender"], edge["receiver"])}
+    for _ in steps:
+        for edge in edges:
+            steps[edge["receiver"]] = max(steps[edge["receiver"]], steps[edge["sender"]] + 1)
+    return steps
+
+
+def _cell(edge: Mapping[str, Any], kernel: Kernel | None) -> list[str]:
+    """An edge as lines: sign, share and rank, then its kernel where it has more than one tap."""
+    head = f"{'+' if edge['weight'] >= 0 else '-'} {_percent(edge['share'])}  #{edge['rank']}"
+    spatial = kernel is not None and (len(kernel) > 1 or len(kernel[0]) > 1)
+    return [head, *(f"  {line}" for line in glyphs(kernel))] if spatial and kernel is not None else [head]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _line(edge: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    return f"  {names[edge['sender']]} to {names[edge['receiver']]}: {_cell(edge, None)[0]}"
+
+
+def _table(rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Sequence[str]]]) -> list[str]:
+    """Lines of a grid whose cells are several lines high."""
+    titles = [f"to {name}" for name in columns]
+    widths = [max(map(len, ["from", *rows]))]
+    widths += [
+        max(len(title), *(len(line) for row in cells for line in row[place])) for place, title in enumerate(titles)
+    ]
+    lines = [["from", *titles]]
+    for name, row in zip(rows, cells, strict=True):
+        height = max(map(len, row))
+        blocks = [[name], *row]
+        lines += [[block[place] if place < len(block) else "" for block in blocks] for place in range(height)]
+        if height > 1:
+            lines.append([])
+    while not lines[-1]:
+        lines.pop()
+    return ["  " + "    ".join(map(str.ljust, parts, widths)).rstrip() if parts else "" for parts in lines]

@@ -1,0 +1,173 @@
+"""The graph as CSV for ``neo4j-admin database import``, streamed batch by batch, with the command that takes it.
+
+A table is one file. An empty string is ``""`` and null is nothing at all, lists are joined by U+001F, quotes are doubled:
+what the tool reads by itself. Floats are written so that the same 64 bits come back. The tool takes an empty list for
+null, so a column says which lists are empty, and ``finish.cypher`` makes them so. A list of one empty string becomes null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from circuitome.graphdb.ddl import neo4j_constraints, neo4j_indexes
+from circuitome.graphdb.schema import NODES, SCHEMA_VERSION, NodeType, arrow_schema, table_type
+
+__all__ = ["Streams", "write_import"]
+
+Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
+"""Tables with rows, nodes first, each a name and its batches."""
+
+_BETWEEN: Final = "\x1f"
+_EMPTY: Final = "empty_lists"  # a property from the import to `finish.cypher`
+_TYPES: Final = {
+    "string": "string",
+    "int64": "long",
+    "float64": "double",
+    "float32": "double",
+    "bool": "boolean",
+    "list<int64>": "long[]",
+    "list<float64>": "double[]",
+    "list<string>": "string[]",
+}
+_SCRIPT: Final = """\
+#!/bin/sh
+# Makes a Neo4j database of the CSV files beside this script; what the database held is gone.
+#   1. stop the server                   neo4j stop
+#   2. run this as the server's user     sh import.sh [DATABASE]   (neo4j, unless another is named)
+#   3. start the server                  neo4j start
+#   4. constraints, indexes, empty lists cypher-shell -d DATABASE -f finish.cypher
+set -e
+cd "$(dirname "$0")"
+neo4j-admin database import full "${1:-neo4j}" \\
+"""
+
+
+def write_import(streams: Streams, folder: Path) -> None:
+    """Write the tables into a new folder as CSV, beside ``import.sh`` and ``finish.cypher``, which is for afterwards."""
+    folder.mkdir()
+    arguments, multiline, names = [], False, []
+    for name, batches in streams:
+        with (folder / f"{name}.csv").open("wb") as file:
+            multiline |= _write_table(name, batches, file)
+        arguments.append(f"--{'nodes' if name in NODES else 'relationships'}={name}={name}.csv")
+        names.append(name)
+    arguments += ["--array-delimiter=U+001F", "--strict=true", "--overwrite-destination=true"]
+    if multiline:  # the tool reads a file in one thread then
+        arguments.append("--multiline-fields=true")
+    script = folder / "import.sh"
+    script.write_text(_SCRIPT + " \\\n".join(f"  {argument}" for argument in arguments) + "\n")
+    script.chmod(0o755)
+    statements = [*neo4j_constraints().values(), *neo4j_indexes().values()]
+    statements += [statement for name in names for statement in _emptying(name)]
+    (folder / "finish.cypher").write_text("".join(f"{statement};\n" for statement in statements))
+
+
+def _lists(name: str) -> list[str]:
+    return [field.name for field in arrow_schema(name) if pa.types.is_list(field.type)]
+
+
+def _emptying(name: str) -> Iterator[str]:
+    """Statements that set the lists which are empty, and remove what says so."""
+    pattern = f"(n:`{name}`)" if name in NODES else f"()-[n:`{name}`]->()"
+    for column in _lists(name):
+        yield f"MATCH {pattern} WHERE '{column}' IN n.`{_EMPTY}` SET n.`{column}` = []"
+    if _lists(name):
+        yield f"MATCH {pattern} WHERE n.`{_EMPTY}` IS NOT NULL REMOVE n.`{_EMPTY}`"
+
+
+def _write_table(name: str, batches: Iterator[pa.RecordBatch], file: BinaryIO) -> bool:
+    """Write one table; whether a value spans lines."""
+    header = pa.schema([(title, pa.string()) for title in _header(name)])
+    pacsv.write_csv(header.empty_table(), file)
+    options, multiline = pacsv.WriteOptions(include_header=False), False
+    for batch in batches:
+        columns = [_column(column) for column in _settled(name, batch).columns]
+        if _lists(name):
+            columns.append(_empty_lists(name, batch))
+        multiline |= any(_spans_lines(column) for column in columns)
+        pacsv.write_csv(pa.RecordBatch.from_arrays(columns, schema=_untitled(columns)), file, options)
+    return multiline
+
+
+def _header(name: str) -> list[str]:
+    """The tool's titles: ``key:ID(Neuron)``, ``:START_ID(Neuron)``, ``weight:double``."""
+    kind = table_type(name)
+    columns = [f"{column.name}:{_TYPES[column.type.value[0]]}" for column in kind.columns]
+    columns += [f"{_EMPTY}:string[]"] if _lists(name) else []
+    if isinstance(kind, NodeType):
+        return [f"key:ID({name})", *columns[1:]]
+    return [f":START_ID({kind.source})", f":END_ID({kind.target})", *columns]
+
+
+def _settled(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A model is whole when the import is, whatever the source says of it."""
+    if name != "Model":
+        return batch
+    for column, value in (("state", "ready"), ("schema_version", SCHEMA_VERSION)):
+        place = batch.schema.get_field_index(column)
+        field = arrow_schema(name).field(column)
+        batch = batch.set_column(place, field, pa.array([value] * batch.num_rows, field.type))
+    return batch
+
+
+def _column(column: pa.Array) -> pa.Array:
+    if pa.types.is_list(column.type):
+        return pc.call_function("binary_join", [_words(column), pa.scalar(_BETWEEN)])
+    if pa.types.is_floating(column.type):
+        doubles = column.cast(pa.float64())
+        return doubles if _finite(doubles) else _spelled(doubles.cast(pa.string()))
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _words(column: pa.Array) -> pa.Array:
+    """A list column with text for its values."""
+    kind = column.type.value_type
+    text = column.cast(pa.list_(pa.string()))
+    if not pa.types.is_floating(kind):
+        return text
+    return pa.ListArray.from_arrays(
+        text.offsets, _spelled(text.values), mask=column.is_null() if column.null_count else None
+    )
+
+
+def _empty_lists(name: str, batch: pa.RecordBatch) -> pa.Array:
+    """The names of the columns whose list is empty, null where there is none."""
+    nothing, words = pa.scalar(""), []
+    for column in _lists(name):
+        lengths = pc.call_function("list_value_length", [batch[column]])
+        empty = pc.call_function(
+            "coalesce", [pc.call_function("equal", [lengths, pa.scalar(0, pa.int32())]), pa.scalar(False)]
+        )
+        words.append(pc.call_function("if_else", [empty, pa.scalar(column + _BETWEEN), nothing]))
+    joined = pc.call_function("binary_join_element_wise", [*words, nothing])
+    none = pc.call_function("equal", [joined, nothing])
+    return pc.call_function("if_else", [none, pa.scalar(None, pa.string()), joined])
+
+
+def _finite(column: pa.Array) -> bool:
+    return pc.call_function("all", [pc.call_function("is_finite", [column])]).as_py() is not False
+
+
+def _spelled(text: pa.Array) -> pa.Array:
+    """What is not finite, in Java's words."""
+    for arrow, java in (("nan", "NaN"), ("inf", "Infinity")):
+        options = pc.ReplaceSubstringOptions(arrow, java)
+        text = pc.call_function("replace_substring", [text], options)
+    return text
+
+
+def _spans_lines(column: pa.Array) -> bool:
+    if not pa.types.is_string(column.type):
+        return False
+    found = pc.call_function("match_substring_regex", [column], pc.MatchSubstringOptions("[\r\n]"))
+    return bool(pc.call_function("any", [found]).as_py())
+
+
+def _untitled(columns: list[pa.Array]) -> pa.Schema:
+    return pa.schema([(str(place), column.type) for place, column in enumerate(columns)])

@@ -1,0 +1,135 @@
+"""Motifs that are sums over whole matrices: library algorithms over the edges of a model.
+
+A motif that compares every sender with every reader over every neuron between them, or that is a decomposition of a
+matrix, is no pattern that an engine could join. The engine gives the edges; the motif's module does the sums.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from circuitome.queries.library import LIBRARY, Query, load_file, parse_header
+from circuitome.queries.rows import Rows
+
+__all__ = ["algorithms"]
+
+
+_READ_BACK: Final = """\
+A feature that is spread over several hosts of a narrow layer and recovered by a neuron that reads the hosts.
+
+params:
+  model (model): the model
+  cosine (float = 0.6): least cosine of what the feature sends to the hosts and what the reader reads from them
+  hosts (float = 3): least effective number of hosts
+  limit (integer = 100): at most so many rows
+returns:
+  feature: key of the sending neuron
+  hosts: keys of the hosts that carry most of it, largest drive first; as many as the spread has whole ones
+  reader: key of the neuron that reads it back
+  spread: effective number of hosts, (sum of drives)^2 / sum of squared drives
+  score: the cosine, rounded to nine digits so that both engines order alike
+
+`(f)-[:EXCITES|INHIBITS]->(h)-[:EXCITES|INHIBITS]->(r)` over all hosts h of a layer that is no wider than what it reads, and
+all readers r of layers that read nothing else. Weights are taken less their mean over the senders (of a host) and over the
+readers (of a host). The feature and the reader are each other's best match by cosine; the drive through a host is the product of
+the two weights where it is positive. That is ten million paths around one layer of SqueezeNet, more than an engine has memory
+for: a library algorithm over `edges`.
+
+A row by itself is **not a finding**: ask for its q (`circuitome motifs superposition_read_back --null 199`), and most rows
+have q above 0.05. As a motif it is enriched in networks with bottlenecks: see the page of motifs.
+
+Source: this project; superposition as in Elhage et al., *Toy Models of Superposition*, 2022.
+"""
+
+_LATENT_BRANCHES: Final = """\
+A pair of layers whose connections fall into two groups, as if they were two branches.
+
+params:
+  model (model): the model
+  members (integer = 8): so many neurons of each group are named
+  nulls (integer = 99): shuffled matrices that each pair of layers is compared with
+  seed (integer = 0): seed of the shuffling
+  limit (integer = 100): at most so many rows
+returns:
+  sends: key of the sending layer
+  receives: key of the receiving layer
+  sender_1: keys of senders at one end of the second singular vector, outermost first
+  receiver_1: keys of the receivers that these prefer
+  sender_2: keys of senders at its other end
+  receiver_2: keys of the receivers that those prefer
+  share: part of the second singular value in what the first leaves of the squared matrix
+  null_mean: mean of that over the shuffled matrices
+  score: share over its mean where shuffled, rounded to nine digits
+  p: how often a shuffled matrix has at least this share, the matrix itself among them
+
+Row: a pair of layers. The matrix holds the norms of the kernels, its rows and columns scaled to a mean of one, so that neither
+who sends much nor who reads much counts; its second singular vectors sort the neurons of both layers into two groups that
+keep to themselves. Shuffled: each sender's norms dealt to other receivers. Pairs that are no more than one edge a receiver, and layers
+with fewer than `members` neurons at either end, are left out. A singular value decomposition is no query: a library
+algorithm over `edges`.
+
+A large share is **not a finding** by itself: most layers of trained networks have more structure than shuffled ones. What the groups are
+takes annotation.
+
+Source: Voss et al., *Branch Specialization*, Distill 2021.
+"""
+
+_READ_BACK_ROW: Final = pa.schema(
+    [
+        ("feature", pa.string()),
+        ("hosts", pa.list_(pa.string())),
+        ("reader", pa.string()),
+        ("spread", pa.float64()),
+        ("score", pa.float64()),
+    ]
+)
+_LATENT_ROW: Final = pa.schema(
+    [
+        ("sends", pa.string()),
+        ("receives", pa.string()),
+        *((name, pa.list_(pa.string())) for name in ("sender_1", "receiver_1", "sender_2", "receiver_2")),
+        *((name, pa.float64()) for name in ("share", "null_mean", "score", "p")),
+    ]
+)
+
+
+def _over_edges(motif: str, function: str, schema: pa.Schema) -> Callable[..., Rows]:
+    """What runs a motif's function over the edges of a model."""
+
+    def run(database: Any, *, model: str | None = None, **parameters: Any) -> Rows:
+        # the motifs' package reads the library, of which this is a part
+        from circuitome.queries.graph import SignedGraph
+
+        module = importlib.import_module(f"circuitome.queries.motifs.{motif}")
+        graph = SignedGraph.of_database(database, model=model)
+        return Rows.of(getattr(module, function)(graph, **parameters), schema)
+
+    return run
+
+
+def algorithms() -> dict[str, Query]:
+    """The algorithms as queries of the library, by name; ``text`` is that of the edges that they read."""
+    declared = (
+        ("latent_branches", _LATENT_BRANCHES, _over_edges("latent_branches", "layer_pairs", _LATENT_ROW)),
+        ("superposition_read_back", _READ_BACK, _over_edges("superposition_read_back", "pairs", _READ_BACK_ROW)),
+    )
+    step = load_file(LIBRARY / "connections" / "edges.cypher")
+    queries = {}
+    for name, text, run in declared:
+        header = parse_header(text, where=name)
+        queries[name] = Query(
+            name,
+            "motifs",
+            header.title,
+            header.doc,
+            header.parameters or (),
+            header.returns,
+            step.text,
+            algorithm=run,
+            step=step,
+        )
+    return queries

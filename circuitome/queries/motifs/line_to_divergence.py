@@ -1,0 +1,21 @@
+"""Lines to divergences: neurons for lines that leave the middle, excited by radial lines, inhibited by tangent ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from circuitome.queries.motifs.posed import LINES, Edges, Pose
+
+__all__ = ["MOTIF", "POSE", "agreement"]
+
+
+def agreement(edges: Edges) -> np.ndarray:
+    """1 where a line lies along the direction of its place, -1 where it lies at right angles to it, ``(m,)``."""
+    along = edges.along(edges.x, edges.y)
+    return 2 * along * along - 1
+
+
+POSE: Final = Pose("line_to_divergence", "divergence", LINES, ("divergence",), "orientation_deg", agreement)
+MOTIF: Final = POSE.motif()

@@ -1,0 +1,337 @@
+"""The periodic table: neurons of several networks that are one feature, by their mutual matches.
+
+Two neurons of different networks are linked where each is the other's best match and both believe it (q <= `BELIEVED` both
+ways). Features are clusters of linked neurons, grown by average linkage: the two clusters with the highest mean score are
+joined (pairs without a link count 0), if more than half of their pairs are linked and no network would be in it twice. So
+a feature of three networks is a triangle of matches, not a chain, and a feature holds one neuron of a network at most.
+
+Chance: links with their second ends permuted among those of the same layer, each pair of networks by itself. It keeps how many
+links there are between which layers, so that it says nothing of features of two networks (their evidence is the matches'
+own q), and says of larger ones how often independent matches close by accident.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from circuitome.graphdb.schema import arrow_schema
+from circuitome.graphdb.stores import Amendment, Removal
+
+if TYPE_CHECKING:
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.queries.database import Database
+
+__all__ = [
+    "BELIEVED",
+    "Feature",
+    "Links",
+    "chance",
+    "cluster",
+    "describe_bundles",
+    "features",
+    "features_of_database",
+    "grid",
+    "mutual_links",
+    "record_features",
+    "table_csv",
+]
+
+BELIEVED: Final = 0.05
+"""Largest q of a link, both ways."""
+COPIES: Final = 99  # permutations of `chance`
+_BANDS: Final = 10  # rows of the table
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Mutual matches between networks, each once; ``m`` of them."""
+
+    first: tuple[str, ...]  # keys of neurons
+    second: tuple[str, ...]
+    score: np.ndarray  # (m,)
+    depth: Mapping[str, float]  # of every neuron in them
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Keys of the networks that have a neuron in them."""
+        return tuple(sorted({_network(key) for key in self.depth}))
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One entry of the table: a feature found in several networks."""
+
+    key: str  # u1 and so on: by the number of networks, then score
+    members: tuple[str, ...]  # keys of neurons, one a network
+    scores: tuple[float, ...]  # mean score of each member's links in it
+    score: float  # mean score of its links
+    depth: float  # median relative depth of the members
+    kind: str | None  # that more than half of the annotated members have
+    family: str | None  # transform group of which more than half of the members have a family
+
+    @property
+    def models(self) -> int:
+        """Number of networks."""
+        return len({_network(member) for member in self.members})
+
+    def row(self) -> dict[str, Any]:
+        """The feature as one row; ``neurons`` are its addresses."""
+        return {
+            "feature": self.key,
+            "models": self.models,
+            "size": len(self.members),
+            "depth": self.depth,
+            "kind": self.kind,
+            "family": self.family,
+            "score": self.score,
+            "neurons": list(self.members),
+        }
+
+
+def _network(neuron: str) -> str:
+    return neuron.partition("/")[0]
+
+
+def _layer(neuron: str) -> str:
+    return neuron.rpartition(":")[0]
+
+
+def mutual_links(matches: Iterable[pa.Table], *, q: float = BELIEVED) -> Links:
+    """The mutual matches of some ``ANALOGOUS_TO`` tables that both ends believe, in the order of their keys."""
+    names = ("from", "to", "score", "mutual", "q", "depth_from", "depth_to")
+    rows = [row for table in matches for row in table.select(names).to_pylist()]
+    believed = {(row["from"], row["to"]) for row in rows if row["mutual"] and row["q"] <= q}
+    kept = [row for row in rows if row["from"] < row["to"] and {_ends(row), _ends(row)[::-1]} <= believed]
+    kept = sorted({_ends(row): row for row in kept}.items())
+    depth = {row[end]: row[f"depth_{end}"] for _, row in kept for end in ("from", "to")}
+    first, second = (tuple(ends[side] for ends, _ in kept) for side in (0, 1))
+    return Links(first, second, np.array([row["score"] for _, row in kept], dtype=float), depth)
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["from"], row["to"]
+
+
+def cluster(first: np.ndarray, second: np.ndarray, score: np.ndarray, network: np.ndarray) -> list[list[int]]:
+    """Clusters of two neurons or more, each ascending; ``network`` ``(n,)`` says whose a neuron is.
+
+    >>> chain = np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.8])
+    >>> cluster(*chain, np.array([0, 1, 2]))
+    [[0, 1]]
+    >>> cluster(np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2]))
+    [[0, 1, 2]]
+    """
+    members = {int(n): [int(n)] for n in np.union1d(first, second)}
+    nets = {n: {int(network[n])} for n in members}
+    near: dict[int, dict[int, tuple[float, int]]] = {n: {} for n in members}
+    for i, j, value in zip(first.tolist(), second.tolist(), score.tolist(), strict=True):
+        near[i][j] = near[j][i] = (value, 1)
+
+    def offers(i: int) -> list[tuple[float, int, int, int, int]]:
+        """Clusters that could join ``i``: the lower the first, the better; then by their first members."""
+        found = []
+        for j, (total, links) in near[i].items():
+            size = len(members[i]) * len(members[j])
+            if 2 * links > size and nets[i].isdisjoint(nets[j]):
+                found.append((-total / size, *sorted((members[i][0], members[j][0])), i, j))
+        return found
+
+    heap = [offer for i in members for offer in offers(i) if offer[3] < offer[4]]
+    heapify(heap)
+    new = max(members, default=0) + 1
+    while heap:
+        *_, i, j = heappop(heap)
+        if i not in members or j not in members:
+            continue
+        members[new] = sorted(members.pop(i) + members.pop(j))
+        nets[new] = nets.pop(i) | nets.pop(j)
+        joined: dict[int, tuple[float, int]] = {}
+        for part in (near.pop(i), near.pop(j)):
+            for other, (total, links) in part.items():
+                if other not in (i, j):
+                    before = joined.get(other, (0.0, 0))
+                    joined[other] = (before[0] + total, before[1] + links)
+        near[new] = joined
+        for other, value in joined.items():
+            near[other].pop(i, None)
+            near[other].pop(j, None)
+            near[other][new] = value
+        for offer in offers(new):
+            heappush(heap, offer)
+        new += 1
+    return sorted(found for found in members.values() if len(found) > 1)
+
+
+def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[str]]:
+    second = links.second if second is None else second
+    keys, places = np.unique(np.array([*links.first, *second], dtype=object), return_inverse=True)
+    names = [_network(key) for key in keys]
+    network = np.unique(names, return_inverse=True)[1] if names else np.zeros(0, np.int64)
+    found = cluster(places[: len(links)], places[len(links) :], links.score, network)
+    return [[str(keys[n]) for n in members] for members in found]
+
+
+def features(
+    links: Links, *, kinds: Mapping[str, str | None] | None = None, groups: Mapping[str, Sequence[str]] | None = None
+) -> list[Feature]:
+    """The features, those of most networks first, then the most alike; ``kinds`` and ``groups``: what annotation says of neurons."""
+    found = []
+    ends = zip(links.first, links.second, strict=True)
+    score = {frozenset(pair): value for pair, value in zip(ends, links.score.tolist(), strict=True)}
+    for members in _clusters(links):
+        linked = {
+            one: [score[pair] for other in members if (pair := frozenset((one, other))) in score and one != other]
+            for one in members
+        }
+        every = [value for values in linked.values() for value in values]
+        known = [kind for member in members if (kind := (kinds or {}).get(member)) is not None]
+        turned = [group for member in members for group in set((groups or {}).get(member, ()))]
+        found.append(
+            Feature(
+                key="",
+                members=tuple(members),
+                scores=tuple(float(np.mean(values)) for values in linked.values()),
+                score=float(np.mean(every)),
+                depth=float(np.median([links.depth[member] for member in members])),
+                kind=_most(known, len(known)),
+                family=_most(turned, len(members)),
+            )
+        )
+    found.sort(key=lambda one: (-one.models, -round(one.score, 9), one.members))
+    return [_renamed(one, f"u{number}") for number, one in enumerate(found, 1)]
+
+
+def _renamed(one: Feature, key: str) -> Feature:
+    return Feature(key, one.members, one.scores, one.score, one.depth, one.kind, one.family)
+
+
+def _most(names: Sequence[str], of: int) -> str | None:
+    """The name that more than half of ``of`` have."""
+    best = Counter(names).most_common(1)
+    return best[0][0] if best and 2 * best[0][1] > of else None
+
+
+def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[str, Any]]:
+    """For every number of networks: features found in at least so many, and how many in permuted links."""
+    most = len(links.networks)
+    rng = np.random.default_rng(seed)
+    group = np.array([f"{_network(a)} {_layer(b)}" for a, b in zip(links.first, links.second, strict=True)], dtype=str)
+    home = np.argsort(group, kind="stable")
+    second, null = np.array(links.second, dtype=object), np.zeros((copies, most + 1))
+    for copy in range(copies if len(links) else 0):
+        drawn = np.empty(len(second), np.int64)
+        drawn[home] = np.lexsort((rng.random(len(second)), group))
+        null[copy] = _at_least(_clusters(links, second[drawn].tolist()), most)
+    found = _at_least(_clusters(links), most)
+    return [
+        {
+            "models": k,
+            "features": int(found[k]),
+            "expected": float(null[:, k].mean()),
+            "sd": float(null[:, k].std(ddof=1)),
+            "p": (1 + int((null[:, k] >= found[k]).sum())) / (1 + copies),
+        }
+        for k in range(2, most + 1)
+    ]
+
+
+def _at_least(found: Sequence[Sequence[str]], most: int) -> np.ndarray:
+    """How many have at least k networks, ``(most + 1,)``."""
+    sizes = np.bincount([len(members) for members in found], minlength=most + 1)
+    return sizes[::-1].cumsum()[::-1]
+
+
+def describe_bundles(bundles: Iterable[Bundle]) -> tuple[dict[str, str | None], dict[str, list[str]]]:
+    """Kind of each neuron, and transform groups of its believed families, as the bundles know them."""
+    kinds: dict[str, str | None] = {}
+    groups: dict[str, list[str]] = {}
+    for bundle in bundles:
+        kinds |= {row["key"]: row["kind"] for row in bundle.table("Neuron").select(["key", "kind"]).to_pylist()}
+        rows = bundle.table("Family").select(["key", "group", "q"]).to_pylist()
+        family = {row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= BELIEVED}
+        for row in bundle.table("MEMBER_OF").select(["from", "to"]).to_pylist():
+            if family.get(row["to"]) is not None:
+                groups.setdefault(row["from"], []).append(family[row["to"]])
+    return kinds, groups
+
+
+def features_of_database(database: Database) -> tuple[Links, list[Feature]]:
+    """The links of all networks that a database holds, and their features."""
+    rows = database.ask("mutual_matches", q=BELIEVED).to_dicts()
+    depth = {row[end]: row[f"depth_{end}"] for row in rows for end in ("first", "second")}
+    kinds = {row[end]: row[f"kind_{end}"] for row in rows for end in ("first", "second")}
+    groups: dict[str, list[str]] = {}
+    for row in database.ask("matched_families", q=BELIEVED) if rows else ():
+        groups.setdefault(row["neuron"], []).append(row["group"])
+    links = Links(
+        tuple(row["first"] for row in rows),
+        tuple(row["second"] for row in rows),
+        np.array([row["score"] for row in rows], dtype=float),
+        depth,
+    )
+    return links, features(links, kinds=kinds, groups=groups)
+
+
+def record_features(database: Database) -> list[Feature]:
+    """Make a database's features anew from all matches that it holds; curated ones stay. All or nothing."""
+    _, found = features_of_database(database)
+    rows = [
+        {name: value for name, value in one.row().items() if name not in ("feature", "neurons")}
+        | {"key": one.key, "source": "computed"}
+        for one in found
+    ]
+    instances = [
+        {"from": member, "to": one.key, "score": score}
+        for one in found
+        for member, score in zip(one.members, one.scores, strict=True)
+    ]
+    tables = {"Feature": rows, "INSTANCE_OF": instances}
+    database.store.amend(
+        Amendment(
+            remove=(Removal("Feature", {"source": ["computed"]}),),
+            insert={n: pa.Table.from_pylist(r, schema=arrow_schema(n)) for n, r in tables.items() if r},
+        )
+    )
+    return found
+
+
+def grid(found: Sequence[Feature], *, named: int = 1) -> list[dict[str, Any]]:
+    """The table as rows by tenths of the depth and columns by kind, the commonest first.
+
+    A cell names its first features, ``u1x5`` for one of five networks, and counts the rest.
+    """
+    kinds = [kind for kind, _ in Counter(one.kind or "" for one in found).most_common()]
+    cells: dict[tuple[int, str], list[str]] = {}
+    for one in found:
+        band = min(int(one.depth * _BANDS + 1e-9), _BANDS - 1)
+        cells.setdefault((band, one.kind or ""), []).append(f"{one.key}x{one.models}")
+    rows = []
+    for band in sorted({band for band, _ in cells}):
+        row: dict[str, Any] = {"depth": f"{band / _BANDS:.1f}-{(band + 1) / _BANDS:.1f}"}
+        for kind in kinds:
+            keys = cells.get((band, kind), [])
+            rest = f" +{len(keys) - named}" if len(keys) > named else ""
+            row[kind or "(no kind)"] = " ".join(keys[:named]) + rest
+        rows.append(row)
+    return rows
+
+
+def table_csv(found: Sequence[Feature]) -> str:
+    """The table as CSV, one line a feature; its neurons are parted by blanks."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("feature", "models", "size", "depth", "kind", "family", "score", "neurons"))
+    writer.writerows([*list(one.row().values())[:-1], " ".join(one.members)] for one in found)
+    return text.getvalue()
