@@ -135,7 +135,7 @@ def compare(
     if table and db is not None:
         _table_of_database(db, None, limit, as_json=as_json, force=force)
     elif table:
-        _show_table(links, cells, limit, as_json=as_json)
+        _show_table(links, kinds, cells, limit, as_json=as_json)
     else:
         rows = rows if layers or circuits else _ranked(rows)
         show_rows(rows[:limit], as_json=as_json, empty=_empty(pairs, q))
@@ -161,10 +161,10 @@ def _publish(folder: Path, db: str | None) -> None:
 
 
 def _table_of_database(db: str | None, output: Path | None, limit: int | None, *, as_json: bool, force: bool) -> None:
-    """Show the table of all networks in a database, and write it."""
+    """Make the features of all networks in a database anew, since one may have been dropped; show the table, and write it."""
     from circuitome.queries.database import open_database
     from circuitome.universality.compare import CompareError
-    from circuitome.universality.features import features_of_database, table_csv
+    from circuitome.universality.features import record_features, table_csv
 
     if db is None:
         raise CompareError("--table needs bundles, or a database that holds comparisons: --db DB")
@@ -172,7 +172,7 @@ def _table_of_database(db: str | None, output: Path | None, limit: int | None, *
     if path is not None and path.exists() and not force:
         raise CompareError(f"{path}: already there; name another folder with -o, or --force to replace it")
     with open_database(db) as database:
-        links, found = features_of_database(database)
+        links, kinds, found = record_features(database)
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,12 +180,14 @@ def _table_of_database(db: str | None, output: Path | None, limit: int | None, *
         except OSError as error:
             raise CompareError(f"{path}: cannot be written ({error.strerror}); name another folder with -o") from error
         note(f"{path}: {plural(len(found), 'feature')}")
-    _show_table(links, found, limit, as_json=as_json)
+    _show_table(links, kinds, found, limit, as_json=as_json)
 
 
-def _show_table(links: Links, found: list[Feature], limit: int | None, *, as_json: bool) -> None:
+def _show_table(
+    links: Links, kinds: dict[str, str | None], found: list[Feature], limit: int | None, *, as_json: bool
+) -> None:
     """The table for people, or its features as JSON; what chance gives goes to stderr."""
-    from circuitome.universality.features import chance, grid
+    from circuitome.universality.features import agreement, chance, grid
 
     if as_json:
         show_rows([one.row() for one in found[:limit]], as_json=True)
@@ -196,6 +198,11 @@ def _show_table(links: Links, found: list[Feature], limit: int | None, *, as_jso
         expected = f"{row['expected']:.1f} (sd {row['sd']:.1f}) in permuted matches"
         by_chance = expected if row["models"] > 2 else "what the q of matches says of chance holds for two"
         note(f"in {row['models']}{plus} networks: {plural(row['features'], 'feature')}; {by_chance}")
+    if (same := agreement(links, kinds)) is not None:
+        note(
+            f"of {same['links']:,} matches whose neurons both have a kind {same['same']:.0%} are of one kind; "
+            f"{same['expected']:.0%} in permuted matches (p = {same['p']:.2g})"
+        )
 
 
 def _stage(report: Progress, name: str) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BELIEVED",
+    "agreement",
     "Feature",
     "Links",
     "chance",
@@ -49,6 +50,7 @@ BELIEVED: Final = 0.05
 """Largest q of a link, both ways."""
 COPIES: Final = 99  # permutations of `chance`
 _BANDS: Final = 10  # rows of the table
+_NO_KIND: Final = (None, "unexplained", "silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +228,8 @@ def _most(names: Sequence[str], of: int) -> str | None:
 def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[str, Any]]:
     """For every number of networks: features found in at least so many, and how many in permuted links."""
     most = len(links.networks)
-    rng = np.random.default_rng(seed)
-    group = np.array([f"{_network(a)} {_layer(b)}" for a, b in zip(links.first, links.second, strict=True)], dtype=str)
-    home = np.argsort(group, kind="stable")
     second, null = np.array(links.second, dtype=object), np.zeros((copies, most + 1))
-    for copy in range(copies if len(links) else 0):
-        drawn = np.empty(len(second), np.int64)
-        drawn[home] = np.lexsort((rng.random(len(second)), group))
+    for copy, drawn in enumerate(_permutations(links.first, links.second, copies if len(links) else 0, seed)):
         null[copy] = _at_least(_clusters(links, second[drawn].tolist()), most)
     found = _at_least(_clusters(links), most)
     return [
@@ -245,6 +242,40 @@ def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[st
         }
         for k in range(2, most + 1)
     ]
+
+
+def _permutations(first: Sequence[str], second: Sequence[str], copies: int, seed: int) -> Iterator[np.ndarray]:
+    """Permutations of second ends among links from one network to one layer of another."""
+    rng = np.random.default_rng(seed)
+    group = np.array([f"{_network(a)} {_layer(b)}" for a, b in zip(first, second, strict=True)], dtype=str)
+    home = np.argsort(group, kind="stable")
+    for _ in range(copies):
+        drawn = np.empty(len(group), np.int64)
+        drawn[home] = np.lexsort((rng.random(len(group)), group))
+        yield drawn
+
+
+def agreement(
+    links: Links, kinds: Mapping[str, str | None], *, copies: int = COPIES, seed: int = 0
+) -> dict[str, Any] | None:
+    """Share of links whose two neurons are of one kind, and that in permuted links; None where no two have a kind.
+
+    Kinds come from annotation, which knows nothing of matches. Links with a neuron of no kind, `unexplained` or `silent`
+    are left out.
+    """
+    ends = [
+        (a, b)
+        for a, b in zip(links.first, links.second, strict=True)
+        if kinds.get(a) not in _NO_KIND and kinds.get(b) not in _NO_KIND
+    ]
+    if not ends:
+        return None
+    one, other = (np.array([kinds[pair[side]] for pair in ends], dtype=object) for side in (0, 1))
+    found = float((one == other).mean())
+    permuted = _permutations([a for a, _ in ends], [b for _, b in ends], copies, seed)
+    null = np.array([(one == other[drawn]).mean() for drawn in permuted])
+    p = (1 + int((null >= found).sum())) / (1 + copies)
+    return {"links": len(ends), "same": found, "expected": float(null.mean()), "p": p}
 
 
 def _at_least(found: Sequence[Sequence[str]], most: int) -> np.ndarray:
@@ -267,8 +298,8 @@ def describe_bundles(bundles: Iterable[Bundle]) -> tuple[dict[str, str | None], 
     return kinds, groups
 
 
-def features_of_database(database: Database) -> tuple[Links, list[Feature]]:
-    """The links of all networks that a database holds, and their features."""
+def features_of_database(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
+    """The links of all networks that a database holds, the kinds of their neurons, and their features."""
     rows = database.ask("mutual_matches", q=BELIEVED).to_dicts()
     depth = {row[end]: row[f"depth_{end}"] for row in rows for end in ("first", "second")}
     kinds = {row[end]: row[f"kind_{end}"] for row in rows for end in ("first", "second")}
@@ -281,12 +312,15 @@ def features_of_database(database: Database) -> tuple[Links, list[Feature]]:
         np.array([row["score"] for row in rows], dtype=float),
         depth,
     )
-    return links, features(links, kinds=kinds, groups=groups)
+    return links, kinds, features(links, kinds=kinds, groups=groups)
 
 
-def record_features(database: Database) -> list[Feature]:
-    """Make a database's features anew from all matches that it holds; curated ones stay. All or nothing."""
-    _, found = features_of_database(database)
+def record_features(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
+    """Make a database's features anew from all matches that it holds, as `features_of_database` gives them.
+
+    Curated ones stay. All or nothing.
+    """
+    links, kinds, found = features_of_database(database)
     rows = [
         {name: value for name, value in one.row().items() if name not in ("feature", "neurons")}
         | {"key": one.key, "source": "computed"}
@@ -304,7 +338,7 @@ def record_features(database: Database) -> list[Feature]:
             insert={n: pa.Table.from_pylist(r, schema=arrow_schema(n)) for n, r in tables.items() if r},
         )
     )
-    return found
+    return links, kinds, found
 
 
 def grid(found: Sequence[Feature], *, named: int = 1) -> list[dict[str, Any]]:
