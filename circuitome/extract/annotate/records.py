@@ -64,9 +64,12 @@ class Records:
     def discard(cls, bundle: Bundle, setting: Mapping[str, Any]) -> None:
         """Throw away what a run that was killed at its very end left: records for parts that the bundle has."""
         records = cls(_folder_of(bundle))
+        file = records.folder / _SETTING
+        if not file.is_file() or not records.has("parts", 0):  # killed while it was removing them
+            records.remove()
+            return
         has = (bundle.manifest["model"].get("annotated") or "").split(",")
-        same = bundle.manifest.get("annotation") == dict(setting)
-        if same and records.has("parts", 0) and set(records.get("parts", 0)) <= set(has):
+        if file.read_text() == json.dumps(setting, sort_keys=True) and set(records.get("parts", 0)) <= set(has):
             records.remove()
 
     def _path(self, part: str, layer: int) -> Path:
