@@ -26,7 +26,8 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, latent_branches, residual_bypass
 from circuitome.queries.motifs.branch_cluster import Places
 from circuitome.queries.motifs.significance import Task, assess
-from circuitome.queries.motifs.weight_banding import banding_ratio, benjamini_hochberg, significant
+from circuitome.queries.motifs.weight_banding import banding_ratio, significant
+from circuitome.statistics import benjamini_hochberg
 from tests import test_equivariant_circuit, test_kind_circuits, test_latent_branches, test_mirrored_unions
 from tests.planted_kinds import NOISE, Plan, annotate, precision_and_recall
 from tests.synthetic import write_planted, write_residual
@@ -462,7 +463,7 @@ def _fed(path: Path, seeds: int) -> tuple[float, float]:
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         there = test_equivariant_circuit.network(np.random.default_rng(seed), noise=NOISE)
-        q = np.array(benjamini_hochberg([1.0 if circuit is None else circuit.p for _, circuit in there]))
+        q = benjamini_hochberg([1.0 if circuit is None else circuit.p for _, circuit in there])
         called = set(np.flatnonzero(q <= 0.05).tolist())
         return called, {number for number, (planted, _) in enumerate(there) if planted}
 

@@ -19,7 +19,6 @@ from torch import nn
 from circuitome.extract import extract
 from circuitome.extract.annotate.circuits import Circuit, Ends, circuit, current, reachable, turning, write_circuits
 from circuitome.extract.annotate.curated import load_families
-from circuitome.extract.annotate.kinds import false_discovery
 from circuitome.extract.annotate.transforms import Transform
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
@@ -28,6 +27,7 @@ from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
 from circuitome.queries.motifs.equivariant_circuit import Feeds, count, twin
+from circuitome.statistics import benjamini_hochberg
 from tests.synthetic import annotated, write_bundle
 
 SIDE, UNITS = 5, 8
@@ -89,7 +89,7 @@ def test_planted_circuits_are_found_and_their_decoys_are_not() -> None:
     for seed in range(20):
         there = network(np.random.default_rng(seed), noise=(0.0, 0.25, 0.5)[seed % 3])
         true += [planted for planted, _ in there]
-        q += false_discovery(np.array([1.0 if found is None else found.p for _, found in there])).tolist()
+        q += benjamini_hochberg([1.0 if found is None else found.p for _, found in there]).tolist()
     there, called = np.array(true), np.array(q) <= 0.01
     assert (there & called).sum() / there.sum() >= 0.95
     assert (there & called).sum() / called.sum() >= 0.95

@@ -110,6 +110,22 @@ def test_a_relabelled_layer_has_the_same_columns_in_another_order(graph: SignedG
     assert changed
 
 
+def test_relabelling_stays_within_the_groups_of_a_grouped_convolution(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    groups = [range(6), range(6, 12)]
+    edges = [
+        (f"in:{sender}", f"out:{receiver}", float(rng.standard_normal()))
+        for group in groups
+        for sender, receiver in itertools.product(group, group)
+    ]
+    graph = SignedGraph.of_bundle(write_planted(tmp_path / "grouped", {"in": 12, "out": 12}, edges))
+    ((sending, receiving),) = set(layer_pairs(graph))
+    before = matrix(graph, sending, receiving)
+    after = matrix(rewired(graph, "relabel"), sending, receiving)
+    assert (before != after).any()
+    assert ((before != 0) == (after != 0)).all()
+
+
 def test_columns_keep_the_shares_that_a_receiver_gets_and_rank_them(graph: SignedGraph) -> None:
     null = rewired(graph, "columns")
     total = [np.bincount(item.receiver, item.share) for item in (graph, null)]

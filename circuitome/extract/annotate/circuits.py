@@ -27,12 +27,12 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.extract.annotate.curated import join_families
-from circuitome.extract.annotate.kinds import false_discovery
 from circuitome.extract.annotate.transforms import Transform
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import Progress
+from circuitome.statistics import benjamini_hochberg
 
 __all__ = ["NULL", "Circuit", "Ends", "circuit", "circuits_of", "current", "reachable", "turning", "write_circuits"]
 
@@ -419,7 +419,7 @@ def write_circuits(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
     `BundleError` where the bundle cannot be written.
     """
     found = _strongest(circuits_of(bundle, seed=seed, progress=progress))
-    q = false_discovery(np.array([each.p for _, _, each in found])) if found else np.empty(0)
+    q = benjamini_hochberg(np.array([each.p for _, _, each in found])) if found else np.empty(0)
     kept = [(*each, float(value)) for each, value in zip(found, q, strict=True) if value <= LEVEL]
     rows = [_row(sender, receiver, each, value) for sender, receiver, each, value in kept]
     alone = {side.family: side for each in kept for side in each[:2] if side.offsets is None}

@@ -28,6 +28,7 @@ import numpy as np
 from circuitome.errors import CircuitomeError
 from circuitome.extract.annotate.cells import CellStatistics
 from circuitome.extract.annotate.tuning import Tuning, tune
+from circuitome.statistics import benjamini_hochberg
 
 __all__ = [
     "COLUMNS",
@@ -39,7 +40,6 @@ __all__ = [
     "Curve",
     "KindError",
     "Kinds",
-    "false_discovery",
     "kinds",
 ]
 
@@ -157,7 +157,7 @@ def kinds(
     layer, twins = _read(stats, families), [_read(each, families) for each in null_stats]
     usual = _usual(twins)
     order, p = _preferred(layer, families, usual), _significance(layer, twins, families, usual)
-    q, best = false_discovery(p), order[0]
+    q, best = benjamini_hochberg(p), order[0]
     names = np.array(families.names)
     named = layer.live & (q <= LEVEL)
     kind = np.where(named, names[best], np.where(layer.live, UNEXPLAINED, SILENT))
@@ -260,15 +260,6 @@ def _significance(layer: _Layer, twins: Sequence[_Layer], families: _Families, u
     null = np.sort(np.concatenate([score(twin) for twin in twins]))
     reached = len(null) - np.searchsorted(null, score(layer), side="left")
     return np.where(layer.live, (1 + reached) / (1 + len(null)), 1.0)
-
-
-def false_discovery(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg q of every p."""
-    order = np.argsort(p)
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    q = np.empty_like(p)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
-    return q
 
 
 @dataclass(frozen=True, slots=True)

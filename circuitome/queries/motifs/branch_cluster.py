@@ -17,7 +17,7 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.motifs.motif import Motif, instance
-from circuitome.queries.motifs.weight_banding import benjamini_hochberg
+from circuitome.statistics import benjamini_hochberg
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
@@ -112,7 +112,7 @@ def clusters(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     """
     p = tail(*(np.array([row[name] for row in rows], np.int64) for name in _COUNTS)).tolist()
     found = []
-    for row, chance, q in zip(rows, p, benjamini_hochberg(p), strict=True):
+    for row, chance, q in zip(rows, p, benjamini_hochberg(p).tolist(), strict=True):
         if row["score"] > 0:
             roles = {"group": [row["group"]], "branch": [row["branch"]]}
             counts = {name: row[name] for name in _COUNTS}
@@ -190,4 +190,5 @@ MOTIF: Final = Motif(
     of_bundle=Places.of_bundle,
     conclude=clusters,
     missing=missing,
+    evidence="responses",
 )

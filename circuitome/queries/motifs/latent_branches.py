@@ -18,7 +18,7 @@ import numpy as np
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import Fan, SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
-from circuitome.queries.motifs.weight_banding import benjamini_hochberg
+from circuitome.statistics import benjamini_hochberg
 
 __all__ = [
     "MOTIF",
@@ -140,7 +140,7 @@ def layer_pairs(
 
 def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Motif rows with p and its q, from all rows of the query, which are the pairs tested."""
-    q = benjamini_hochberg([row["p"] for row in rows])
+    q = benjamini_hochberg([row["p"] for row in rows]).tolist()
     return [
         instance("latent_branches", model, row["score"], {role: list(row[role]) for role in _ROLES}, p=row["p"])
         | {"q": value, "null": NULL}

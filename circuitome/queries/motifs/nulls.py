@@ -9,7 +9,7 @@ from a database without the model, and cost tens of milliseconds for half a mill
 | `kernels` | what each receiver gets, as a set | who is wired to whom |
 | `signs` | the place and the strength of every edge, signs a receiver | which edges excite and which inhibit |
 | `swap` | the same, and the number of excitatory edges that leave each neuron for a layer | which edges excite |
-| `relabel` | every matrix between two layers, column by column | which neuron a column belongs to |
+| `relabel` | every matrix between two layers, column by column (of groups: each group's) | which neuron a column belongs to |
 | `columns` | what each sender sends to a layer, as a set | which receiver gets it |
 | `labels` | every edge, and what annotation says of a layer's neurons as a set | which of them it says it of |
 """
@@ -67,13 +67,18 @@ def swap(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 
 
 def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
-    """The channels of a layer permuted as inputs, for each layer that reads them; each matrix stays as it is."""
-    n = len(graph.layers)
+    """The channels of a layer permuted as inputs, for each layer that reads them; each matrix stays as it is.
+
+    Of a grouped convolution each group's channels among themselves: neurons of another group do not read them.
+    """
+    n, k = len(graph.layers), len(graph.keys)
     pair = graph.layer[graph.receiver] * n + graph.layer[graph.sender]
-    column, edge_column = np.unique(pair * len(graph.keys) + graph.sender, return_inverse=True)
-    place, drawn = _shuffled_within(column // len(graph.keys), rng)
+    column, edge_column = np.unique(pair * k + graph.sender, return_inverse=True)
+    row, edge_row = np.unique(pair * k + graph.receiver, return_inverse=True)
+    part = graph.once(("parts",), lambda: _parts(edge_column, edge_row, len(column), len(row)))
+    place, drawn = _shuffled_within(part, rng)
     sender = np.empty_like(column)
-    sender[place] = column[drawn] % len(graph.keys)
+    sender[place] = column[drawn] % k
     return graph.rewired("strength", "strong", "effect", sender=sender[edge_column])
 
 
@@ -122,6 +127,19 @@ def find_null(name: str) -> Null:
         known = f"there are {', '.join(NULLS)}"
         raise QueryError(f"no null model is called {name!r}; {near(name, NULLS, otherwise=known)}")
     return NULLS[name]
+
+
+def _parts(column: np.ndarray, row: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    """Number of the connected part that each column of some matrices lies in, ``(columns,)``, from their entries, each ``(e,)``."""
+    found = np.arange(columns)
+    while True:  # the least number spreads along rows and columns; dense matrices take two rounds
+        least = np.full(rows, columns)
+        np.minimum.at(least, row, found[column])
+        spread = found.copy()
+        np.minimum.at(spread, column, least[row])
+        if (spread == found).all():
+            return found
+        found = spread
 
 
 def _shuffled_within(group: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

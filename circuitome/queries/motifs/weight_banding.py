@@ -11,8 +11,9 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
+from circuitome.statistics import benjamini_hochberg
 
-__all__ = ["MOTIF", "NULL", "banding_p", "banding_ratio", "benjamini_hochberg", "count", "significant", "twin"]
+__all__ = ["MOTIF", "NULL", "banding_p", "banding_ratio", "count", "significant", "twin"]
 
 NULL: Final = "transpose"
 """Name of the null model: each filter of a layer transposed, or not, at random. It needs the kernels of a bundle."""
@@ -65,26 +66,12 @@ def significant(bundle: Bundle, rows: Sequence[dict[str, Any]], *, nulls: int, s
         for place, (name, kernels) in enumerate(sorted(arrays.items()))
     }
     known = {key: value for key, value in p.items() if value is not None}
-    q = dict(zip(known, benjamini_hochberg(list(known.values())), strict=True))
+    q = dict(zip(known, benjamini_hochberg(list(known.values())).tolist(), strict=True))
     return [
         row | {"p": known.get(layer), "q": q.get(layer), "null": NULL if layer in known else None}
         for row in rows
         for layer in row["roles"]["layer"]
     ]
-
-
-def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """False discovery rate of each of some p values (Benjamini and Hochberg, 1995).
-
-    >>> benjamini_hochberg([0.01, 0.5, 0.02])
-    [0.03, 0.5, 0.03]
-    """
-    values = np.asarray(p, np.float64)
-    order = np.argsort(-values, kind="stable")
-    ranked = values[order] * len(values) / np.arange(len(values), 0, -1)
-    q = np.empty(len(values))
-    q[order] = np.minimum.accumulate(np.minimum(ranked, 1))
-    return q.tolist()
 
 
 def _variances(kernels: np.ndarray) -> np.ndarray:
