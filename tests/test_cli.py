@@ -535,6 +535,18 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
     assert "no candidate has a q" in got.err
 
 
+def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:
+    every = {row["kind"]: row["evidence"] for row in run("motifs", "--list", "--json").rows}
+    alone = {row["kind"] for row in run("motifs", "--list", "--evidence", "weights", "--json").rows}
+    assert alone == {kind for kind, evidence in every.items() if evidence == "weights"}
+    assert "hue_to_hue" not in alone
+    assert {row["kind"] for row in run("motifs", "--evidence", "weights", "--null", "3", "--json").rows} == alone
+    got = run("motifs", "hue-to-hue", "--evidence", "weights")
+    assert got.code == 2
+    assert "asks what annotation measured" in got.err
+    assert run("motifs", "hue-to-hue", "--evidence", "all").code == 0
+
+
 def test_motifs_are_compared_with_null_networks(here: Path) -> None:
     got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--null", "9", "--limit", "3", "--json")
     assert len(got.rows) == 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,6 +23,14 @@ __all__ = ["motifs"]
 
 _ROW: Final = ("key", "kind", "model", "score", "p", "q", "null", "roles")
 """What every motif row has; some motifs have counts beside."""
+
+
+class Evidence(Enum):
+    """What a motif may rest on."""
+
+    weights = "weights"
+    all = "all"
+
 
 _SAVED_Q: Final = 0.05
 _SAVED_LIMIT: Final = 100
@@ -76,7 +85,7 @@ def motifs(
             "--bundle",
             metavar="BUNDLE",
             show_default=False,
-            help="The model's bundle: weight_banding needs its kernels.",
+            help="The model's bundle: weight_banding needs its kernels; superposition_read_back asks its responses, too.",
         ),
     ] = None,
     save: Annotated[
@@ -85,6 +94,10 @@ def motifs(
             "--save", help="Put what is shown into the database, in the place of what was saved of KIND, or of all."
         ),
     ] = False,
+    evidence: Annotated[
+        Evidence,
+        typer.Option("--evidence", help="Motifs of weights alone, or also those that ask what annotation measured."),
+    ] = Evidence.all,
     list_motifs: Annotated[bool, typer.Option("--list", help="Show the motifs that are known.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -110,22 +123,43 @@ def motifs(
       circuitome motifs mutual-inhibition --limit 5
       circuitome motifs unioning_over_cases --model squeezenet1_1 -p strength=4 --json
       circuitome motifs opponent-pairs --null 199 --q 0.05 --save
+      circuitome motifs --evidence weights
       circuitome motifs mine.cypher --null 199 --null-model relabel
     """
     from circuitome.queries.catalogue import library
     from circuitome.queries.database import open_database
-    from circuitome.queries.motifs import MOTIFS
+    from circuitome.queries.motifs import MOTIFS, find_motif
 
+    kinds = [name for name, motif in MOTIFS.items() if evidence is Evidence.all or motif.evidence == evidence.value]
     if list_motifs:
         known = [
-            {"kind": kind, "roles": list(motif.roles), "title": library()[kind].title} for kind, motif in MOTIFS.items()
+            {
+                "kind": name,
+                "roles": list(MOTIFS[name].roles),
+                "evidence": MOTIFS[name].evidence,
+                "title": library()[name].title,
+            }
+            for name in kinds
         ]
         return show_rows(known, as_json=as_json)
     if null_model is not None and not (kind and kind.endswith(".cypher")):
         raise typer.BadParameter("the motifs of the library have theirs; leave it out", param_hint="--null-model")
     if kind is None:
         return _summary(
-            db, model, nulls=nulls, seed=seed, q=q, limit=limit, save=save, as_json=as_json, timeout=timeout
+            db,
+            model,
+            kinds=kinds,
+            nulls=nulls,
+            seed=seed,
+            q=q,
+            limit=limit,
+            save=save,
+            as_json=as_json,
+            timeout=timeout,
+        )
+    if not kind.endswith(".cypher") and find_motif(kind).kind not in kinds:
+        raise typer.BadParameter(
+            f"{find_motif(kind).kind} asks what annotation measured; leave it out", param_hint="--evidence weights"
         )
     given = parameter_values(parameters) | ({} if limit is None else {"limit": limit})
     asked = {"model": model, "timeout": timeout, **given}
@@ -165,7 +199,9 @@ def _known(
     from circuitome.queries.motifs import find, find_motif, find_significant, missing
 
     found = None
-    if bundle is not None:
+    if bundle is not None and find_motif(kind).kind == "superposition_read_back":
+        rows = _answered(bundle, database.model_key(asked["model"]), asked.get("limit"), nulls=nulls, seed=seed)
+    elif bundle is not None:
         rows = _banded(find(database, kind, **asked), find_motif(kind), bundle, nulls=nulls, seed=seed)
     elif nulls is None:
         rows = find(database, kind, **asked)
@@ -245,6 +281,25 @@ def _save(
     return kept
 
 
+def _answered(path: Path, model: str, limit: Any, *, nulls: int | None, seed: int) -> list[dict[str, Any]]:
+    """Rows of superposition read back by responses; what null networks have of it is told."""
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.queries.errors import QueryError
+    from circuitome.queries.motifs.read_back_responses import read_back_by_responses
+
+    bundle = Bundle.open(path)
+    if bundle.model != model:
+        raise QueryError(f"{path}: holds {bundle.model}, not {model}; give the bundle of that model")
+    found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
+    for name, counts in found.counts.items():
+        mean = sum(counts) / len(counts)
+        note(
+            f"{plural(len(found.rows), 'instance')}, {mean:.1f} in null networks `{name}`: p = {number(found.p[name])}"
+        )
+    note("a random network has them, too: hold the number against that of a twin (docs/motifs.md)")
+    return found.rows[: None if limit is None else int(limit)]
+
+
 def _banded(
     rows: list[dict[str, Any]], motif: Motif, path: Path, *, nulls: int | None, seed: int
 ) -> list[dict[str, Any]]:
@@ -254,7 +309,8 @@ def _banded(
 
     if motif is not MOTIF:
         raise typer.BadParameter(
-            f"only {MOTIF.kind} needs kernels; leave it out, and give --null 199", param_hint="--bundle"
+            f"only {MOTIF.kind} and superposition_read_back ask a bundle; leave it out, and give --null 199",
+            param_hint="--bundle",
         )
     return significant(Bundle.open(path), rows, nulls=999 if nulls is None else nulls, seed=seed)
 
@@ -263,6 +319,7 @@ def _summary(
     db: str,
     model: str | None,
     *,
+    kinds: Sequence[str],
     nulls: int | None,
     seed: int,
     q: float | None,
@@ -273,18 +330,18 @@ def _summary(
 ) -> None:
     """All motifs over one model: as they were saved, where nothing else is asked and all were."""
     from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
-    from circuitome.queries.motifs import MOTIFS, summary
+    from circuitome.queries.motifs import summary
     from circuitome.queries.motifs.saved import save_summary, stored
     from circuitome.queries.motifs.significance import NULLS
 
     with open_database(db, timeout=DEFAULT_TIMEOUT if timeout is None else timeout) as database:
         key = database.model_key(model)
         saved = {} if save or nulls is not None else stored(database, model=key)
-        if set(MOTIFS) <= set(saved):
-            rows = [_stored_row(row, key) for row in saved.values()]
+        if set(kinds) <= set(saved):
+            rows = [_stored_row(row, key) for kind, row in saved.items() if kind in kinds]
             note("stored significance; --null N computes anew")
         else:
-            found = summary(database, model=key, nulls=NULLS if nulls is None else nulls, seed=seed)
+            found = summary(database, model=key, nulls=NULLS if nulls is None else nulls, seed=seed, kinds=kinds)
             rows = [_summary_row(item) for item in found]
             if save:
                 kept = save_summary(

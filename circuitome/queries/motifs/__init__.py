@@ -19,7 +19,7 @@ from circuitome.queries.motifs.significance import NULLS, Significance, Task, as
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from circuitome.queries.database import Database
 
@@ -99,13 +99,18 @@ def find_significant(
 
 
 def summary(
-    database: Database, *, model: str | None = None, nulls: int = NULLS, seed: int = 0
+    database: Database,
+    *,
+    model: str | None = None,
+    nulls: int = NULLS,
+    seed: int = 0,
+    kinds: Collection[str] = MOTIFS.keys(),
 ) -> list[Significance | Tally]:
-    """Every motif over one model, with the queries' own thresholds, by kind; `Tally` where edges alone have no null."""
+    """Every motif over one model, or those of some kinds, with the queries' own thresholds; `Tally` where edges have no null."""
     graph = SignedGraph.of_database(database, model=model)
-    tested = [motif for motif in MOTIFS.values() if motif.scores is not None]
+    tested = [motif for kind, motif in MOTIFS.items() if kind in kinds and motif.scores is not None]
     found = {item.kind: item for item in assess(graph, [Task.of(motif) for motif in tested], nulls=nulls, seed=seed)}
-    return [found[kind] if kind in found else _tally(database, graph.model, kind) for kind in MOTIFS]
+    return [found[kind] if kind in found else _tally(database, graph.model, kind) for kind in MOTIFS if kind in kinds]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,4 +72,5 @@ MOTIF: Final = Motif(
     scores=scores,
     null="labels",
     missing=lacking_kinds(("bw_vs_colour",), COLOURED, GREY),
+    evidence="responses",
 )

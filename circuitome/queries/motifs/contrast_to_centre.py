@@ -106,4 +106,5 @@ MOTIF: Final = Motif(
     scores=scores,
     null="labels",
     missing=lacking_kinds(("colour_contrast", *EDGES_OF_LIGHT), ("colour_centre_surround", "centre_surround")),
+    evidence="responses",
 )

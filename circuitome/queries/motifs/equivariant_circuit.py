@@ -105,4 +105,5 @@ MOTIF: Final = Motif(
     of_bundle=Feeds.of_bundle,
     conclude=circuits,
     missing=missing,
+    evidence="responses",
 )

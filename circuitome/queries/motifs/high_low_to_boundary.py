@@ -60,4 +60,5 @@ MOTIF: Final = Motif(
     scores=scores,
     null="labels",
     missing=lacking_kinds(("high_low",), BORDERS),
+    evidence="responses",
 )

@@ -133,4 +133,5 @@ MOTIF: Final = Motif(
     scores=scores,
     null="relabel",
     missing=lacking_pairs,
+    evidence="responses",
 )

@@ -40,6 +40,7 @@ class Motif:
     conclude: Callable[[str, Sequence[Mapping[str, Any]]], list[dict[str, Any]]] | None = None
     # (model, all rows of the query) -> motif rows with p and q of their own; none where the query's rows say all
     missing: Callable[..., str | None] | None = None  # (database, model, *, parameters) -> what the model lacks for it
+    evidence: str = "weights"  # or `responses`: it asks what annotation measured, kinds, pairs or families
 
     def gather(self, model: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Motif rows from the rows of the query, in their order."""

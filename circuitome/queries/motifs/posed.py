@@ -153,4 +153,5 @@ class Pose:
             null="labels",
             conclude=self.conclude,
             missing=self.missing,
+            evidence="responses",
         )

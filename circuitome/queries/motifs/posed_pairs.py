@@ -81,4 +81,5 @@ MOTIF: Final = Motif(
     scores=scores,
     null="relabel",
     missing=lacking_pairs,
+    evidence="responses",
 )

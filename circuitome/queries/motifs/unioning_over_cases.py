@@ -54,13 +54,16 @@ def unions(graph: SignedGraph, *, strength: float, polarity: float) -> tuple[tup
     """All instances: united, both cases, both sources, as numbers of neurons, and the strength of the weakest edge."""
     found = oppositions(graph, strength=strength, polarity=polarity)
     leaving = _excitatory(graph, strength, polarity)
-    i, j = join(found.case_1, graph.sender[leaving])
-    n, united = len(graph.keys), graph.receiver[leaving[j]]
-    i2, j2 = join(found.case_2[i] * n + united, graph.sender[leaving] * n + graph.receiver[leaving])
-    i, united, first, second = i[i2], united[i2], leaving[j[i2]], leaving[j2]
-    size = graph.strength
-    score = np.minimum(found.score[i], np.minimum(size[first], size[second]))
-    return (united, found.case_1[i], found.case_2[i], found.source_1[i], found.source_2[i]), score
+    sender, receiver, size, n = graph.sender[leaving], graph.receiver[leaving], graph.strength[leaving], len(graph.keys)
+    # what both cases excite, once a pair of cases and not once an opposition
+    pairs, pair = np.unique(found.case_1 * n + found.case_2, return_inverse=True)
+    i, first = join(pairs // n, sender)
+    united = receiver[first]
+    j, second = join((pairs % n)[i] * n + united, sender * n + receiver)
+    i, united, weakest = i[j], united[j], np.minimum(size[first[j]], size[second])
+    i, j = join(pair, i)
+    score = np.minimum(found.score[i], weakest[j])
+    return (united[j], found.case_1[i], found.case_2[i], found.source_1[i], found.source_2[i]), score
 
 
 def _excitatory(graph: SignedGraph, strength: float, polarity: float) -> np.ndarray:
