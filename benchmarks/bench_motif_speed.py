@@ -259,6 +259,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slow", action="store_true", help="DotMotif and networkx on the largest graph, too")
     slow = parser.parse_args().slow
+    if not WEIGHTS.is_dir():
+        print(f"left out: no weights at {WEIGHTS}; set CIRCUITOME_WEIGHTS to the folder that has them", file=sys.stderr)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         late = f"{ROOT / 'tests' / 'architectures' / 'inception_v3_2015.py'}:late"
