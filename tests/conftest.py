@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circuitome.graphdb.stores import Store, open_store
+from circuitome.queries.database import Database
 
 pytest_plugins = ["tests.neo4j_server"]
 
@@ -34,10 +35,20 @@ def ground_truth_dir() -> Path:
 
 
 @pytest.fixture(params=["kuzu", "neo4j"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty store, once of each engine."""
+    return str(tmp_path / "store.db") if request.param == "kuzu" else request.getfixturevalue("neo4j_empty").address
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
     """An empty store, once of each engine."""
-    kuzu = request.param == "kuzu"
-    with open_store(
-        str(tmp_path / "store.db") if kuzu else request.getfixturevalue("neo4j_empty").address, create=True
-    ) as opened:
+    with open_store(address, create=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(store: Store) -> Iterator[Database]:
+    """An empty database, once of each engine."""
+    with Database(store) as database:
+        yield database

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from typer.testing import CliRunner
 from circuitome.cli import app
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing, summary
@@ -27,12 +25,6 @@ from circuitome.thread.inception import MODEL, write_inception
 from tests.synthetic import annotated, write_bundle
 
 BIG = 1_000_000
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def labelled(path: Path, *, seed: int, layers: tuple[int, ...] = (3, 12, 16, 12, 5), curated: int = 4) -> Bundle:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from circuitome.extract.annotate.curated import load_families
 from circuitome.extract.annotate.transforms import Transform
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
-from circuitome.graphdb.stores import Store, open_store
+from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
@@ -32,12 +31,6 @@ from tests.synthetic import annotated, write_bundle
 
 SIDE, UNITS = 5, 8
 BIG = 1_000_000
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def places(angle: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
@@ -29,12 +27,6 @@ from circuitome.queries.motifs.latent_branches import (
 from tests.synthetic import write_bundle, write_planted
 
 SENDERS, RECEIVERS = 24, 32
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def written(path: Path, weights: np.ndarray) -> Bundle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, missing
@@ -26,12 +25,6 @@ LOOSE: dict[str, dict[str, Any]] = {
     "posed_pairs": {"strength": 0.3, "polarity": 0.0},
 }
 """Thresholds at which small random networks have instances."""
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store, open_store
+from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import EDGE_COLUMNS, PREFERENCES, SignedGraph
@@ -50,12 +49,6 @@ SPREAD = [("in:0", f"host:{n}", 0.7) for n in (1, 2, 3)]
 AT_HOME = [("in:4", f"host:{n}", 0.6) for n in (1, 2, 3)] + [
     ("in:4", "host:4", 1.0)
 ]  # also spread, but main input of one
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def planted(tmp_path: Path, shape: dict[str, int], edges: list[tuple[str, str, float]]) -> Bundle:

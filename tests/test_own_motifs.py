@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store, StoreError, open_store
+from circuitome.graphdb.stores import StoreError, open_store
 from circuitome.graphdb.stores.scratch import Scratch
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
@@ -49,12 +49,6 @@ LIMIT $limit
 
 EDGES = [("in:0", "mid:0", 1.0), ("in:1", "mid:1", -1.0), ("mid:0", "out:0", -1.0), ("mid:1", "out:0", 0.5)]
 LIBRARY_MOTIFS = ("mutual_inhibition", "opponent_pairs")
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant
@@ -23,12 +21,6 @@ from tests.synthetic import write_bundle, write_planted
 LOOSE: dict[str, Any] = {"strength": 0.3, "polarity": 0.0, "alike": 0.05, "apart": 0.05, "least": 2}
 TWIN = MOTIFS["polysemantic_neuron"].twin
 GROUP, GROUPS, READ = 5, 6, 192  # inputs of a group, groups, and what they read
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

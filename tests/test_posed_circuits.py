@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Store, open_store
+from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
@@ -36,12 +36,6 @@ ORIENTED = ("line", "edge", "gabor", "grating", "curve")
 COLOURED = ("hue", "colour_centre_surround")
 SIZE = 5
 BIG = 1_000_000
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def rows_of(bundle: Bundle, kind: str, **parameters: Any) -> list[dict[str, Any]]:

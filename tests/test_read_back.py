@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant
@@ -19,12 +17,6 @@ from circuitome.queries.motifs.superposition_read_back import pairs
 from tests.synthetic import write_planted
 
 KIND = "superposition_read_back"
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def written(path: Path, into: np.ndarray, out: np.ndarray, *, past: bool = False) -> Bundle:

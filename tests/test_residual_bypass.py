@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import find, find_significant, missing
@@ -20,12 +18,6 @@ from circuitome.queries.motifs.significance import Task, assess
 from tests.synthetic import write_bundle, write_residual
 
 CHANNELS = 6
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 def matrices(seed: int, *, density: float, blocks: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:

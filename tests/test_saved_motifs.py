@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 from circuitome.cli.drawing import drawing, glyphs
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, find_significant, summary
@@ -37,12 +35,6 @@ UNION = [
     *[("case:0", "out:0", 1.0), ("case:1", "out:0", 0.5)],
 ]
 SHAPE = {"in": 2, "case": 2, "out": 1}
-
-
-@pytest.fixture
-def database(store: Store) -> Iterator[Database]:
-    with Database(store) as database:
-        yield database
 
 
 @pytest.fixture

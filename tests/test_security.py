@@ -131,14 +131,6 @@ REACHING = (
 """Each is refused unless it is allowed."""
 
 
-@pytest.fixture(params=["kuzu", "neo4j"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, once of each engine."""
-    if request.param == "kuzu":
-        return str(tmp_path / "store.db")
-    return request.getfixturevalue("neo4j_empty").address
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,20 +30,6 @@ HOSTILE = [
     "a\nb",
     "-1; DROP TABLE Model",
 ]
-
-
-@pytest.fixture(params=["kuzu", "neo4j"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty store."""
-    if request.param == "kuzu":
-        return str(tmp_path / "a.db")
-    return request.getfixturevalue("neo4j_empty").address
-
-
-@pytest.fixture
-def store(address: str) -> Iterator[Store]:
-    with open_store(address, create=True) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -127,9 +127,12 @@ def _match(a: Signatures, b: Signatures, step: Callable[[], None]) -> tuple[_Way
     cka = linear_cka(found, own_squares(own_a, a.starts), own_squares(own_b, b.starts))
     shares = mutual_shares(found, a.layer_of, b.layer_of)
     chance = products(shuffled(own_a, a.per_picture, seed=0), own_b)
-    twins_a = [products(a.copy(name), own_b) for name in a.twins]
-    twins_b = [products(own_a, b.copy(name)) for name in b.twins]
-    both = [[products(a.copy(one), b.copy(other)) for other in b.twins] for one in a.twins]
+    copies = [b.copy(name) for name in b.twins]
+    twins_a, both = [], []
+    for rows in map(a.copy, a.twins):
+        twins_a.append(products(rows, own_b))
+        both.append([products(rows, columns) for columns in copies])
+    twins_b = [products(own_a, columns) for columns in copies]
     there = _Way(
         source=a,
         target=b,

@@ -28,7 +28,7 @@ from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import instance
 from circuitome.queries.motifs.significance import enrichment, instance_q
-from circuitome.queries.motifs.superposition_read_back import Chain, chains, reflect
+from circuitome.queries.motifs.superposition_read_back import Chain, chains, effective_number, reflect
 
 __all__ = ["Answered", "Followed", "answered", "followed", "read_back_by_responses"]
 
@@ -92,16 +92,13 @@ def answered(around: Followed, chain: Chain, *, gain: float, hosts: float) -> tu
     ``chain`` holds the weights, which a null network may have changed; the responses stay as they were.
     """
     i, r = np.nonzero(around.mutual & (around.gain >= gain))
-    into = chain.into - chain.into.mean(1, keepdims=True)
-    out = chain.out - chain.out.mean(0)
+    into, out = chain.centred()
     expanded = out[r] @ into  # (m, senders)
     own = np.take_along_axis(expanded, i[:, None], axis=1)[:, 0]
     wired = own >= WIRED * np.sqrt(np.square(expanded).mean(1))
     drive = np.maximum(0, out[r] * into[:, i].T)
-    total, squares = drive.sum(1), np.square(drive).sum(1)
-    spread = np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
     apart = (drive * around.elsewhere[:, i].T).sum(1)
-    there = wired & (spread >= hosts) & (apart >= SHARED * total)
+    there = wired & (effective_number(drive) >= hosts) & (apart >= SHARED * drive.sum(1))
     return i[there], r[there], around.gain[i, r][there]
 
 
@@ -140,7 +137,8 @@ def _relabel(chain: Chain, rng: np.random.Generator) -> Chain:
 
 
 def _row(graph: SignedGraph, chain: Chain, i: int, r: int, score: float) -> dict[str, Any]:
-    drive = (chain.out[r] - chain.out.mean(0)) * (chain.into[:, i] - chain.into.mean(1))
+    into, out = chain.centred()
+    drive = out[r] * into[:, i]
     order = np.argsort(-drive, kind="stable")
     hosts = chain.hosts[order[drive[order] > 0]]
     roles = {

@@ -27,6 +27,7 @@ __all__ = [
     "chains",
     "conclude",
     "count",
+    "effective_number",
     "pairs",
     "read_back",
     "reflect",
@@ -45,6 +46,10 @@ class Chain:
     readers: np.ndarray  # (r,) int64, neurons of every layer that reads the hosts
     into: np.ndarray  # (k, i) float64, W
     out: np.ndarray  # (r, k) float64, V
+
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """W less its mean over the senders of each host, and V less its mean over the readers of each host."""
+        return self.into - self.into.mean(1, keepdims=True), self.out - self.out.mean(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,7 @@ def chains(graph: SignedGraph) -> Iterator[Chain]:
 
 def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
     """The instances of one chain, by reader."""
-    into = chain.into - chain.into.mean(1, keepdims=True)
-    out = chain.out - chain.out.mean(0)
+    into, out = chain.centred()
     match = _unit(out, 1) @ _unit(into, 0)
     best = match.argmax(1)
     mutual = match.argmax(0)[best] == np.arange(len(out))
@@ -85,12 +89,21 @@ def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
     i = best[r]
     wired = (chain.out[r] != 0) & (chain.into[:, i].T != 0)
     drive = np.where(wired, np.maximum(0, out[r] * into[:, i].T), 0)
-    total, squares = drive.sum(1), np.square(drive).sum(1)
-    spread = np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
-    wide = np.round(spread, 9) >= hosts
+    number = effective_number(drive)
+    wide = np.round(number, 9) >= hosts
     return ReadBack(
-        chain.senders[i[wide]], chain.readers[r[wide]], np.round(match[r, i][wide], 9), spread[wide], drive[wide]
+        chain.senders[i[wide]], chain.readers[r[wide]], np.round(match[r, i][wide], 9), number[wide], drive[wide]
     )
+
+
+def effective_number(drive: np.ndarray) -> np.ndarray:
+    """Effective number of hosts of each drive ``(m, k)``, ``(sum c)^2 / sum c^2``, ``(m,)``; 0 where there is none.
+
+    >>> effective_number(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+    array([2., 0.])
+    """
+    total, squares = drive.sum(1), np.square(drive).sum(1)
+    return np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
 
 
 def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
@@ -99,7 +112,7 @@ def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
     ``V U D U'`` with random signs ``D``, in the eigenbasis ``U`` of ``W W'``: it keeps how much the readers read of each
     principal component of their hosts.
     """
-    into = chain.into - chain.into.mean(1, keepdims=True)
+    into, _ = chain.centred()
     axes = np.linalg.eigh(into @ into.T)[1]
     turned = (chain.out @ axes * rng.choice([-1.0, 1.0], len(axes))) @ axes.T
     return Chain(chain.senders, chain.hosts, chain.readers, chain.into, turned)
