@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -133,8 +133,8 @@ def in_bulk(bundle: Bundle, rows: int, folder: Path) -> None:
     script = (folder / "csv" / "import.sh").read_text()
     command = script[script.index("database import full") :].replace('"${1:-neo4j}"', "neo4j").replace("\\\n", " ")
     LocalServer(folder / "bulk").prepare()
-    os.chdir(folder / "csv")
-    tool = cost(lambda: admin(folder / "bulk", command.split()))
+    with chdir(folder / "csv"):
+        tool = cost(lambda: admin(folder / "bulk", command.split()))
     print(tool.line("neo4j-admin database import full", rows, BULK), flush=True)
 
 
@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("bundle", nargs="?", type=Path, help="a bundle; a synthetic one where none is named")
     parser.add_argument("--width", type=int, default=130, help="neurons a layer of the synthetic one")
     parser.add_argument("--sample", type=int, default=40_000, help="relationships for the other ways")
+    parser.add_argument("--bulk", action="store_true", help="the import tool alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -156,7 +157,8 @@ def main() -> None:
             f"{bundle.model}: {bundle.rows('Neuron'):,} neurons, {rows:,} relationships; load average {os.getloadavg()[0]:.1f}"
         )
         in_bulk(bundle, rows, folder)
-        over_bolt(bundle, rows, folder / "server", options.sample)
+        if not options.bulk:
+            over_bolt(bundle, rows, folder / "server", options.sample)
         print(f"load average {os.getloadavg()[0]:.1f}")
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from circuitome.graphdb.stores import open_store
 from circuitome.graphdb.stores.local_server import LocalServer, free_port, missing
 from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
+from circuitome.universality.tables import TABLES
 from tests.compare_stores import commands
 from tests.fuzzing import Tally, attempt, snapshot
 from tests.killing import Ended, run_until, torn
@@ -231,6 +233,43 @@ def test_a_killed_load_over_bolt_is_seen_to_be_unfinished(
     report(
         "kill -9 of load, over Bolt", torn(line, place, before=before, look=look, after=after, number=number, seed=6)
     )
+
+
+@kills(3, 25)
+def test_a_killed_comparison_over_bolt_leaves_each_pair_whole_or_not_at_all(
+    place: Path, shelf: Path, neo4j_empty: Any, number: int
+) -> None:
+    address = neo4j_empty.address
+    bundles = [shelf / f"{name}.circuitome" for name in ("one", "two", "three")]
+    whole: list[Any] = []
+
+    def matches() -> dict[tuple[str, str, str], list[str]]:
+        """The rows between two networks, by table and both."""
+        found: dict[tuple[str, str, str], list[str]] = {}
+        with open_store(address) as store:
+            for name, table in tables_of(store).items():
+                for row in table.to_pylist() if name in TABLES else ():
+                    found.setdefault((name, *(row[end].split("/")[0] for end in ("from", "to"))), []).append(repr(row))
+        return {place: sorted(rows) for place, rows in found.items()}
+
+    def before() -> None:
+        with open_database(address) as database:
+            database.load(*bundles, replace=True)
+
+    def look() -> None:
+        found, (wanted, _) = matches(), whole[0]
+        assert found.items() <= wanted.items()
+        for pair in combinations(("one", "two", "three"), 2):
+            there = [place in found for place in wanted if {*place[1:]} == {*pair}]
+            assert all(there) or not any(there), pair
+
+    def after() -> Any:
+        whole.append((matches(), rows(address)))
+        return whole[-1]
+
+    line = ["compare", *bundles, "--db", address]
+    killed = torn(line, place, before=before, look=look, after=after, number=number, seed=7)
+    report("kill -9 of compare, over Bolt", killed)
 
 
 def test_where_folders_cannot_be_swapped_a_killed_one_goes_back(

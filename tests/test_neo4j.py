@@ -235,7 +235,7 @@ def test_one_bookmark_manager_serves_all_sessions(neo4j_empty: Any, toy: Bundle)
 def nasty_tables() -> dict[str, pa.Table]:
     """Neurons and gates with every value that CSV is known to lose."""
     floats = [0.1, math.inf, -math.inf, 1e-308, -0.0, 5e-324, 1.7976931348623157e308, None]
-    lists = [[], ["a", "", "b"], ["", ""], None, ['"'], ["a,b", "c\nd"]]
+    lists = [[], ["a", "", "b"], ["", ""], None, ['"'], ["a,b", "c\nd"], [""]]
     neurons = [
         {
             "key": f"k{place} {text}",
@@ -243,7 +243,7 @@ def nasty_tables() -> dict[str, pa.Table]:
             "label": text,
             "bias": floats[place % 8],
             "channel": [2**63 - 1, -(2**63), 0, None][place % 4],
-            "top_stimuli": lists[place % 6],
+            "top_stimuli": lists[place % 7],
             "tuning": [[], [1.5, math.inf], [0.1], None][place % 4],
         }
         for place, text in enumerate(NASTY)

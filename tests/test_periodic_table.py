@@ -15,7 +15,7 @@ import pytest
 
 from circuitome.cli import main
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Amendment, Store
+from circuitome.graphdb.stores import Amendment, Removal, Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs.saved import Finding, save
 from circuitome.universality.circuits import COPIES
@@ -381,6 +381,20 @@ def test_the_table_comes_from_bundles_and_from_a_database(folder: Path, tmp_path
     run(capsys, "compare", "--table", "--db", db)  # of those that are left
     with open_database(str(db)) as database:
         assert {row["models"] for row in database.ask("features_by_models").to_dicts()} == {2}
+
+
+def test_features_that_a_run_cut_off_did_not_write_come_with_the_next(folder: Path, tmp_path: Path, capsys) -> None:
+    bundles, db = sorted(folder.iterdir()), tmp_path / "u.db"
+    with open_database(str(db), create=True) as database:
+        database.load(*bundles)
+    run(capsys, "compare", *bundles, "--db", db)
+    with open_database(str(db)) as database:
+        wanted = database.ask("features_by_models").to_dicts()
+        database.store.amend(Amendment((Removal("Feature", {"source": ["computed"]}),)))
+        assert wanted and not len(database.ask("features_by_models"))
+    assert "3 pairs already" in run(capsys, "compare", *bundles, "--db", db)[1]
+    with open_database(str(db)) as database:
+        assert database.ask("features_by_models").to_dicts() == wanted
 
 
 def test_circuits_are_shown_one_row_a_pair_of_layers_and_motif(folder: Path, capsys, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema, table_type
 from circuitome.graphdb.stores import Amendment, Removal, Store, StoreError, embedded, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, ServerError
+from circuitome.graphdb.stores.neo4j import Neo4jStore
 from tests.synthetic import annotated, write_bundle, write_planted
 
 HOSTILE = [
@@ -323,6 +325,33 @@ def motifs_of(store: Store, model: str) -> list[tuple[str, float]]:
         assert (row["roles"][row["position"]], row["members"][row["position"]]) == (row["role"], row["neuron"])
     assert len(rows) % 2 == 0
     return [(row["key"], row["score"]) for row in rows[::2]]
+
+
+@pytest.mark.parametrize("what", ["load", "drop", "amend"])
+def test_a_writer_waits_for_another_one_and_says_so(
+    amended: Store,
+    address: str,
+    toy: Bundle,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("circuitome.graphdb.stores._PATIENCE", 0.2)
+    change = Amendment((Removal("Motif", {"model": ["toy"]}),))
+    writes = {
+        "load": lambda: amended.load(toy),
+        "drop": lambda: amended.drop("toy"),
+        "amend": lambda: amended.amend(change),
+    }
+    with ThreadPoolExecutor(1) as pool, open_store(address) as holder:
+        with holder._alone() if isinstance(holder, Neo4jStore) else embedded._alone(Path(address)):
+            waits = pool.submit(writes[what])
+            with pytest.raises(TimeoutError):
+                waits.result(timeout=1.5)
+            assert f"{address}: another program writes; waiting" in caplog.text
+            assert motifs_of(amended, "toy") == [("m1", 1.0), ("m2", 2.0)]
+        waits.result(timeout=60)
+    assert motifs_of(amended, "toy") == []
 
 
 def test_what_an_amendment_inserts_is_read_back_and_the_models_stay(amended: Store, toy: Bundle, other: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -81,6 +82,13 @@ def program(
     """
 
 
+class _Notes(logging.Handler):
+    """What the library warns of, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(_short(f"circuitome: {record.getMessage()}"))
+
+
 def _short(message: str) -> str:
     """A message with what it repeats of a very long input cut out."""
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[:1200]} [...] {message[-600:]}"
@@ -90,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input) or 130 (Ctrl-C)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
+    logging.getLogger("circuitome").handlers = [_Notes()]
     for argument in sys.argv[1:] if arguments is None else arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):  # neither engine nor safetensors opens such a name
             note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitome.cli.options import AsJson, Limit
+from circuitome.cli.options import AsJson, Limit, ask_password
 from circuitome.cli.output import Progress, note, plural, progress, show_rows
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def compare(
             "--db",
             metavar="DB",
             envvar="CIRCUITOME_DB",
+            callback=ask_password,
             show_default=False,
             help="Write into this database, which holds the models: a file, or neo4j://, bolt://, neo4j+s://.",
         ),
@@ -125,7 +126,7 @@ def compare(
                 record(database, found)
             matches.append(found.tables["ANALOGOUS_TO"])
             rows += _shown(found, layers=layers, circuits=circuits, q=q)
-        if database is not None and new:
+        if database is not None:  # also where no pair is new: a run that was cut off may have left those of before
             record_features(database)
         links = mutual_links(matches)
         kinds, groups = describe_bundles([one.bundle for one in networks])

@@ -1,8 +1,9 @@
 """The graph as CSV for ``neo4j-admin database import``, streamed batch by batch, with the command that takes it.
 
 A table is one file. An empty string is ``""`` and null is nothing at all, lists are joined by U+001F, quotes are doubled:
-what the tool reads by itself. Floats are written so that the same 64 bits come back. The tool takes an empty list for
-null, so a column says which lists are empty, and ``finish.cypher`` makes them so. A list of one empty string becomes null.
+what the tool reads by itself. Floats are written so that the same bits come back; those of 32 bits stay so wide, which
+Cypher widens when it reads them. The tool takes an empty list for null, and one of a single empty string, so a column says
+which lists these are, and ``finish.cypher`` makes them so.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
 
 _BETWEEN: Final = "\x1f"
 _EMPTY: Final = "empty_lists"  # a property from the import to `finish.cypher`
+_BLANK: Final = ": one empty string"  # after the name of a column there
 _TYPES: Final = {
     "string": "string",
     "int64": "long",
     "float64": "double",
-    "float32": "double",
+    "float32": "float",
     "bool": "boolean",
     "list<int64>": "long[]",
     "list<float64>": "double[]",
@@ -73,10 +75,12 @@ def _lists(name: str) -> list[str]:
 
 
 def _emptying(name: str) -> Iterator[str]:
-    """Statements that set the lists which are empty, and remove what says so."""
+    """Statements that set the lists which hold nothing, or an empty string, and remove what says so."""
     pattern = f"(n:`{name}`)" if name in NODES else f"()-[n:`{name}`]->()"
     for column in _lists(name):
         yield f"MATCH {pattern} WHERE '{column}' IN n.`{_EMPTY}` SET n.`{column}` = []"
+        if arrow_schema(name).field(column).type.value_type == pa.string():
+            yield f"MATCH {pattern} WHERE '{column}{_BLANK}' IN n.`{_EMPTY}` SET n.`{column}` = ['']"
     if _lists(name):
         yield f"MATCH {pattern} WHERE n.`{_EMPTY}` IS NOT NULL REMOVE n.`{_EMPTY}`"
 
@@ -87,7 +91,7 @@ def _write_table(name: str, batches: Iterator[pa.RecordBatch], file: BinaryIO) -
     pacsv.write_csv(header.empty_table(), file)
     options, multiline = pacsv.WriteOptions(include_header=False), False
     for batch in batches:
-        columns = [_column(column) for column in _settled(name, batch).columns]
+        columns = [_column(column) for column in _settled(name, batch).cast(arrow_schema(name)).columns]
         if _lists(name):
             columns.append(_empty_lists(name, batch))
         multiline |= any(_spans_lines(column) for column in columns)
@@ -120,8 +124,7 @@ def _column(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         return pc.call_function("binary_join", [_words(column), pa.scalar(_BETWEEN)])
     if pa.types.is_floating(column.type):
-        doubles = column.cast(pa.float64())
-        return doubles if _finite(doubles) else _spelled(doubles.cast(pa.string()))
+        return column if _finite(column) else _spelled(column.cast(pa.string()))
     return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
 
 
@@ -137,14 +140,15 @@ def _words(column: pa.Array) -> pa.Array:
 
 
 def _empty_lists(name: str, batch: pa.RecordBatch) -> pa.Array:
-    """The names of the columns whose list is empty, null where there is none."""
+    """The names of the columns whose list the tool takes for null, null where there is none."""
     nothing, words = pa.scalar(""), []
     for column in _lists(name):
-        lengths = pc.call_function("list_value_length", [batch[column]])
-        empty = pc.call_function(
-            "coalesce", [pc.call_function("equal", [lengths, pa.scalar(0, pa.int32())]), pa.scalar(False)]
+        lost = pc.call_function("equal", [_column(batch[column]), nothing])  # no value, or an empty one alone
+        none = pc.call_function("equal", [pc.call_function("list_value_length", [batch[column]]), pa.scalar(0)])
+        said = pc.call_function("if_else", [none, pa.scalar(column + _BETWEEN), pa.scalar(column + _BLANK + _BETWEEN)])
+        words.append(
+            pc.call_function("if_else", [pc.call_function("coalesce", [lost, pa.scalar(False)]), said, nothing])
         )
-        words.append(pc.call_function("if_else", [empty, pa.scalar(column + _BETWEEN), nothing]))
     joined = pc.call_function("binary_join_element_wise", [*words, nothing])
     none = pc.call_function("equal", [joined, nothing])
     return pc.call_function("if_else", [none, pa.scalar(None, pa.string()), joined])

@@ -6,10 +6,13 @@ A store is one module here; `open_store` picks it by the address. What a store c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -17,7 +20,10 @@ from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem
 
-__all__ = ["Amendment", "OutdatedError", "Progress", "Removal", "Store", "StoreError", "open_store"]
+__all__ = ["Amendment", "OutdatedError", "Progress", "Removal", "Store", "StoreError", "open_store", "waiting"]
+
+_PATIENCE: Final = 2.0  # seconds of waiting before it is said
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, rows done, rows in all."""
@@ -127,6 +133,20 @@ class Store(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@contextlib.contextmanager
+def waiting(where: str) -> Iterator[None]:
+    """Around what blocks while another program writes: says so after two seconds, as a warning in the log."""
+    timer = threading.Timer(
+        _PATIENCE, _log.warning, ["%s: another program writes; waiting until it is done (Ctrl-C gives up)", where]
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def open_store(address: str, *, create: bool = False) -> Store:

@@ -29,7 +29,7 @@ from circuitome.graphdb.cypher import CypherError, check_parameters, check_readi
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
 from circuitome.graphdb.drafts import draft
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError
+from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, waiting
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 
 __all__ = ["ENGINE_ERRORS", "EmbeddedStore", "first_line", "plain", "rows_of"]
@@ -317,7 +317,7 @@ def _prefix(path: Path) -> str:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other loads into the same folder waiting, and clear away what a killed one left."""
+    """Keep other programs that write into the same folder waiting, and clear away what a killed one left."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system: the last one to finish wins
@@ -329,7 +329,8 @@ def _alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); name another place with --db") from error
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with waiting(str(path)):
+            fcntl.flock(folder, fcntl.LOCK_EX)
         for left in path.parent.iterdir():
             if left.name.startswith(_prefix(path)):
                 shutil.rmtree(left, ignore_errors=True)

@@ -33,7 +33,7 @@ from circuitome.graphdb.ddl import (
     properties_compared,
 )
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError
+from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, waiting
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 
 __all__ = ["Neo4jStore"]
@@ -43,7 +43,7 @@ _BATCH: Final = 2_000  # rows a transaction: larger ones cost the server more th
 _DELETED: Final = 10_000  # nodes or relationships a transaction
 _ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
 _SESSIONS: Final = 2
-_LOCK: Final = "circuitome: a load is going on"  # a model's key that no committed transaction has
+_LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
 
 class Neo4jStore:
@@ -126,12 +126,13 @@ class Neo4jStore:
         with self._explained():
             self._check_schema()
             self._declare({**neo4j_constraints(), **neo4j_indexes()})
-            if sum(rows.num_rows for rows in insert.values()) <= _ATOMIC:
-                self._amend(removals, batches)
-            else:
-                self._amend(removals, [])
-                for table, batch in batches:
-                    self._amend((), [(table, batch)])
+            with self._alone():
+                if sum(rows.num_rows for rows in insert.values()) <= _ATOMIC:
+                    self._amend(removals, batches)
+                else:
+                    self._amend(removals, [])
+                    for table, batch in batches:
+                        self._amend((), [(table, batch)])
 
     def _amend(self, removals: Sequence[Removal], batches: Sequence[tuple[str, pa.RecordBatch]]) -> None:
         """Delete and insert in one transaction."""
@@ -334,13 +335,14 @@ class Neo4jStore:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[neo4j.Transaction]:
-        """Keep other loads and drops waiting: a key that is unique, taken in a transaction that is never committed.
+        """Keep other programs that write waiting: a key that is unique, taken in a transaction that is never committed.
 
         Nobody sees it, and the server lets go of it when the connection ends, however the process does.
         """
         with self._session(neo4j.WRITE_ACCESS) as session:
             transaction = session.begin_transaction()
-            transaction.run("CREATE (:Model {key: $key})", {"key": _LOCK}).consume()
+            with waiting(self.address):
+                transaction.run("CREATE (:Model {key: $key})", {"key": _LOCK}).consume()
             try:
                 yield transaction
             finally:
