@@ -498,6 +498,32 @@ def test_a_large_amendment_reaches_neo4j_in_batches(
         assert len(motifs_of(store, "toy")) == 20
 
 
+def test_of_a_large_amendment_the_last_rows_come_at_once(
+    neo4j_empty: Any, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What seals a comparison, the pairs of layers, is among them."""
+    monkeypatch.setattr("circuitome.graphdb.stores.neo4j._ATOMIC", 4)
+    monkeypatch.setattr("circuitome.graphdb.stores.neo4j._BATCH", 2)
+    neurons, layers = (toy.table(name)["key"].to_pylist() for name in ("Neuron", "Layer"))
+    matches = table_of("ANALOGOUS_TO", *({"from": one, "to": one} for one in neurons[:9]))
+    sealed = table_of("ALIGNED_WITH", *({"from": layer, "to": layer} for layer in layers[:3]))
+    seen: list[tuple[int, int]] = []
+    with open_store(neo4j_empty.address) as store, open_store(neo4j_empty.address) as reader:
+        store.load(toy)
+        assert isinstance(store, Neo4jStore)
+        real = store._amend
+
+        def step(*change: Any) -> None:
+            real(*change)
+            rows = reader.run("MATCH ()-[r:ANALOGOUS_TO|ALIGNED_WITH]->() RETURN type(r) AS name").to_pylist()
+            names = [row["name"] for row in rows]
+            seen.append((names.count("ANALOGOUS_TO"), names.count("ALIGNED_WITH")))
+
+        monkeypatch.setattr(store, "_amend", step)
+        store.amend(Amendment((Removal("ANALOGOUS_TO"),), {"ALIGNED_WITH": sealed, "ANALOGOUS_TO": matches}))
+    assert seen == [(0, 0), (2, 0), (4, 0), (6, 0), (8, 0), (9, 3)]
+
+
 LOADER = """
 import sys
 from circuitome.graphdb.bundle import Bundle

@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
     logging.getLogger("circuitome").handlers = [_Notes()]
+    logging.getLogger("neo4j").handlers = [logging.NullHandler()]  # what it tries again is no message for people
     for argument in sys.argv[1:] if arguments is None else arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):  # neither engine nor safetensors opens such a name
             note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))

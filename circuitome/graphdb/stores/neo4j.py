@@ -11,7 +11,8 @@ import itertools
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, cast
@@ -43,6 +44,7 @@ _BATCH: Final = 2_000  # rows a transaction: larger ones cost the server more th
 _DELETED: Final = 10_000  # nodes or relationships a transaction
 _ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
 _SESSIONS: Final = 2
+_SCALARS: Final = {int, float, str, bool, type(None)}
 _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
 
@@ -117,24 +119,24 @@ class Neo4jStore:
     def amend(self, change: Amendment) -> None:
         """Change what belongs to no bundle; `StoreError` where it does not fit, or an end is not there.
 
-        All or nothing up to 50,000 rows that come. More than that is no longer atomic: what goes, goes first, in one
-        transaction, then rows come in batches, each a transaction of its own; one that was cut off is made again. Loading
-        a model's bundle again removes what hangs on its neurons, such as its saved motifs.
+        All or nothing up to 50,000 rows that come: a transaction of more takes the server 5 kB a row. More than that is no
+        longer atomic: what goes, goes first, in one transaction, then rows come in batches, nodes first, then relationships in
+        the order of the schema, and the last 50,000 at once. One that was cut off is made again. Loading a model's bundle
+        again removes what hangs on its neurons, such as its saved motifs.
         """
         removals, insert = checked(change, where=self.address)
-        batches = [(table, batch) for table, rows in insert.items() for batch in rows.to_batches(_BATCH)]
+        batches = deque((table, batch) for table, rows in insert.items() for batch in rows.to_batches(_BATCH))
         with self._explained():
             self._check_schema()
             self._declare({**neo4j_constraints(), **neo4j_indexes()})
             with self._alone():
-                if sum(rows.num_rows for rows in insert.values()) <= _ATOMIC:
-                    self._amend(removals, batches)
-                else:
-                    self._amend(removals, [])
-                    for table, batch in batches:
-                        self._amend((), [(table, batch)])
+                while sum(batch.num_rows for _, batch in batches) > _ATOMIC:
+                    first = [] if removals else [batches.popleft()]
+                    self._amend(removals, first)
+                    removals = ()
+                self._amend(removals, batches)
 
-    def _amend(self, removals: Sequence[Removal], batches: Sequence[tuple[str, pa.RecordBatch]]) -> None:
+    def _amend(self, removals: Sequence[Removal], batches: Iterable[tuple[str, pa.RecordBatch]]) -> None:
         """Delete and insert in one transaction."""
 
         def work(transaction: neo4j.ManagedTransaction) -> None:
@@ -414,6 +416,11 @@ class Neo4jStore:
         if "TransactionTimedOut" in code or "Terminated" in code:
             limit = f"after {timeout:g} s" if timeout else "by the server"
             return f"{self.address}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
+        if "MemoryPoolOutOfMemory" in code or "TransactionOutOfMemory" in code:
+            return (
+                f"{self.address}: the server has not enough memory for this ({_first_line(error.message or code)}); "
+                "narrow it, or give the server more (server.memory.heap.max_size)"
+            )
         if "DatabaseNotFound" in code:
             return f"{self.address}: the server has no database {self._database!r}; name another, as in neo4j://host:7687/neo4j"
         if "AccessMode" in code:
@@ -531,8 +538,13 @@ def _grouped(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[list[pa.R
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
     """Rows of the driver as Arrow: int64, float64, string, bool, lists of them, and structs of properties."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return pa.Table.from_arrays([_array([_value(item) for item in column]) for column in columns], names=list(names))
+    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
+    return pa.Table.from_arrays([_array(_values(column)) for column in columns], names=list(names))
+
+
+def _values(column: list[Any]) -> list[Any]:
+    """A column without the driver's own types; most hold none, and millions of rows are looked at in one go."""
+    return column if set(map(type, column)) <= _SCALARS else list(map(_value, column))
 
 
 def _array(values: list[Any]) -> pa.Array:
