@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from circuitome.cli.ask import Parameters, parameter_values
+from circuitome.cli.guard import watched
 from circuitome.cli.options import DEFAULT_DATABASE, LARGEST_NUMBER, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
 from circuitome.cli.output import note, number, plural, progress, show_rows
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
-    from circuitome.queries.motifs import Motif, Significance, Tally
+    from circuitome.queries.motifs import Significance, Tally
 
 __all__ = ["motifs"]
 
@@ -32,6 +33,8 @@ class Evidence(Enum):
     all = "all"
 
 
+_GRACE: Final = 300.0  # seconds beyond its time-out for a query of the user's, with all that is made of its rows ...
+_MEMORY: Final = 8.0  # ... and GiB
 _SAVED_Q: Final = 0.05
 _SAVED_LIMIT: Final = 100
 _SUMMARY_COLUMNS: Final = (
@@ -196,13 +199,11 @@ def _known(
     database: Database, kind: str, asked: Mapping[str, Any], *, bundle: Path | None, nulls: int | None, seed: int
 ) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
     """Rows of a motif of the library, what null networks say of it, and what the model lacks for it."""
-    from circuitome.queries.motifs import find, find_motif, find_significant, missing
+    from circuitome.queries.motifs import find, find_significant, missing
 
     found = None
-    if bundle is not None and find_motif(kind).kind == "superposition_read_back":
-        rows = _answered(bundle, database.model_key(asked["model"]), asked.get("limit"), nulls=nulls, seed=seed)
-    elif bundle is not None:
-        rows = _banded(find(database, kind, **asked), find_motif(kind), bundle, nulls=nulls, seed=seed)
+    if bundle is not None:
+        rows = _of_bundle(database, kind, bundle, asked, nulls=nulls, seed=seed)
     elif nulls is None:
         rows = find(database, kind, **asked)
     else:
@@ -214,13 +215,23 @@ def _own(
     database: Database, path: Path, asked: Mapping[str, Any], *, nulls: int | None, null: str, seed: int
 ) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
     """The same for a query of the user's; it lacks nothing."""
+    from circuitome.queries.database import DEFAULT_TIMEOUT
     from circuitome.queries.motifs.own import find_own, find_own_significant, load_own
 
     motif = load_own(path)
-    if nulls is None:
-        return find_own(database, motif, **asked), None, None
-    with _told() as tell:
-        rows, found = find_own_significant(database, motif, nulls=nulls, null=null, seed=seed, progress=tell, **asked)
+    timeout = DEFAULT_TIMEOUT if asked["timeout"] is None else asked["timeout"]
+    with watched(str(path), timeout, grace=_GRACE, memory=_MEMORY) as again:
+        if nulls is None:
+            return find_own(database, motif, **asked), None, None
+        with _told() as tell:
+
+            def step(done: int, total: int) -> None:
+                again()
+                tell(done, total)
+
+            rows, found = find_own_significant(
+                database, motif, nulls=nulls, null=null, seed=seed, progress=step, **asked
+            )
     return rows, found, None
 
 
@@ -281,38 +292,22 @@ def _save(
     return kept
 
 
-def _answered(path: Path, model: str, limit: Any, *, nulls: int | None, seed: int) -> list[dict[str, Any]]:
-    """Rows of superposition read back by responses; what null networks have of it is told."""
+def _of_bundle(
+    database: Database, kind: str, path: Path, asked: Mapping[str, Any], *, nulls: int | None, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of a motif asked of the model's bundle; what there is to say of them is told."""
     from circuitome.graphdb.bundle import Bundle
     from circuitome.queries.errors import QueryError
-    from circuitome.queries.motifs.read_back_responses import read_back_by_responses
+    from circuitome.queries.motifs import find_in_bundle
 
-    bundle = Bundle.open(path)
+    bundle, model = Bundle.open(path), database.model_key(asked["model"])
     if bundle.model != model:
         raise QueryError(f"{path}: holds {bundle.model}, not {model}; give the bundle of that model")
-    found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
-    for name, counts in found.counts.items():
-        mean = sum(counts) / len(counts)
-        note(
-            f"{plural(len(found.rows), 'instance')}, {mean:.1f} in null networks `{name}`: p = {number(found.p[name])}"
-        )
-    note("a random network has them, too: hold the number against that of a twin (docs/motifs.md)")
-    return found.rows[: None if limit is None else int(limit)]
-
-
-def _banded(
-    rows: list[dict[str, Any]], motif: Motif, path: Path, *, nulls: int | None, seed: int
-) -> list[dict[str, Any]]:
-    """Rows of weight banding with what transposed kernels say of them; wrong use for another motif."""
-    from circuitome.graphdb.bundle import Bundle
-    from circuitome.queries.motifs.weight_banding import MOTIF, significant
-
-    if motif is not MOTIF:
-        raise typer.BadParameter(
-            f"only {MOTIF.kind} and superposition_read_back ask a bundle; leave it out, and give --null 199",
-            param_hint="--bundle",
-        )
-    return significant(Bundle.open(path), rows, nulls=999 if nulls is None else nulls, seed=seed)
+    given = {name: value for name, value in asked.items() if name not in ("model", "timeout")}
+    rows, said = find_in_bundle(bundle, kind, nulls=nulls, seed=seed, **given)
+    for line in said:
+        note(line)
+    return rows
 
 
 def _summary(

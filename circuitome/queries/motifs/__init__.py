@@ -14,23 +14,44 @@ from typing import TYPE_CHECKING, Any, Final
 from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif
+from circuitome.queries.motifs.motif import Bundled, Motif
 from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from circuitome.graphdb.bundle import Bundle
     from circuitome.queries.database import Database
 
-__all__ = ["MOTIFS", "Motif", "Significance", "Tally", "find", "find_motif", "find_significant", "missing", "summary"]
+__all__ = [
+    "BUNDLED",
+    "MOTIFS",
+    "Motif",
+    "Significance",
+    "Tally",
+    "find",
+    "find_in_bundle",
+    "find_motif",
+    "find_significant",
+    "missing",
+    "summary",
+]
+
+_MODULES: Final = [
+    importlib.import_module(f"{__name__}.{name}")
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
+]
 
 MOTIFS: Final[dict[str, Motif]] = {
-    name: module.MOTIF
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if hasattr(module := importlib.import_module(f"{__name__}.{name}"), "MOTIF")
+    module.__name__.rpartition(".")[2]: module.MOTIF for module in _MODULES if "MOTIF" in module.__all__
 }
 """Every motif by its kind."""
+
+BUNDLED: Final[dict[str, Bundled]] = {
+    module.BUNDLED.kind: module.BUNDLED for module in _MODULES if "BUNDLED" in module.__all__
+}
+"""Those that are also asked of a bundle, by their kind."""
 
 
 _ALL: Final = 1_000_000_000
@@ -61,6 +82,22 @@ def find(database: Database, kind: str, *, model: str | None = None, **parameter
     limit = bind(motif.kind, library()[motif.kind].parameters, {"model": model, **_own(parameters)})["limit"]
     rows = database.query(motif.kind, **{"model": model, **parameters, "limit": _ALL})
     return motif.conclude(model, rows.to_dicts())[:limit]
+
+
+def find_in_bundle(
+    bundle: Bundle, kind: str, *, nulls: int | None = None, seed: int = 0, **parameters: Any
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Instances by what no database holds, each with its p or q, and what there is to say of them all, in words.
+
+    ``nulls`` is the number of null networks, or None for the motif's own. `QueryError` for a motif that needs no bundle, and
+    for unknown parameters.
+    """
+    motif = find_motif(kind)
+    if motif.kind not in BUNDLED:
+        raise QueryError(f"{motif.kind} asks no bundle, only {' and '.join(BUNDLED)} do; leave it out")
+    asked = BUNDLED[motif.kind]
+    declared = tuple(one for one in library()[motif.kind].parameters if one.name in asked.parameters)
+    return asked.find(bundle, nulls=nulls, seed=seed, **bind(f"{motif.kind} of a bundle", declared, parameters))
 
 
 def missing(database: Database, kind: str, *, model: str | None = None, **parameters: Any) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.graph import SignedGraph
 
-__all__ = ["CASE_ROLES", "Motif", "instance", "join", "top_of"]
+__all__ = ["CASE_ROLES", "Bundled", "Motif", "instance", "join", "top_of"]
 
 CASE_ROLES: Final[Mapping[str, tuple[str, ...]]] = {"case": ("case_1", "case_2"), "source": ("source_1", "source_2")}
 
@@ -55,6 +55,16 @@ class Motif:
             }
             found.append(instance(self.kind, model, members[0]["score"], roles, p=members[0].get("p")))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """A motif asked of a bundle, for what no database holds: its kernels, or the responses of its neurons."""
+
+    kind: str  # of the motif
+    find: Callable[..., tuple[list[dict[str, Any]], list[str]]]
+    # (bundle, *, nulls (None: its own number), seed, those parameters) -> motif rows with p and q, and what to say of them
+    parameters: tuple[str, ...] = ("limit",)  # those of the motif's query that it takes
 
 
 def instance(

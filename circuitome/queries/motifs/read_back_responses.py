@@ -26,11 +26,11 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import instance
+from circuitome.queries.motifs.motif import Bundled, instance
 from circuitome.queries.motifs.significance import enrichment, instance_q
-from circuitome.queries.motifs.superposition_read_back import Chain, chains, effective_number, reflect
+from circuitome.queries.motifs.superposition_read_back import MOTIF, Chain, chains, effective_number, reflect
 
-__all__ = ["Answered", "Followed", "answered", "followed", "read_back_by_responses"]
+__all__ = ["BUNDLED", "Answered", "Followed", "answered", "followed", "read_back_by_responses"]
 
 UNRELATED: Final = 0.3  # |C| of senders that have nothing to do with each other
 SHARED: Final = 0.7  # least part of the drive through hosts that follow something else better
@@ -150,3 +150,18 @@ def _row(graph: SignedGraph, chain: Chain, i: int, r: int, score: float) -> dict
 
 
 _NULLS: Final[dict[str, Callable[[Chain, np.random.Generator], Chain]]] = {"relabel": _relabel, "reflect": reflect}
+
+
+def _of_bundle(bundle: Bundle, *, nulls: int | None, seed: int, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
+    found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
+    said = [
+        f"{len(found.rows):,} instances, {sum(counts) / len(counts):.1f} in null networks `{name}`: p = {found.p[name]:.4g}"
+        for name, counts in found.counts.items()
+    ]
+    return found.rows[:limit], [
+        *said,
+        "a random network has them, too: hold the number against that of a twin (docs/motifs.md)",
+    ]
+
+
+BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle)

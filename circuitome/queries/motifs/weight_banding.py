@@ -10,10 +10,10 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, instance
+from circuitome.queries.motifs.motif import Bundled, Motif, instance
 from circuitome.statistics import benjamini_hochberg
 
-__all__ = ["MOTIF", "NULL", "banding_p", "banding_ratio", "count", "significant", "twin"]
+__all__ = ["BUNDLED", "MOTIF", "NULL", "banding_p", "banding_ratio", "count", "significant", "twin"]
 
 NULL: Final = "transpose"
 """Name of the null model: each filter of a layer transposed, or not, at random. It needs the kernels of a bundle."""
@@ -93,4 +93,12 @@ def count(graph: SignedGraph, *, least: float = 0.0) -> int:
     return sum(ratio >= least for _, ratio, _ in graph.banding)
 
 
+def _of_bundle(
+    bundle: Bundle, *, nulls: int | None, seed: int, least: float, limit: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    rows = twin(SignedGraph.of_bundle(bundle), least=least, limit=limit)
+    return significant(bundle, rows, nulls=999 if nulls is None else nulls, seed=seed), []
+
+
 MOTIF: Final = Motif("weight_banding", {"layer": ("layer",)}, twin, count)
+BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle, ("least", "limit"))
