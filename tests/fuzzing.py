@@ -30,6 +30,7 @@ __all__ = [
     "damaged",
     "random_arguments",
     "random_cypher",
+    "random_motif",
     "seeds",
     "snapshot",
 ]
@@ -763,6 +764,114 @@ _CYPHER: Final = (
         "date()",
     ),
 )
+_CYPHER_OF_NEO4J: Final = (
+    *(
+        "CALL { MATCH (m) RETURN m }",
+        "CALL (n) { MATCH (n)-->(m) RETURN m }",
+        "CALL (*) {",
+        "} IN 2 CONCURRENT TRANSACTIONS",
+    ),
+    *("CALL { CREATE (x) } IN TRANSACTIONS OF 10 ROWS", "EXISTS { (n)-->() }", "COUNT { (n)-->(:Neuron) }"),
+    *(
+        "COLLECT { MATCH (n)-->(m) RETURN m.key }",
+        "COLLECT {",
+        "((a)-[:EXCITES]->(b)){1,3}",
+        "(()-->())+",
+        "-[:EXCITES]->+",
+    ),
+    *(
+        "shortestPath((n)-[*..3]-(m))",
+        "ANY SHORTEST (n)-->+(m)",
+        "ALL SHORTEST",
+        "SHORTEST 2 PATHS",
+        "FOREACH (x IN [1] | SET n.bias = x)",
+    ),
+    *(
+        "LOAD CSV WITH HEADERS FROM 'file:///etc/passwd' AS row",
+        "USE system",
+        "USE graph.byName('system')",
+        "SHOW TRANSACTIONS",
+    ),
+    *(
+        "SHOW USERS",
+        "SHOW INDEXES YIELD *",
+        "TERMINATE TRANSACTIONS 'neo4j-transaction-1'",
+        "CREATE USER u SET PASSWORD 'p'",
+    ),
+    *(
+        "ALTER CURRENT USER SET PASSWORD FROM 'a' TO 'b'",
+        "ALTER USER neo4j SET PASSWORD 'p'",
+        "DROP USER neo4j",
+        "DROP DATABASE neo4j",
+    ),
+    *("CREATE DATABASE d", "STOP DATABASE neo4j", "CREATE CONSTRAINT c FOR (n:Neuron) REQUIRE n.bias IS UNIQUE"),
+    *("DROP CONSTRAINT Neuron_key", "DROP INDEX Neuron_kind IF EXISTS", "CREATE INDEX i FOR (n:Neuron) ON (n.bias)"),
+    *(
+        "CALL dbms.listConfig()",
+        "CALL dbms.killQuery('x')",
+        "CALL dbms.security.createUser('u', 'p')",
+        "CALL db.createLabel('x')",
+    ),
+    *(
+        "CALL db.awaitIndexes(1)",
+        "CALL apoc.load.json('file:///etc/passwd')",
+        "apoc.cypher.runFirstColumn('RETURN 1', {})",
+    ),
+    *(
+        "CALL tx.setMetaData({a: 1})",
+        "CALL db.schema.visualization()",
+        "CYPHER runtime=slotted",
+        "CYPHER 5",
+        "EXPLAIN",
+        "PROFILE",
+    ),
+    *(
+        "n{.*}",
+        "n{.key, x: 1}",
+        "[(n)-->(m) | m.key]",
+        "reduce(s = 0, x IN [1, 2] | s + x)",
+        "properties(n)",
+        "labels(n)",
+    ),
+    *(
+        "n:Neuron&!Layer",
+        "n IS :: STRING",
+        "point({x: 1, y: 2})",
+        "duration('P1D')",
+        "datetime()",
+        "elementId(n)",
+        "n[$x]",
+        "$$x",
+    ),
+    *(
+        "SET n += {bias: 7}",
+        "SET n:Layer",
+        "REMOVE n:Neuron",
+        "NODETACH DELETE n",
+        "ON CREATE SET n.bias = 1",
+        "INSERT (x)",
+        "FINISH",
+    ),
+    *("`n`", "`CREATE`", "`a``b`", "/* ' */", '// "\n', "\r", "\t", "1LOAD", "0CALL", "1SET", "$xDELETE", "as", ";;"),
+)
+"""What only Neo4j knows, or what an attacker would try on it."""
+_ATTACKS: Final = (
+    "CREATE (x:Model {key: 'evil'})",
+    "MATCH (n:Neuron) SET n.bias = 7.0 RETURN n.key",
+    "MATCH (n) DETACH DELETE n",
+    "MATCH (as:Neuron) WITH as DELETE as",
+    "MERGE (m:Model {key: 'evil'}) RETURN m.key",
+    "MATCH (n:Neuron) CALL (n) { DETACH DELETE n } RETURN 1 AS x",
+    "LOAD CSV FROM 'file:///etc/passwd' AS row RETURN row",
+    "UNWIND [1] AS x WITH x WHERE x = 1 LOAD FROM '/etc/passwd' RETURN *",
+    "MATCH (n:Model) CALL dbms.killTransaction('neo4j-transaction-1') YIELD message RETURN message",
+    "MATCH (n:Model) RETURN n.key UNION CALL db.createProperty('evil')",
+    "DROP CONSTRAINT Neuron_key IF EXISTS",
+    "CREATE USER evil SET PASSWORD 'evilevil' CHANGE NOT REQUIRED",
+    "EXPLAIN MATCH (n) DELETE n",
+    "PROFILE COPY (MATCH (n:Model) RETURN n.key) TO 'stolen.csv'",
+    "CALL { USE system MATCH (u) RETURN u } RETURN u",
+)
 _QUERIES: Final = (
     "MATCH (n:Neuron) WHERE n.channel > $x RETURN n.key AS key ORDER BY key LIMIT 5",
     "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) WHERE r.share > 0.1 RETURN a.key AS a, b.key AS b, r.weight AS w ORDER BY w",
@@ -842,18 +951,68 @@ def _query(rng: random.Random) -> str:
     return f"MATCH {pattern}{where}{stage} RETURN {rng.choice(['', 'DISTINCT '])}{columns}{order}"
 
 
+def _disguised(rng: random.Random, text: str) -> str:
+    """The same for an engine, or nearly, and another thing for who looks at its words."""
+    words = text.split(" ")
+    place = rng.randrange(len(words))
+    word = words[place]
+    start = rng.randrange(max(1, len(word)))
+    code = ord(word[start]) if word else 32
+    words[place] = rng.choice(
+        (
+            word.swapcase(),
+            f"{word[:start]}\\u{code:04x}{word[start + 1 :]}",
+            f"{word[:start]}\\uu{code:04X}{word[start + 1 :]}",
+            f"/* MATCH */{word}/**/",
+            f"// '\n{word}",
+            f"{word} // `\r",
+            f"\u00a0{word}",
+            f"\u200b{word}",
+            chr(code + 0xFEE0) + word[1:] if 32 < code < 127 else word,
+            f"1{word}",
+            f"'{word}'",
+            f"`{word}`",
+            f"{word};",
+            f"as {word}",
+        )
+    )
+    head = rng.choice(
+        ("", "", "", "EXPLAIN ", "PROFILE ", "CYPHER runtime=slotted ", "WITH 1 AS as ", ";", "/*", "USE neo4j ")
+    )
+    return head + " ".join(words)
+
+
+def _wide(rng: random.Random) -> str:
+    """Any word of either engine."""
+    return rng.choice(_CYPHER if rng.random() < 0.5 else _CYPHER_OF_NEO4J)
+
+
+def random_motif(rng: random.Random) -> str:
+    """The text of a motif's file, whose header is right."""
+    middle = rng.choice(
+        ("", "", _wide(rng), _disguised(rng, rng.choice(_ATTACKS)), " ".join(_wide(rng) for _ in range(3)))
+    )
+    return (
+        "// Odd.\n//\n// params:\n//   model (model): where\n// returns:\n//   neuron: a neuron\n//   score: a number\n"
+        "MATCH (n:Neuron)-[r:EXCITES]->(m:Neuron) WHERE n.model = $model AND m.model = $model\n"
+        f"{middle}\nRETURN n.key AS neuron, max(r.share) AS score ORDER BY neuron\n"
+    )
+
+
 def random_cypher(rng: random.Random) -> tuple[str, list[str]]:
     """A query text, and the ``-p`` options that come with it."""
     kind = rng.random()
-    if kind < 0.2:
-        text = " ".join(rng.choice(_CYPHER) for _ in range(rng.randrange(1, 14)))
+    if kind < 0.1:
+        text = " ".join(_wide(rng) for _ in range(rng.randrange(1, 14)))
+    elif kind < 0.3:
+        text = _disguised(rng, rng.choice(_ATTACKS) if rng.random() < 0.7 else _query(rng))
     else:
         text = _query(rng) if kind < 0.85 else rng.choice(_QUERIES)
-        if kind < 0.35 or kind > 0.9:
+        if kind < 0.5 or kind > 0.9:
             words: list[str] = list(map(str, text.split(" ")))
             for _ in range(rng.choice([1, 1, 2, 3])):
                 place = rng.randrange(len(words))
-                words[place : place + rng.randrange(3)] = [rng.choice(_CYPHER)]
+                words[place : place + rng.randrange(3)] = [_wide(rng)]
             text = " ".join(words)
     common = ("1", "2", "-1", "0.25", "x", "tiny/0:0", "[1, 2]", "true")
     odd = (

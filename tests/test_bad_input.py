@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import neo4j
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +23,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.export import tables_of
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
+from circuitome.graphdb.stores import open_store
 from tests.fuzzing import (
     BUNDLE_DAMAGE,
     BYTE_DAMAGE,
@@ -30,6 +35,7 @@ from tests.fuzzing import (
     damaged,
     random_arguments,
     random_cypher,
+    random_motif,
     seeds,
 )
 from tests.synthetic import write_bundle
@@ -148,16 +154,61 @@ def test_random_argument_lines_end_in_order(bench: Path, here: Path, number: int
     tally.report()
 
 
+def digest(address: str) -> dict[str, Any]:
+    """All that a database holds, whatever its labels: how many rows of each kind, and a digest of them."""
+    if "://" not in address:
+        with open_store(address) as store:
+            tables = {name: table.to_pylist() for name, table in tables_of(store).items()}
+        return {"file": hashlib.sha256(Path(address).read_bytes()).hexdigest(), **_counted(tables)}
+    asked = {
+        "nodes": "MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties",
+        "relationships": (
+            "MATCH (a)-[r]->(b) RETURN a.key AS a, type(r) AS type, b.key AS b, properties(r) AS properties"
+        ),
+        "constraints": "SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties",
+        "indexes": "SHOW INDEXES YIELD name, type, labelsOrTypes, properties, state",
+        "users": "SHOW USERS YIELD user, passwordChangeRequired",
+        "databases": "SHOW DATABASES YIELD name, currentStatus, access",
+        "procedures": "CALL db.labels() YIELD label RETURN label",
+    }
+    with neo4j.GraphDatabase.driver(address, auth=("neo4j", os.environ["NEO4J_PASSWORD"])) as driver:
+        return _counted({name: driver.execute_query(cast(Any, text))[0] for name, text in asked.items()})
+
+
+def _counted(tables: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of rows, and a digest of the rows in any order."""
+    texts = {name: sorted(json.dumps(dict(row), sort_keys=True) for row in rows) for name, rows in tables.items()}
+    return {name: (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest()) for name, rows in texts.items()}
+
+
+@pytest.mark.parametrize("engine", ["Kuzu", "Neo4j"])
 @trials(500)
-def test_random_queries_end_in_order(bench: Path, here: Path, number: int) -> None:
-    tally = Tally("random query files and parameters")
+def test_random_queries_end_in_order_and_change_nothing(
+    bench: Path, here: Path, tmp_path: Path, request: pytest.FixtureRequest, engine: str, number: int
+) -> None:
+    address = request.getfixturevalue("neo4j_empty").address if engine == "Neo4j" else str(tmp_path / "some.db")
+    loaded = attempt("load", bench / "tiny.circuitome", "--db", address)
+    assert loaded.code == 0, loaded.err
+    before = digest(address)
+    tally = Tally(f"random query files and parameters, {engine}")
     for seed, rng in enumerate(seeds(number)):
-        text, given = random_cypher(rng)
-        Path(f"odd{seed}.cypher").write_text(text, encoding="utf-8", errors="surrogatepass")
-        line = ["query", f"odd{seed}.cypher", "--db", bench / "circuitome.db", "--timeout", "10", *given]
-        trial = attempt(*line, *(["--json"] if rng.random() < 0.5 else []), watch=here)
-        tally.add(f"{seed}: {text!r} {given}"[:600], trial, names="" if "-p" in trial.err else f"odd{seed}")
-        Path(f"odd{seed}.cypher").unlink()
+        file = Path(f"odd{seed}.cypher")
+        if rng.random() < 0.15:
+            text, given = random_motif(rng), rng.choice([[], ["--null", "1"], ["--null", "2", "--null-model", "swap"]])
+            line = ["motifs", file, *given]
+        else:
+            text, given = random_cypher(rng)
+            line = ["query", file, *given]
+        file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        as_json = ["--json"] if rng.random() < 0.5 else []
+        trial = attempt(*line, "--db", address, "--timeout", "10", *as_json, watch=here)
+        tally.add(f"{seed}: {text!r} {given}"[:600], trial, names="" if "-p" in trial.err else file.stem)
+        if trial.code == 2:
+            tally.faults += [f"{seed}: not one message with a cure: {trial.err}"] * (
+                trial.err.count("circuitome: ") != 1 or not re.search(r"; |, line \d+: .+: |`-p ", trial.err)
+            )
+        file.unlink()
+    assert digest(address) == before
     tally.report()
 
 

@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,13 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from neo4j.exceptions import Neo4jError
 from safetensors.numpy import save_file
+from torch import nn
 
 from circuitome.graphdb.bundle import Bundle, BundleError, BundleWriter
 from circuitome.graphdb.cypher import CypherError, check_reading
+from circuitome.graphdb.export import FORMATS, ExportError, export
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, arrow_schema
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores import StoreError, open_store
+from circuitome.graphdb.stores.neo4j import Neo4jStore
 from tests.fuzzing import Trial, attempt, snapshot
+from tests.signed_networks import signed, small_gallery
 from tests.synthetic import write_bundle, write_planted
 from tests.test_bad_input import NETS, fit_manifest
 
@@ -52,6 +58,7 @@ HOSTILE = (
         "*",
         "../x",
     ),
+    *("<script>alert(1)</script>", "]]>&amp;", "$(touch pwned)", "`touch pwned`; touch pwned", 'a,b"', "\ufffe"),
     "x" * 1_000,
 )
 
@@ -107,6 +114,29 @@ WRITING = (
     "USE system",
     "SHOW TRANSACTIONS YIELD transactionId AS id TERMINATE TRANSACTIONS id",
     "CYPHER 5 CREATE (n:Model {key: 'evil'})",
+    "MATCH (as:Neuron) WITH as DELETE as",
+    "MATCH (n:Neuron) WITH n AS as SET as.bias = 7.0",
+    "MATCH (n:Neuron) WHERE n.bias < 1SET n.bias = 7.0",
+    "MATCH (n:Neuron) WHERE n.bias < $1SET n.bias = 7.0",
+    "UNWIND [1] AS x WITH x WHERE x = 1LOAD FROM 'nets.csv' RETURN *",
+    "UNWIND [1] AS x WITH x LIMIT 1LOAD FROM 'nets.csv' RETURN *",
+    "UNWIND [1] AS x WITH x WHERE x = 1.0CALL current_setting('threads') RETURN *",
+    "MATCH (n:Neuron) CALL (n) { MATCH (m) RETURN m.key AS k } IN 1 + 1 CONCURRENT TRANSACTIONS RETURN k",
+    "RETURN 1 AS x /* CREATE",
+    "RETURN 1 AS x;;",
+    "SHOW USERS",
+    "SHOW SETTINGS",
+    "TERMINATE TRANSACTION 'neo4j-transaction-1'",
+    "CREATE USER evil SET PASSWORD 'evilevil'",
+    "ALTER CURRENT USER SET PASSWORD FROM 'a' TO 'b'",
+    "DROP DATABASE neo4j",
+    "RETURN " + "(" * 61 + "1" + ")" * 61 + " AS x",
+    "RETURN " + "1 + " * 2_001 + "1 AS x",
+    "RETURN " + "NOT " * 2_001 + "true AS x",
+    "UNWIND [1] AS x1e RETURN " + "x1e-" * 2_001 + "1 AS x",
+    "UNWIND [1] AS x RETURN " + "x-1" + "-1" * 2_001 + " AS x",
+    "RETURN 1" + " -1" * 2_001 + " AS x",
+    "RETURN '" + "x" * 100_000 + "' AS x",
 )
 """Each is refused whatever is allowed."""
 
@@ -127,6 +157,14 @@ REACHING = (
     "CALL apoc.cypher.doIt('CREATE (n)', {}) YIELD value RETURN value",
     "RETURN apoc.util.sleep(1) AS x",
     "MATCH (n:Model) WHERE genai.vector.encode(n.key, 'x') IS NOT NULL RETURN n.key",
+    "MATCH (as:Model) WITH as CALL current_setting('threads') RETURN *",
+    "MATCH (as:Model) WITH as CALL READ_PARQUET('x.parquet') RETURN *",
+    "MATCH (n:Model) WITH n AS call CALL current_setting('threads') RETURN *",
+    "CALL () { USE system MATCH (u) RETURN u } RETURN u",
+    "RETURN 1 AS x UNION USE system MATCH (u:User) RETURN u.name AS x",
+    "MATCH (n) CALL (n) { WITH n USE`system`MATCH (u) RETURN u } RETURN u",
+    "CALL tx.setMetaData({a: 1})",
+    "CALL db.clearQueryCaches() YIELD value RETURN value",
 )
 """Each is refused unless it is allowed."""
 
@@ -173,13 +211,10 @@ def test_no_query_writes_or_leaves_a_file(toy: str, here: Path) -> None:
     Path("nets.csv").write_text("a\nb\n")
     Path("asked.cypher").touch()
     for text in (*WRITING, *REACHING):
-        for flag in ([], ["--unsafe"]) if text in WRITING else ([],):
-            Path("asked.cypher").write_text(text, encoding="utf-8")
-            trial = ask(text, toy, *flag, watch=here)
-            assert trial.code == 2, (text, flag, trial.out)
-            assert not trial.crash
-            assert not trial.changed, (text, trial.changed)
-            assert "asked.cypher" in trial.err
+        Path("asked.cypher").write_text(text, encoding="utf-8")
+        trial = ask(text, toy, *(["--unsafe"] if text in WRITING else []), watch=here)
+        assert not trial.faults(names="asked"), (text, trial)
+        assert trial.code == 2, (text, trial.out)
     assert sorted(os.listdir(here)) == ["asked.cypher", "nets.csv"]
 
 
@@ -208,6 +243,14 @@ def test_what_reaches_beyond_the_graph_is_refused_with_the_way_to_allow_it(text:
         "EXPLAIN MATCH (n) RETURN n",
         "RETURN date.truncate('day', date()) AS x, point.distance($a, $b) AS y, vector.similarity.cosine($a, $b) AS z",
         "/* a\nb */ MATCH (n)\r\nRETURN n.key\t;",
+        "MATCH (n:Model) WITH n AS set WHERE set.seed > 1 RETURN set.key AS call ORDER BY call DESC, set.key",
+        "UNWIND [1] AS create WITH create WHERE create > 0 AND create IN [1] RETURN create AS `insert`",
+        "MATCH (n:Set)-[r:MERGE|DROP*1..3]->(m:A&Delete) RETURN {set: 1, drop: 2, use: 3} AS x, n{.set, .call} AS y",
+        "MATCH (set {a: 1}) RETURN CASE set.x WHEN 1 THEN 'USE system' END AS load",
+        "WITH 1 AS load WITH load AS x, 2 AS use RETURN use, x ORDER BY use ASC, x",
+        "RETURN 1.5e-3 AS a, 1e5 AS b, 0x1F AS c, .5 AS d, $1 AS e, [1, 2][0..1] AS f LIMIT 5",
+        "MATCH (n) WHERE n.dropped = 1 AND created > 0 RETURN settings (1) AS x, calls (2) AS users",
+        "RETURN 1 IN [" + "'a', -1.5e-3, [0.5], " * 4_000 + "1] AS x",
     ],
 )
 def test_words_that_write_may_be_names_and_texts(text: str) -> None:
@@ -252,6 +295,149 @@ def test_cut_rows_have_the_same_types_as_whole_ones(toy: str) -> None:
     assert (none.num_rows, none.column_names) == (0, whole.column_names)
 
 
+MOTIF = """// Odd.
+//
+// params:
+//   model (model): where
+// returns:
+//   neuron: a neuron
+
+MATCH (n:Neuron)-[r:EXCITES]->(m:Neuron) WHERE n.model = $model AND m.model = $model
+{}
+RETURN n.key AS neuron ORDER BY neuron
+"""
+"""A user's motif, with room for a clause."""
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "SET n.bias = 7.0",
+        "DETACH DELETE n",
+        "CALL (n) { CREATE (x:Model {key: 'evil'}) }",
+        "CALL dbms.listConfig() YIELD name",
+        "CALL READ_PARQUET('x.parquet')",
+        "LOAD CSV FROM 'file:///etc/passwd' AS row",
+        "WITH n LIMIT 1LOAD FROM 'nets.csv'",
+        "WITH n AS as DELETE as WITH as AS n",
+        "CALL () { USE system MATCH (u) RETURN u }",
+    ],
+)
+def test_a_motif_file_cannot_do_what_a_query_file_cannot(toy: str, here: Path, clause: str) -> None:
+    Path("odd.cypher").write_text(MOTIF.format(clause))
+    Path("two.cypher").write_text(MOTIF.format(""))
+    Path(f"two.{'neo4j' if '://' in toy else 'kuzu'}.cypher").write_text(MOTIF.format(clause))
+    for line in (["motifs", "odd.cypher"], ["motifs", "odd.cypher", "--null", "1", "--save"], ["motifs", "two.cypher"]):
+        trial = attempt(*line, "--db", toy, watch=here)
+        assert not trial.faults(names="two" if line[1] == "two.cypher" else "odd.cypher"), trial
+        assert trial.code == 2
+    query = attempt("query", "two.cypher", "--db", toy, watch=here)
+    assert (query.code, query.crash) == (2, ""), query
+
+
+def test_a_server_that_does_not_stop_is_not_waited_for(
+    neo4j_empty: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("circuitome.graphdb.stores.neo4j._GRACE", 0.5)
+    with open_store(neo4j_empty.address) as store:
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match=r"did not stop the query after 0\.5 s.*narrow"):
+            store.run("RETURN reduce(a = 0, x IN range(1, 300000000) | a + 1) AS x", timeout=0.5)
+        assert time.monotonic() - begun < 5
+        assert store.run("RETURN 1 AS x", timeout=60).to_pylist() == [{"x": 1}]
+
+
+def test_a_server_out_of_memory_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Session:
+        def __enter__(self) -> Session:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def run(self, *_: object) -> Any:
+            asked.append(1)
+            raise Neo4jError._hydrate_neo4j(
+                code="Neo.TransientError.General.OutOfMemoryError", message="Java heap space"
+            )
+
+        def execute_read(self, work: Any) -> Any:
+            while True:  # as the driver does
+                try:
+                    return work(self)
+                except Neo4jError as error:
+                    if not error.is_retryable() or len(asked) > 5:
+                        raise
+
+    store = Neo4jStore("bolt://127.0.0.1:9", password="x")
+    monkeypatch.setattr(store, "_session", lambda mode: Session())
+    store._current = True
+    with pytest.raises(StoreError, match="more memory than the server gives it; narrow"):
+        store.run("MATCH (n) RETURN n", timeout=5)
+    assert len(asked) == 1
+
+
+GUARDED = """
+import sys
+import circuitome.cli.guard as guard, circuitome.cli.motifs as motifs
+guard.watched.__wrapped__.__kwdefaults__.update(grace=0.5, memory=float(sys.argv[1]))
+motifs._GRACE, motifs._MEMORY = 0.5, float(sys.argv[1])
+from circuitome.cli import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(
+    "command, gibibytes, text, message",
+    [
+        ("query", "9", "RETURN factorial(100000000000) AS x", "did not stop after 0.5 s; narrow"),
+        (
+            "query",
+            "9",
+            "RETURN " + "CASE WHEN true THEN " * 40 + "1" + " END" * 40 + " AS x",
+            "did not stop after 0.5 s",
+        ),
+        (
+            "query",
+            "0.3",
+            "WITH range(1, 999999) AS a RETURN list_transform(a, x -> a) AS x",
+            "more than 0.3 GiB of memory",
+        ),
+        ("motifs", "9", MOTIF.format("WITH n, factorial(n.channel + 100000000000) AS f"), "did not stop after 0.5 s"),
+    ],
+)
+def test_what_no_engine_stops_ends_with_a_message(
+    command: str, gibibytes: str, text: str, message: str, tmp_path: Path, here: Path
+) -> None:
+    with open_store(str(tmp_path / "a.db"), create=True) as store:
+        store.load(write_bundle(tmp_path / "toy"))
+    Path("odd.cypher").write_text(text)
+    seconds = "0.5" if gibibytes == "9" else "60"
+    line = [command, "odd.cypher", "--db", str(tmp_path / "a.db"), "--timeout", seconds]
+    done = subprocess.run(
+        [sys.executable, "-c", GUARDED, gibibytes, *line], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("circuitome: odd.cypher: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_query_file_is_a_file_of_some_size(toy: str, here: Path) -> None:
+    Path("zero.cypher").symlink_to("/dev/zero")
+    os.mkfifo("pipe.cypher")
+    Path("folder.cypher").mkdir()
+    Path("large.cypher").write_text("//" * 1_000_000)
+    Path("header.cypher").write_text(f"// Title.\n//\n// params:\n//   x ({' ' * 100_000}\nRETURN $x AS x")
+    for name in ("zero", "pipe", "folder", "large", "header"):
+        for command in ("query", "motifs"):
+            begun = time.monotonic()
+            trial = attempt(command, f"{name}.cypher", "--db", toy)
+            assert not trial.faults(names=f"{name}.cypher"), trial
+            assert (trial.code, time.monotonic() - begun < 10) == (2, True)
+
+
 def test_a_runaway_pattern_is_stopped_and_says_how_to_narrow(toy: str, here: Path) -> None:
     paths = ", ".join(f"(n{number}:Neuron)" for number in range(7))
     got = ask(f"MATCH {paths} RETURN sum(n0.bias * n6.bias + n3.bias) AS x", toy, "--timeout", "0.3")
@@ -273,6 +459,43 @@ def test_what_no_time_out_stops_is_not_started(text: str, tmp_path: Path, here: 
     got = ask(text, str(tmp_path / "a.db"), *(["-p", "n=1"] if "$n" in text else []))
     assert got.code == 2
     assert "no time-out stops them" in got.err
+
+
+OUT = "out `touch pwned`; $(touch pwned) '\" "
+
+
+def imported_arguments(folder: Path) -> list[str]:
+    """The first arguments of the import tool, as ``import.sh`` calls it from another folder with a hostile database."""
+    tool = folder / "bin" / "neo4j-admin"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$SAID"\n')
+    tool.chmod(0o755)
+    said = folder / "said"
+    environment = {"PATH": f"{tool.parent.absolute()}:{os.environ['PATH']}", "SAID": str(said.absolute())}
+    done = subprocess.run(
+        ["sh", folder / "import.sh", "$(touch pwned)"], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    arguments = said.read_text().splitlines()
+    assert all(argument.startswith("--") for argument in arguments[4:])
+    assert "$model" not in (folder / "import.sh").read_text() + (folder / "finish.cypher").read_text()
+    return arguments[:4]
+
+
+def motif_names_stay_names(address: str, model: str, keys: list[str]) -> None:
+    """Save every edge's sender as a motif of a hostile kind, look at it, and draw it."""
+    kind = "evil'}) DETACH DELETE n `$(touch pwned)"
+    Path(f"{kind}.cypher").write_text(MOTIF.format(""))
+    saved = attempt("motifs", f"{kind}.cypher", "--model", model, "--save", "--null", "1", "--json", "--db", address)
+    assert (saved.code, saved.crash) == (0, ""), saved.err
+    rows = json.loads(saved.out)
+    assert {row["roles"]["neuron"][0] for row in rows} < set(keys)
+    assert len(rows) == len(keys) - 1  # the last one sends nothing
+    drawn = attempt("circuit", rows[0]["key"], "--db", address)
+    assert not drawn.faults()
+    assert (drawn.code, kind in drawn.out) == (0, True), drawn.err
+    asked = json.loads(attempt("query", "saved_motifs", "--json", "-p", f"model={model}", "--db", address).out)
+    assert {row["kind"] for row in asked} == {kind}
 
 
 def test_hostile_names_stay_names_in_every_command(address: str, tmp_path: Path, here: Path) -> None:
@@ -300,14 +523,29 @@ def test_hostile_names_stay_names_in_every_command(address: str, tmp_path: Path,
             found = [{"key": value}] if value in keys else []
             assert (trial.code, trial.crash) == (0, ""), trial.err
             assert json.loads(trial.out) == found
-    for form in ("networkx", "graphml", "gexf", "cytoscape"):
-        trial = attempt("export", "--format", form, "-o", f"out.{form}", "--db", address)
-        assert trial.code == 0, trial.err
-    graph = nx.node_link_graph(json.loads(Path("out.networkx").read_text()), edges="edges")
+    for form in FORMATS:
+        trial = attempt("export", "--format", form, "-o", f"{OUT}{form}", "--db", address)
+        assert (trial.code, trial.crash) == (0, ""), trial.err
+    graph = nx.node_link_graph(json.loads(Path(f"{OUT}networkx").read_text()), edges="edges")
     assert set(keys) <= set(graph)
-    assert nx.read_graphml("out.graphml").number_of_nodes() == graph.number_of_nodes()
+    for form, read in (("graphml", nx.read_graphml), ("gexf", nx.read_gexf)):
+        assert read(f"{OUT}{form}").number_of_nodes() == graph.number_of_nodes()
+    elements = json.loads(Path(f"{OUT}cytoscape").read_text())["elements"]
+    assert set(keys) <= {node["data"]["id"] for node in elements["nodes"]}
+    assert imported_arguments(Path(f"{OUT}neo4j-admin")) == ["database", "import", "full", "$(touch pwned)"]
+    motif_names_stay_names(address, model, keys)
+    assert not list(here.rglob("pwned*"))
     assert attempt("drop", model, "--db", address).code == 0
     assert json.loads(attempt("models", "--json", "--db", address).out) == []
+
+
+def test_a_name_that_would_tear_a_list_apart_is_not_exported_as_csv(tmp_path: Path) -> None:
+    motif = {"key": "0" * 16, "members": ["a\x1fb"], "roles": ["neuron"]}
+    tables = {"Motif": pa.Table.from_pylist([motif], schema=arrow_schema("Motif"))}
+    with pytest.raises(ExportError, match=r"Motif: .*U\+001F.*another format"):
+        export(tables, "neo4j-admin", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    export(tables, "networkx", tmp_path / "out.json")
 
 
 def test_a_key_that_is_too_long_for_an_index_is_refused_before_anything_is_written(
@@ -341,6 +579,30 @@ def test_hostile_layers_of_a_network_and_curated_families_stay_names(address: st
     assert sorted(row["name"] for row in rows) == sorted(names[:3])
     layers = {row["layer"] for row in json.loads(attempt("query", "layers", "--json", "--db", address).out)}
     assert {f"odd/{name}" for name in names} <= layers
+
+
+def test_hostile_layers_stay_names_where_networks_are_compared(address: str, here: Path) -> None:
+    names = [name for name in HOSTILE if "." not in name and "/" not in name and len(name) < 300]
+    paths = []
+    for seed, model in enumerate(("one", "two")):
+        layers, rng = nn.Sequential(), torch.Generator().manual_seed(seed)
+        for number, name in enumerate(names[seed::8]):
+            layer = nn.Conv2d(8 if number else 3, 8, 3, padding=1)
+            layer.weight.data = torch.randn(layer.weight.shape, generator=rng) / 8
+            layers.add_module(name, layer)
+        paths.append(signed(layers.eval(), here / f"{model}.circuitome", gallery=small_gallery(36)).path)
+    assert attempt("load", *paths, "--db", address).code == 0
+    compared = attempt("compare", *paths, "--db", address, "--circuits", "-o", "out `touch pwned`", "--json")
+    assert (compared.code, compared.crash) == (0, ""), compared.err
+    assert not compared.faults()
+    with open_store(address) as store:
+        keys = set(store.run("MATCH (n:Neuron) RETURN n.key AS key")["key"].to_pylist())
+        pairs = store.run("MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.key AS a, b.key AS b").to_pylist()
+    assert pairs
+    assert {key for pair in pairs for key in pair.values()} <= keys
+    assert {layer for key in keys for layer in [key.partition("/")[2].rpartition(":")[0]]} >= set(names[0::8])
+    assert attempt("compare", "--table", "--db", address).code == 0
+    assert not list(here.rglob("pwned*"))
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "\u0441ircuitome/x", "a" * 201])

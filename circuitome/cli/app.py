@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from circuitome.cli import annotate, ask, compare, databases, demo, models, motifs, neuron, thread_check
 from circuitome.cli.output import note
@@ -61,7 +64,20 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+class _ClosedPipe(Exception):
+    """Nobody reads any more what is written; Click would end with 1, as if a check had failed."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ClosedPipe from None
+
+
+@app.callback(cls=_Commands)
 def program(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -95,15 +111,16 @@ def _short(message: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input) or 130 (Ctrl-C)."""
+    """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
     logging.getLogger("circuitome").handlers = [_Notes()]
-    logging.getLogger("neo4j").handlers = [logging.NullHandler()]  # what it tries again is no message for people
     for argument in sys.argv[1:] if arguments is None else arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):  # neither engine nor safetensors opens such a name
             note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))
             sys.exit(2)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that drafts are cleared away
     try:
         code = app(arguments, prog_name="circuitome", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -120,8 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit has somewhere to go
+    except _ClosedPipe:
+        for stream in (sys.stdout, sys.stderr):  # the flush at exit has somewhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(0)
     except OSError as error:  # a name that is too long, a folder that may not be read
         note(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from circuitome.cli.guard import watched
 from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
 from circuitome.cli.output import note, print_json, show_rows, visible
 
@@ -129,12 +131,14 @@ def _answer(
     as_json: bool,
     empty: str = "no rows",
 ) -> None:
-    from circuitome.queries.database import open_database
+    from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
 
     if "limit" in given and limit is None:
         limit = given.pop("limit")
-    most = MOST_ROWS + 1 if limit is None and name.endswith(".cypher") else None
-    with open_database(db) as database:
+    own = name.endswith(".cypher")
+    most = MOST_ROWS + 1 if limit is None and own else None
+    guard = watched(name, DEFAULT_TIMEOUT if timeout is None else timeout) if own else nullcontext()
+    with open_database(db) as database, guard:
         rows: Rows = database.query(name, limit=limit, timeout=timeout, row_limit=most, unsafe=unsafe, **given)
         loading = [row["key"] for row in database.models() if row["state"] != "ready"]
     for key in loading:

@@ -39,8 +39,14 @@ def load(
     from circuitome.queries.database import open_database
 
     opened = [Bundle.open(path) for path in bundles]
-    with open_database(db, create=True) as database, progress() as report:
-        database.load(*opened, replace=replace, progress=report)
+    with open_database(db, create=True) as database:
+        held = {} if replace else {row["key"]: row["weights_sha256"] for row in database.models()}
+        for bundle in opened:
+            weights = bundle.manifest["model"].get("weights_sha256")
+            if held.get(bundle.model, weights) != weights:
+                note(f"{bundle.model}: takes the place of a model of that name with other weights")
+        with progress() as report:
+            database.load(*opened, replace=replace, progress=report)
     for bundle in opened:
         edges = sum(map(bundle.rows, EDGE_TYPES))
         note(f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}")
@@ -72,11 +78,18 @@ def list_models(db: DatabaseAddress = DEFAULT_DATABASE, as_json: AsJson = False)
     Example:
       circuitome models --json
     """
+    from circuitome.graphdb.schema import SCHEMA_VERSION
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
         rows = database.models()
     shown = ("key", "architecture", "weights", "input_shape", "keep", "state")
+    for row in rows:
+        if row["schema_version"] != SCHEMA_VERSION:
+            note(
+                f"{row['key']}: made with another schema (version {row['schema_version']}; this program has {SCHEMA_VERSION}); "
+                f"`circuitome load BUNDLE... --replace --db {db}` makes the database anew"
+            )
     show_rows(rows, as_json=as_json, columns=shown, empty=f"{db} holds no model; `circuitome load BUNDLE` puts one in")
 
 

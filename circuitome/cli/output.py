@@ -72,7 +72,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    console.print(table)
+    with console.capture() as shown:  # Rich would answer a closed pipe itself, with exit code 1
+        console.print(table)
+    sys.stdout.write(shown.get())
 
 
 def _cell(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from circuitome.errors import CircuitomeError
@@ -11,7 +11,7 @@ from circuitome.errors import CircuitomeError
 __all__ = ["CypherError", "check_parameters", "check_reading", "code_of", "parameters_of"]
 
 _NOT_CODE: Final = re.compile(
-    r"""//[^\n\r]* | /\*.*?\*/ | '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `(?:``|[^`])*` """,
+    r"""//[^\n\r]* | /\*.*?(?:\*/|\Z) | '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `(?:``|[^`])*` """,
     re.VERBOSE | re.DOTALL,
 )
 _PARAMETER: Final = re.compile(r"\$(\w+)")
@@ -20,12 +20,29 @@ _PLAN: Final = re.compile(
     r"(?:EXPLAIN|PROFILE)\b\s*", re.IGNORECASE
 )  # Kuzu takes any statement after it: COPY, INSTALL
 _ESCAPE: Final = re.compile(r"\\u+[0-9a-fA-F]{4}")  # Neo4j decodes it before it looks at quotes and words
-_WRITING: Final = re.compile(r"\b(CREATE|INSERT|MERGE|SET|DELETE|REMOVE|DROP|FOREACH)\b", re.IGNORECASE)
-_BATCHES: Final = re.compile(r"\bIN\s+(\S+\s+)?(CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)
-_FILES: Final = re.compile(r"\bLOAD\s+(CSV|FROM|WITH)\b", re.IGNORECASE)
-_DOTTED: Final = r"[\w`]+(?:\s*\.\s*[\w`]+)"
-_CALL: Final = re.compile(rf"\bCALL\b(?!\s*[({{])\s*({_DOTTED}*)?", re.IGNORECASE)
-_FUNCTION: Final = re.compile(rf"(?<![\w`.$])({_DOTTED}+)\s*\(")
+_RUN: Final = re.compile(r"(?<!\w)\w+")
+_NUMBER: Final = re.compile(r"[0-9][0-9_]*(?:[eE][0-9]*)?[dDfF]?|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+")
+_AFTER_A_NAME: Final = re.compile(
+    r"(?:AND|AS(?= [\w`])|ASC|ASCENDING|CALL|CONTAINS|DESC|DESCENDING|ELSE|END|ENDS WITH|FINISH|IN|IS|LIMIT|MATCH|MOD|OFFSET"
+    r"|OPTIONAL (?:MATCH|CALL)|OR|ORDER BY|RETURN|SKIP|STARTS WITH|THEN|UNION|UNWIND|WHEN|WHERE|WITH|XOR|YIELD)\b(?!\.\D)",
+    re.IGNORECASE,
+)
+"""What may follow a variable or an alias: a word such as ``set`` before it is a name, and begins no clause."""
+_WRITING: Final = re.compile(
+    r"\b(?:CREATE|INSERT|MERGE|SET|DELETE|REMOVE|DROP|FOREACH)\b(?= ?[\w`($\[])", re.IGNORECASE
+)
+_BATCHES: Final = re.compile(r"\} ?(IN\b[^{}]*?\bTRANSACTIONS)\b", re.IGNORECASE)
+_FILES: Final = re.compile(r"\bLOAD (?:CSV|FROM|WITH HEADERS)\b", re.IGNORECASE)
+_CALL: Final = re.compile(r"\b(?:CALL|USE)\b(?= ?([\w`][\w`.]*))", re.IGNORECASE)
+_FUNCTION: Final = re.compile(r"(?<![\w`.$])((?:[\w`]+\.)+[\w`]+) ?\(")
+_BRACKET: Final = re.compile(r"[()\[\]{}]")
+_LITERAL: Final = re.compile(r"(?<![\w.])[0-9][0-9_.]*(?:[eE][-+]?[0-9]+)?[dDfF]?")
+_JOINT: Final = re.compile(
+    r"[+*/%^|&<>=.]|(?<![,\[(])(?<![,\[(] )-|[\w)\]] ?\[|\b(?:AND|OR|XOR|NOT|IN)\b", re.IGNORECASE
+)
+_LONGEST: Final = 100_000  # characters: Kuzu's parser and some patterns here take time that grows faster than the text
+_DEEPEST: Final = 60  # brackets in brackets; Kuzu ends the process at some hundreds ...
+_JOINTS: Final = 2_000  # operators; ... and at some thousand of them one after the other
 _PROCEDURES: Final = frozenset(
     [
         "show_tables",
@@ -58,6 +75,8 @@ def code_of(text: str) -> str:
 
 def _blank(match: re.Match[str]) -> str:
     found = match.group()
+    if found.startswith("/*") and (len(found) < 4 or not found.endswith("*/")):
+        return found  # it has no end
     if found.startswith("/"):
         return re.sub(r"[^\n]", " ", found)
     return found[0] + re.sub(r"[^\n]", "x", found[1:-1]) + found[-1]
@@ -83,10 +102,16 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
 
     Files, procedures and functions of plugins are refused, too; ``unsafe`` lifts that, and nothing else.
     """
-    code = code_of(text).strip().rstrip(";")
+    if len(text) > _LONGEST:
+        raise CypherError(
+            f"the query has {len(text):,} characters, {_LONGEST:,} are the most; give long lists as parameters"
+        )
+    code = code_of(text)
+    _refuse_disguise(text, code)
+    code = _tight(code).removesuffix(";").rstrip()
     if not code:
         raise CypherError("the query is empty; write one that starts with MATCH")
-    _refuse_disguise(text, code)
+    _refuse_depth(code)
     start = _PLAN.match(code)
     first = re.match(r"\w*", code[start.end() if start else 0 :]).group()  # type: ignore[union-attr]
     if not unsafe and (found := _beyond(code)):
@@ -99,10 +124,16 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
         )
     if ";" in code:
         raise CypherError("the text holds several statements; run them one by one, without `;` between")
-    if found := _keyword(_WRITING, code) or _BATCHES.search(code):
+    if found := _clause(_WRITING, code) or _BATCHES.search(code):
         raise CypherError(
-            f"a query only reads; leave out `{found.group()}` (`circuitome load` and `drop` change a database)"
+            f"a query only reads; leave out `{found.group(found.re.groups)}` (`circuitome load` and `drop` change a "
+            "database), or put it in backticks where it is a name"
         )
+
+
+def _tight(code: str) -> str:
+    """The code with one blank for any white space, and none around a dot."""
+    return re.sub(r" ?\. ?", ".", " ".join(code.split()))
 
 
 def _refuse_disguise(text: str, code: str) -> None:
@@ -112,39 +143,47 @@ def _refuse_disguise(text: str, code: str) -> None:
     for char in code:
         if not char.isprintable() and char not in "\n\r\t":
             raise CypherError(f"the query has an invisible character, {char!r}, outside its texts; remove it")
+    if "/*" in code:
+        raise CypherError("the query has a comment without an end; write `*/` behind it")
+    for run in _RUN.finditer(code):
+        word = run.group()
+        if not word.isidentifier() and not _NUMBER.fullmatch(word):  # Kuzu reads `1LOAD` as a number and a clause
+            raise CypherError(
+                f"`{word[:40]}` is neither a number nor a name; put a blank between the two, or backticks around"
+            )
+
+
+def _refuse_depth(code: str) -> None:
+    """Refuse what ends the process in an engine, or keeps its parser busy for good."""
+    depth = 0
+    for bracket in _BRACKET.finditer(code):
+        depth += 1 if bracket.group() in "([{" else -1
+        if depth > _DEEPEST:
+            raise CypherError(f"more than {_DEEPEST} brackets stand one in the other; take the query apart")
+    if len(_JOINT.findall(_LITERAL.sub("0", code))) > _JOINTS:
+        raise CypherError(f"more than {_JOINTS:,} operators; take the query apart, or give a list as a parameter")
 
 
 def _beyond(code: str) -> str | None:
-    """The first thing that reads more than the graph: a file, a procedure, a function of a plugin."""
+    """The first thing that reads more than the graph: a file, a procedure, another database, a function of a plugin."""
     if found := _FILES.search(code):
-        return " ".join(found.group().split())
+        return found.group()
     for match in _CALL.finditer(code):
-        name = match.group(1)
-        if name and not _names(code[: match.start()]) and _flat(name) not in _PROCEDURES:
-            return " ".join(match.group().split())
+        if _begins(match, code) and match.group(1).lower() not in _PROCEDURES:
+            return f"{match.group()} {match.group(1)}"
     for match in _FUNCTION.finditer(code):
-        name = _flat(match.group(1))
+        name = match.group(1).lower()
         if name not in _PROCEDURES and name.partition(".")[0] not in _SPACES:
             return match.group(1)
     return None
 
 
-def _flat(name: str) -> str:
-    return re.sub(r"\s", "", name).lower()
+def _clause(pattern: re.Pattern[str], code: str) -> re.Match[str] | None:
+    """The first match that begins a clause."""
+    return next((match for match in pattern.finditer(code) if _begins(match, code)), None)
 
 
-def _keyword(pattern: re.Pattern[str], code: str) -> re.Match[str] | None:
-    return next(_keywords(pattern, code), None)
-
-
-def _keywords(pattern: re.Pattern[str], code: str) -> Iterator[re.Match[str]]:
-    """Matches that begin with a clause's word: no name after a dot, a colon or AS, none before a colon or a bracket."""
-    for match in pattern.finditer(code):
-        if not _names(code[: match.start()]) and code[match.end() :].lstrip()[:1] not in {"", ":", ".", ",", ")", "="}:
-            yield match
-
-
-def _names(before: str) -> bool:
-    """Whether the word after this text is a name."""
-    before = before.rstrip()
-    return before[-1:] in {".", ":", "|", "$"} or re.search(r"\bAS$", before, re.IGNORECASE) is not None
+def _begins(match: re.Match[str], code: str) -> bool:
+    """Whether a word begins a clause, told by what follows it alone: what stands before it can be made up."""
+    place = match.end() + (code[match.end() : match.end() + 1] == " ")
+    return _AFTER_A_NAME.match(code, place) is None

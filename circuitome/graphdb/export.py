@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +18,9 @@ from xml.sax.saxutils import escape, quoteattr
 import networkx as nx
 import pyarrow as pa
 
-from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.drafts import draft, put_in_place
-from circuitome.graphdb.neo4j_import import write_import
+from circuitome.graphdb.neo4j_import import ExportError, write_import
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
 from circuitome.graphdb.stores import Store
 
@@ -28,10 +28,6 @@ __all__ = ["FORMATS", "ExportError", "Tables", "export", "from_networkx", "table
 
 Tables = Mapping[str, pa.Table]
 """Tables by name, with the schema's columns; what is not there is empty."""
-
-
-class ExportError(CircuitomeError):
-    """A format that is not known, a graph that does not follow the schema, or a place that cannot be written."""
 
 
 def tables_of(source: Bundle | Store | Tables, *, model: str | None = None) -> dict[str, pa.Table]:
@@ -200,6 +196,10 @@ def export(
     if format not in FORMATS:
         raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     target = Path(path)
+    if target.is_symlink() or (target.exists() and not target.is_file() and not target.is_dir()):
+        raise ExportError(
+            f"{target}: a link or a device, which a file would take the place of; name another place with -o"
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with draft(target) as folder:
@@ -252,6 +252,7 @@ def _write_cytoscape(tables: Tables, path: Path) -> None:
         json.dump({"data": {"name": "circuitome"}, "elements": elements}, file, separators=(",", ":"))
 
 
+_NOT_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XML_TYPES: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
 _GRAPHML: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns" '
@@ -276,13 +277,13 @@ def _fields(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _xml_text(value: Any) -> str:
-    """A value as XML allows it: JSON for lists, words for truth and for what is not finite, no control characters."""
+    """A value as XML allows it: JSON for lists, words for truth and for what is not finite, escapes for other characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
     text = json.dumps(value) if isinstance(value, list) else str(value)
-    return "".join(letter if letter in "\t\n\r" or ord(letter) >= 32 else "\ufffd" for letter in text)
+    return _NOT_XML.sub(lambda match: ascii(match.group())[1:-1], text)  # two names stay two
 
 
 def _write_graphml(tables: Tables, path: Path) -> None:

@@ -16,10 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from circuitome.errors import CircuitomeError
 from circuitome.graphdb.ddl import neo4j_constraints, neo4j_indexes
 from circuitome.graphdb.schema import NODES, SCHEMA_VERSION, NodeType, arrow_schema, table_type
 
-__all__ = ["Streams", "write_import"]
+__all__ = ["ExportError", "Streams", "write_import"]
+
+
+class ExportError(CircuitomeError):
+    """A format that is not known, a graph that does not follow the schema, or a place that cannot be written."""
+
 
 Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
 """Tables with rows, nodes first, each a name and its batches."""
@@ -91,6 +97,7 @@ def _write_table(name: str, batches: Iterator[pa.RecordBatch], file: BinaryIO) -
     pacsv.write_csv(header.empty_table(), file)
     options, multiline = pacsv.WriteOptions(include_header=False), False
     for batch in batches:
+        _check_lists(name, batch)
         columns = [_column(column) for column in _settled(name, batch).cast(arrow_schema(name)).columns]
         if _lists(name):
             columns.append(_empty_lists(name, batch))
@@ -137,6 +144,19 @@ def _words(column: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(
         text.offsets, _spelled(text.values), mask=column.is_null() if column.null_count else None
     )
+
+
+def _check_lists(name: str, batch: pa.RecordBatch) -> None:
+    """`ExportError` where a text in a list holds what lists are joined by: the tool has no escape for it."""
+    for column in _lists(name):
+        values = batch[column].flatten()
+        if pa.types.is_string(values.type):
+            found = pc.call_function("match_substring", [values], pc.MatchSubstringOptions(_BETWEEN))
+            if pc.call_function("any", [found]).as_py():
+                raise ExportError(
+                    f"{name}: a text in `{column}` holds the character U+001F, which the import tool would split; "
+                    "rename what is called so, or write another format"
+                )
 
 
 def _empty_lists(name: str, batch: pa.RecordBatch) -> pa.Array:

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Progress, Store, StoreError, open_store
+from circuitome.graphdb.schema import SCHEMA_VERSION
+from circuitome.graphdb.stores import OutdatedError, Progress, Store, StoreError, open_store
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.library import Query
@@ -113,15 +114,22 @@ class Database:
 
     def model_key(self, model: str | None = None) -> str:
         """The key of a model that is here, wholly: the one named, or the only one. `QueryError` where that is none."""
+        versions = {row["key"]: row["schema_version"] for row in self.store.models()}
+        if old := [f"{key}: version {version}" for key, version in versions.items() if version != SCHEMA_VERSION]:
+            raise OutdatedError(self.store.address, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
         return self._ready(self._model_here(model))
 
     def _model_here(self, model: str | None) -> str:
         names = [row["key"] for row in self.store.models()]
         listed = ", ".join(names)
         if not names:
-            raise QueryError("the database holds no model; `circuitome load BUNDLE --db DB` puts one in")
+            raise QueryError(
+                f"{self.store.address}: the database holds no model; `circuitome load BUNDLE --db {self.store.address}` puts one in"
+            )
         if model is None and len(names) > 1:
-            raise QueryError(f"the database holds {len(names)} models ({listed}); name one: `model=...`")
+            raise QueryError(
+                f"the database holds {len(names)} models ({listed}); name one: `--model MODEL`, or `-p model=MODEL` of a query"
+            )
         if model is not None and model not in names:
             raise QueryError(
                 f"no model {model!r} in the database; {near(model, names, otherwise=f'it holds {listed}')}"
@@ -196,7 +204,8 @@ class Database:
         state = next(row["state"] for row in self.store.models() if row["key"] == model)
         if state != "ready":
             raise QueryError(
-                f"the model {model!r} is not wholly loaded (state {state!r}); load its bundle again: `circuitome load BUNDLE`"
+                f"the model {model!r} is not wholly loaded (state {state!r}); where nobody is loading it now, load its bundle "
+                f"again: `circuitome load BUNDLE --db {self.store.address}`"
             )
         return model
 

@@ -48,6 +48,8 @@ DIALECTS: Final = ("kuzu", "neo4j")
 _RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
+_LARGEST: Final = 1_000_000  # bytes of a query file
+_LONGEST_LINE: Final = 2_000  # characters; the pattern of a parameter takes time that grows with their square
 _ONE_OF: Final = f"write one of: {', '.join(TYPES)}"
 _PLACEHOLDERS: Final = {
     "model": "model",
@@ -230,6 +232,8 @@ def _column_name(item: str) -> str:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_dir() and (not path.is_file() or path.stat().st_size > _LARGEST):
+            raise ValueError(f"no plain file of at most {_LARGEST:,} bytes")  # a pipe or a device has no end
         return path.read_text(encoding="utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         raise QueryError(
@@ -263,10 +267,10 @@ def _variants(path: Path) -> dict[str, str]:
 
 
 def _parameter(line: str, where: str) -> Parameter:
-    match = _PARAMETER.fullmatch(line)
+    match = _PARAMETER.fullmatch(line) if len(line) <= _LONGEST_LINE else None
     if match is None:
         raise QueryError(
-            f"{where}: cannot read the parameter {line!r}; write `name (type): doc` or `name (type = default): doc`"
+            f"{where}: cannot read the parameter {line[:200]!r}; write `name (type): doc` or `name (type = default): doc`"
         )
     name, kind, default, doc = match.groups()
     if kind not in TYPES:

@@ -20,7 +20,17 @@ from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem
 
-__all__ = ["Amendment", "OutdatedError", "Progress", "Removal", "Store", "StoreError", "open_store", "waiting"]
+__all__ = [
+    "Amendment",
+    "OutdatedError",
+    "Progress",
+    "Removal",
+    "Store",
+    "StoreError",
+    "check_once",
+    "open_store",
+    "waiting",
+]
 
 _PATIENCE: Final = 2.0  # seconds of waiting before it is said
 _log = logging.getLogger(__name__)
@@ -74,6 +84,9 @@ class Store(Protocol):
 
     Two engines, one contract: same bundle in, same rows out.
     """
+
+    address: str
+    """What opens it again, for messages."""
 
     dialect: str
     """Name of the Cypher dialect, ``kuzu`` or ``neo4j``: a query file ``name.<dialect>.cypher`` wins over ``name.cypher``."""
@@ -133,6 +146,15 @@ class Store(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def check_once(bundles: Sequence[Bundle]) -> None:
+    """`BundleError` where one of them is damaged, `StoreError` where two hold the same model."""
+    models = [bundle.model for bundle in bundles]
+    if twice := {model for model in models if models.count(model) > 1}:
+        raise StoreError(f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name")
+    for bundle in bundles:
+        bundle.check()
 
 
 @contextlib.contextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import socket
 import ssl
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, cast
 from urllib.parse import urlsplit
@@ -34,8 +36,9 @@ from circuitome.graphdb.ddl import (
     properties_compared,
 )
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, waiting
+from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, check_once, waiting
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
+from circuitome.graphdb.stores.awaiting import awaited
 
 __all__ = ["Neo4jStore"]
 
@@ -44,6 +47,9 @@ _BATCH: Final = 2_000  # rows a transaction: larger ones cost the server more th
 _DELETED: Final = 10_000  # nodes or relationships a transaction
 _ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
 _SESSIONS: Final = 2
+_GRACE: Final = 10.0  # seconds after a time-out in which a server has to say that it stopped
+_FOREVER: Final = 1e9  # seconds; a lock takes no more
+logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else its retries are told on stderr, beside our message
 _SCALARS: Final = {int, float, str, bool, type(None)}
 _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
@@ -62,7 +68,8 @@ class Neo4jStore:
     def __init__(
         self, address: str, *, user: str | None = None, password: str | None = None, sessions: int = _SESSIONS
     ) -> None:
-        self.address, self._database = _split(address)
+        self._server, self._database = _split(address)
+        self.address = f"{self._server}/{self._database}" if self._database else self._server
         self._user = user or os.environ.get("NEO4J_USER") or "neo4j"
         self._password = password if password is not None else os.environ.get("NEO4J_PASSWORD")
         self._sessions = sessions
@@ -76,8 +83,7 @@ class Neo4jStore:
         A model is ``loading`` from the first change to the last. A load that was cut off is repeated by loading again: it
         starts by removing what the first one left.
         """
-        for bundle in bundles:
-            bundle.check()
+        check_once(bundles)
         with self._explained():
             if replace:
                 self._declare({"Model_key": neo4j_constraints()["Model_key"]})  # what `_alone` stands on
@@ -154,16 +160,20 @@ class Neo4jStore:
 
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it, in bounded transactions; `StoreError` where it is not here."""
-        known = [row["key"] for row in self.models()]
-        if model not in known:
-            raise StoreError(f"{self.address}: no model {model!r}; it has {', '.join(known) or 'none'}")
-        with self._explained(), self._alone():
-            self._write("MATCH (m:Model {key: $model}) SET m.state = 'loading'", {"model": model})
-            self._clear(model)
-            self._write("MATCH (m:Model {key: $model}) DETACH DELETE m", {"model": model})
-            if known == [model]:  # nothing is left that could share them
-                for label in filter(_shared, NODES):
-                    self._write(f"MATCH (n:`{label}`) DETACH DELETE n")
+        with self._explained():
+            self._declare({"Model_key": neo4j_constraints()["Model_key"]})  # what `_alone` stands on
+            with self._alone() as lock:
+                known = [row["key"] for row in self.models()]
+                if model not in known:
+                    raise StoreError(f"{self.address}: no model {model!r}; it has {', '.join(known) or 'none'}")
+                self._write("MATCH (m:Model {key: $model}) SET m.state = 'loading'", {"model": model})
+                self._clear(model)
+                self._check_lock(lock)
+                if known == [model]:  # nothing is left that could share them
+                    for label in NODES:
+                        if _shared(label) and label != "Model":
+                            self._delete(f"MATCH (n:`{label}`)", _NONE)
+                self._write("MATCH (m:Model {key: $model}) DETACH DELETE m", {"model": model})
 
     def inspect(self) -> list[SchemaItem]:
         """Constraints, indexes, labels, relationship types, properties and the models' schema version, against the schema.
@@ -202,7 +212,7 @@ class Neo4jStore:
                     f"{self.address}: no password for user {self._user!r}; set NEO4J_PASSWORD (and NEO4J_USER)"
                 )
             driver = neo4j.GraphDatabase.driver(
-                self.address,
+                self._server,
                 auth=(self._user, self._password),
                 notifications_min_severity="OFF",
                 connection_timeout=10,
@@ -228,13 +238,38 @@ class Neo4jStore:
         timeout: float | None = None,
         most: int | None = None,
     ) -> pa.Table:
+        given_up = threading.Event()
+
         @neo4j.unit_of_work(timeout=timeout)
         def work(transaction: neo4j.ManagedTransaction) -> pa.Table:
-            result = transaction.run(cast(Any, cypher), dict(parameters))
-            return _table(result.keys(), [record.values() for record in itertools.islice(result, most)])
+            if given_up.is_set():
+                raise StoreError(f"{self.address}: nobody waits for this any more")
+            try:
+                result = transaction.run(cast(Any, cypher), dict(parameters))
+                return _table(result.keys(), [record.values() for record in itertools.islice(result, most)])
+            except Neo4jError as error:
+                if "OutOfMemory" in (
+                    error.code or ""
+                ):  # the driver would try again, and fill the server's memory again
+                    raise StoreError(self._explain(error, timeout)) from error
+                raise
 
-        with self._session(neo4j.READ_ACCESS) as session:
-            return session.execute_read(work)
+        def ask() -> pa.Table:
+            with self._session(neo4j.READ_ACCESS) as session:
+                return session.execute_read(work)
+
+        def stop(_: Future[pa.Table]) -> None:
+            given_up.set()
+            self.close()  # the server ends what nobody is connected to
+
+        # inside one expression, such as `reduce`, a server sees no time-out, and the driver hears no Ctrl-C
+        try:
+            return awaited(ask, stop=stop, seconds=min(timeout, _FOREVER) + _GRACE if timeout else None)
+        except TimeoutError:
+            raise StoreError(
+                f"{self.address}: the server did not stop the query after {timeout or 0:g} s, so nobody waits for it any more; "
+                "narrow its lists and patterns (the server may be busy with it for long: `SHOW TRANSACTIONS` there)"
+            ) from None
 
     def _write(self, cypher: str, parameters: Mapping[str, Any] = _NONE) -> int:
         """Run one statement in a transaction of its own; the first value of its first row, else 0."""
@@ -325,14 +360,12 @@ class Neo4jStore:
 
     def _load(self, bundle: Bundle, lock: neo4j.Transaction, progress: Progress | None) -> None:
         model = bundle.table("Model").to_pylist()[0] | {"state": "loading", "schema_version": SCHEMA_VERSION}
-        known = self._write("MATCH (m:Model {key: $key}) RETURN count(m)", {"key": bundle.model})
         self._write("MERGE (m:Model {key: $row.key}) SET m = $row RETURN 1", {"row": model})
-        if known:
-            self._clear(bundle.model)
+        self._clear(bundle.model)
         for table in bundle.tables:
             if table != "Model":
                 self._insert(table, bundle, progress)
-        self._check_lock(lock)
+                self._check_lock(lock)
         self._write("MATCH (m:Model {key: $key}) SET m.state = 'ready' RETURN 1", {"key": bundle.model})
 
     @contextlib.contextmanager
@@ -342,7 +375,7 @@ class Neo4jStore:
         Nobody sees it, and the server lets go of it when the connection ends, however the process does.
         """
         with self._session(neo4j.WRITE_ACCESS) as session:
-            transaction = session.begin_transaction()
+            transaction = session.begin_transaction(timeout=0)  # whatever limit the server has for transactions
             with waiting(self.address):
                 transaction.run("CREATE (:Model {key: $key})", {"key": _LOCK}).consume()
             try:
@@ -352,10 +385,15 @@ class Neo4jStore:
                     transaction.rollback()
 
     def _check_lock(self, lock: neo4j.Transaction) -> None:
-        """`StoreError` where the connection that holds the lock was lost: another load may have begun meanwhile."""
+        """`StoreError` where the transaction that holds the lock is gone: another load may have begun meanwhile."""
         try:
             lock.run("RETURN 1").consume()
-        except (Neo4jError, DriverError) as error:
+        except Neo4jError as error:
+            raise StoreError(
+                f"{self.address}: the server ended the transaction that keeps others away ({_first_line(error.message or '')}), so "
+                "the model is not marked as loaded; load it again"
+            ) from error
+        except DriverError as error:
             raise StoreError(
                 f"{self.address}: the connection was lost on the way, so the model is not marked as loaded; load it again"
             ) from error
@@ -403,7 +441,7 @@ class Neo4jStore:
                 f"{self.address}: the server refused user {self._user!r}; set NEO4J_USER and NEO4J_PASSWORD"
             ) from error
         except (ServiceUnavailable, SessionExpired) as error:
-            raise StoreError(f"{self.address}: {_unreachable(self.address)}") from error
+            raise StoreError(f"{self.address}: {_unreachable(self._server)}") from error
         except Neo4jError as error:
             raise StoreError(self._explain(error, timeout)) from error
         except (DriverError, ConfigurationError, OSError, ValueError, TypeError, OverflowError) as error:
@@ -416,11 +454,13 @@ class Neo4jStore:
         if "TransactionTimedOut" in code or "Terminated" in code:
             limit = f"after {timeout:g} s" if timeout else "by the server"
             return f"{self.address}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
-        if "MemoryPoolOutOfMemory" in code or "TransactionOutOfMemory" in code:
+        if "OutOfMemory" in code:
             return (
-                f"{self.address}: the server has not enough memory for this ({_first_line(error.message or code)}); "
-                "narrow it, or give the server more (server.memory.heap.max_size)"
+                f"{self.address}: this needs more memory than the server gives it; narrow its pattern or its lists, or give "
+                "the server more (server.memory.heap.max_size)"
             )
+        if "LockAcquisitionTimeout" in code:
+            return f"{self.address}: another program writes there, and the server lets nobody wait so long; try again later"
         if "DatabaseNotFound" in code:
             return f"{self.address}: the server has no database {self._database!r}; name another, as in neo4j://host:7687/neo4j"
         if "AccessMode" in code:
@@ -435,7 +475,7 @@ def _split(address: str) -> tuple[str, str | None]:
     try:
         parts = urlsplit(address)
         known = parts.scheme in {f"{kind}{tls}" for kind in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")}
-        if not known or not parts.hostname or (parts.port or 1) < 1:
+        if not known or not parts.hostname or (parts.port or 1) < 1 or parts.query or parts.fragment:
             raise ValueError
     except ValueError:
         raise StoreError(f"{_shown(address)}: not the address of a server; write neo4j://host:7687/database") from None
