@@ -237,7 +237,7 @@ def _write(
             writer.write(table, rows)
         writer.finish(
             manifest={
-                "model": {"key": name, "weights_sha256": "0" * 64},
+                "model": {"key": name, "weights_sha256": f"{seed:064x}"},
                 "parameters": {"keep": str(keep), "seed": seed},
             },
             wiring={"layers": [{"name": plan.name, "op": plan.op, "sources": list(plan.sources)} for plan in plans]},
@@ -278,7 +278,7 @@ def _node_tables(net: _Net, keep: float, seed: int) -> dict[str, pa.Table]:
         "key": net.name,
         "architecture": "synthetic",
         "weights": "random",
-        "weights_sha256": "0" * 64,
+        "weights_sha256": f"{seed:064x}",
         "input_shape": [next(iter(net.plans.values())).channels, 16, 16],
         "mean": [0.5, 0.25],
         "std": [1.0, 2.0],

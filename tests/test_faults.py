@@ -691,7 +691,7 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
             port=port,
             heap="512m",
             page_cache="128m",
-            settings={f"server.{name.replace('__', '.')}": value for name, value in settings.items()},
+            settings={name.replace("__", "."): value for name, value in settings.items()},
         )
         server.start(patience=200)
         servers.append(server)
@@ -735,7 +735,7 @@ def test_a_server_killed_during_a_load_and_started_again_holds_no_half_model(
 def test_a_stalled_connection_ends_and_a_read_only_server_says_so(
     shelf: Path, own_server: Callable[..., LocalServer]
 ) -> None:
-    server = own_server(bolt__connection_keep_alive="1s", bolt__connection_keep_alive_probes="2")
+    server = own_server(server__bolt__connection_keep_alive="1s", server__bolt__connection_keep_alive_probes="2")
     with open_database(server.address) as database:
         database.load(shelf / "toy")
     whole = rows(server.address)
@@ -749,7 +749,7 @@ def test_a_stalled_connection_ends_and_a_read_only_server_says_so(
     assert rows(server.address) == whole
     tally.report()
     server.stop()
-    server = own_server(databases__read_only="neo4j")
+    server = own_server(server__databases__read_only="neo4j")
     tally = Tally("database that is read-only")
     for line in (["load", shelf / "other"], ["drop", "toy"], ["load", shelf / "toy", "--replace"]):
         trial = attempt(*line, "--db", server.address)
@@ -758,3 +758,21 @@ def test_a_stalled_connection_ends_and_a_read_only_server_says_so(
     assert attempt("query", "layers", "--db", server.address).code == 0
     assert rows(server.address) == whole
     tally.report()
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+def test_a_server_that_limits_transactions_and_waiting_takes_a_load_and_says_who_waits(
+    shelf: Path, own_server: Callable[..., LocalServer]
+) -> None:
+    server = own_server(db__transaction__timeout="3s", db__lock__acquisition__timeout="2s")
+    with open_store(server.address) as store, open_store(server.address) as other:
+        slow = iter([5])
+        store.load(Bundle.open(shelf / "toy"), progress=lambda *_: time.sleep(next(slow, 0)))
+        assert [row["state"] for row in store.models()] == ["ready"]
+        with other._alone():  # pyright: ignore[reportAttributeAccessIssue]
+            trial = attempt("load", shelf / "toy", "--db", server.address)
+    assert trial.code == 2 and "another program writes there, and the server lets nobody wait so long" in trial.err, (
+        trial
+    )
+    report("server that limits transactions: load", 2, refused=1)

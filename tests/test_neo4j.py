@@ -23,6 +23,7 @@ from circuitome.graphdb.neo4j_import import write_import
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
 from circuitome.graphdb.stores import OutdatedError, StoreError, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
+from circuitome.graphdb.stores.neo4j import Neo4jStore
 from circuitome.queries.database import Database, open_database
 from tests.compare_stores import NOT_COMPARED, alike, commands, differences
 from tests.synthetic import annotated, write_bundle
@@ -153,7 +154,9 @@ def test_repair_without_a_database_is_wrong_use() -> None:
     assert "--db" in got.err
 
 
-def test_an_older_database_on_a_server_is_told_and_replaced(neo4j_empty: Any, toy: Bundle, cypher: Any) -> None:
+def test_an_older_database_on_a_server_is_told_and_replaced(
+    neo4j_empty: Any, toy: Bundle, cypher: Any, tmp_path: Path
+) -> None:
     address = neo4j_empty.address
     with open_store(address) as store:
         store.load(toy)
@@ -164,6 +167,14 @@ def test_an_older_database_on_a_server_is_told_and_replaced(neo4j_empty: Any, to
         got = run(*line, "--db", address)
         assert got.code == 2
         assert re.search(r"another schema \(toy: version 1; .*`circuitome load BUNDLE\.\.\. --replace", got.err)
+    write_bundle(tmp_path / "other", name="other")
+    cypher("CREATE (:Model {key: 'other', schema_version: 2, state: 'ready'})")
+    for line in (["query", "hubs"], ["motifs"], ["families"], ["export", "-o", tmp_path / "x.json"]):
+        got = run(*line, "--db", f"{address}/neo4j")
+        assert got.code == 2 and f"--replace --db {address}/neo4j`" in got.err, got
+    got = run("models", "--db", address)
+    assert got.code == 0 and "toy: made with another schema (version 1" in got.err
+    cypher("MATCH (m:Model {key: 'other'}) DELETE m")
     with open_store(address) as store, pytest.raises(OutdatedError):
         store.run("MATCH (n:Neuron) RETURN n.key AS key")
     got = run("schema", "--db", address, "--json")
@@ -222,6 +233,60 @@ def test_small_transactions_give_the_same_graph_and_leave_nothing(
         cypher("CREATE (:Person)-[:LIKES]->(:Person)")
         store.drop("small")
     assert cypher("MATCH (n) RETURN count(n) AS n") == [{"n": 2}]
+
+
+def test_a_drop_says_loading_and_no_transaction_is_larger_than_its_bound(
+    neo4j_empty: Any, small_transactions: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_bundle(tmp_path / "small", name="small", layers=(3, 4, 2))
+    with open_store(neo4j_empty.address) as store, open_store(neo4j_empty.address) as reader:
+        assert isinstance(store, Neo4jStore)
+        real, sizes, states = store._write, {"CREATE": set(), "DELETE": set()}, set()
+
+        def write(statement: str, *parameters: Any) -> int:
+            done = real(statement, *parameters)
+            for verb, seen in sizes.items():
+                if f" {verb} " in statement and "RETURN count(*)" in statement:
+                    seen.add(done)
+            states.update(row["state"] for row in reader.models())
+            return done
+
+        monkeypatch.setattr(store, "_write", write)
+        store.load(bundle)
+        assert max(sizes["CREATE"]) == 7
+        states.clear()
+        store.drop("small")
+        assert states == {"loading"}
+        assert max(sizes["DELETE"]) == 5
+
+
+def test_a_model_is_loaded_once_and_one_with_other_weights_is_told(address: str, toy: Bundle, tmp_path: Path) -> None:
+    newer = write_bundle(tmp_path / "newer", seed=1)
+    assert newer.model == toy.model
+    got = run("load", toy.path, newer.path, "--db", address)
+    assert got.code == 2 and "two bundles hold the model 'toy'" in got.err
+    assert "other weights" not in run("load", toy.path, "--db", address).err
+    assert "other weights" not in run("load", toy.path, "--db", address).err
+    assert (
+        "toy: takes the place of a model of that name with other weights"
+        in run("load", newer.path, "--db", address).err
+    )
+
+
+def test_an_empty_database_is_said_to_be_empty(address: str, toy: Bundle, tmp_path: Path) -> None:
+    assert run("load", toy.path, "--db", address).code == 0
+    assert run("drop", "toy", "--db", address).code == 0
+    for line in (["families"], ["export", "-o", tmp_path / "x.json"], ["query", "hubs"]):
+        got = run(*line, "--db", address)
+        assert got.code == 2 and f"{address}: the database holds no model" in got.err, got
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_the_local_server_listens_here_alone_and_hides_its_password(neo4j_shared: Any) -> None:
+    home = Path(neo4j_shared[0].home)
+    assert (home / "password").stat().st_mode & 0o077 == 0
+    listening = [line for line in (home / "conf" / "neo4j.conf").read_text().splitlines() if "listen_address" in line]
+    assert listening and all("=127.0.0.1" in line for line in listening)
 
 
 def test_one_bookmark_manager_serves_all_sessions(neo4j_empty: Any, toy: Bundle) -> None:
@@ -352,6 +417,7 @@ def test_an_export_of_a_file_is_that_of_its_bundle(toy: Bundle, tmp_path: Path) 
 def test_the_import_script_is_shell(toy: Bundle, tmp_path: Path) -> None:
     folder = export(toy, "neo4j-admin", tmp_path / "csv")
     assert subprocess.run(["sh", "-n", folder / "import.sh"], check=False).returncode == 0
+    assert "--strict=true" in (folder / "import.sh").read_text()
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ def families(
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        models = [model] if model else [row["key"] for row in database.models()]
+        models = [model] if model else [row["key"] for row in database.models()] or [database.model_key()]
         where: dict[str, Any] = {} if layer is None else {"layer": database.layer_key(layer)}
         rows = [row for name in models for row in database.query("families", model=name, **where)]
     found = _gathered(rows)

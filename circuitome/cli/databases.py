@@ -120,7 +120,7 @@ def export(
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        chosen = [row["key"] for row in database.models()] if model is None else [model]
+        chosen = [model] if model is not None else [row["key"] for row in database.models()] or [None]
         keys = [database.model_key(key) for key in chosen]  # an error where one is not wholly loaded
         write(database.store, format, output, model=None if model is None else keys[0])
     note(f"wrote {output}")

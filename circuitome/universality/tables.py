@@ -126,21 +126,21 @@ def pairs_to_compare(
         return pairs
     held = {row["key"]: row for row in database.models()}
     for one in networks:
-        _check_held(one, held)
+        _check_held(one, held, database.store.address)
     compared = set() if force else {(row["model"], row["other"]) for row in database.ask("compared_models").to_dicts()}
     return [(a, b) for a, b in pairs if not {(a.model, b.model), (b.model, a.model)} <= compared]
 
 
-def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]], address: str) -> None:
     row = held.get(one.model)
     if row is None or row.get("state") != "ready":
         raise CompareError(
-            f"{one.model} is not in the database; `circuitome load {one.bundle.path} --db DB` puts it in"
+            f"{one.model} is not in the database; `circuitome load {one.bundle.path} --db {address}` puts it in"
         )
     if row["weights_sha256"] != one.bundle.manifest["model"].get("weights_sha256"):
         raise CompareError(
             f"{one.bundle.path}: the database's {one.model} has other weights; "
-            f"`circuitome load {one.bundle.path} --db DB` replaces it"
+            f"`circuitome load {one.bundle.path} --db {address}` replaces it"
         )
 
 
