@@ -1,26 +1,30 @@
-"""The rows of every library query, from two databases that hold the same model; by hand as well as in the tests.
+"""The rows of every library query and reading command, from two databases that hold the same models; by hand as well as in the tests.
 
 python -m tests.compare_stores circuitome.db bolt://127.0.0.1:7687 [MODEL...]
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import MOTIFS
+from tests.fuzzing import attempt
 
-__all__ = ["NOT_COMPARED", "alike", "commands", "differences", "questions"]
+__all__ = ["NOT_COMPARED", "NOT_OF_LARGE", "alike", "command_differences", "commands", "differences", "questions"]
 
 PATIENCE = 900.0  # seconds for one query: what is compared is rows, not speed
 MANY = 300_000  # edges; of larger networks only the strong ones are listed
 TOO_MANY = 1_000_000  # edges; in larger networks bare motifs are asked of the strongest alone: there are billions
 Question = tuple[str, dict[str, Any]]
+Say = Callable[[str, int, float, float], None]
+"""Called with what was asked, its number of rows, and the seconds of both engines."""
 NOT_COMPARED = {
     "extract": "reads weights, no database",
     "annotate": "reads a bundle, no database",
@@ -34,6 +38,16 @@ NOT_COMPARED = {
     "schema": "engines differ: constraints, indexes and names of types",
 }
 """Commands whose answers are not compared, each with the reason."""
+_MEMORY: Final = "the embedded engine needs more than its 1 GiB: see `Store.unsupported`"
+NOT_OF_LARGE: Final = {
+    **dict.fromkeys(
+        ("mirrored_unions", "opponent_pairs", "polysemantic_neuron", "push_pull", "residual_bypass"), _MEMORY
+    ),
+    "latent_branches": "reads all edges, as `superposition_read_back` does, then sums that no engine does",
+    "motifs superposition_read_back": "reads all edges: the query of that name is asked",
+    "motifs --null": "reads all edges, as `superposition_read_back` does, then sums that no engine does",
+}
+"""What is not asked of networks with more than a million edges, each with the reason."""
 
 
 def questions(database: Database, model: str) -> Iterator[Question]:
@@ -45,8 +59,9 @@ def questions(database: Database, model: str) -> Iterator[Question]:
     source, one, other, end = f"{layers[0]['layer']}:0", f"{middle}:0", f"{middle}:{width[middle] - 1}", f"{last}:0"
     edges = sum(row["edges"] for row in database.ask("balance", model=model))
     families = database.ask("families", model=model)
+    pairs = database.ask("equivariant_pairs", model=model).to_dicts()[:1]
     given: dict[str, list[dict[str, Any]]] = {
-        "edges": [{"strength": 4.0 if edges > MANY else 0.0}],
+        "edges": [{"strength": 4.0 if edges > MANY else 0.0}, {"layer": last}],
         "inputs": [{"neuron": one}, {"neuron": end, "limit": 1_000_000}],
         "outputs": [{"neuron": source, "limit": 1_000_000}, {"neuron": one}],
         "shared_inputs": [{"first": one, "second": other, "limit": 1_000_000}],
@@ -62,7 +77,6 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "residual_bypass": [{"least": 0.0, "limit": 1_000_000}],
         "mutual_inhibition": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
-        "polysemantic_neuron": [{"strength": 8.0} if edges > TOO_MANY else {}],
         "mirrored_unions": [{}, {"transform": "rotate", "q": 1.0}],
         "tangent_circuit": [{"strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}, {}],
         "curve_to_circle": [{"points": "outwards", "strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}],
@@ -72,6 +86,10 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "look_up_motif": [{"motif": ""}],
         "motif_members": [{"motif": row["motif"]} for row in database.ask("saved_motifs", model=model, limit=3)],
         "edges_between": [{"neurons": [source, one, other, end]}],
+        "partners": [
+            {"neuron": neuron} for neuron in (one, *(pair[end] for pair in pairs for end in ("first", "second")))
+        ],
+        "families_of": [{"neuron": neuron} for neuron in (one, *(row["neuron"] for row in families.to_dicts()[:1]))],
         "family_members": [{"family": key} for key in sorted({row["family"] for row in families})[:3]],
     }
     given |= {
@@ -87,7 +105,7 @@ def questions(database: Database, model: str) -> Iterator[Question]:
     given["block_channel"] = [{"block": block, "channel": channel} for channel in (0, 20)]
     otherwise = {"neuron": one, "layer": middle, "list of neuron": [one, other], "model": model}
     for query in library().values():
-        for parameters in given.get(query.name, [{}]):
+        for parameters in [] if query.name in NOT_OF_LARGE and edges > TOO_MANY else given.get(query.name, [{}]):
             needed = {p.name: otherwise[p.type] for p in query.parameters if p.required and p.name not in parameters}
             yield query.name, needed | parameters
 
@@ -95,20 +113,29 @@ def questions(database: Database, model: str) -> Iterator[Question]:
 def commands(database: Database, model: str) -> Iterator[list[str]]:
     """Arguments of every reading command, but for --db and --json; of `query` and `motifs` one line a name."""
     layers = [row["layer"] for row in database.ask("layers", model=model) if row["reads"]]
-    neuron = f"{layers[-1]}:0"
+    large = sum(row["edges"] for row in database.ask("balance", model=model)) > TOO_MANY
+    neuron, patience = f"{layers[-1]}:0", ["--model", model, "--timeout", f"{PATIENCE:.0f}"]
     yield ["models"]
-    yield ["neuron", neuron]
+    for place in (neuron, f"{layers[len(layers) // 2]}:0"):
+        yield ["neuron", place]
     yield ["circuit", neuron, "--depth", "3"]
     yield ["circuit", f"{layers[0]}:1", "--direction", "downstream"]
     yield ["families", "--model", model]
     yield ["families", "--layer", layers[0]]
     yield ["query", "inputs", "-p", f"neuron={neuron}"]
     yield ["query", "hubs", "-p", f"model={model}", "--limit", "7"]
-    yield ["motifs", "--model", model, "--null", "9"]
+    yield from (["circuit", row["motif"]] for row in database.ask("saved_motifs", model=model, limit=3))
+    if len(database.ask("enrichments", model=model)):
+        yield ["motifs", "--model", model]
     for kind in MOTIFS:
-        if kind != "weight_banding":  # reads kernels, out of the bundle
-            yield ["motifs", kind, "--model", model, "--limit", "50"]
-    yield ["motifs", "opponent-pairs", "--model", model, "--null", "9"]
+        left_out = large and not NOT_OF_LARGE.keys().isdisjoint({kind, f"motifs {kind}"})
+        if kind != "weight_banding" and not left_out:  # that reads kernels, out of the bundle
+            narrow = ["-p", "strength=32"] if large and kind in ("mutual_inhibition", "unioning_over_cases") else []
+            few = ["-p", "nulls=9"] if kind == "latent_branches" else []
+            yield ["motifs", kind, "--limit", "50", *narrow, *few, *patience]
+    if not large:
+        yield ["motifs", "--null", "2", *patience]
+        yield ["motifs", "opponent-pairs", "--null", "9", *patience]
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -120,11 +147,8 @@ def alike(one: Any, other: Any) -> bool:
     return _same(one, other)
 
 
-def differences(first: Database, second: Database, model: str, *, say: Any = None) -> list[str]:
-    """Where the two databases answer differently about the model; floats may differ by 1e-6 of their size.
-
-    ``say`` is called after every query with its name, its number of rows and the seconds of both.
-    """
+def differences(first: Database, second: Database, model: str, *, say: Say | None = None) -> list[str]:
+    """Where the two databases answer queries about the model differently; floats may differ by 1e-6 of their size."""
     found = []
     for name, parameters in questions(first, model):
         answers, seconds = [], []
@@ -139,12 +163,42 @@ def differences(first: Database, second: Database, model: str, *, say: Any = Non
     return found
 
 
+def command_differences(
+    first: str, second: str, model: str, *, say: Say | None = None, only: Callable[[list[str]], bool] | None = None
+) -> list[str]:
+    """Where the commands print different things about the model, or end otherwise, by the databases' addresses.
+
+    ``only`` picks some of `commands`, by their arguments.
+    """
+    with open_database(first) as database:
+        lines = [line for line in commands(database, model) if only is None or only(line)]
+    return [f"{' '.join(line)}: {problem}" for line in lines for problem in _printed(line, first, second, say)]
+
+
+def _printed(line: Sequence[str], first: str, second: str, say: Say | None) -> Iterator[str]:
+    """How two runs of a command differ, in words."""
+    trials, seconds = [], []
+    for address in (first, second):
+        began = time.perf_counter()
+        trials.append(attempt(*line, "--json", "--db", address))
+        seconds.append(time.perf_counter() - began)
+    one, other = trials
+    rows = [json.loads(trial.out) if trial.code == 0 and not trial.crash else [] for trial in trials]
+    if say:
+        say(" ".join(line), len(rows[0]), *seconds)
+    if one.crash or other.crash or one.code != other.code:
+        yield f"exit codes {one.code} and {other.code}: {one.crash or one.err} and {other.crash or other.err}"
+    elif one.err.replace(first, second) != other.err:
+        yield f"{one.err!r} and {other.err!r}"
+    yield from _different(*rows)
+
+
 def _different(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The first difference of two lists of rows, in words."""
     if len(one) != len(other):
         yield f"{len(one)} rows and {len(other)} rows"
     for number, (left, right) in enumerate(zip(one, other, strict=False)):
-        if list(left) != list(right) or not all(_same(left[name], right[name]) for name in left):
+        if not alike(left, right):
             yield f"row {number}: {dict(left)} and {dict(right)}"
             return
 
@@ -161,16 +215,16 @@ def main(addresses: Sequence[str], models: Sequence[str]) -> int:
     """Compare the models that both databases hold; 1 where an answer differs."""
     with open_database(addresses[0]) as first, open_database(addresses[1]) as second:
         held = {row["key"] for row in second.models()}
-        found = []
-        for model in models or [row["key"] for row in first.models() if row["key"] in held]:
-            print(model)
-            found += differences(first, second, model, say=_print)
+        both = models or [row["key"] for row in first.models() if row["key"] in held]
+        found = [problem for model in both for problem in differences(first, second, model, say=_print)]
+    for model in both:
+        found += command_differences(addresses[0], addresses[1], model, say=_print)
     print("\n".join(found) or "equal rows")
     return bool(found)
 
 
 def _print(name: str, rows: int, one: float, other: float) -> None:
-    print(f"  {name:22} {rows:9,} rows {one:8.2f} s {other:8.2f} s", flush=True)
+    print(f"  {name:60} {rows:9,} rows {one:8.2f} s {other:8.2f} s", flush=True)
 
 
 if __name__ == "__main__":

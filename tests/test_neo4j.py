@@ -380,6 +380,9 @@ def test_the_import_tool_takes_every_value(imported: LocalServer, toy: Bundle, m
     with open_store(imported.address) as store:
         assert [item for item in store.inspect() if item.differs] == []
         assert rows(tables_of(store, model="toy")) == rows(tables_of(toy))
+        text = "MATCH (a)-[r:EXCITES {kernel: $kernel}]->(b) WHERE b.model = 'toy' RETURN r.weight AS weight"
+        for edge in toy.table("EXCITES").to_pylist()[:20]:  # every bit of 64, whatever width the schema then gives them
+            assert store.run(text, {"kernel": edge["kernel"]}).to_pylist() == [{"weight": edge["weight"]}]
         found = tables_of(store, model="nasty")
     (model,) = found.pop("Model").to_pylist()
     settled = {

@@ -142,8 +142,6 @@ def properties_compared(table: str, found: Mapping[str, str], *, engine: str) ->
         wanted = declared.get(name, "")
         if wanted.endswith("Array") and all(part.endswith("Array") for part in kind.split(" | ")):
             kind = wanted  # Neo4j forgets what an empty list was one of
-        if wanted == "Double" and set(kind.split(" | ")) <= {"Double", "Float"}:
-            kind = wanted  # the import tool keeps floats of 32 bits so wide
         yield SchemaItem("property", f"{table}.{name}", wanted, kind, "ok" if kind == wanted else "outdated")
 
 

@@ -1,9 +1,9 @@
 """The graph as CSV for ``neo4j-admin database import``, streamed batch by batch, with the command that takes it.
 
 A table is one file. An empty string is ``""`` and null is nothing at all, lists are joined by U+001F, quotes are doubled:
-what the tool reads by itself. Floats are written so that the same bits come back; those of 32 bits stay so wide, which
-Cypher widens when it reads them. The tool takes an empty list for null, and one of a single empty string, so a column says
-which lists these are, and ``finish.cypher`` makes them so.
+what the tool reads by itself. Floats are written as doubles, so that the same 64 bits come back as over Bolt: a column of
+type ``float`` would come back rounded to the decimals of 32 bits. The tool takes an empty list for null, and one of a single
+empty string, so a column says which lists these are, and ``finish.cypher`` makes them so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES: Final = {
     "string": "string",
     "int64": "long",
     "float64": "double",
-    "float32": "float",
+    "float32": "double",
     "bool": "boolean",
     "list<int64>": "long[]",
     "list<float64>": "double[]",
@@ -131,7 +131,8 @@ def _column(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         return pc.call_function("binary_join", [_words(column), pa.scalar(_BETWEEN)])
     if pa.types.is_floating(column.type):
-        return column if _finite(column) else _spelled(column.cast(pa.string()))
+        doubles = column.cast(pa.float64())
+        return doubles if _finite(doubles) else _spelled(doubles.cast(pa.string()))
     return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
 
 

@@ -179,7 +179,7 @@ class SignedGraph:
     def of_database(cls, database: Database, *, model: str | None = None) -> SignedGraph:
         """The graph of a model in a database; the only one, where none is named."""
         model = database.model_key(model)
-        edges = database.ask("edges", model=model).table
+        edges = _edges(database, model)
         excites = _array(edges.column("weight")) >= 0
         bands = database.ask("weight_banding", model=model, limit=1_000_000).table
         pairs = database.ask("equivariant_pairs", model=model).table
@@ -218,6 +218,16 @@ class SignedGraph:
             partners=_partners(pairs.rename_columns(["first", "second", "transform", "amount", "q"]), keys),
             banding=tuple((row["layer"], row["score"], row["p"]) for row in bands),
         )
+
+
+def _edges(database: Database, model: str) -> pa.Table:
+    """All edges of a model by receiver and sender, asked layer by layer: an engine that sorts them all needs gigabytes."""
+    layers = database.ask("layers", model=model).table.column("layer").to_pylist()
+    tables = [database.ask("edges", model=model, layer=layer).table for layer in layers]
+    found = [table for table in tables if table.num_rows] or tables[:1]  # without rows an engine may know no types
+    return pa.concat_tables(found, promote_options="permissive").sort_by(
+        [("receiver", "ascending"), ("sender", "ascending")]
+    )
 
 
 def _partners(table: pa.Table, keys: pa.Array) -> Partners:

@@ -174,7 +174,7 @@ def _unordered(code: str) -> Iterator[int]:
 
 
 def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether an item is ``x.key``, or a name for one through aliases and collected maps."""
+    """Whether an item is ``x.key``, or a name for one through aliases, collected maps and a choice of two."""
     if re.fullmatch(r"\w+\.key", item):
         return True
     if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
@@ -182,7 +182,11 @@ def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
     name = item.rpartition(".")[2]
     sources = re.findall(rf"([\w.]+)\s+AS\s+{name}\b", code, re.IGNORECASE) if name == item else []
     sources += re.findall(rf"[{{,]\s*{name}\s*:\s*(\w+)", code) if name != item else []
-    return any(_is_key(source, code, seen | {item}) for source in sources)
+    choices = re.findall(rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b", code, re.IGNORECASE)
+    return any(
+        all(_is_key(source, code, seen | {item}) for source in choice)
+        for choice in (*choices, *((source,) for source in sources))
+    )
 
 
 def _with_order_without_limit(code: str) -> Iterator[int]:

@@ -33,17 +33,14 @@ WITH CASE WHEN excited < inhibited THEN excited ELSE inhibited END AS case_1,
      sum(CASE WHEN excited < inhibited THEN 0 ELSE 1 END) AS other_way
 WHERE one_way > 0 AND other_way > 0
 // their whole fan-ins
-MATCH (b1:Neuron {key: case_1})<-[x:EXCITES|INHIBITS]-(:Neuron)
-WITH case_1, case_2, sum(x.weight * x.weight) AS first
-MATCH (b2:Neuron {key: case_2})<-[y:EXCITES|INHIBITS]-(:Neuron)
-WITH case_1, case_2, first, sum(y.weight * y.weight) AS second
-// sender by sender: an engine that joins the three neurons at once needs gigabytes
-MATCH (b1:Neuron {key: case_1})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-WITH case_1, case_2, first, second, a.key AS sender, x.weight AS weight
-MATCH (s:Neuron)-[y:EXCITES|INHIBITS]->(b2:Neuron)
-WHERE b2.model = $model AND s.key = sender AND b2.key = case_2
-WITH case_1, b2.key AS case_2, first, second, sum(weight * y.weight) AS both
-WITH case_1, case_2, both / sqrt(first * second) AS cosine
+CALL (case_1, case_2) {
+  UNWIND [case_1, case_2] AS one
+  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
+  WITH a, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
+  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS cosine
+}
+WITH case_1, case_2, cosine
 WHERE round(-cosine, 9) >= $cosine
 RETURN case_1, case_2, cosine, round(-cosine, 9) AS score
 ORDER BY score DESC, case_1, case_2

@@ -36,37 +36,37 @@ MATCH (m:Neuron)-[r:EXCITES]->(n:Neuron {key: neuron})
 WHERE r.share * n.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH neuron, seed_1, m.key AS input, r.rank AS place
 // how alike each is to the strongest
-MATCH (m:Neuron {key: input})<-[x:EXCITES|INHIBITS]-(:Neuron)
-WITH neuron, seed_1, input, place, sum(x.weight * x.weight) AS own
-MATCH (g:Neuron {key: seed_1})<-[x:EXCITES|INHIBITS]-(:Neuron)
-WITH neuron, seed_1, input, place, own, sum(x.weight * x.weight) AS other
-// sender by sender: an engine that joins the three neurons at once needs gigabytes
-MATCH (g:Neuron {key: seed_1})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-WITH neuron, seed_1, input, place, own, other, a.key AS sender, x.weight AS weight
-MATCH (s:Neuron)-[y:EXCITES|INHIBITS]->(m:Neuron)
-WHERE m.model = $model AND s.key = sender AND m.key = input
-WITH neuron, seed_1, m.key AS input, place, own, other, sum(weight * y.weight) AS both
-WITH neuron, seed_1, min(CASE WHEN round(both / sqrt(own * other), 9) < $apart THEN place ELSE NULL END) AS best,
-     collect({input: input, place: place, own: own, like_1: both / sqrt(own * other)}) AS inputs
+CALL (seed_1, input) {
+  UNWIND [seed_1, input] AS one
+  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
+  WITH a, count(x) AS readers, sum(CASE WHEN one = seed_1 THEN x.weight ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
+  RETURN max(readers) AS readers, sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_1
+}
+WITH neuron, seed_1, input, place, like_1
+WHERE readers > 1
+WITH neuron, seed_1, min(CASE WHEN round(like_1, 9) < $apart THEN place ELSE NULL END) AS best,
+     collect({input: input, place: place, like_1: like_1}) AS inputs
 WHERE best IS NOT NULL
 // and to the strongest that is unlike it
 UNWIND inputs AS one
 UNWIND inputs AS item
-WITH neuron, seed_1, one.place AS first, best, one.input AS seed_2, one.own AS other,
-     item.input AS input, item.own AS own, item.like_1 AS like_1
+WITH neuron, seed_1, one.place AS first, best, one.input AS seed_2, item.input AS input, item.like_1 AS like_1
 WHERE first = best
-MATCH (g:Neuron {key: seed_2})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-WITH neuron, seed_1, seed_2, input, own, other, like_1, a.key AS sender, x.weight AS weight
-MATCH (s:Neuron)-[y:EXCITES|INHIBITS]->(m:Neuron)
-WHERE m.model = $model AND s.key = sender AND m.key = input
-WITH neuron, seed_1, seed_2, m.key AS input, own, other, like_1, sum(weight * y.weight) AS both
-WHERE (round(like_1, 9) >= $alike AND round(both / sqrt(own * other), 9) < $apart)
-   OR (round(like_1, 9) < $apart AND round(both / sqrt(own * other), 9) >= $alike)
-// aggregates of aggregates, so each is written out: an engine takes a name between them for nested
+CALL (seed_2, input) {
+  UNWIND [seed_2, input] AS one
+  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
+  WITH a, count(x) AS readers, sum(CASE WHEN one = seed_2 THEN x.weight ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
+  RETURN max(readers) AS readers, sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_2
+}
+WITH neuron, seed_1, seed_2, input, like_1, like_2
+WHERE readers > 1 AND ((round(like_1, 9) >= $alike AND round(like_2, 9) < $apart)
+                    OR (round(like_1, 9) < $apart AND round(like_2, 9) >= $alike))
 WITH neuron, seed_1, seed_2, sum(CASE WHEN round(like_1, 9) >= $alike THEN 1 ELSE 0 END) AS size_1,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN 0 ELSE 1 END) AS size_2,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN like_1 ELSE 0.0 END) AS sum_1,
-     sum(CASE WHEN round(like_1, 9) >= $alike THEN 0.0 ELSE both / sqrt(own * other) END) AS sum_2,
+     sum(CASE WHEN round(like_1, 9) >= $alike THEN 0.0 ELSE like_2 END) AS sum_2,
      collect({input: input, like_1: like_1}) AS inputs
 WHERE size_1 >= $least AND size_2 >= $least AND size_1 > 1 AND size_2 > 1
 // each is alike to itself, which says nothing

@@ -26,23 +26,24 @@ MATCH (a:Neuron)-[e:EQUIVARIANT_TO]->(c:Neuron)
 WHERE a.model = $model AND c.model = $model AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q
 WITH DISTINCT CASE WHEN a.key < c.key THEN a.key ELSE c.key END AS first,
      CASE WHEN a.key < c.key THEN c.key ELSE a.key END AS second
-// what the first excites, and its partners
+// what each of the two excites
 MATCH (a1:Neuron {key: first})-[r:EXCITES]->(b1:Neuron)
 WHERE b1.model = $model AND r.share * b1.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH first, second, b1.key AS later_first, r.share * b1.fan_in AS weakest
-MATCH (b:Neuron)-[e:EQUIVARIANT_TO]->(d:Neuron)
-WHERE b.model = $model AND d.model = $model AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q
-  AND (b.key = later_first OR d.key = later_first)
-WITH DISTINCT first, second, later_first, weakest, CASE WHEN b.key = later_first THEN d.key ELSE b.key END AS later_second
-// of which the second excites its own
-MATCH (a2:Neuron {key: second})-[s:EXCITES]->(b2:Neuron {key: later_second})
-WHERE s.share * b2.fan_in >= $strength AND abs(s.polarity) >= $polarity
+MATCH (a2:Neuron {key: second})-[s:EXCITES]->(b2:Neuron)
+WHERE b2.model = $model AND s.share * b2.fan_in >= $strength AND abs(s.polarity) >= $polarity
+WITH first, second, later_first, b2.key AS later_second,
+     CASE WHEN weakest < s.share * b2.fan_in THEN weakest ELSE s.share * b2.fan_in END AS weakest
+// a pair again, and each its own
+WHERE (EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
+                WHERE x.key = later_first AND y.key = later_second AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q }
+    OR EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
+                WHERE x.key = later_second AND y.key = later_first AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q })
   AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
                    WHERE x.key = first AND y.key = later_second AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
   AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
                    WHERE x.key = second AND y.key = later_first AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
-WITH first, second, later_first, later_second,
-     CASE WHEN weakest < s.share * b2.fan_in THEN weakest ELSE s.share * b2.fan_in END AS weakest
+WITH first, second, later_first, later_second, weakest
 // and the neurons that unite the two
 MATCH (b1:Neuron {key: later_first})-[u1:EXCITES]->(u:Neuron)
 WHERE u.model = $model AND u1.share * u.fan_in >= $strength AND abs(u1.polarity) >= $polarity

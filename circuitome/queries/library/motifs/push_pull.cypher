@@ -38,29 +38,24 @@ WHERE e.model = $model AND b2.key = case_2 AND e.key = receiver AND (u.weight >=
   AND u.share * e.fan_in >= $strength AND abs(u.polarity) >= $polarity
 WITH DISTINCT case_1, case_2
 // their whole fan-ins
-MATCH (b1:Neuron {key: case_1})<-[x:EXCITES|INHIBITS]-(:Neuron)
-WITH case_1, case_2, sum(x.weight * x.weight) AS first
-MATCH (b2:Neuron {key: case_2})<-[y:EXCITES|INHIBITS]-(:Neuron)
-WITH case_1, case_2, first, sum(y.weight * y.weight) AS second
-// sender by sender: an engine that joins the three neurons at once needs gigabytes
-MATCH (b1:Neuron {key: case_1})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-WITH case_1, case_2, first, second, a.key AS sender, x.weight AS weight
-MATCH (s:Neuron)-[y:EXCITES|INHIBITS]->(b2:Neuron)
-WHERE b2.model = $model AND s.key = sender AND b2.key = case_2
-WITH case_1, b2.key AS case_2, first, second, sum(weight * y.weight) AS both
-WITH case_1, case_2, both / sqrt(first * second) AS fan_in
+CALL (case_1, case_2) {
+  UNWIND [case_1, case_2] AS one
+  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
+  WITH a, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
+  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_in
+}
+WITH case_1, case_2, fan_in
 WHERE round(-fan_in, 9) >= $cosine
 // and their whole fan-outs
-MATCH (b1:Neuron {key: case_1})-[x:EXCITES|INHIBITS]->(d:Neuron)
-WITH case_1, case_2, fan_in, sum(x.polarity * x.polarity * x.share * d.fan_in) AS first
-MATCH (b2:Neuron {key: case_2})-[y:EXCITES|INHIBITS]->(d:Neuron)
-WITH case_1, case_2, fan_in, first, sum(y.polarity * y.polarity * y.share * d.fan_in) AS second
-MATCH (b1:Neuron {key: case_1})-[x:EXCITES|INHIBITS]->(d:Neuron)
-WITH case_1, case_2, fan_in, first, second, d.key AS receiver, x.polarity * sqrt(x.share * d.fan_in) AS effect
-MATCH (b2:Neuron)-[y:EXCITES|INHIBITS]->(e:Neuron)
-WHERE e.model = $model AND b2.key = case_2 AND e.key = receiver
-WITH case_1, b2.key AS case_2, fan_in, first, second, sum(effect * y.polarity * sqrt(y.share * e.fan_in)) AS both
-WITH case_1, case_2, fan_in, both / sqrt(first * second) AS fan_out
+CALL (case_1, case_2) {
+  UNWIND [case_1, case_2] AS one
+  MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(d:Neuron)
+  WITH d, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * d.fan_in) ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.polarity * sqrt(x.share * d.fan_in) END) AS second
+  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_out
+}
+WITH case_1, case_2, fan_in, fan_out
 WHERE round(-fan_out, 9) >= $cosine
 RETURN case_1, case_2, fan_in, fan_out,
        CASE WHEN fan_in > fan_out THEN round(-fan_in, 9) ELSE round(-fan_out, 9) END AS score
