@@ -104,6 +104,9 @@ def neo4j_empty(neo4j_shared: tuple[Server, Path], monkeypatch: pytest.MonkeyPat
     with _locked(folder / "turn"):
         monkeypatch.setenv("NEO4J_PASSWORD", server.password)
         monkeypatch.delenv("NEO4J_USER", raising=False)
-        with neo4j.GraphDatabase.driver(server.address, auth=("neo4j", server.password)) as driver:
-            driver.execute_query("MATCH (n) CALL (n) { DETACH DELETE n }")
+        with (
+            neo4j.GraphDatabase.driver(server.address, auth=("neo4j", server.password)) as driver,
+            driver.session() as session,
+        ):
+            session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS").consume()
         yield server

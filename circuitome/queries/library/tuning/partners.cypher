@@ -26,4 +26,4 @@ WITH CASE WHEN a.key = $neuron THEN b.key ELSE a.key END AS other, r.transform A
      r.score AS score, r.baseline AS baseline, r.p AS p, r.q AS q, r.evidence AS evidence
 MATCH (c:Neuron {key: other})
 RETURN c.key AS partner, transform, amount, turn, score, baseline, p, q, evidence, c.kind AS kind
-ORDER BY score DESC, transform, evidence, partner
+ORDER BY score DESC, transform, evidence, coalesce(amount, 0.0), coalesce(turn, 0.0), coalesce(q, 2.0), partner
