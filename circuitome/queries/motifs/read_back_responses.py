@@ -155,7 +155,7 @@ _NULLS: Final[dict[str, Callable[[Chain, np.random.Generator], Chain]]] = {"rela
 def _of_bundle(bundle: Bundle, *, nulls: int | None, seed: int, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
     found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
     said = [
-        f"{len(found.rows):,} instances, {sum(counts) / len(counts):.1f} in null networks `{name}`: p = {found.p[name]:.4g}"
+        f"instances: {len(found.rows):,}; {sum(counts) / len(counts):.1f} in null networks `{name}`, p = {found.p[name]:.4g}"
         for name, counts in found.counts.items()
     ]
     return found.rows[:limit], [
