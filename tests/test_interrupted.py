@@ -28,6 +28,12 @@ MATCH (a:Neuron), (b:Neuron), (c:Neuron), (d:Neuron), (e:Neuron), (f:Neuron)
 WHERE a.key <> b.key AND b.key <> c.key AND c.key <> d.key AND d.key <> e.key AND e.key <> f.key AND f.key <> a.key
 RETURN count(*) AS n
 """
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs aside ignore it
+from circuitome.cli import main
+main(sys.argv[1:])
+"""
 LOADER = """
 import sys
 from circuitome.cli import main
@@ -49,10 +55,16 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("wide") / "wide", name="wide", layers=(3, 40, 40))
 
 
-def program(*arguments: Any, code: Sequence[str] = ("-m", "circuitome")) -> subprocess.Popen[str]:
+def program(*arguments: Any, code: Sequence[str] = ("-c", PROGRAM)) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, *code, *map(str, arguments)]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def transactions(server: Any) -> list[str]:

@@ -183,7 +183,7 @@ def test_reading_cannot_write(store: Store, toy: Bundle) -> None:
 
 def test_the_engine_itself_refuses_to_write(store: Store, toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     store.load(toy)
-    monkeypatch.setattr(f"{type(store).__module__}.check_reading", lambda text, **options: None)
+    monkeypatch.setattr("circuitome.graphdb.stores.check_reading", lambda text, **options: None)
     for cypher in ("CREATE (n:Model {key: 'evil'})", "MATCH (n:Neuron) SET n.bias = 7.0", "MATCH (n) DETACH DELETE n"):
         with pytest.raises(StoreError):
             store.run(cypher)

@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.schema import SCHEMA_VERSION
-from circuitome.graphdb.stores import OutdatedError, Progress, Store, StoreError, open_store
+from circuitome.graphdb.stores import Progress, Store, StoreError, open_store, outdated
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.library import Query
@@ -98,7 +97,7 @@ class Database:
 
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it; an error where it is not here."""
-        self.store.drop(self._model_here(model))
+        self.store.drop(self._model_here(model, self.store.models()))
 
     def close(self) -> None:
         """Release the database; closing twice does nothing."""
@@ -114,13 +113,13 @@ class Database:
 
     def model_key(self, model: str | None = None) -> str:
         """The key of a model that is here, wholly: the one named, or the only one. `QueryError` where that is none."""
-        versions = {row["key"]: row["schema_version"] for row in self.store.models()}
-        if old := [f"{key}: version {version}" for key, version in versions.items() if version != SCHEMA_VERSION]:
-            raise OutdatedError(self.store.address, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
-        return self._ready(self._model_here(model))
+        rows = self.store.models()
+        if error := outdated(self.store.address, ((row["key"], row["schema_version"]) for row in rows)):
+            raise error
+        return self._ready(self._model_here(model, rows), rows)
 
-    def _model_here(self, model: str | None) -> str:
-        names = [row["key"] for row in self.store.models()]
+    def _model_here(self, model: str | None, rows: Sequence[Mapping[str, Any]]) -> str:
+        names = [row["key"] for row in rows]
         listed = ", ".join(names)
         if not names:
             raise QueryError(
@@ -200,8 +199,8 @@ class Database:
             return self._neuron_keys(value)
         return value
 
-    def _ready(self, model: str) -> str:
-        state = next(row["state"] for row in self.store.models() if row["key"] == model)
+    def _ready(self, model: str, rows: Sequence[Mapping[str, Any]]) -> str:
+        state = next(row["state"] for row in rows if row["key"] == model)
         if state != "ready":
             raise QueryError(
                 f"the model {model!r} is not wholly loaded (state {state!r}); where nobody is loading it now, load its bundle "
@@ -211,10 +210,11 @@ class Database:
 
     def _refuse_loading(self, values: Iterable[Any]) -> None:
         """`QueryError` where one of the values is the key of a model that is being loaded, or of what belongs to it."""
-        names = [f"{row['key']}/" for row in self.store.models() if row["state"] != "ready"]
+        rows = self.store.models()
+        names = [f"{row['key']}/" for row in rows if row["state"] != "ready"]
         for name in names:
             if any(isinstance(value, str) and f"{value}/".startswith(name) for value in values):
-                self._ready(name[:-1])
+                self._ready(name[:-1], rows)
 
     def _neuron_keys(self, keys: list[str]) -> list[str]:
         found = {row["neuron"] for row in self.ask("look_up", neurons=keys)}
@@ -229,14 +229,15 @@ class Database:
 
     def _with_model(self, key: str) -> tuple[str, str]:
         """The model that a key names, or the only one, and the whole key."""
-        names = [row["key"] for row in self.store.models()]
+        rows = self.store.models()
+        names = [row["key"] for row in rows]
         if not names:
             self.model_key()
         named = [name for name in names if key.startswith(f"{name}/")]
         if named:
-            return self._ready(max(named, key=len)), key
+            return self._ready(max(named, key=len), rows), key
         if len(names) == 1:
-            return self._ready(names[0]), f"{names[0]}/{key}"
+            return self._ready(names[0], rows), f"{names[0]}/{key}"
         raise QueryError(
             f"no key {key!r} in the database: it begins with none of its models ({', '.join(names)}); "
             "write `model/layer:channel`"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -18,7 +18,9 @@ import pyarrow as pa
 
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.ddl import SchemaItem
+from circuitome.graphdb.schema import SCHEMA_VERSION
 
 __all__ = [
     "Amendment",
@@ -28,7 +30,9 @@ __all__ = [
     "Store",
     "StoreError",
     "check_once",
+    "check_query",
     "open_store",
+    "outdated",
     "waiting",
 ]
 
@@ -155,6 +159,21 @@ def check_once(bundles: Sequence[Bundle]) -> None:
         raise StoreError(f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name")
     for bundle in bundles:
         bundle.check()
+
+
+def check_query(cypher: str, parameters: Mapping[str, Any], *, where: str, unsafe: bool) -> None:
+    """`StoreError` where a query does more than read, or its parameters do not fit; ``where`` names the database."""
+    try:
+        check_reading(cypher, unsafe=unsafe)
+        check_parameters(cypher, parameters)
+    except CypherError as error:
+        raise StoreError(f"{where}: {error}") from None
+
+
+def outdated(where: str, versions: Iterable[tuple[str, int | None]]) -> OutdatedError | None:
+    """The error for models of another schema, given as key and version; none where all are of this one."""
+    old = [f"{model}: version {version}" for model, version in versions if version != SCHEMA_VERSION]
+    return OutdatedError(where, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}") if old else None
 
 
 @contextlib.contextmanager

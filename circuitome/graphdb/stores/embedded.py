@@ -26,11 +26,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
 from circuitome.graphdb.drafts import draft
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, check_once, waiting
+from circuitome.graphdb.stores import (
+    Amendment,
+    OutdatedError,
+    Progress,
+    Removal,
+    StoreError,
+    check_once,
+    check_query,
+    waiting,
+)
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 from circuitome.graphdb.stores.awaiting import awaited
 
@@ -101,11 +109,7 @@ class EmbeddedStore:
         unsafe: bool = False,
     ) -> pa.Table:
         """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
-        try:
-            check_reading(cypher, unsafe=unsafe)
-            check_parameters(cypher, parameters)
-        except CypherError as error:
-            raise StoreError(f"{self.path}: {error}") from None
+        check_query(cypher, parameters, where=self.address, unsafe=unsafe)
         connection = self._reader()
         connection.set_query_timeout(max(1, round(min(timeout, 1e9) * 1000)) if timeout else 0)
         try:

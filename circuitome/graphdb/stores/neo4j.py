@@ -26,7 +26,6 @@ from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jEr
 from neo4j.graph import Node, Path, Relationship
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.ddl import (
     SchemaItem,
     compared,
@@ -36,7 +35,16 @@ from circuitome.graphdb.ddl import (
     properties_compared,
 )
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, OutdatedError, Progress, Removal, StoreError, check_once, waiting
+from circuitome.graphdb.stores import (
+    Amendment,
+    Progress,
+    Removal,
+    StoreError,
+    check_once,
+    check_query,
+    outdated,
+    waiting,
+)
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 from circuitome.graphdb.stores.awaiting import awaited
 
@@ -107,11 +115,7 @@ class Neo4jStore:
         unsafe: bool = False,
     ) -> pa.Table:
         """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
-        try:
-            check_reading(cypher, unsafe=unsafe)
-            check_parameters(cypher, parameters)
-        except CypherError as error:
-            raise StoreError(f"{self.address}: {error}") from None
+        check_query(cypher, parameters, where=self.address, unsafe=unsafe)
         with self._explained(timeout):
             self._check_schema()
             return self._read(cypher, parameters, timeout, most)
@@ -136,10 +140,14 @@ class Neo4jStore:
             self._check_schema()
             self._declare({**neo4j_constraints(), **neo4j_indexes()})
             with self._alone():
-                while sum(batch.num_rows for _, batch in batches) > _ATOMIC:
-                    first = [] if removals else [batches.popleft()]
-                    self._amend(removals, first)
+                left = sum(batch.num_rows for _, batch in batches)
+                if left > _ATOMIC and removals:
+                    self._amend(removals, ())
                     removals = ()
+                while left > _ATOMIC:
+                    table, batch = batches.popleft()
+                    self._amend((), [(table, batch)])
+                    left -= batch.num_rows
                 self._amend(removals, batches)
 
     def _amend(self, removals: Sequence[Removal], batches: Iterable[tuple[str, pa.RecordBatch]]) -> None:
@@ -349,8 +357,8 @@ class Neo4jStore:
         """`OutdatedError` where a model was loaded with another schema; asked once."""
         if self._current:
             return
-        if old := [f"{model}: version {version}" for model, version in self._versions() if version != SCHEMA_VERSION]:
-            raise OutdatedError(self.address, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
+        if error := outdated(self.address, self._versions()):
+            raise error
         self._current = True
 
     def _drop_outdated(self) -> None:

@@ -16,10 +16,9 @@ import kuzu
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.drafts import draft
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, table_type
-from circuitome.graphdb.stores import StoreError
+from circuitome.graphdb.stores import StoreError, check_query
 from circuitome.graphdb.stores.embedded import ENGINE_ERRORS, first_line, plain, rows_of
 
 __all__ = ["Scratch"]
@@ -53,13 +52,10 @@ class Scratch:
 
     def run(self, cypher: str, parameters: Mapping[str, Any], *, timeout: float | None = None) -> pa.Table:
         """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
+        check_query(cypher, parameters, where="null network", unsafe=False)
         try:
-            check_reading(cypher)
-            check_parameters(cypher, parameters)
             self._connection.set_query_timeout(max(1, round(timeout * 1000)) if timeout else 0)
             return plain(rows_of(self._connection, cypher, parameters))
-        except CypherError as error:
-            raise StoreError(f"null network: {error}") from None
         except ENGINE_ERRORS as error:
             raise StoreError(
                 f"null network: {first_line(error)}; narrow the query's pattern, or give it more with --timeout"
