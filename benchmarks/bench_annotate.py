@@ -34,7 +34,9 @@ NETWORKS = {
 SHARES = ("explained", "equivariant", "in_families", "invariant")
 
 
-def annotated(name: str, weights: Path | None, twin_of: bool, output: Path, twins: int) -> dict[str, Any]:
+def annotated(
+    name: str, weights: Path | None, twin_of: bool, output: Path, twins: int
+) -> dict[str, Any]:
     """Extract and annotate one network (or its twin) in this process."""
     import torch
 
@@ -45,11 +47,16 @@ def annotated(name: str, weights: Path | None, twin_of: bool, output: Path, twin
     from circuitome.extract.models import resolve
 
     spec, file = NETWORKS[name]
-    network = resolve(spec, weights=None if file is None else str((weights or Path()) / file), name=name)
+    network = resolve(
+        spec, weights=None if file is None else str((weights or Path()) / file), name=name
+    )
     model = network.model
     if twin_of:
         images = natural_like(32, network.input_shape[1], seed=5)
-        mean, std = (torch.tensor(v or [d] * 3).view(1, 3, 1, 1) for v, d in ((network.mean, 0.0), (network.std, 1.0)))
+        mean, std = (
+            torch.tensor(v or [d] * 3).view(1, 3, 1, 1)
+            for v, d in ((network.mean, 0.0), (network.std, 1.0))
+        )
         model = twin(model, 99, images=(images - mean) / std)
     bundle = extract(
         model,
@@ -65,17 +72,35 @@ def annotated(name: str, weights: Path | None, twin_of: bool, output: Path, twin
     done = annotate(bundle, model, twins=twins, device="cpu")
     seconds = time.perf_counter() - start
     layers = [
-        {"layer": row["name"], "neurons": row["channels"], **{share: row[share] for share in SHARES}}
+        {
+            "layer": row["name"],
+            "neurons": row["channels"],
+            **{share: row[share] for share in SHARES},
+        }
         for row in done.table("Layer").to_pylist()
         if row["op"] != "input"
     ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": seconds, "peak_gb": peak, "layers": layers, "families": done.table("Family").num_rows}
+    return {
+        "seconds": seconds,
+        "peak_gb": peak,
+        "layers": layers,
+        "families": done.table("Family").num_rows,
+    }
 
 
 def apart(name: str, options: argparse.Namespace, output: Path, *, twin_of: bool) -> dict[str, Any]:
     """`annotated` in a process of its own."""
-    command = [sys.executable, __file__, "--one", name, "--output", str(output), "--twins", str(options.twins)]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        name,
+        "--output",
+        str(output),
+        "--twins",
+        str(options.twins),
+    ]
     command += ["--twin"] if twin_of else []
     command += ["--weights", str(options.weights)] if options.weights else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -105,7 +130,9 @@ def _percent(share: float | None) -> str:
 
 def main() -> None:
     """Annotate the named networks and their twins and print what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--keep", type=Path, help="folder for the annotated bundles")
@@ -115,9 +142,15 @@ def main() -> None:
     parser.add_argument("--twin", action="store_true")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(annotated(options.one, options.weights, options.twin, options.output, options.twins)))
+        print(
+            json.dumps(
+                annotated(options.one, options.weights, options.twin, options.output, options.twins)
+            )
+        )
         return
-    names = options.names or [name for name, (_, file) in NETWORKS.items() if file is None or options.weights]
+    names = options.names or [
+        name for name, (_, file) in NETWORKS.items() if file is None or options.weights
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         for name in names:

@@ -41,7 +41,12 @@ def main() -> None:
     for layer in options.layers:
         for kind in options.kinds:
             for nulls in options.nulls:
-                print(_row(layer, kind, nulls, range(options.first, options.first + options.networks)), flush=True)
+                print(
+                    _row(
+                        layer, kind, nulls, range(options.first, options.first + options.networks)
+                    ),
+                    flush=True,
+                )
 
 
 def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
@@ -60,19 +65,25 @@ def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
 
 
 def _least_q(searched: dict[str, tuple[list[Found], np.ndarray]]) -> float:
-    found = [(group, family.strength) for group, (families, _) in searched.items() for family in families]
+    found = [
+        (group, family.strength) for group, (families, _) in searched.items() for family in families
+    ]
     _, q = family_significance(found, {group: chance for group, (_, chance) in searched.items()})
     return float(q.min(initial=1.0))
 
 
-def _first_layers(*smoothness: float) -> Callable[[range], Iterator[tuple[Tensor, Responder, bool]]]:
+def _first_layers(
+    *smoothness: float,
+) -> Callable[[range], Iterator[tuple[Tensor, Responder, bool]]]:
     def networks(seeds: range) -> Iterator[tuple[Tensor, Responder, bool]]:
         responder = Responder(groups=GROUPS)
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
             each = NEURONS // len(smoothness)
             yield (
-                torch.cat([smooth_filters(each, smoothness=s, generator=generator) for s in smoothness]),
+                torch.cat(
+                    [smooth_filters(each, smoothness=s, generator=generator) for s in smoothness]
+                ),
                 responder,
                 True,
             )
@@ -89,14 +100,20 @@ def _second_layers(seeds: range) -> Iterator[tuple[Tensor, Responder, bool]]:
             if first.bias is not None:
                 first.bias.zero_()
         kernel = smooth_filters(NEURONS, smoothness=1.0, generator=generator, side=5, channels=16)
-        yield kernel, Responder(groups=GROUPS, side=11, front=nn.Sequential(first, nn.ReLU())), False
+        yield (
+            kernel,
+            Responder(groups=GROUPS, side=11, front=nn.Sequential(first, nn.ReLU())),
+            False,
+        )
 
 
 def _entries(kernel: Tensor, count: int, colours: bool) -> Tensor:
     """Entries permuted within each filter."""
     generator = torch.Generator().manual_seed(0)
     flat = kernel.flatten(1).expand(count, -1, -1)
-    return flat.gather(2, torch.rand(flat.shape, generator=generator).argsort(2)).reshape(count, *kernel.shape)
+    return flat.gather(2, torch.rand(flat.shape, generator=generator).argsort(2)).reshape(
+        count, *kernel.shape
+    )
 
 
 def _fourier(kernel: Tensor, count: int, colours: bool) -> Tensor:
@@ -135,7 +152,12 @@ LAYERS = {
     "blur 0.5 to 2.5": _first_layers(0.5, 0.8, 1.3, 2.5),
     "second": _second_layers,
 }
-NULLS = {"own components": _own, "cosine signs": _cosine, "Fourier phases": _fourier, "entries": _entries}
+NULLS = {
+    "own components": _own,
+    "cosine signs": _cosine,
+    "Fourier phases": _fourier,
+    "entries": _entries,
+}
 
 if __name__ == "__main__":
     main()

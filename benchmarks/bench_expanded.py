@@ -57,7 +57,10 @@ def loop(block: Straight) -> Tensor:
     out = block(image)
     centre = out.shape[2] // 2
     return torch.stack(
-        [torch.autograd.grad(out[0, j, centre, centre], image, retain_graph=True)[0][0] for j in range(out.shape[1])]
+        [
+            torch.autograd.grad(out[0, j, centre, centre], image, retain_graph=True)[0][0]
+            for j in range(out.shape[1])
+        ]
     )
 
 
@@ -84,8 +87,13 @@ def main() -> None:
         mine = sweep()
         fast.append(time.perf_counter() - start)
     difference = max(
-        float((kernel.sum((2, 3)) - gradient.sum((2, 3))).abs().max() / gradient.abs().sum((2, 3)).max())
-        for kernel, gradient in zip(mine, truth.split([len(kernel) for kernel in mine]), strict=True)
+        float(
+            (kernel.sum((2, 3)) - gradient.sum((2, 3))).abs().max()
+            / gradient.abs().sum((2, 3)).max()
+        )
+        for kernel, gradient in zip(
+            mine, truth.split([len(kernel) for kernel in mine]), strict=True
+        )
     )
     print(
         f"inception3b -> inception4a of GoogLeNet, {torch.get_num_threads()} threads, largest difference {difference:.1e}"

@@ -50,11 +50,22 @@ def main() -> None:
 
     def edges() -> int:
         layers = range(len(traced.wiring.layers))
-        return sum(len(run.sender) for layer in layers for run, _, _ in layer_edges(traced, layer, KEEP_ALL, cpu))
+        return sum(
+            len(run.sender)
+            for layer in layers
+            for run, _, _ in layer_edges(traced, layer, KEEP_ALL, cpu)
+        )
 
     def bundle() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_bundle(BundleWriter(Path(folder) / "net"), network.name, traced, {}, keep=KEEP_ALL, device=cpu)
+            write_bundle(
+                BundleWriter(Path(folder) / "net"),
+                network.name,
+                traced,
+                {},
+                keep=KEEP_ALL,
+                device=cpu,
+            )
 
     once = best(options.repeats, forward)
     print(f"{options.model}: {edges():,} edges, {torch.get_num_threads()} threads")

@@ -36,11 +36,15 @@ def measure(name: str) -> tuple[int, int, float]:
     """Kernel parameters, edges, and seconds of the extraction."""
     network = resolve(name, weights="random")
     traced = trace(network.model, network.input_shape)
-    parameters = sum(array.size for key, array in traced.kernels.items() if key.startswith("kernel/"))
+    parameters = sum(
+        array.size for key, array in traced.kernels.items() if key.startswith("kernel/")
+    )
     with tempfile.TemporaryDirectory() as folder:
         writer = BundleWriter(Path(folder) / "net")
         start = time.perf_counter()
-        bundle = write_bundle(writer, name, traced, {}, keep=Pruning(0.99), device=torch.device("cpu"))
+        bundle = write_bundle(
+            writer, name, traced, {}, keep=Pruning(0.99), device=torch.device("cpu")
+        )
         return parameters, bundle.manifest["counts"]["edges"], time.perf_counter() - start
 
 

@@ -50,9 +50,13 @@ def by_statements(bundle: Bundle, folder: Path, sample: int, batch: int) -> floa
         connection.execute(statement)
     connection.execute(f'COPY Neuron FROM "{bundle.table_path("Neuron")}"')
     prefix = "x." if batch > 1 else "$"
-    values = ", ".join(f"`{column.name}`: {prefix}v_{column.name}" for column in RELATIONSHIPS["EXCITES"].columns)
+    values = ", ".join(
+        f"`{column.name}`: {prefix}v_{column.name}" for column in RELATIONSHIPS["EXCITES"].columns
+    )
     ends = f"MATCH (a:Neuron {{key: {prefix}v_from}}), (b:Neuron {{key: {prefix}v_to}})"
-    insert = f"{'UNWIND $rows AS x ' if batch > 1 else ''}{ends} CREATE (a)-[:EXCITES {{{values}}}]->(b)"
+    insert = (
+        f"{'UNWIND $rows AS x ' if batch > 1 else ''}{ends} CREATE (a)-[:EXCITES {{{values}}}]->(b)"
+    )
     start = time.perf_counter()
     connection.execute("BEGIN TRANSACTION")
     for rows in batches(bundle, sample, batch):
@@ -75,25 +79,35 @@ def batches(bundle: Bundle, sample: int, size: int) -> Iterator[list[dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--width", type=int, default=550, help="neurons a layer; 550 makes 3 million edges")
+    parser.add_argument(
+        "--width", type=int, default=550, help="neurons a layer; 550 makes 3 million edges"
+    )
     parser.add_argument("--sample", type=int, default=5_000, help="edges for the alternatives")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = write_bundle(folder / "big", name="big", layers=(3, *[options.width] * 11), density=1.0)
+        bundle = write_bundle(
+            folder / "big", name="big", layers=(3, *[options.width] * 11), density=1.0
+        )
         with open_store(str(folder / "x.db"), create=True) as store:
             wall, used = timed(lambda: store.load(bundle))
             rate = edges(bundle) / wall
             print(f"bundle: {edges(bundle):,} edges, {bundle.rows('Neuron'):,} neurons")
-            print(f"load: {wall:.1f} s, {used:.1f} processor s, {rate:,.0f} edges/s (goal {GOAL:,})")
-            print(f"      {2 * edges(bundle) / used:,.0f} edges/s if two cores had done nothing else")
+            print(
+                f"load: {wall:.1f} s, {used:.1f} processor s, {rate:,.0f} edges/s (goal {GOAL:,})"
+            )
+            print(
+                f"      {2 * edges(bundle) / used:,.0f} edges/s if two cores had done nothing else"
+            )
             top = "MATCH (n:Neuron {key: $key})<-[r:EXCITES]-(m) RETURN m.key AS sender, r.share AS share "
             top += "ORDER BY share DESC, sender LIMIT 10"
             seconds, _ = timed(lambda: store.run(top, {"key": "big/block5.a:7"}))
             print(f"inputs of a neuron: {1000 * seconds:.0f} ms")
         for title, batch in (("CREATE, one statement an edge", 1), ("UNWIND, 1,000 rows", 1000)):
             other = by_statements(bundle, folder, options.sample, batch)
-            print(f"{title}: {other:,.0f} edges/s over {options.sample:,} edges; load is {rate / other:,.0f} x as fast")
+            print(
+                f"{title}: {other:,.0f} edges/s over {options.sample:,} edges; load is {rate / other:,.0f} x as fast"
+            )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ class Cost:
         """One line of the report; ``goal`` in rows a second."""
         used = self.server + self.client
         text = f"{what:42} {rows / self.wall:9,.0f}/s in {self.wall:6.1f} s; {self.server:6.1f} + {self.client:5.1f} processor s, "
-        return f"{text}{2 * rows / used:9,.0f}/s on two cores alone" + (f" (goal {goal:,})" if goal else "")
+        return f"{text}{2 * rows / used:9,.0f}/s on two cores alone" + (
+            f" (goal {goal:,})" if goal else ""
+        )
 
 
 def used(pid: int | None) -> tuple[float, float]:
@@ -79,10 +81,22 @@ def alternatives(ids: dict[str, int]) -> Iterator[tuple[str, str, Callable[[dict
     )
     ends = "MATCH (a:Neuron) WHERE id(a) = x[0] MATCH (b:Neuron) WHERE id(b) = x[1]"
     numbered = lambda row: [ids[row["from"]], ids[row["to"]], *(row[name] for name in COLUMNS)]  # noqa: E731
-    yield "internal ids", f"UNWIND $rows AS x {ends} CREATE (a)-[:EXCITES {{{values}}}]->(b)", numbered
+    yield (
+        "internal ids",
+        f"UNWIND $rows AS x {ends} CREATE (a)-[:EXCITES {{{values}}}]->(b)",
+        numbered,
+    )
     ends = "MATCH (a:Neuron {key: x.from}) MATCH (b:Neuron {key: x.to})"
-    mapped = lambda row: {"from": row["from"], "to": row["to"], "p": {name: row[name] for name in COLUMNS}}  # noqa: E731
-    yield "maps for parameters", f"UNWIND $rows AS x {ends} CREATE (a)-[r:EXCITES]->(b) SET r = x.p", mapped
+    mapped = lambda row: {  # noqa: E731
+        "from": row["from"],
+        "to": row["to"],
+        "p": {name: row[name] for name in COLUMNS},
+    }
+    yield (
+        "maps for parameters",
+        f"UNWIND $rows AS x {ends} CREATE (a)-[r:EXCITES]->(b) SET r = x.p",
+        mapped,
+    )
 
 
 def try_alternatives(driver: neo4j.Driver, bundle: Bundle, pid: int, sample: int) -> None:
@@ -91,7 +105,9 @@ def try_alternatives(driver: neo4j.Driver, bundle: Bundle, pid: int, sample: int
     ids = {record["key"]: record["id"] for record in found}
     rows = [row for batch in bundle.batches("EXCITES", 2_000) for row in batch.to_pylist()][:sample]
     for name, statement, made in alternatives(ids):
-        batches = [[made(row) for row in rows[at : at + 2_000]] for at in range(0, len(rows), 2_000)]
+        batches = [
+            [made(row) for row in rows[at : at + 2_000]] for at in range(0, len(rows), 2_000)
+        ]
 
         def write(statement: Any = statement, batches: list[Any] = batches) -> None:
             for batch in batches:
@@ -116,11 +132,16 @@ def over_bolt(bundle: Bundle, rows: int, folder: Path, sample: int) -> None:
     with server_in(folder) as server, open_store(server.address) as store:
         assert server.pid is not None
         print(
-            cost(lambda: store.load(bundle), server.pid).line("Bolt, new server, empty database", rows, BOLT),
+            cost(lambda: store.load(bundle), server.pid).line(
+                "Bolt, new server, empty database", rows, BOLT
+            ),
             flush=True,
         )
         print(cost(lambda: store.drop(bundle.model), server.pid).line("drop", rows), flush=True)
-        print(cost(lambda: store.load(bundle), server.pid).line("Bolt, warm server", rows, BOLT), flush=True)
+        print(
+            cost(lambda: store.load(bundle), server.pid).line("Bolt, warm server", rows, BOLT),
+            flush=True,
+        )
         with neo4j.GraphDatabase.driver(
             server.address, auth=("neo4j", server.password), notifications_min_severity="OFF"
         ) as driver:
@@ -129,9 +150,18 @@ def over_bolt(bundle: Bundle, rows: int, folder: Path, sample: int) -> None:
 
 def in_bulk(bundle: Bundle, rows: int, folder: Path) -> None:
     """Write CSV, and let the import tool make a database of it."""
-    print(cost(lambda: export(bundle, "neo4j-admin", folder / "csv")).line("CSV for neo4j-admin", rows), flush=True)
+    print(
+        cost(lambda: export(bundle, "neo4j-admin", folder / "csv")).line(
+            "CSV for neo4j-admin", rows
+        ),
+        flush=True,
+    )
     script = (folder / "csv" / "import.sh").read_text()
-    command = script[script.index("database import full") :].replace('"${1:-neo4j}"', "neo4j").replace("\\\n", " ")
+    command = (
+        script[script.index("database import full") :]
+        .replace('"${1:-neo4j}"', "neo4j")
+        .replace("\\\n", " ")
+    )
     LocalServer(folder / "bulk").prepare()
     with chdir(folder / "csv"):
         tool = cost(lambda: admin(folder / "bulk", command.split()))
@@ -140,9 +170,15 @@ def in_bulk(bundle: Bundle, rows: int, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bundle", nargs="?", type=Path, help="a bundle; a synthetic one where none is named")
-    parser.add_argument("--width", type=int, default=130, help="neurons a layer of the synthetic one")
-    parser.add_argument("--sample", type=int, default=40_000, help="relationships for the other ways")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, help="a bundle; a synthetic one where none is named"
+    )
+    parser.add_argument(
+        "--width", type=int, default=130, help="neurons a layer of the synthetic one"
+    )
+    parser.add_argument(
+        "--sample", type=int, default=40_000, help="relationships for the other ways"
+    )
     parser.add_argument("--bulk", action="store_true", help="the import tool alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -150,7 +186,9 @@ def main() -> None:
         bundle = (
             Bundle.open(options.bundle.absolute())
             if options.bundle
-            else write_bundle(folder / "big", name="big", layers=(3, *[options.width] * 11), density=1.0)
+            else write_bundle(
+                folder / "big", name="big", layers=(3, *[options.width] * 11), density=1.0
+            )
         )
         rows = sum(bundle.rows(table) for table in RELATIONSHIPS)
         print(

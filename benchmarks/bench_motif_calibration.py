@@ -49,7 +49,13 @@ def twins(folder: Path) -> Iterator[Try]:
     for place in range(TRIES):
         name = list(BUNDLED)[place % len(BUNDLED)]
         other = twin(resolve(name).model, 1000 + place)
-        bundle = extract(other, output=folder / "twin", name="twin", input_shape=BUNDLED[name].input_size, force=True)
+        bundle = extract(
+            other,
+            output=folder / "twin",
+            name="twin",
+            input_shape=BUNDLED[name].input_size,
+            force=True,
+        )
         graph = SignedGraph.of_bundle(bundle)
         for result in assess(graph, tested(graph, PLAIN), nulls=NULLS, seed=place):
             yield {"motif": result.kind, "of": "twins", "q": result.least_q, "p": result.p}
@@ -64,16 +70,22 @@ def null_networks(folder: Path) -> Iterator[Try]:
         yield from _residual(SignedGraph.of_bundle(residual).by_receiver())
     bundles = [bundle for name in BUNDLED if (bundle := bundle_of(name, folder)) is not None]
     graphs = [SignedGraph.of_bundle(bundle).by_receiver() for bundle in bundles]
-    parts = [(bundle.table("Model").to_pylist()[0]["annotated"] or "").split(",") for bundle in bundles]
+    parts = [
+        (bundle.table("Model").to_pylist()[0]["annotated"] or "").split(",") for bundle in bundles
+    ]
     for place in range(TRIES):
         at = place % len(graphs)
         tasks = tested(graphs[at], parts[at])
-        for name in dict.fromkeys(null for task in tasks for null in (task.instance_null, task.null)):
+        for name in dict.fromkeys(
+            null for task in tasks for null in (task.instance_null, task.null)
+        ):
             drawn = nulls.find_null(name)(graphs[at], np.random.default_rng([7, place]))
             asked = [_only(task, name) for task in tasks if name in (task.instance_null, task.null)]
             yield from _tries(drawn, asked, name, place)
         if "kinds" in parts[at]:
-            yield {"motif": "branch_cluster", "of": "nulls", "asks": "q", "p": None} | _dealt(bundles[at], place)
+            yield {"motif": "branch_cluster", "of": "nulls", "asks": "q", "p": None} | _dealt(
+                bundles[at], place
+            )
 
 
 def _residual(graph: SignedGraph) -> Iterator[Try]:
@@ -105,7 +117,9 @@ def shuffled(places: Places, rng: np.random.Generator) -> Places:
     """The places with kinds dealt anew to the neurons at the end of each block."""
     kinds = {kind: members.copy() for kind, members in places.groups["kind"].items()}
     for block in sorted({block for block, _ in places.ends.values()}):
-        there = np.flatnonzero(np.any([inside for name, inside in places.ends.values() if name == block], axis=0))
+        there = np.flatnonzero(
+            np.any([inside for name, inside in places.ends.values() if name == block], axis=0)
+        )
         drawn = rng.permutation(there)
         kinds = {kind: _moved(members, there, drawn) for kind, members in kinds.items()}
     return dataclasses.replace(places, groups={**places.groups, "kind": kinds})
@@ -147,7 +161,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         found = sum(q is not None and q <= 0.05 for q in row["q"])
         null = f"`{motif.instance_null}`" if motif.scores is not None else "its own"
         of_p = _of_p(motif.null, np.array(row["p"]))
-        lines.append(f"| {motif.kind} | {row['of']} | {null} | {found} of {len(row['q'])} | {of_p} |")
+        lines.append(
+            f"| {motif.kind} | {row['of']} | {null} | {found} of {len(row['q'])} | {of_p} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -159,7 +175,9 @@ def _of_p(null: str, p: np.ndarray) -> str:
 
 
 def _known() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+    )
 
 
 def main() -> None:

@@ -41,15 +41,30 @@ CIFAR = f"{ROOT / 'tests' / 'architectures' / 'cifar_resnet.py'}"
 INCEPTION = f"{ROOT / 'tests' / 'architectures' / 'inception_v3_2015.py'}"
 NETWORKS: dict[str, tuple[str, str, str, tuple[int, int, int]]] = {
     "squeezenet1_1": ("SqueezeNet 1.1", "squeezenet1_1", "squeezenet1_1_imagenet", (3, 224, 224)),
-    "squeezenet1_0": ("SqueezeNet 1.0", "squeezenet1_0", "squeezenet1_0_deepcompression", (3, 224, 224)),
-    "inception_early": ("Inception v3, early", f"{INCEPTION}:early", "inception_v3_tf2015_early", (3, 299, 299)),
+    "squeezenet1_0": (
+        "SqueezeNet 1.0",
+        "squeezenet1_0",
+        "squeezenet1_0_deepcompression",
+        (3, 224, 224),
+    ),
+    "inception_early": (
+        "Inception v3, early",
+        f"{INCEPTION}:early",
+        "inception_v3_tf2015_early",
+        (3, 299, 299),
+    ),
     "resnet20": ("ResNet-20", f"{CIFAR}:resnet20", "resnet20_cifar10", (3, 32, 32)),
     "resnet20_c": ("ResNet-20, seed C", f"{CIFAR}:resnet20", "resnet20_cifar10_seedC", (3, 32, 32)),
     "resnet20_d": ("ResNet-20, seed D", f"{CIFAR}:resnet20", "resnet20_cifar10_seedD", (3, 32, 32)),
     "resnet32": ("ResNet-32", f"{CIFAR}:resnet32", "resnet32_cifar10", (3, 32, 32)),
     "resnet56": ("ResNet-56", f"{CIFAR}:resnet56", "resnet56_cifar10", (3, 32, 32)),
     **{name: (name, name, "", network.input_size) for name, network in BUNDLED.items()},
-    "menagerie_s0_twin": ("twin of menagerie_s0", "menagerie_s0", "", BUNDLED["menagerie_s0"].input_size),
+    "menagerie_s0_twin": (
+        "twin of menagerie_s0",
+        "menagerie_s0",
+        "",
+        BUNDLED["menagerie_s0"].input_size,
+    ),
 }
 """Name of a bundle: title, model, file of weights, input shape."""
 
@@ -85,11 +100,15 @@ def possible(kind: str, graph: SignedGraph, parts: Sequence[str]) -> bool:
 def tested(graph: SignedGraph, parts: Sequence[str]) -> list[Task]:
     """The motifs of a network that null networks are compared for."""
     return [
-        Task.of(motif) for motif in MOTIFS.values() if motif.scores is not None and possible(motif.kind, graph, parts)
+        Task.of(motif)
+        for motif in MOTIFS.values()
+        if motif.scores is not None and possible(motif.kind, graph, parts)
     ]
 
 
-def exact(bundle: Bundle, graph: SignedGraph, parts: Sequence[str]) -> Iterator[tuple[str, list[Row]]]:
+def exact(
+    bundle: Bundle, graph: SignedGraph, parts: Sequence[str]
+) -> Iterator[tuple[str, list[Row]]]:
     """Motifs whose rows have a q of their own, and all rows of each."""
     for kind, motif in MOTIFS.items():
         if motif.scores is not None or not possible(kind, graph, parts):
@@ -110,15 +129,25 @@ def findings(name: str, bundle: Bundle) -> list[Row]:
     tasks = tested(graph, parts)
     results = assess(graph, tasks)
     rows = [_row(name, graph, task, result) for task, result in zip(tasks, results, strict=True)]
-    rows += _reflected(name, graph, next(result.instances for result in results if result.kind == READ_BACK))
+    rows += _reflected(
+        name, graph, next(result.instances for result in results if result.kind == READ_BACK)
+    )
     rows += [_exact(name, kind, found) for kind, found in exact(bundle, graph, parts) if found]
     took, spent = time.perf_counter() - start, time.process_time() - spent
-    print(f"{name}: {len(graph.sender):,} edges, {took:.1f} s, of processors {spent:.1f} s", file=sys.stderr)
+    print(
+        f"{name}: {len(graph.sender):,} edges, {took:.1f} s, of processors {spent:.1f} s",
+        file=sys.stderr,
+    )
     return rows
 
 
 def _row(name: str, graph: SignedGraph, task: Task, result: Significance) -> Row:
-    numbers = {"found": result.instances, "mean": result.null_mean, "sd": result.null_sd, "p": result.p}
+    numbers = {
+        "found": result.instances,
+        "mean": result.null_mean,
+        "sd": result.null_sd,
+        "p": result.p,
+    }
     believed = sum(result.q_of(score) <= 0.05 for score in task.scores(graph))
     best = {"strongest": result.strongest, "q": result.least_q, "believed": believed}
     return {"network": name, "motif": result.kind, "null": result.null} | numbers | best
@@ -128,14 +157,27 @@ def _reflected(name: str, graph: SignedGraph, observed: int) -> Iterator[Row]:
     counts = reflected(graph, nulls=NULLS)
     if any(counts) or observed:
         p = (1 + sum(count >= observed for count in counts)) / (1 + len(counts))
-        numbers = {"found": observed, "mean": float(np.mean(counts)), "sd": float(np.std(counts)), "p": p}
-        yield {"network": name, "motif": READ_BACK, "null": "reflect"} | numbers | {"strongest": None, "q": None}
+        numbers = {
+            "found": observed,
+            "mean": float(np.mean(counts)),
+            "sd": float(np.std(counts)),
+            "p": p,
+        }
+        yield (
+            {"network": name, "motif": READ_BACK, "null": "reflect"}
+            | numbers
+            | {"strongest": None, "q": None}
+        )
 
 
 def _exact(name: str, kind: str, rows: list[Row]) -> Row:
     q = [row["q"] for row in rows if row["q"] is not None]
     null = next((row["null"] for row in rows if row["null"]), None)
-    best = {"strongest": rows[0]["score"], "q": min(q, default=None), "believed": sum(value <= 0.05 for value in q)}
+    best = {
+        "strongest": rows[0]["score"],
+        "q": min(q, default=None),
+        "believed": sum(value <= 0.05 for value in q),
+    }
     return {
         "network": name,
         "motif": kind,
@@ -154,10 +196,16 @@ def table(rows: Iterable[Row]) -> str:
         "| motif | network | found | null mean ± sd | null | p | strongest | its q | rows at q <= 0.05 |",
         "|---|---|---:|---:|---|---:|---:|---:|---:|",
     ]
-    for row in sorted(rows, key=lambda row: (row["motif"], row["null"] == "reflect", place[row["network"]])):
+    for row in sorted(
+        rows, key=lambda row: (row["motif"], row["null"] == "reflect", place[row["network"]])
+    ):
         if row["found"] or row["mean"]:
             chance = "" if row["mean"] is None else f"{row['mean']:,.1f} ± {row['sd']:,.1f}"
-            numbers = [_number(row["p"], ".3f"), _number(row["strongest"], ".3g"), _number(row["q"], ".3g")]
+            numbers = [
+                _number(row["p"], ".3f"),
+                _number(row["strongest"], ".3g"),
+                _number(row["q"], ".3g"),
+            ]
             lines.append(
                 f"| {row['motif']} | {NETWORKS[row['network']][0]} | {row['found']:,} | {chance} | `{row['null']}` "
                 f"| {' | '.join(numbers)} | {_number(row.get('believed'), ',')} |"
@@ -185,14 +233,23 @@ def overview(rows: Sequence[Row]) -> str:
 
 
 def _short(title: str) -> str:
-    for long, short in (("SqueezeNet", "SqN"), ("Inception v3, early", "Inc"), ("ResNet-", "R"), (", seed", "")):
+    for long, short in (
+        ("SqueezeNet", "SqN"),
+        ("Inception v3, early", "Inc"),
+        ("ResNet-", "R"),
+        (", seed", ""),
+    ):
         title = title.replace(long, short)
     return title.replace("menagerie_", "")
 
 
 def _cell(row: Mapping[str, Any]) -> str:
     if row["mean"] is None:
-        return f"{row['found']}" if row["null"] == "offsets" else f"{row['believed']} of {row['found']}"
+        return (
+            f"{row['found']}"
+            if row["null"] == "offsets"
+            else f"{row['believed']} of {row['found']}"
+        )
     if not row["found"] and not row["mean"]:
         return "–"
     ratio = row["found"] / row["mean"] if row["mean"] else float("inf")
@@ -212,7 +269,9 @@ def into_page(page: Path, name: str, text: str) -> None:
 
 
 def _known() -> list[Row]:
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+    )
 
 
 def main() -> None:
@@ -224,7 +283,9 @@ def main() -> None:
             if bundle is not None:
                 found = findings(name, bundle)
                 every = [row for row in _known() if row["network"] != name] + found
-                order = sorted(every, key=lambda row: (list(NETWORKS).index(row["network"]), row["motif"]))
+                order = sorted(
+                    every, key=lambda row: (list(NETWORKS).index(row["network"]), row["motif"])
+                )
                 RESULTS.write_text("".join(f"{json.dumps(row)}\n" for row in order))
     tables = {"overview": overview(_known()), "findings": table(_known())}
     for name, text in tables.items():

@@ -39,7 +39,14 @@ ROOT: Final = Path(__file__).parents[1]
 WEIGHTS: Final = Path(os.environ.get("CIRCUITOME_WEIGHTS", ROOT.parent / "shared" / "weights"))
 STRENGTHS: Final = (4.0, 3.0, 2.0)
 GROWTH: Final = (30_000, 100_000, 300_000, 1_000_000, 3_000_000)
-PATTERN: Final = (("a1", "b1", 1), ("a2", "b2", 1), ("a1", "b2", -1), ("a2", "b1", -1), ("b1", "u", 1), ("b2", "u", 1))
+PATTERN: Final = (
+    ("a1", "b1", 1),
+    ("a2", "b2", 1),
+    ("a1", "b2", -1),
+    ("a2", "b1", -1),
+    ("b1", "u", 1),
+    ("b2", "u", 1),
+)
 MANY: Final = 12_000  # edges; DotMotif and networkx take minutes beyond
 ENUMERABLE: Final = 5_000_000  # instances
 BARE: Final = """\
@@ -55,10 +62,15 @@ def cut(bundle: Bundle, *, strength: float) -> None:
     neurons = bundle.table("Neuron")
     layers = [_merged(name) for name in neurons.column("layer").to_pylist()]
     place = neurons.column_names.index("layer")
-    fan_in = dict(zip(neurons.column("key").to_pylist(), neurons.column("fan_in").to_pylist(), strict=True))
+    fan_in = dict(
+        zip(neurons.column("key").to_pylist(), neurons.column("fan_in").to_pylist(), strict=True)
+    )
     with BundleWriter.amend(bundle) as writer:
         writer.replace(
-            "Neuron", neurons.set_column(place, "layer", pa.array(layers, neurons.schema.field("layer").type))
+            "Neuron",
+            neurons.set_column(
+                place, "layer", pa.array(layers, neurons.schema.field("layer").type)
+            ),
         )
         for name in EDGE_TYPES:
             edges = bundle.table(name)
@@ -92,9 +104,13 @@ def signed_edges(graph: SignedGraph) -> Iterator[tuple[int, int, int]]:
 def with_twin(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
     """By the vectorised twin: counted, and all of them listed."""
     fresh = lambda: dataclasses.replace(graph)  # noqa: E731 - forgets what an earlier run computed
-    number, seconds = timed(lambda: unioning_over_cases.count(fresh(), strength=0, polarity=0), times=5)
+    number, seconds = timed(
+        lambda: unioning_over_cases.count(fresh(), strength=0, polarity=0), times=5
+    )
     yield "twin, count", number, seconds
-    found, seconds = timed(lambda: unioning_over_cases.scores(fresh(), strength=0, polarity=0), times=3)
+    found, seconds = timed(
+        lambda: unioning_over_cases.scores(fresh(), strength=0, polarity=0), times=3
+    )
     yield "twin, enumerate", len(found), seconds
 
 
@@ -104,7 +120,9 @@ def with_kuzu(bundle: Bundle, folder: Path) -> Iterator[tuple[str, int, float]]:
         database.load(bundle)
         rows, seconds = timed(lambda: database.store.run(BARE, {}, timeout=600), times=3)
         yield "Cypher on Kuzu, count", rows.column("instances")[0].as_py(), seconds
-        ask = lambda: database.query("unioning_over_cases", strength=0, polarity=0, limit=1_000_000_000)  # noqa: E731
+        ask = lambda: database.query(  # noqa: E731
+            "unioning_over_cases", strength=0, polarity=0, limit=1_000_000_000
+        )
         found, seconds = timed(ask, times=2)
         yield "Cypher on Kuzu, all rows", len(found), seconds
 
@@ -117,12 +135,15 @@ def with_igraph(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
         large = igraph.Graph(n=len(graph.keys), edges=[edge[:2] for edge in edges], directed=True)
         names = sorted({name for edge in PATTERN for name in edge[:2]})
         small = igraph.Graph(
-            n=len(names), edges=[(names.index(a), names.index(b)) for a, b, _ in PATTERN], directed=True
+            n=len(names),
+            edges=[(names.index(a), names.index(b)) for a, b, _ in PATTERN],
+            directed=True,
         )
         colour = [(sign + 1) // 2 for _, _, sign in edges]
         wanted = [(sign + 1) // 2 for _, _, sign in PATTERN]
         number, seconds = timed(
-            lambda: large.count_subisomorphisms_vf2(small, edge_color1=colour, edge_color2=wanted), times=1
+            lambda: large.count_subisomorphisms_vf2(small, edge_color1=colour, edge_color2=wanted),
+            times=1,
         )
         yield "igraph, VF2", number // 2, seconds
 
@@ -146,7 +167,9 @@ def with_networkx(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
         for a, b, sign in PATTERN:
             small.add_edge(a, b, sign=sign)
         isomorphism = importlib.import_module("networkx.algorithms.isomorphism")
-        matcher = isomorphism.DiGraphMatcher(large, small, edge_match=isomorphism.numerical_edge_match("sign", 0))
+        matcher = isomorphism.DiGraphMatcher(
+            large, small, edge_match=isomorphism.numerical_edge_match("sign", 0)
+        )
         number, seconds = timed(lambda: sum(1 for _ in matcher.subgraph_monomorphisms_iter()))
         yield "networkx, VF2", number // 2, seconds
 
@@ -161,7 +184,10 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        print(f"{name} is not installed and is left out: pip install --target FOLDER {name}", file=sys.stderr)
+        print(
+            f"{name} is not installed and is left out: pip install --target FOLDER {name}",
+            file=sys.stderr,
+        )
         return None
 
 
@@ -179,7 +205,10 @@ def compared(original: Bundle, folder: Path, *, slow: bool) -> str:
         times = {}
         for way in ways:
             for name, number, seconds in way:
-                print(f"strength {strength:g}, {edges:,} edges: {name}: {number:,} in {seconds:.4f} s", file=sys.stderr)
+                print(
+                    f"strength {strength:g}, {edges:,} edges: {name}: {number:,} in {seconds:.4f} s",
+                    file=sys.stderr,
+                )
                 times[name] = number, seconds
         numbers = {name: number for name, (number, _) in times.items()}
         assert len(set(numbers.values())) == 1, f"the answers differ: {numbers}"
@@ -194,7 +223,9 @@ def compared(original: Bundle, folder: Path, *, slow: bool) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for name in names:
         cells = [_seconds(times[name][1]) if name in times else "" for _, times in columns]
-        ratio = f"{largest[name][1] / largest['twin, enumerate'][1]:,.2g}" if name in largest else ""
+        ratio = (
+            f"{largest[name][1] / largest['twin, enumerate'][1]:,.2g}" if name in largest else ""
+        )
         lines.append(f"| {name} | {' | '.join(cells)} | {ratio} |")
     return "\n".join([*lines, "", *_goals(largest)]) + "\n"
 
@@ -213,17 +244,25 @@ def _goals(times: dict[str, tuple[int, float]]) -> Iterator[str]:
 
 def grown(graph: SignedGraph) -> str:
     """The second table: the twin on more and more of one network's edges, strongest first."""
-    lines = ["| edges | instances | count, processor seconds | enumerate, processor seconds |", "|---:|---:|---:|---:|"]
+    lines = [
+        "| edges | instances | count, processor seconds | enumerate, processor seconds |",
+        "|---:|---:|---:|---:|",
+    ]
     order = np.argsort(-graph.strength, kind="stable")
     for size in dict.fromkeys(min(size, len(order)) for size in GROWTH):
         part = _part(graph, np.sort(order[:size]))
         number, seconds = timed(
-            lambda part=part: unioning_over_cases.count(dataclasses.replace(part), strength=0, polarity=0), times=3
+            lambda part=part: unioning_over_cases.count(
+                dataclasses.replace(part), strength=0, polarity=0
+            ),
+            times=3,
         )
         listed = ""
         if number <= ENUMERABLE:
             found, took = timed(
-                lambda part=part: unioning_over_cases.scores(dataclasses.replace(part), strength=0, polarity=0)
+                lambda part=part: unioning_over_cases.scores(
+                    dataclasses.replace(part), strength=0, polarity=0
+                )
             )
             assert len(found) == number
             listed = _seconds(took)
@@ -250,17 +289,28 @@ def _network(folder: Path, model: str, weights: str, shape: tuple[int, int, int]
     if not file.is_file():
         sys.exit(f"no weights at {file}; set CIRCUITOME_WEIGHTS to the folder that has them")
     return extract(
-        resolve(model, weights=str(file)).model, output=folder / weights, name=weights, input_shape=shape, keep=None
+        resolve(model, weights=str(file)).model,
+        output=folder / weights,
+        name=weights,
+        input_shape=shape,
+        keep=None,
     )
 
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--slow", action="store_true", help="DotMotif and networkx on the largest graph, too")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--slow", action="store_true", help="DotMotif and networkx on the largest graph, too"
+    )
     slow = parser.parse_args().slow
     if not WEIGHTS.is_dir():
-        print(f"left out: no weights at {WEIGHTS}; set CIRCUITOME_WEIGHTS to the folder that has them", file=sys.stderr)
+        print(
+            f"left out: no weights at {WEIGHTS}; set CIRCUITOME_WEIGHTS to the folder that has them",
+            file=sys.stderr,
+        )
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -22,7 +22,9 @@ from circuitome.queries.motifs.read_back_responses import read_back_by_responses
 
 __all__ = ["main"]
 
-HEAD = "| network | found | relabel | p | reflect | p | largest gain | rows at q <= 0.05 | seconds |"
+HEAD = (
+    "| network | found | relabel | p | reflect | p | largest gain | rows at q <= 0.05 | seconds |"
+)
 
 
 def row(bundle: Bundle) -> str:
@@ -33,7 +35,10 @@ def row(bundle: Bundle) -> str:
     for name in ("relabel", "reflect"):
         counts = found.counts[name]
         cells += [f"{np.mean(counts):.1f} ± {np.std(counts):.1f}", f"{found.p[name]:.3f}"]
-    cells += [f"{found.rows[0]['score']:.2f}" if found.rows else "", str(sum(row["q"] <= 0.05 for row in found.rows))]
+    cells += [
+        f"{found.rows[0]['score']:.2f}" if found.rows else "",
+        str(sum(row["q"] <= 0.05 for row in found.rows)),
+    ]
     return f"| {' | '.join([*cells, f'{time.process_time() - start:.1f}'])} |"
 
 

@@ -44,7 +44,8 @@ def main() -> None:
         runners = [runner, *(runner.rebound(other) for other in twins)]
         count = -(-len(shown) // probe.patches)
         batches = [
-            torch.rand(min(runner.batch, count - start), 3, SIDE, SIDE) for start in range(0, count, runner.batch)
+            torch.rand(min(runner.batch, count - start), 3, SIDE, SIDE)
+            for start in range(0, count, runner.batch)
         ]
         with torch.no_grad():
             for each in runners:

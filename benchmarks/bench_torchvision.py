@@ -40,12 +40,18 @@ def measure(name: str) -> dict[str, Any]:
     trace(network.model, network.input_shape)
     wired = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        bundle = extract(network.model, output=Path(folder) / name, name=name, input_shape=network.input_shape)
+        bundle = extract(
+            network.model, output=Path(folder) / name, name=name, input_shape=network.input_shape
+        )
         extracted = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         checks = verify(bundle, network.model)
         counts = bundle.manifest["counts"]
-        kernels = sum(array.size for key, array in bundle.kernels.arrays().items() if key.startswith("kernel/"))
+        kernels = sum(
+            array.size
+            for key, array in bundle.kernels.arrays().items()
+            if key.startswith("kernel/")
+        )
     return {
         "name": name,
         "input": network.input_shape[1],
@@ -66,7 +72,9 @@ def measure(name: str) -> dict[str, Any]:
 
 def run(name: str) -> dict[str, Any]:
     """`measure` in a process of its own, so that its peak memory is its own."""
-    done = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return {"name": name, "failure": done.stderr.strip().splitlines()[-1:]}
     return json.loads(done.stdout.splitlines()[-1])
@@ -89,7 +97,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*")
     parser.add_argument("--one")
     parser.add_argument("--write", type=Path)
@@ -104,7 +114,9 @@ def main() -> None:
     print(table(rows))
     if options.write:
         page = options.write.read_text()
-        options.write.write_text(page.split(BEGIN)[0] + BEGIN + table(rows) + END + page.split(END)[1])
+        options.write.write_text(
+            page.split(BEGIN)[0] + BEGIN + table(rows) + END + page.split(END)[1]
+        )
 
 
 if __name__ == "__main__":

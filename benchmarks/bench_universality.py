@@ -46,7 +46,11 @@ GROUPS = {
     "imagenet": ("squeezenet1_1", "inception_early"),
     "three": ("squeezenet1_1", "squeezenet1_0", "inception_early"),
 }
-SHOWN = {("menagerie_s0", "menagerie_s1"), ("resnet20", "resnet20_c"), ("squeezenet1_1", "squeezenet1_0")}
+SHOWN = {
+    ("menagerie_s0", "menagerie_s1"),
+    ("resnet20", "resnet20_c"),
+    ("squeezenet1_1", "squeezenet1_0"),
+}
 SHOWN |= {("squeezenet1_1", "inception_early")}
 CALIBRATED = {"menagerie": "menagerie_s0", "cifar": "resnet20", "squeezenet": "squeezenet1_1"}
 FEATURES = 30  # that are listed
@@ -71,7 +75,9 @@ COLUMNS = {
 }
 
 
-def signed(name: str, folder: Path, weights: Path | None, twin_seed: int | None = None) -> tuple[Path, float | None]:
+def signed(
+    name: str, folder: Path, weights: Path | None, twin_seed: int | None = None
+) -> tuple[Path, float | None]:
     """The bundle of a network (or of a twin of it) with signatures, and the CPU seconds that they took; None if it was there."""
     import torch
 
@@ -87,16 +93,30 @@ def signed(name: str, folder: Path, weights: Path | None, twin_seed: int | None 
     if path.exists():
         return path, None
     spec, file = NETWORKS[name]
-    network = resolve(spec, weights=None if file is None else str((weights or Path()) / f"{file}.safetensors"))
+    network = resolve(
+        spec, weights=None if file is None else str((weights or Path()) / f"{file}.safetensors")
+    )
     model, size = network.model, network.input_shape[1:]
     if twin_seed is not None:
         images = gallery().draw(np.arange(32), (size[0], size[1]))
-        mean, std = (torch.tensor(v or [d] * 3).view(1, 3, 1, 1) for v, d in ((network.mean, 0.0), (network.std, 1.0)))
+        mean, std = (
+            torch.tensor(v or [d] * 3).view(1, 3, 1, 1)
+            for v, d in ((network.mean, 0.0), (network.std, 1.0))
+        )
         model = twin(model, twin_seed, images=(images - mean) / std)
-    bundle = extract(model, output=path, name=key, input_shape=network.input_shape, mean=network.mean, std=network.std)
+    bundle = extract(
+        model,
+        output=path,
+        name=key,
+        input_shape=network.input_shape,
+        mean=network.mean,
+        std=network.std,
+    )
     began = time.process_time()
     with exact_float32():
-        write_signatures(bundle, model, gallery(), device=torch.device("cpu"), seed=0, progress=lambda *_: None)
+        write_signatures(
+            bundle, model, gallery(), device=torch.device("cpu"), seed=0, progress=lambda *_: None
+        )
     return path, time.process_time() - began
 
 
@@ -115,12 +135,21 @@ def compared(paths: Sequence[Path]) -> dict[str, Any]:
         matches.append(found.tables["ANALOGOUS_TO"])
         rows.append((a.model, b.model, list(found.layers)))
         for table in ("ANALOGOUS_TO", "READ_OUT_OF"):
-            keys, q = np.array(found.tables[table]["from"].to_pylist()), np.array(found.tables[table]["q"])
+            keys, q = (
+                np.array(found.tables[table]["from"].to_pylist()),
+                np.array(found.tables[table]["q"]),
+            )
             for one, other in ((a.model, b.model), (b.model, a.model)):
                 own = np.char.startswith(keys, f"{one}/")
-                believed[f"{one} in {other}, {table}"] = (float((q[own] <= 0.05).mean()), int(own.sum()))
+                believed[f"{one} in {other}, {table}"] = (
+                    float((q[own] <= 0.05).mean()),
+                    int(own.sum()),
+                )
     links = mutual_links(matches)
-    shared = {"chance": chance(links), "features": [one.row() for one in features(links)[:FEATURES]]}
+    shared = {
+        "chance": chance(links),
+        "features": [one.row() for one in features(links)[:FEATURES]],
+    }
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     costs = {"seconds": seconds, "cpu": cpu, "peak_gb": peak}
@@ -138,7 +167,17 @@ def apart(paths: Sequence[Path]) -> dict[str, Any]:
 
 def thirds(pairs: Sequence[Any]) -> str:
     """One row a pair, direction and third of the depth: medians over its layers."""
-    names = ("score", "share", "twin_finds", "twin_in_twin", "auc", "auc_excess", "significant", "r2", "null_r2")
+    names = (
+        "score",
+        "share",
+        "twin_finds",
+        "twin_in_twin",
+        "auc",
+        "auc_excess",
+        "significant",
+        "r2",
+        "null_r2",
+    )
     lines = [
         "| network | found in | depth | layers | median match | share of possible | a twin's | twin in twin | AUC | AUC of excess |"
         " q <= .05 | R2 | a twin's R2 |\n|" + "---|" * 13 + "\n"
@@ -149,8 +188,12 @@ def thirds(pairs: Sequence[Any]) -> str:
             for number, name in enumerate(("first third", "second", "last")):
                 part = [row for row in own if min(int(row["depth"] * 3 - 1e-9), 2) == number]
                 if part:
-                    cells = " | ".join(f"{np.median([row[key] for row in part]):.2f}" for key in names)
-                    lines.append(f"| {model} | {part[0]['other']} | {name} | {len(part)} | {cells} |\n")
+                    cells = " | ".join(
+                        f"{np.median([row[key] for row in part]):.2f}" for key in names
+                    )
+                    lines.append(
+                        f"| {model} | {part[0]['other']} | {name} | {len(part)} | {cells} |\n"
+                    )
     return "".join(lines)
 
 
@@ -158,7 +201,10 @@ def by_layer(layers: Sequence[dict[str, Any]]) -> str:
     """One row a layer."""
     lines = ["| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS) + "\n"]
     for row in layers:
-        cells = [f"{row[key]:.2f}" if isinstance(row[key], float) else str(row[key]) for key in COLUMNS.values()]
+        cells = [
+            f"{row[key]:.2f}" if isinstance(row[key], float) else str(row[key])
+            for key in COLUMNS.values()
+        ]
         lines.append("| " + " | ".join(cells) + " |\n")
     return "".join(lines)
 
@@ -169,14 +215,18 @@ def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     for row in rows:
         cells = [row[name] for name in names]
         lines.append(
-            "| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |\n"
+            "| "
+            + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells)
+            + " |\n"
         )
     return "".join(lines)
 
 
 def main() -> None:
     """Make what is missing, compare, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--keep", type=Path, help="folder of the bundles")
@@ -199,19 +249,28 @@ def main() -> None:
             print(
                 f"All pairs: {found['seconds']:.0f} s ({found['cpu']:.0f} s of CPU), {found['peak_gb']:.2f} GB at the peak.\n"
             )
-            print(table(found["circuits"], ("model", "other", "what", "found", "again", "expected", "sd", "p", "null")))
+            print(
+                table(
+                    found["circuits"],
+                    ("model", "other", "what", "found", "again", "expected", "sd", "p", "null"),
+                )
+            )
             print(table(found["chance"], ("models", "features", "expected", "sd", "p")))
             print(table(found["features"], ("feature", "models", "depth", "score", "neurons")))
             for a, b, layers in found["pairs"]:
                 if (a, b) in SHOWN:
                     for model, other in ((a, b), (b, a)):
                         print(f"\n### {model} in {other}\n")
-                        print(by_layer([row for row in layers if row["model"] == model]), flush=True)
+                        print(
+                            by_layer([row for row in layers if row["model"] == model]), flush=True
+                        )
             if group in CALIBRATED:
                 name = CALIBRATED[group]
                 twins = [signed(name, folder, options.weights, seed)[0] for seed in (991, 992)]
                 print("\nShare of neurons at q <= .05 where nothing was learned:\n")
-                for label, (share, neurons) in apart([folder / f"{name}.circuitome", *twins])["believed"].items():
+                for label, (share, neurons) in apart([folder / f"{name}.circuitome", *twins])[
+                    "believed"
+                ].items():
                     print(f"- {label}: {share:.4f} of {neurons}")
 
 

@@ -34,15 +34,22 @@ def responses(
     """Activations ``(n, C)`` of the units that the patches are centred on."""
     with torch.no_grad():
         maps = runner(assemble(probe, patches))[traced.wiring.layers[index].node]
-        active = activate(traced.wiring, index, units_around(probe, sight, maps, margin=0), traced.kernels)
+        active = activate(
+            traced.wiring, index, units_around(probe, sight, maps, margin=0), traced.kernels
+        )
     return active[: len(patches), :, 0].numpy()
 
 
-def pictures(runner: Runner, probe: Probe, sight: Sight, traced: Trace, index: int, radius: float) -> tuple[Any, Any]:
+def pictures(
+    runner: Runner, probe: Probe, sight: Sight, traced: Trace, index: int, radius: float
+) -> tuple[Any, Any]:
     """Average stimulus and best stimulus of every neuron of a layer, ``(C, side, side, 3)`` each."""
     channels = traced.wiring.layers[index].channels
     stride = runner.batch * probe.patches
-    random, average = ensemble(SHOWN, probe.side, radius, seed=7), np.zeros((channels, 3 * probe.side**2))
+    random, average = (
+        ensemble(SHOWN, probe.side, radius, seed=7),
+        np.zeros((channels, 3 * probe.side**2)),
+    )
     weights = []
     for start in range(0, SHOWN, stride):
         patches = random.draw(IDENTITY, start, min(start + stride, SHOWN))
@@ -50,20 +57,31 @@ def pictures(runner: Runner, probe: Probe, sight: Sight, traced: Trace, index: i
     scores = np.concatenate(weights)
     scores = (scores - scores.mean(0)) / np.maximum(scores.std(0), 1e-9)
     for start in range(0, SHOWN, stride):
-        patches = random.draw(IDENTITY, start, min(start + stride, SHOWN)).numpy().reshape(-1, average.shape[1])
+        patches = (
+            random.draw(IDENTITY, start, min(start + stride, SHOWN))
+            .numpy()
+            .reshape(-1, average.shape[1])
+        )
         average += scores[start : start + len(patches)].T @ (patches - 0.5)
     shown, top = catalogue(probe.side, radius, seed=0, scarce=probe.whole), Top(1, channels)
     for start in range(0, len(shown), stride):
         patches = shown.draw(start, min(start + stride, len(shown)))
-        top.add(np.arange(start, start + len(patches)), responses(runner, probe, sight, traced, index, patches))
-    best = np.stack([shown.draw(int(trial), int(trial) + 1)[0].numpy() for trial in top.trials[:, 0]])
+        top.add(
+            np.arange(start, start + len(patches)),
+            responses(runner, probe, sight, traced, index, patches),
+        )
+    best = np.stack(
+        [shown.draw(int(trial), int(trial) + 1)[0].numpy() for trial in top.trials[:, 0]]
+    )
     shape = (channels, 3, probe.side, probe.side)
     return average.reshape(shape).transpose(0, 2, 3, 1), best.transpose(0, 2, 3, 1)
 
 
 def main() -> None:
     """Draw the families that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("model")
     parser.add_argument("families", nargs="+")
@@ -77,7 +95,10 @@ def main() -> None:
     side = symmetric_side(first.wiring)
     traced = trace(network.model, (network.input_shape[0], side, side))
     layers = [layer.name for layer in traced.wiring.layers]
-    fields = {entry["name"]: entry["effective_receptive_field"] for entry in bundle.table("Layer").to_pylist()}
+    fields = {
+        entry["name"]: entry["effective_receptive_field"]
+        for entry in bundle.table("Layer").to_pylist()
+    }
     members = bundle.table("MEMBER_OF").to_pylist()
     drawn = []
     for family in options.families:
@@ -94,7 +115,9 @@ def main() -> None:
         )
         radius = float(np.clip(max(fields[layers[index]]) / 2, 3, probe.side / 2))
         found = pictures(runner, probe, sights(traced.wiring)[index], traced, index, radius)
-        own = sorted((m["offset"], int(m["from"].rpartition(":")[2])) for m in members if m["to"] == family)
+        own = sorted(
+            (m["offset"], int(m["from"].rpartition(":")[2])) for m in members if m["to"] == family
+        )
         drawn.append((family, own, found, radius))
     draw(drawn, options.output)
 
@@ -102,7 +125,9 @@ def main() -> None:
 def draw(drawn: list[Any], output: Path) -> None:
     """Two rows of pictures a family."""
     columns = max(len(own) for _, own, _, _ in drawn)
-    figure, axes = plt.subplots(2 * len(drawn), columns, figsize=(1.1 * columns, 2.5 * len(drawn)), squeeze=False)
+    figure, axes = plt.subplots(
+        2 * len(drawn), columns, figsize=(1.1 * columns, 2.5 * len(drawn)), squeeze=False
+    )
     for axis in axes.flat:
         axis.axis("off")
     for number, (_, own, (average, best), radius) in enumerate(drawn):
@@ -113,7 +138,8 @@ def draw(drawn: list[Any], output: Path) -> None:
             filters = average[channel][part, part]
             axes[2 * number, place].imshow(0.5 + 0.5 * filters / np.abs(filters).max())
             axes[2 * number, place].set_title(
-                f"{channel}\n{offset:.0f}°" if abs(offset) > 2 else f"{channel}\n{offset:.2g}", fontsize=8
+                f"{channel}\n{offset:.0f}°" if abs(offset) > 2 else f"{channel}\n{offset:.2g}",
+                fontsize=8,
             )
             axes[2 * number + 1, place].imshow(np.clip(best[channel][part, part], 0, 1))
     figure.tight_layout(pad=0.3)

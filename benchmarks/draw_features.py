@@ -31,7 +31,9 @@ def crop(pictures: Gallery, sample: int) -> np.ndarray:
     """What lies around the cell of a sample, ``(CROP, CROP, 3)`` in [0, 1]; white beyond the picture."""
     picture, place = divmod(sample, pictures.cells.shape[1])
     middle = (np.array(divmod(int(pictures.cells[picture][place]), GRID)) + 0.5) * SIDE / GRID
-    padded = np.pad(pictures.pictures[picture], ((0, 0), (CROP, CROP), (CROP, CROP)), constant_values=255)
+    padded = np.pad(
+        pictures.pictures[picture], ((0, 0), (CROP, CROP), (CROP, CROP)), constant_values=255
+    )
     top, left = (middle + CROP / 2).astype(int)
     return padded[:, top : top + CROP, left : left + CROP].transpose(1, 2, 0) / 255
 
@@ -41,7 +43,9 @@ def resized(image: np.ndarray, *, smooth: bool) -> np.ndarray:
     at = np.arange(DRAWN) * image.shape[0] // DRAWN
     if smooth:
         side = image.shape[0] // DRAWN
-        return image[: side * DRAWN, : side * DRAWN].reshape(DRAWN, side, DRAWN, side, 3).mean((1, 3))
+        return (
+            image[: side * DRAWN, : side * DRAWN].reshape(DRAWN, side, DRAWN, side, 3).mean((1, 3))
+        )
     return image[at][:, at]
 
 
@@ -56,7 +60,9 @@ def neuron_pictures(pictures: Gallery, path: Path, neuron: str) -> list[np.ndarr
     """The filter of a neuron that reads the image, and the places that it says most to."""
     signatures, rows, keys = opened(path)
     if signatures.sha256 != pictures.sha256:
-        raise SystemExit(f"{path}: its signatures are of other pictures; annotate it again with --parts signatures")
+        raise SystemExit(
+            f"{path}: its signatures are of other pictures; annotate it again with --parts signatures"
+        )
     order, seen, drawn = np.argsort(-rows[keys.index(neuron)], kind="stable"), set(), []
     for sample in order.tolist():
         picture = sample // signatures.per_picture
@@ -74,7 +80,9 @@ def neuron_pictures(pictures: Gallery, path: Path, neuron: str) -> list[np.ndarr
 
 def main() -> None:
     """Draw the features that are named, or the first ten."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("table", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--features", nargs="+")
@@ -83,14 +91,18 @@ def main() -> None:
     with options.table.open() as lines:
         rows = {row["feature"]: row for row in csv.DictReader(lines)}
     chosen = [rows[key] for key in options.features or list(rows)[:10]]
-    networks = sorted({neuron.partition("/")[0] for row in chosen for neuron in row["neurons"].split()})
+    networks = sorted(
+        {neuron.partition("/")[0] for row in chosen for neuron in row["neurons"].split()}
+    )
     group = SHOWN * (DRAWN + 2) + GAP
     wide, high = len(networks) * group, len(chosen) * (DRAWN + GAP)
     canvas, pictures = np.ones((high, wide, 3)), gallery()
     for i, row in enumerate(chosen):
         for neuron in row["neurons"].split():
             left = networks.index(neuron.partition("/")[0]) * group
-            found = neuron_pictures(pictures, options.folder / f"{neuron.partition('/')[0]}.circuitome", neuron)
+            found = neuron_pictures(
+                pictures, options.folder / f"{neuron.partition('/')[0]}.circuitome", neuron
+            )
             for j, image in enumerate(found):
                 top, at = i * (DRAWN + GAP), left + j * (DRAWN + 2)
                 canvas[top : top + DRAWN, at : at + DRAWN] = image
@@ -99,7 +111,9 @@ def main() -> None:
     axis.imshow(np.clip(canvas, 0, 1), interpolation="nearest")
     axis.axis("off")
     for i, row in enumerate(chosen):
-        axis.text(-6, i * (DRAWN + GAP) + DRAWN / 2, row["feature"], ha="right", va="center", fontsize=8)
+        axis.text(
+            -6, i * (DRAWN + GAP) + DRAWN / 2, row["feature"], ha="right", va="center", fontsize=8
+        )
     for number, name in enumerate(networks):
         axis.text(number * group, -6, name, fontsize=8)
     figure.savefig(options.output)

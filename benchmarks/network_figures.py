@@ -109,7 +109,10 @@ def gabor_r2(component: Array) -> float:
     starts.sort(key=lambda start: float(np.sum(_residual(start, target, side) ** 2)))
     low = [-3, -3, np.log(0.8), np.log(0.8), -np.pi, 0.03]
     high = [3, 3, np.log(4), np.log(4), 2 * np.pi, 0.4]
-    fits = [least_squares(_residual, s, bounds=(low, high), args=(target, side), max_nfev=60) for s in starts[:4]]
+    fits = [
+        least_squares(_residual, s, bounds=(low, high), args=(target, side), max_nfev=60)
+        for s in starts[:4]
+    ]
     return 1 - min(2 * float(fit.cost) for fit in fits)
 
 
@@ -119,7 +122,9 @@ def orientation_selectivity(component: Array) -> float:
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     angles = np.arange(24) * np.pi / 24
     along = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
-    waves = np.exp(2j * np.pi * np.array([0.05, 0.08, 0.12, 0.17, 0.24, 0.32])[:, None, None, None] * along)
+    waves = np.exp(
+        2j * np.pi * np.array([0.05, 0.08, 0.12, 0.17, 0.24, 0.32])[:, None, None, None] * along
+    )
     responses = np.abs((waves * component).sum((2, 3)))
     best = responses[responses.max(1).argmax()]
     return float(np.abs((best * np.exp(2j * angles)).sum()) / best.sum())
@@ -219,7 +224,9 @@ def curve_units(net: Menagerie, strongest: dict[str, Tensor]) -> dict[str, int]:
         peak, kind = tuning.amax(1).max(0)
         tuned = tuning[kind, :, torch.arange(len(kind))]
         angles = torch.arange(tuned.shape[1]) * 2 * np.pi / tuned.shape[1]
-        selectivity = torch.hypot(tuned @ angles.cos(), tuned @ angles.sin()) / (tuned.sum(1) + 1e-9)
+        selectivity = torch.hypot(tuned @ angles.cos(), tuned @ angles.sin()) / (
+            tuned.sum(1) + 1e-9
+        )
         over = peak >= CURVE_OVER_LINE * line.amax((0, 1))
         counts[name] = int(((peak > CURVE_PEAK) & (selectivity > CURVE_SELECTIVITY) & over).sum())
     return counts
@@ -250,9 +257,14 @@ def first_layer_figures(net: Menagerie) -> dict[str, float]:
     kernels = net.conv1.conv.weight.detach()
     components = main_components(kernels)
     gabors = np.array([gabor_r2(component) for component in components])
-    selective = np.array([orientation_selectivity(component) for component in components]) >= ORIENTED_SELECTIVITY
+    selective = (
+        np.array([orientation_selectivity(component) for component in components])
+        >= ORIENTED_SELECTIVITY
+    )
     groups = tuple(np.split(luminance_share(kernels), 2))
-    p = permutation_test(groups, _mean_difference, n_resamples=9_999, rng=np.random.default_rng(0)).pvalue
+    p = permutation_test(
+        groups, _mean_difference, n_resamples=9_999, rng=np.random.default_rng(0)
+    ).pvalue
     return {
         "conv1: median R2 of a Gabor fit": float(np.median(gabors)),
         "conv1: oriented filters of 32": int(((gabors >= ORIENTED_R2) & selective).sum()),
@@ -269,7 +281,10 @@ def _mean_difference(one: Array, other: Array) -> float:
 def curve_figures(net: Menagerie, base: dict[str, Tensor]) -> dict[str, float]:
     """Curve units a block."""
     counts = curve_units(net, {name: _strongest(response) for name, response in base.items()})
-    return {f"curve units, block {name} of {base[name].shape[1]}": count for name, count in counts.items()}
+    return {
+        f"curve units, block {name} of {base[name].shape[1]}": count
+        for name, count in counts.items()
+    }
 
 
 def partner_figures(net: Menagerie, images: Tensor, base: dict[str, Tensor]) -> dict[str, float]:
@@ -316,7 +331,9 @@ def twin_table(trained: list[dict[str, float]], twins: list[dict[str, float]]) -
     rows = []
     for key in trained[0]:
         low, high = (pick(twin[key] for twin in twins) for pick in (min, max))
-        rows.append([key, *(_number(row[key]) for row in trained), f"{_number(low)} to {_number(high)}"])
+        rows.append(
+            [key, *(_number(row[key]) for row in trained), f"{_number(low)} to {_number(high)}"]
+        )
     return _markdown(["figure", *BUNDLED, f"{len(twins)} twins"], rows)
 
 
@@ -344,7 +361,11 @@ def write_tables(page: Path, text: str) -> None:
 def draw_filters(net: Menagerie, title: str, path: Path) -> None:
     """The 32 first-layer filters, each on its own scale around grey, the two groups side by side."""
     kernels = net.conv1.conv.weight.detach()
-    pictures = (0.5 + 0.5 * kernels / kernels.abs().amax((1, 2, 3), keepdim=True)).permute(0, 2, 3, 1).numpy()
+    pictures = (
+        (0.5 + 0.5 * kernels / kernels.abs().amax((1, 2, 3), keepdim=True))
+        .permute(0, 2, 3, 1)
+        .numpy()
+    )
     figure = plt.figure(figsize=(9, 4.9), layout="constrained")
     for group, panel in enumerate(np.ravel(np.asarray(figure.subfigures(1, 2), dtype=object))):
         panel.suptitle(f"{title}, {('first', 'second')[group]} group", fontsize=10)
@@ -360,7 +381,11 @@ def draw_filters(net: Menagerie, title: str, path: Path) -> None:
 def draw_examples(path: Path, *, rows: int = 4, columns: int = 12) -> None:
     """A sheet of scenes."""
     images = draw_scenes(rows * columns, seed=SCENES_SEED + 1).images
-    sheet = images.reshape(rows, columns, 3, 64, 64).transpose(0, 3, 1, 4, 2).reshape(rows * 64, columns * 64, 3)
+    sheet = (
+        images.reshape(rows, columns, 3, 64, 64)
+        .transpose(0, 3, 1, 4, 2)
+        .reshape(rows * 64, columns * 64, 3)
+    )
     plt.imsave(path, sheet)
 
 
@@ -387,7 +412,9 @@ def main() -> None:
     for name, net in _networks():
         draw_filters(net, name, DOCS / "pictures" / f"networks_conv1_{name}.png")
         trained.append(figures(net, images))
-        twins += [figures(make_twin(net, calibration, seed=seed), images) for seed in range(args.twins)]
+        twins += [
+            figures(make_twin(net, calibration, seed=seed), images) for seed in range(args.twins)
+        ]
         print(name, json.dumps(trained[-1]), flush=True)
     write_tables(DOCS / "networks.md", accuracy_table() + "\n\n" + twin_table(trained, twins))
 

@@ -49,7 +49,9 @@ def table() -> str:
     with tempfile.TemporaryDirectory() as folder:
         for name, bundled in BUNDLED.items():
             network = resolve(name)
-            bundle = extract(network.model, output=Path(folder) / name, name=name, input_shape=bundled.input_size)
+            bundle = extract(
+                network.model, output=Path(folder) / name, name=name, input_shape=bundled.input_size
+            )
             graph = SignedGraph.of_bundle(bundle)
             null = np.array([counts(shuffled(graph, seed)) for seed in range(SHUFFLES)])
             cells = [

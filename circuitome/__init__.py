@@ -44,7 +44,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'circuitome' has no attribute {name!r}")
     home = import_module(_HOMES[name])
-    if name == "extract":  # the package of that name is callable: function and package cannot shadow each other
+    if (
+        name == "extract"
+    ):  # the package of that name is callable: function and package cannot shadow each other
         return home
     globals()[name] = value = getattr(home, "open_database" if name == "open_store" else name)
     return value

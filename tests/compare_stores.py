@@ -17,7 +17,15 @@ from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import MOTIFS
 from tests.fuzzing import attempt
 
-__all__ = ["NOT_COMPARED", "NOT_OF_LARGE", "alike", "command_differences", "commands", "differences", "questions"]
+__all__ = [
+    "NOT_COMPARED",
+    "NOT_OF_LARGE",
+    "alike",
+    "command_differences",
+    "commands",
+    "differences",
+    "questions",
+]
 
 PATIENCE = 900.0  # seconds for one query: what is compared is rows, not speed
 MANY = 300_000  # edges; of larger networks only the strong ones are listed
@@ -41,7 +49,14 @@ NOT_COMPARED = {
 _MEMORY: Final = "the embedded engine needs more than its 1 GiB: see `Store.unsupported`"
 NOT_OF_LARGE: Final = {
     **dict.fromkeys(
-        ("mirrored_unions", "opponent_pairs", "polysemantic_neuron", "push_pull", "residual_bypass"), _MEMORY
+        (
+            "mirrored_unions",
+            "opponent_pairs",
+            "polysemantic_neuron",
+            "push_pull",
+            "residual_bypass",
+        ),
+        _MEMORY,
     ),
     "latent_branches": "reads all edges, as `superposition_read_back` does, then sums that no engine does",
     "motifs superposition_read_back": "reads all edges: the query of that name is asked",
@@ -56,7 +71,12 @@ def questions(database: Database, model: str) -> Iterator[Question]:
     receivers = [row["layer"] for row in layers if row["reads"]]
     middle, last = receivers[len(receivers) // 2], receivers[-1]
     width = {row["layer"]: row["neurons"] for row in layers}
-    source, one, other, end = f"{layers[0]['layer']}:0", f"{middle}:0", f"{middle}:{width[middle] - 1}", f"{last}:0"
+    source, one, other, end = (
+        f"{layers[0]['layer']}:0",
+        f"{middle}:0",
+        f"{middle}:{width[middle] - 1}",
+        f"{last}:0",
+    )
     edges = sum(row["edges"] for row in database.ask("balance", model=model))
     families = database.ask("families", model=model)
     pairs = database.ask("equivariant_pairs", model=model).to_dicts()[:1]
@@ -70,7 +90,10 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "outputs_of": [{"neurons": [source, one]}],
         "upstream": [{"neuron": end, "depth": 4, "k": 6}],
         "downstream": [{"neuron": source, "depth": 4, "k": 6}],
-        "strongest_paths": [{"source": source, "target": end, "k": 25}, {"source": source, "target": one}],
+        "strongest_paths": [
+            {"source": source, "target": end, "k": 25},
+            {"source": source, "target": one},
+        ],
         "hubs": [{"limit": 200}, {"strength": 0.5}],
         "superposition": [{}, {"limit": 200}],
         "latent_branches": [{"nulls": 9}],
@@ -79,34 +102,63 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "mirrored_unions": [{}, {"transform": "rotate", "q": 1.0}],
         "tangent_circuit": [{"strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}, {}],
-        "curve_to_circle": [{"points": "outwards", "strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}],
-        "branch_cluster": [{"grouping": grouping, "limit": 1_000_000} for grouping in ("family", "kind")],
-        "neurons_of_kind": [{"kind": kind, "limit": 1_000_000} for kind in ("unexplained", "curve")],
-        "invariant_neurons": [{"transform": "rotate", "least": 0.5, "limit": 1_000_000}, {"transform": "hue"}],
+        "curve_to_circle": [
+            {"points": "outwards", "strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}
+        ],
+        "branch_cluster": [
+            {"grouping": grouping, "limit": 1_000_000} for grouping in ("family", "kind")
+        ],
+        "neurons_of_kind": [
+            {"kind": kind, "limit": 1_000_000} for kind in ("unexplained", "curve")
+        ],
+        "invariant_neurons": [
+            {"transform": "rotate", "least": 0.5, "limit": 1_000_000},
+            {"transform": "hue"},
+        ],
         "look_up_motif": [{"motif": ""}],
-        "motif_members": [{"motif": row["motif"]} for row in database.ask("saved_motifs", model=model, limit=3)],
+        "motif_members": [
+            {"motif": row["motif"]} for row in database.ask("saved_motifs", model=model, limit=3)
+        ],
         "edges_between": [{"neurons": [source, one, other, end]}],
         "partners": [
-            {"neuron": neuron} for neuron in (one, *(pair[end] for pair in pairs for end in ("first", "second")))
+            {"neuron": neuron}
+            for neuron in (one, *(pair[end] for pair in pairs for end in ("first", "second")))
         ],
-        "families_of": [{"neuron": neuron} for neuron in (one, *(row["neuron"] for row in families.to_dicts()[:1]))],
-        "family_members": [{"family": key} for key in sorted({row["family"] for row in families})[:3]],
+        "families_of": [
+            {"neuron": neuron}
+            for neuron in (one, *(row["neuron"] for row in families.to_dicts()[:1]))
+        ],
+        "family_members": [
+            {"family": key} for key in sorted({row["family"] for row in families})[:3]
+        ],
     }
     given |= {
         "features_of_kind": [{"kind": kind} for kind in ("unexplained", "curve")],
-        "feature_members": [{"feature": row["feature"]} for row in database.ask("features_by_models", limit=3)],
-        "universal_edges": [{"senders": layers[0]["layer"], "receivers": receivers[0], "strength": 1.0}]
+        "feature_members": [
+            {"feature": row["feature"]} for row in database.ask("features_by_models", limit=3)
+        ],
+        "universal_edges": [
+            {"senders": layers[0]["layer"], "receivers": receivers[0], "strength": 1.0}
+        ]
         + [
             {"senders": row["senders"], "receivers": row["receivers"]}
             for row in database.ask("preserved_circuits", model=model).to_dicts()[:3]
         ],
     }
-    block = next((row["block"] for row in database.ask("branches", model=model)), "").removeprefix(f"{model}/")
+    block = next((row["block"] for row in database.ask("branches", model=model)), "").removeprefix(
+        f"{model}/"
+    )
     given["block_channel"] = [{"block": block, "channel": channel} for channel in (0, 20)]
     otherwise = {"neuron": one, "layer": middle, "list of neuron": [one, other], "model": model}
     for query in library().values():
-        for parameters in [] if query.name in NOT_OF_LARGE and edges > TOO_MANY else given.get(query.name, [{}]):
-            needed = {p.name: otherwise[p.type] for p in query.parameters if p.required and p.name not in parameters}
+        for parameters in (
+            [] if query.name in NOT_OF_LARGE and edges > TOO_MANY else given.get(query.name, [{}])
+        ):
+            needed = {
+                p.name: otherwise[p.type]
+                for p in query.parameters
+                if p.required and p.name not in parameters
+            }
             yield query.name, needed | parameters
 
 
@@ -124,13 +176,19 @@ def commands(database: Database, model: str) -> Iterator[list[str]]:
     yield ["families", "--layer", layers[0]]
     yield ["query", "inputs", "-p", f"neuron={neuron}"]
     yield ["query", "hubs", "-p", f"model={model}", "--limit", "7"]
-    yield from (["circuit", row["motif"]] for row in database.ask("saved_motifs", model=model, limit=3))
+    yield from (
+        ["circuit", row["motif"]] for row in database.ask("saved_motifs", model=model, limit=3)
+    )
     if len(database.ask("enrichments", model=model)):
         yield ["motifs", "--model", model]
     for kind in MOTIFS:
         left_out = large and not NOT_OF_LARGE.keys().isdisjoint({kind, f"motifs {kind}"})
         if kind != "weight_banding" and not left_out:  # that reads kernels, out of the bundle
-            narrow = ["-p", "strength=32"] if large and kind in ("mutual_inhibition", "unioning_over_cases") else []
+            narrow = (
+                ["-p", "strength=32"]
+                if large and kind in ("mutual_inhibition", "unioning_over_cases")
+                else []
+            )
             few = ["-p", "nulls=9"] if kind == "latent_branches" else []
             yield ["motifs", kind, "--limit", "50", *narrow, *few, *patience]
     if not large:
@@ -147,7 +205,9 @@ def alike(one: Any, other: Any) -> bool:
     return _same(one, other)
 
 
-def differences(first: Database, second: Database, model: str, *, say: Say | None = None) -> list[str]:
+def differences(
+    first: Database, second: Database, model: str, *, say: Say | None = None
+) -> list[str]:
     """Where the two databases answer queries about the model differently; floats may differ by 1e-6 of their size."""
     found = []
     for name, parameters in questions(first, model):
@@ -164,7 +224,12 @@ def differences(first: Database, second: Database, model: str, *, say: Say | Non
 
 
 def command_differences(
-    first: str, second: str, model: str, *, say: Say | None = None, only: Callable[[list[str]], bool] | None = None
+    first: str,
+    second: str,
+    model: str,
+    *,
+    say: Say | None = None,
+    only: Callable[[list[str]], bool] | None = None,
 ) -> list[str]:
     """Where the commands print different things about the model, or end otherwise, by the databases' addresses.
 
@@ -172,7 +237,11 @@ def command_differences(
     """
     with open_database(first) as database:
         lines = [line for line in commands(database, model) if only is None or only(line)]
-    return [f"{' '.join(line)}: {problem}" for line in lines for problem in _printed(line, first, second, say)]
+    return [
+        f"{' '.join(line)}: {problem}"
+        for line in lines
+        for problem in _printed(line, first, second, say)
+    ]
 
 
 def _printed(line: Sequence[str], first: str, second: str, say: Say | None) -> Iterator[str]:
@@ -183,7 +252,9 @@ def _printed(line: Sequence[str], first: str, second: str, say: Say | None) -> I
         trials.append(attempt(*line, "--json", "--db", address))
         seconds.append(time.perf_counter() - began)
     one, other = trials
-    rows = [json.loads(trial.out) if trial.code == 0 and not trial.crash else [] for trial in trials]
+    rows = [
+        json.loads(trial.out) if trial.code == 0 and not trial.crash else [] for trial in trials
+    ]
     if say:
         say(" ".join(line), len(rows[0]), *seconds)
     if one.crash or other.crash or one.code != other.code:
@@ -193,7 +264,9 @@ def _printed(line: Sequence[str], first: str, second: str, say: Say | None) -> I
     yield from _different(*rows)
 
 
-def _different(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _different(
+    one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
     """The first difference of two lists of rows, in words."""
     if len(one) != len(other):
         yield f"{len(one)} rows and {len(other)} rows"
@@ -216,7 +289,9 @@ def main(addresses: Sequence[str], models: Sequence[str]) -> int:
     with open_database(addresses[0]) as first, open_database(addresses[1]) as second:
         held = {row["key"] for row in second.models()}
         both = models or [row["key"] for row in first.models() if row["key"] in held]
-        found = [problem for model in both for problem in differences(first, second, model, say=_print)]
+        found = [
+            problem for model in both for problem in differences(first, second, model, say=_print)
+        ]
     for model in both:
         found += command_differences(addresses[0], addresses[1], model, say=_print)
     print("\n".join(found) or "equal rows")

@@ -21,14 +21,18 @@ def weights_dir() -> Path:
     """Folder of real trained networks; the tests that need it are skipped where it is not there."""
     folder = Path(os.environ.get("CIRCUITOME_WEIGHTS", ROOT.parent / "shared" / "weights"))
     if not folder.is_dir():
-        pytest.skip(f"no weights of real networks at {folder}; set CIRCUITOME_WEIGHTS to their folder")
+        pytest.skip(
+            f"no weights of real networks at {folder}; set CIRCUITOME_WEIGHTS to their folder"
+        )
     return folder
 
 
 @pytest.fixture(scope="session")
 def ground_truth_dir() -> Path:
     """Folder of the facts published with the Circuits thread; the tests that need it are skipped where it is not there."""
-    folder = Path(os.environ.get("CIRCUITOME_GROUND_TRUTH", ROOT.parent / "shared" / "ground_truth"))
+    folder = Path(
+        os.environ.get("CIRCUITOME_GROUND_TRUTH", ROOT.parent / "shared" / "ground_truth")
+    )
     if not folder.is_dir():
         pytest.skip(f"no published facts at {folder}; set CIRCUITOME_GROUND_TRUTH to their folder")
     return folder
@@ -37,7 +41,11 @@ def ground_truth_dir() -> Path:
 @pytest.fixture(params=["kuzu", "neo4j"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Address of an empty store, once of each engine."""
-    return str(tmp_path / "store.db") if request.param == "kuzu" else request.getfixturevalue("neo4j_empty").address
+    return (
+        str(tmp_path / "store.db")
+        if request.param == "kuzu"
+        else request.getfixturevalue("neo4j_empty").address
+    )
 
 
 @pytest.fixture

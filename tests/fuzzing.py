@@ -56,7 +56,9 @@ class Trial:
         if self.code == 2:
             found += ["no message"] * (not self.err.strip())
             found += [f"{len(self.err)} characters of message"] * (len(self.err) > 4000)
-            found += [f"the message does not name {names}: {self.err[:300]}"] * (names not in self.err)
+            found += [f"the message does not name {names}: {self.err[:300]}"] * (
+                names not in self.err
+            )
             found += [f"left behind: {', '.join(self.changed)}"] * bool(self.changed)
         found += ["a raw control character"] * any(
             ord(char) < 32 and char not in "\n\t" for char in self.out + self.err
@@ -87,10 +89,17 @@ class Tally:
 
     def report(self) -> None:
         """Fail with the first faults; else note the numbers where the page of the docs takes them from."""
-        assert not self.faults, f"{len(self.faults)} faults in {self.tried} trials:\n" + "\n".join(self.faults[:8])
+        assert not self.faults, f"{len(self.faults)} faults in {self.tried} trials:\n" + "\n".join(
+            self.faults[:8]
+        )
         assert self.tried
         if place := os.environ.get("CIRCUITOME_TORTURE"):
-            line = {"kind": self.kind, "tried": self.tried, "refused": self.refused, "survived": self.tried}
+            line = {
+                "kind": self.kind,
+                "tried": self.tried,
+                "refused": self.refused,
+                "survived": self.tried,
+            }
             with Path(place).open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
@@ -103,7 +112,9 @@ def snapshot(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             found[name] = f"-> {os.readlink(path)}"
         else:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            found[name] = (
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            )
     return found
 
 
@@ -119,7 +130,9 @@ def attempt(*arguments: str | Path, watch: Path | None = None) -> Trial:
         except BaseException:
             crash = "".join(traceback.format_exc().splitlines(keepends=True)[-8:])
     after = snapshot(watch) if watch else {}
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    changed = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
     return Trial(code, out.getvalue(), err.getvalue(), crash, tuple(changed))
 
 
@@ -199,7 +212,19 @@ def _tensor(rng: random.Random, header: dict[str, Any]) -> dict[str, Any]:
 
 def _shape(rng: random.Random, header: dict[str, Any]) -> None:
     _tensor(rng, header)["shape"] = rng.choice(
-        [[], [0], [-1], [1 << 62, 1 << 62], [1 << 40], ["x"], [1.5], None, [8] * 100, [2**70], [3, 3, 8, 3]]
+        [
+            [],
+            [0],
+            [-1],
+            [1 << 62, 1 << 62],
+            [1 << 40],
+            ["x"],
+            [1.5],
+            None,
+            [8] * 100,
+            [2**70],
+            [3, 3, 8, 3],
+        ]
     )
 
 
@@ -211,13 +236,26 @@ def _dtype(rng: random.Random, header: dict[str, Any]) -> None:
 
 def _offsets(rng: random.Random, header: dict[str, Any]) -> None:
     _tensor(rng, header)["data_offsets"] = rng.choice(
-        [[0, 0], [0, 1 << 60], [-4, 4], [8, 4], [0], "all", None, [0.5, 4], [0, 4, 8], [1 << 70, 1 << 71]]
+        [
+            [0, 0],
+            [0, 1 << 60],
+            [-4, 4],
+            [8, 4],
+            [0],
+            "all",
+            None,
+            [0.5, 4],
+            [0, 4, 8],
+            [1 << 70, 1 << 71],
+        ]
     )
 
 
 def _rename(rng: random.Random, header: dict[str, Any]) -> None:
     name = rng.choice([name for name in header if name != "__metadata__"])
-    header[rng.choice(["", "x" * 10_000, "\u001b[31m", "head\u202e.weight", "0.weight", "'; DROP"])] = header.pop(name)
+    header[
+        rng.choice(["", "x" * 10_000, "\u001b[31m", "head\u202e.weight", "0.weight", "'; DROP"])
+    ] = header.pop(name)
 
 
 def _drop(rng: random.Random, header: dict[str, Any]) -> None:
@@ -230,11 +268,15 @@ def _twice(rng: random.Random, header: dict[str, Any]) -> str:
 
 
 def _odd_json(rng: random.Random, header: dict[str, Any]) -> str:
-    return rng.choice(["", "[]", "null", "7", "{", '{"a": 1}', "[" * 5000, '{"__metadata__": 3}', "NaN", "\u0000"])
+    return rng.choice(
+        ["", "[]", "null", "7", "{", '{"a": 1}', "[" * 5000, '{"__metadata__": 3}', "NaN", "\u0000"]
+    )
 
 
 def _header_size(rng: random.Random, data: bytes) -> bytes:
-    size = rng.choice([0, 1, 7, len(data), len(data) * 2, 1 << 31, 1 << 40, (1 << 64) - 1, 100_000_001])
+    size = rng.choice(
+        [0, 1, 7, len(data), len(data) * 2, 1 << 31, 1 << 40, (1 << 64) - 1, 100_000_001]
+    )
     return struct.pack("<Q", size) + data[8:]
 
 
@@ -315,7 +357,9 @@ def _missing_file(bundle: _Bundle) -> None:
 
 
 def _odd_entry(bundle: _Bundle) -> None:
-    odd = bundle.rng.choice([None, 7, -1, "x", [], {}, [1], {"a": 1}, 1e308, True, "\u001b[31m", {"key": 3}, 2**70])
+    odd = bundle.rng.choice(
+        [None, 7, -1, "x", [], {}, [1], {"a": 1}, 1e308, True, "\u001b[31m", {"key": 3}, 2**70]
+    )
     places: list[tuple[Any, Any]] = [(bundle.manifest, name) for name in bundle.manifest]
     places += [(bundle.manifest["model"], name) for name in bundle.manifest["model"]] * 2
     places += [(entry, field) for entry in bundle.manifest["files"].values() for field in entry]
@@ -385,14 +429,27 @@ def _other_dtype(bundle: _Bundle) -> None:
 def _columns_moved(bundle: _Bundle) -> None:
     def change(rng: random.Random, table: pa.Table, name: str) -> pa.Table:
         kept = [other for other in table.column_names if other != name]
-        return rng.choice([table.select(kept), table.select([*kept, name]), table.append_column("extra", table[name])])
+        return rng.choice(
+            [
+                table.select(kept),
+                table.select([*kept, name]),
+                table.append_column("extra", table[name]),
+            ]
+        )
 
     _column(bundle, change)
 
 
 def _other_rows(bundle: _Bundle) -> None:
     def change(rng: random.Random, table: pa.Table, name: str) -> pa.Table:
-        return rng.choice([pa.concat_tables([table, table]), table.slice(0, 0), table.slice(1), table.take([0] * 5)])
+        return rng.choice(
+            [
+                pa.concat_tables([table, table]),
+                table.slice(0, 0),
+                table.slice(1),
+                table.take([0] * 5),
+            ]
+        )
 
     _column(bundle, change)
 
@@ -409,12 +466,28 @@ def _other_values(bundle: _Bundle) -> None:
         elif pa.types.is_boolean(kind):
             value = None
         elif pa.types.is_list(kind):
-            value = rng.choice([[], None, [None], [0] * 100]) if not pa.types.is_string(kind.value_type) else ["\u001b"]
+            value = (
+                rng.choice([[], None, [None], [0] * 100])
+                if not pa.types.is_string(kind.value_type)
+                else ["\u001b"]
+            )
         else:
-            value = rng.choice(["", "nobody", None, "x" * 10_000, "\u001b[31m", "' }) DETACH DELETE n //", "\u0000"])
+            value = rng.choice(
+                [
+                    "",
+                    "nobody",
+                    None,
+                    "x" * 10_000,
+                    "\u001b[31m",
+                    "' }) DETACH DELETE n //",
+                    "\u0000",
+                ]
+            )
         old = table[name].to_pylist()
         chosen = {rng.randrange(count)} if rng.random() < 0.6 else set(range(count))
-        return _replaced(table, name, pa.array([value if i in chosen else v for i, v in enumerate(old)], kind))
+        return _replaced(
+            table, name, pa.array([value if i in chosen else v for i, v in enumerate(old)], kind)
+        )
 
     _column(bundle, change)
 
@@ -431,7 +504,13 @@ def _odd_wiring(bundle: _Bundle) -> None:
     last: Any = wiring
     name: Any = "layers"
     for _ in range(bundle.rng.randrange(1, 6)):
-        names = list(where) if isinstance(where, dict) else list(range(len(where))) if isinstance(where, list) else []
+        names = (
+            list(where)
+            if isinstance(where, dict)
+            else list(range(len(where)))
+            if isinstance(where, list)
+            else []
+        )
         if not names:
             break
         last, name = where, bundle.rng.choice(names)
@@ -468,11 +547,70 @@ def damaged(path: Path, rng: random.Random, how: str) -> None:
 
 
 _WORDS: Final = (
-    *("extract", "annotate", "verify", "check", "load", "drop", "models", "query", "motifs", "neuron", "circuit"),
-    *("families", "export", "schema", "-o", "--db", "-p", "--json", "--limit", "--timeout", "--model", "--layer"),
-    *("--weights", "--name", "--keep", "--seed", "--input-size", "--mean", "--top", "--span", "--format", "-f", "--q"),
-    *("--depth", "-k", "--least", "--direction", "--list", "--show", "--unsafe", "--help", "--version", "--", "-", ""),
-    *("tiny.circuitome", "circuitome.db", "nets.py", "nets.py:tiny", "nets.py:nobody", "tiny", "other", "nowhere", "."),
+    *(
+        "extract",
+        "annotate",
+        "verify",
+        "check",
+        "load",
+        "drop",
+        "models",
+        "query",
+        "motifs",
+        "neuron",
+        "circuit",
+    ),
+    *(
+        "families",
+        "export",
+        "schema",
+        "-o",
+        "--db",
+        "-p",
+        "--json",
+        "--limit",
+        "--timeout",
+        "--model",
+        "--layer",
+    ),
+    *(
+        "--weights",
+        "--name",
+        "--keep",
+        "--seed",
+        "--input-size",
+        "--mean",
+        "--top",
+        "--span",
+        "--format",
+        "-f",
+        "--q",
+    ),
+    *(
+        "--depth",
+        "-k",
+        "--least",
+        "--direction",
+        "--list",
+        "--show",
+        "--unsafe",
+        "--help",
+        "--version",
+        "--",
+        "-",
+        "",
+    ),
+    *(
+        "tiny.circuitome",
+        "circuitome.db",
+        "nets.py",
+        "nets.py:tiny",
+        "nets.py:nobody",
+        "tiny",
+        "other",
+        "nowhere",
+        ".",
+    ),
     *(
         "inputs",
         "neuron=tiny/first:0",
@@ -591,7 +729,9 @@ def random_arguments(rng: random.Random) -> list[str]:
             place = rng.randrange(1, len(line))
             if not line[place].startswith("-"):
                 head, equals, _ = line[place].partition("=")
-                line[place] = f"{head}{equals}{rng.choice(_VALUES)}" if equals else rng.choice(_VALUES)
+                line[place] = (
+                    f"{head}{equals}{rng.choice(_VALUES)}" if equals else rng.choice(_VALUES)
+                )
     return line
 
 
@@ -771,7 +911,11 @@ _CYPHER_OF_NEO4J: Final = (
         "CALL (*) {",
         "} IN 2 CONCURRENT TRANSACTIONS",
     ),
-    *("CALL { CREATE (x) } IN TRANSACTIONS OF 10 ROWS", "EXISTS { (n)-->() }", "COUNT { (n)-->(:Neuron) }"),
+    *(
+        "CALL { CREATE (x) } IN TRANSACTIONS OF 10 ROWS",
+        "EXISTS { (n)-->() }",
+        "COUNT { (n)-->(:Neuron) }",
+    ),
     *(
         "COLLECT { MATCH (n)-->(m) RETURN m.key }",
         "COLLECT {",
@@ -804,8 +948,16 @@ _CYPHER_OF_NEO4J: Final = (
         "DROP USER neo4j",
         "DROP DATABASE neo4j",
     ),
-    *("CREATE DATABASE d", "STOP DATABASE neo4j", "CREATE CONSTRAINT c FOR (n:Neuron) REQUIRE n.bias IS UNIQUE"),
-    *("DROP CONSTRAINT Neuron_key", "DROP INDEX Neuron_kind IF EXISTS", "CREATE INDEX i FOR (n:Neuron) ON (n.bias)"),
+    *(
+        "CREATE DATABASE d",
+        "STOP DATABASE neo4j",
+        "CREATE CONSTRAINT c FOR (n:Neuron) REQUIRE n.bias IS UNIQUE",
+    ),
+    *(
+        "DROP CONSTRAINT Neuron_key",
+        "DROP INDEX Neuron_kind IF EXISTS",
+        "CREATE INDEX i FOR (n:Neuron) ON (n.bias)",
+    ),
     *(
         "CALL dbms.listConfig()",
         "CALL dbms.killQuery('x')",
@@ -852,7 +1004,21 @@ _CYPHER_OF_NEO4J: Final = (
         "INSERT (x)",
         "FINISH",
     ),
-    *("`n`", "`CREATE`", "`a``b`", "/* ' */", '// "\n', "\r", "\t", "1LOAD", "0CALL", "1SET", "$xDELETE", "as", ";;"),
+    *(
+        "`n`",
+        "`CREATE`",
+        "`a``b`",
+        "/* ' */",
+        '// "\n',
+        "\r",
+        "\t",
+        "1LOAD",
+        "0CALL",
+        "1SET",
+        "$xDELETE",
+        "as",
+        ";;",
+    ),
 )
 """What only Neo4j knows, or what an attacker would try on it."""
 _ATTACKS: Final = (
@@ -942,7 +1108,9 @@ def _query(rng: random.Random) -> str:
         )
     )
     tests = some([f"{value()} {rng.choice(['=', '<>', '<', '>='])} {value()}" for _ in range(3)], 2)
-    where = f" WHERE {rng.choice([' AND ', ' OR ', ' XOR ']).join(tests)}" if rng.random() < 0.6 else ""
+    where = (
+        f" WHERE {rng.choice([' AND ', ' OR ', ' XOR ']).join(tests)}" if rng.random() < 0.6 else ""
+    )
     stage = f" WITH n, {value()} AS v" if rng.random() < 0.3 else ""
     columns = ", ".join(f"{value()} AS c{number}" for number in range(rng.randrange(1, 4)))
     order = rng.choice(["", "", " ORDER BY c0", " ORDER BY c0 DESC"]) + rng.choice(
@@ -977,7 +1145,18 @@ def _disguised(rng: random.Random, text: str) -> str:
         )
     )
     head = rng.choice(
-        ("", "", "", "EXPLAIN ", "PROFILE ", "CYPHER runtime=slotted ", "WITH 1 AS as ", ";", "/*", "USE neo4j ")
+        (
+            "",
+            "",
+            "",
+            "EXPLAIN ",
+            "PROFILE ",
+            "CYPHER runtime=slotted ",
+            "WITH 1 AS as ",
+            ";",
+            "/*",
+            "USE neo4j ",
+        )
     )
     return head + " ".join(words)
 
@@ -990,7 +1169,13 @@ def _wide(rng: random.Random) -> str:
 def random_motif(rng: random.Random) -> str:
     """The text of a motif's file, whose header is right."""
     middle = rng.choice(
-        ("", "", _wide(rng), _disguised(rng, rng.choice(_ATTACKS)), " ".join(_wide(rng) for _ in range(3)))
+        (
+            "",
+            "",
+            _wide(rng),
+            _disguised(rng, rng.choice(_ATTACKS)),
+            " ".join(_wide(rng) for _ in range(3)),
+        )
     )
     return (
         "// Odd.\n//\n// params:\n//   model (model): where\n// returns:\n//   neuron: a neuron\n//   score: a number\n"

@@ -21,7 +21,16 @@ from circuitome.cli import main
 __all__ = ["Ended", "Moment", "moments", "run_until", "torn"]
 
 _FILES: Final = frozenset(
-    {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree"}
+    {
+        "os.rename",
+        "os.mkdir",
+        "os.remove",
+        "os.rmdir",
+        "os.link",
+        "os.symlink",
+        "os.truncate",
+        "shutil.rmtree",
+    }
 )
 _NOBODY: Final = 65534
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -73,10 +82,15 @@ def run_until(
     with tempfile.TemporaryDirectory() as aside:
         said, events = Path(aside, "said"), Path(aside, "events")
         line = [str(argument) for argument in arguments]
-        environment = {name: value for name, value in os.environ.items() if name.startswith(("NEO4J_", "CIRCUITOME_"))}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("NEO4J_", "CIRCUITOME_"))
+        }
         stop = moment.event if moment else 0
         process = _server.Process(
-            target=_child, args=(line, str(folder), environment, str(said), str(events), stop, largest, nobody)
+            target=_child,
+            args=(line, str(folder), environment, str(said), str(events), stop, largest, nobody),
         )
         start = time.monotonic()
         process.start()
@@ -114,7 +128,9 @@ def _child(
 
     def listen(event: str, values: tuple[Any, ...]) -> None:
         nonlocal count
-        if event in _FILES or (event == "open" and isinstance(values[2], int) and values[2] & _WRITES):
+        if event in _FILES or (
+            event == "open" and isinstance(values[2], int) and values[2] & _WRITES
+        ):
             count += 1
             if count == stop:
                 os.kill(os.getpid(), signal.SIGKILL)

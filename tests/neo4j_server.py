@@ -38,7 +38,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def neo4j_shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[tuple[Server, Path]]:
+def neo4j_shared(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[tuple[Server, Path]]:
     """The server and its folder; the first worker starts it, the last one stops it."""
     if reason := missing():
         if os.environ.get("CI") == "true":
@@ -98,7 +100,9 @@ def _wait_for_end(pid: int) -> None:
 
 
 @pytest.fixture
-def neo4j_empty(neo4j_shared: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def neo4j_empty(
+    neo4j_shared: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
     """The server, emptied, with the password in the environment; no other test uses it meanwhile."""
     server, folder = neo4j_shared
     with _locked(folder / "turn"):
@@ -108,5 +112,7 @@ def neo4j_empty(neo4j_shared: tuple[Server, Path], monkeypatch: pytest.MonkeyPat
             neo4j.GraphDatabase.driver(server.address, auth=("neo4j", server.password)) as driver,
             driver.session() as session,
         ):
-            session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS").consume()
+            session.run(
+                "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS"
+            ).consume()
         yield server

@@ -30,7 +30,12 @@ class Planted:
 
 
 def smooth_filters(
-    count: int, *, smoothness: float, generator: torch.Generator, side: int = SIDE, channels: int = 3
+    count: int,
+    *,
+    smoothness: float,
+    generator: torch.Generator,
+    side: int = SIDE,
+    channels: int = 3,
 ) -> Tensor:
     """White noise blurred by a Gaussian of ``smoothness`` pixels, cut from a larger field: ``(count, channels, side, side)``."""
     reach = math.ceil(3 * smoothness)
@@ -38,7 +43,9 @@ def smooth_filters(
     axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
     bell = torch.exp(-axis.square() / 2 / smoothness**2) if smoothness else torch.ones(1)
     field = noise.reshape(-1, 1, *noise.shape[2:])
-    field = nn.functional.conv2d(nn.functional.conv2d(field, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+    field = nn.functional.conv2d(
+        nn.functional.conv2d(field, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1)
+    )
     return _unit(field.reshape(count, channels, side, side))
 
 
@@ -47,7 +54,12 @@ def _unit(filters: Tensor) -> Tensor:
 
 
 def gabor(
-    transform: Transform, *, frequency: float = 0.2, phase: float = 60.0, spread: float = 1.9, side: int = SIDE
+    transform: Transform,
+    *,
+    frequency: float = 0.2,
+    phase: float = 60.0,
+    spread: float = 1.9,
+    side: int = SIDE,
 ) -> Tensor:
     """A Gabor whose bars are horizontal, warm against cold where the transform is of hue, under a transform: ``(3, side, side)``.
 
@@ -55,7 +67,9 @@ def gabor(
     """
     axis = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
     x, y = transform.coordinates(axis[None, :].expand(side, side), axis[:, None].expand(side, side))
-    wave = torch.cos(2 * math.pi * frequency * y + math.radians(phase)) * torch.exp(-(x**2 + y**2) / 2 / spread**2)
+    wave = torch.cos(2 * math.pi * frequency * y + math.radians(phase)) * torch.exp(
+        -(x**2 + y**2) / 2 / spread**2
+    )
     colour = torch.tensor([1.0, -0.5, -0.5] if transform.group == "hue" else [1.0, 1.0, 1.0])
     turned = transform.colour(colour.view(1, 3, 1, 1) + 0.5) - 0.5
     field = turned[0] * (wave - wave.mean())
@@ -97,7 +111,10 @@ def planted_network(
     along an arc by the lines that are tangent to it and inhibited by those across.
     """
     filters, lines = planted_layer(
-        [("rotate", turned(orientations, span=360), {"phase": 60.0})], neurons=2 * orientations, noise=noise, seed=seed
+        [("rotate", turned(orientations, span=360), {"phase": 60.0})],
+        neurons=2 * orientations,
+        noise=noise,
+        seed=seed,
     )
     generator = torch.Generator().manual_seed(seed + 1)
     kernels = torch.randn(2 * orientations, 2 * orientations, 5, 5, generator=generator) * 0.05
@@ -105,7 +122,10 @@ def planted_network(
     for neuron, offset in zip(place, lines[0].offsets, strict=True):
         kernels[neuron] += _curve(lines[0], offset, 2 * orientations)
     kernels += noise * kernels.std() * torch.randn(kernels.shape, generator=generator)
-    first, second = nn.Conv2d(3, 2 * orientations, SIDE), nn.Conv2d(2 * orientations, 2 * orientations, 5)
+    first, second = (
+        nn.Conv2d(3, 2 * orientations, SIDE),
+        nn.Conv2d(2 * orientations, 2 * orientations, 5),
+    )
     with torch.no_grad():
         first.weight.copy_(filters / SIDE)
         second.weight.copy_(kernels / 5)
@@ -122,12 +142,16 @@ def planted_network(
 def _curve(lines: Planted, offset: float, fan_in: int) -> Tensor:
     """Kernel ``(fan_in, 5, 5)``: the tangent of the arc at a place says which line is wanted there."""
     axis = torch.arange(5, dtype=torch.float32) - 2
-    x, y = Transform("rotate", offset).coordinates(axis[None, :].expand(5, 5), axis[:, None].expand(5, 5))
+    x, y = Transform("rotate", offset).coordinates(
+        axis[None, :].expand(5, 5), axis[:, None].expand(5, 5)
+    )
     on_arc = torch.exp(-(y - 0.12 * x**2 + 0.5).square() / 2)
     tangent = offset - torch.rad2deg(torch.atan(0.24 * x))
     kernel = torch.zeros(fan_in, 5, 5)
     for member, angle in zip(lines.members, lines.offsets, strict=True):
-        kernel[member] = on_arc * torch.exp(3 * (torch.cos(torch.deg2rad(tangent - angle)) - 1)) - 0.2 * on_arc
+        kernel[member] = (
+            on_arc * torch.exp(3 * (torch.cos(torch.deg2rad(tangent - angle)) - 1)) - 0.2 * on_arc
+        )
     return kernel
 
 
@@ -141,7 +165,9 @@ def pairwise(found: Sequence[int], truth: Sequence[int]) -> tuple[float, float]:
     return both / max(pairs(found), 1), both / pairs(truth)
 
 
-def offset_errors(found: Sequence[tuple[int, float]], truth: Planted, *, period: float) -> np.ndarray:
+def offset_errors(
+    found: Sequence[tuple[int, float]], truth: Planted, *, period: float
+) -> np.ndarray:
     """Errors of offsets (degrees) of the members found, after the family as a whole is turned to fit best."""
     planted = dict(zip(truth.members, truth.offsets, strict=True))
     error = np.array([offset - planted[member] for member, offset in found if member in planted])
@@ -176,12 +202,19 @@ class Responder:
 
     def scores(self, kernel: Tensor, group: str, *, nulls: Tensor) -> GroupScores:
         """Scores of filters ``(C, fan_in, h, w)`` with a ReLU, and of their surrogates ``(S, C, fan_in, h, w)``."""
-        layers = [self._layer(kernel, group), *(self._layer(null, group, like=kernel) for null in nulls)]
+        layers = [
+            self._layer(kernel, group),
+            *(self._layer(null, group, like=kernel) for null in nulls),
+        ]
         scores, plain = (np.stack(part) for part in zip(*layers, strict=True))
         amounts = np.array([amount for amount, _ in self.shown[group]])
-        return GroupScores(group, amounts, PERIODS.get(group), scores[0], plain[0], scores[1:], plain[1:])
+        return GroupScores(
+            group, amounts, PERIODS.get(group), scores[0], plain[0], scores[1:], plain[1:]
+        )
 
-    def _layer(self, kernel: Tensor, group: str, *, like: Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def _layer(
+        self, kernel: Tensor, group: str, *, like: Tensor | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         weights = kernel.flatten(1)
         bias = torch.zeros(len(kernel), 1)
         if like is not None:

@@ -21,10 +21,25 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS
 from tests.synthetic import write_bundle, write_planted
 
-__all__ = ["KINDS", "Pair", "Plan", "annotate", "around", "precision_and_recall", "randomly_annotated"]
+__all__ = [
+    "KINDS",
+    "Pair",
+    "Plan",
+    "annotate",
+    "around",
+    "precision_and_recall",
+    "randomly_annotated",
+]
 
 KINDS: Final = (
-    *("colour_contrast", "colour_centre_surround", "edge", "centre_surround", "high_low", "bw_vs_colour"),
+    *(
+        "colour_contrast",
+        "colour_centre_surround",
+        "edge",
+        "centre_surround",
+        "high_low",
+        "bw_vs_colour",
+    ),
     *("line", "hue", None),
 )
 NOISE: Final = 0.5
@@ -34,14 +49,21 @@ Pair = tuple[str, str, str, float, float | None]
 """First, second, transform, amount, q."""
 
 
-def annotate(bundle: Bundle, neurons: Mapping[str, Mapping[str, Any]], pairs: Iterable[Pair] = ()) -> Bundle:
+def annotate(
+    bundle: Bundle, neurons: Mapping[str, Mapping[str, Any]], pairs: Iterable[Pair] = ()
+) -> Bundle:
     """The bundle with columns of some neurons set, and with equivariant pairs; opened again."""
     rows = [row | neurons.get(row["key"], {}) for row in bundle.table("Neuron").to_pylist()]
     names = ("from", "to", "transform", "amount", "q")
-    edges = [dict(zip(names, pair, strict=True)) | {"score": 0.7, "evidence": "responses"} for pair in pairs]
+    edges = [
+        dict(zip(names, pair, strict=True)) | {"score": 0.7, "evidence": "responses"}
+        for pair in pairs
+    ]
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Neuron", pa.Table.from_pylist(rows, schema=arrow_schema("Neuron")))
-        writer.replace("EQUIVARIANT_TO", pa.Table.from_pylist(edges, schema=arrow_schema("EQUIVARIANT_TO")))
+        writer.replace(
+            "EQUIVARIANT_TO", pa.Table.from_pylist(edges, schema=arrow_schema("EQUIVARIANT_TO"))
+        )
         writer.finish(model={"annotated": ",".join(ANNOTATION_PARTS)})
     return Bundle.open(bundle.path)
 
@@ -57,14 +79,17 @@ def randomly_annotated(
     for row in bundle.table("Neuron").to_pylist():
         homes.setdefault(row["layer"], []).append(row["key"])
         neurons[row["key"]] = {"kind": KINDS[rng.integers(len(KINDS))]} | {
-            name: float(rng.uniform(0, 360)) if rng.random() < 0.9 else None for name in ("orientation_deg", "hue_deg")
+            name: float(rng.uniform(0, 360)) if rng.random() < 0.9 else None
+            for name in ("orientation_deg", "hue_deg")
         }
     pairs: list[Pair] = []
     for home in homes.values():
         for number, first in enumerate(home):
             for second in home[number + 1 :]:
                 if rng.random() < 0.5:
-                    transform, amount = (("flip_h", 1.0), ("rotate", 90.0), ("rotate", -90.0))[rng.integers(3)]
+                    transform, amount = (("flip_h", 1.0), ("rotate", 90.0), ("rotate", -90.0))[
+                        rng.integers(3)
+                    ]
                     q = (0.01, 0.04, 0.4, None)[rng.integers(4)]
                     pairs += [(first, second, transform, amount, q)] * int(rng.integers(1, 3))
     return annotate(bundle, neurons, pairs)
@@ -79,8 +104,12 @@ class Plan:
     size: int = 1  # of the kernels, pixels
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)  # annotation
     pairs: list[Pair] = field(default_factory=list)
-    planted: set[Any] = field(default_factory=set)  # roles of each instance, as `precision_and_recall` reads them
-    weights: dict[str, np.ndarray] = field(default_factory=dict)  # layer -> (receivers, senders, size, size)
+    planted: set[Any] = field(
+        default_factory=set
+    )  # roles of each instance, as `precision_and_recall` reads them
+    weights: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # layer -> (receivers, senders, size, size)
 
     def __post_init__(self) -> None:
         names = list(self.widths)
@@ -94,9 +123,13 @@ class Plan:
         self.neurons[f"planted/{neuron}"] = {"kind": kind, **columns}
         return f"planted/{neuron}"
 
-    def mirror(self, layer: str, first: int, second: int, *, transform: str = "flip_h", q: float = 0.01) -> None:
+    def mirror(
+        self, layer: str, first: int, second: int, *, transform: str = "flip_h", q: float = 0.01
+    ) -> None:
         """Make two neurons of a layer an equivariant pair."""
-        self.pairs.append((f"planted/{layer}:{first}", f"planted/{layer}:{second}", transform, 1.0, q))
+        self.pairs.append(
+            (f"planted/{layer}:{first}", f"planted/{layer}:{second}", transform, 1.0, q)
+        )
 
     def write(self, path: Path) -> SignedGraph:
         """The graph of the network, with noise."""
@@ -105,7 +138,11 @@ class Plan:
             exact = self.weights[name]
             noisy = exact + NOISE * exact.std() * self.rng.standard_normal(exact.shape)
             edges += [
-                (f"{source}:{a}", f"{name}:{b}", noisy[b, a].tolist() if self.size > 1 else float(noisy[b, a, 0, 0]))
+                (
+                    f"{source}:{a}",
+                    f"{name}:{b}",
+                    noisy[b, a].tolist() if self.size > 1 else float(noisy[b, a, 0, 0]),
+                )
                 for b, a in np.ndindex(noisy.shape[:2])
             ]
         bundle = write_planted(path, self.widths, edges, size=self.size, force=True)

@@ -28,7 +28,12 @@ from circuitome.queries.motifs.branch_cluster import Places
 from circuitome.queries.motifs.significance import Task, assess
 from circuitome.queries.motifs.weight_banding import banding_ratio, significant
 from circuitome.statistics import benjamini_hochberg
-from tests import test_equivariant_circuit, test_kind_circuits, test_latent_branches, test_mirrored_unions
+from tests import (
+    test_equivariant_circuit,
+    test_kind_circuits,
+    test_latent_branches,
+    test_mirrored_unions,
+)
 from tests.planted_kinds import NOISE, Plan, annotate, precision_and_recall
 from tests.synthetic import write_planted, write_residual
 from tests.test_polysemantic import readers
@@ -38,7 +43,10 @@ __all__ = ["CIRCUITS", "PLANTS", "Circuit", "Planted", "plant"]
 SENDERS, RECEIVERS = 96, 96
 PAIRS = 4  # of each kind
 PATTERN = 12  # inputs that a case reads
-TARGETS, MAIN = 4, 4.0  # receivers that a case mainly sends to, and how much, in units of what the others get
+TARGETS, MAIN = (
+    4,
+    4.0,
+)  # receivers that a case mainly sends to, and how much, in units of what the others get
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +62,41 @@ Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
 """Two sets of inputs and the signs of the first, to the fan-ins of a pair, each ``(SENDERS,)``."""
 
 
-def _planted(pattern: np.ndarray, other: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _planted(
+    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     first = np.zeros(SENDERS)
     first[pattern] = signs
     return first, -first
 
 
-def _nobody_inhibits(pattern: np.ndarray, other: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _nobody_inhibits(
+    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.zeros(SENDERS), np.zeros(SENDERS)
     first[pattern], second[other] = 1, 1
     return first, second
 
 
-def _one_is_inhibited(pattern: np.ndarray, other: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _one_is_inhibited(
+    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.zeros(SENDERS), np.zeros(SENDERS)
     half = PATTERN // 2
     first[pattern], second[other[:half]], second[pattern[:half]] = 1, 1, -1
     return first, second
 
 
-def _same_main_input(pattern: np.ndarray, other: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _same_main_input(
+    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     first, second = _planted(pattern, other, signs)
     return first, np.abs(second) * np.sign(first)
 
 
-def _own_inhibitors(pattern: np.ndarray, other: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _own_inhibitors(
+    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.zeros(SENDERS), np.zeros(SENDERS)
     first[pattern], second[other] = signs, -signs
     return first, second
@@ -111,11 +129,18 @@ def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
             fan_out += [sent, -sent if kind == "push and pull" else rng.permutation(sent)]
             kinds.append(kind)
     into, out = (_noisy(np.array(rows), noise, rng) for rows in (fan_in, fan_out))
-    keys = [frozenset({f"planted/case:{2 * pair}", f"planted/case:{2 * pair + 1}"}) for pair in range(len(kinds))]
+    keys = [
+        frozenset({f"planted/case:{2 * pair}", f"planted/case:{2 * pair + 1}"})
+        for pair in range(len(kinds))
+    ]
     return Planted(
         bundle=_bundle(path, [into, out.T]),
-        opponents=frozenset(key for key, kind in zip(keys, kinds, strict=True) if PLANTS[kind] is _planted),
-        push_pull=frozenset(key for key, kind in zip(keys, kinds, strict=True) if kind == "push and pull"),
+        opponents=frozenset(
+            key for key, kind in zip(keys, kinds, strict=True) if PLANTS[kind] is _planted
+        ),
+        push_pull=frozenset(
+            key for key, kind in zip(keys, kinds, strict=True) if kind == "push and pull"
+        ),
     )
 
 
@@ -132,7 +157,10 @@ def _bundle(path: str | os.PathLike[str], weights: list[np.ndarray]) -> Bundle:
         for receiver, sender in np.ndindex(matrix.shape)
     ]
     return write_planted(
-        path, {"in": first.shape[1], "case": first.shape[0], "out": second.shape[0]}, edges, force=True
+        path,
+        {"in": first.shape[1], "case": first.shape[0], "out": second.shape[0]},
+        edges,
+        force=True,
     )
 
 
@@ -165,11 +193,16 @@ def inhibition(rng: np.random.Generator) -> Plan:
             own = 12 * pair + np.arange(12)
             for case in range(2):
                 drawn = own[6 * case : 6 * case + 6]
-                plan.weights["case"][2 * pair + case, drawn, 0, 0] = rng.permutation([1, 1, 1, -1, -1, -1])
+                plan.weights["case"][2 * pair + case, drawn, 0, 0] = rng.permutation(
+                    [1, 1, 1, -1, -1, -1]
+                )
             continue
         a, b = _cases(plan, pair, kind)
         if kind == 0:
-            plan.planted |= {(_keys("case", (2 * pair, 2 * pair + 1)), _keys("in", ends)) for ends in _pairs(a, b)}
+            plan.planted |= {
+                (_keys("case", (2 * pair, 2 * pair + 1)), _keys("in", ends))
+                for ends in _pairs(a, b)
+            }
     return plan
 
 
@@ -225,7 +258,10 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
         wanted = {instance[0] for instance in plan.planted}
         rows = MOTIFS["superposition"].twin(plan.write(path), limit=2 * len(wanted))
         found = [tuple(row["roles"]["feature"]) for row in rows]
-        first, among = first + len(wanted & set(found[: len(wanted)])), among + len(wanted & set(found))
+        first, among = (
+            first + len(wanted & set(found[: len(wanted)])),
+            among + len(wanted & set(found)),
+        )
         there += len(wanted)
     return first / there, among / there
 
@@ -256,7 +292,9 @@ ANY: Final = "corner"
 """The kind of a receiver where none is asked for, so that another is no decoy."""
 
 
-def _round(rng: np.random.Generator, *, receiver: str, sender: str, turned: float, turn: float) -> Plan:
+def _round(
+    rng: np.random.Generator, *, receiver: str, sender: str, turned: float, turn: float
+) -> Plan:
     """Neurons round whose middle twelve senders lie at ``turned`` degrees to the directions of their places, and decoys.
 
     Decoys: all ``turn`` degrees off, orientations as drawn, another kind of receiver, of senders, and no place.
@@ -269,7 +307,9 @@ def _round(rng: np.random.Generator, *, receiver: str, sender: str, turned: floa
             place = 30.0 * n
             angle = place + turned + (turn if kind == 1 else 0) + rng.uniform(-10, 10)
             angle = rng.uniform(0, 360) if kind == 2 else angle
-            plan.label(f"in:{12 * number + n}", "hue" if kind == 4 else sender, orientation_deg=angle % 360)
+            plan.label(
+                f"in:{12 * number + n}", "hue" if kind == 4 else sender, orientation_deg=angle % 360
+            )
             plan.weights["out"][number, 12 * number + n][_pixel(place) if kind != 5 else (2, 2)] = 1
         if kind == 0 or (kind == 3 and receiver == ANY):
             plan.planted.add(((key,),))
@@ -278,7 +318,9 @@ def _round(rng: np.random.Generator, *, receiver: str, sender: str, turned: floa
 
 def _pixel(direction: float) -> tuple[int, int]:
     """Row and column of the pixel two from the middle of a 5 x 5 kernel."""
-    return 2 - round(2 * math.sin(math.radians(direction))), 2 + round(2 * math.cos(math.radians(direction)))
+    return 2 - round(2 * math.sin(math.radians(direction))), 2 + round(
+        2 * math.cos(math.radians(direction))
+    )
 
 
 def tangents(rng: np.random.Generator) -> Plan:
@@ -296,11 +338,18 @@ def tangents(rng: np.random.Generator) -> Plan:
             centre = (4 * math.cos(math.radians(facing)), 4 * math.sin(math.radians(facing)))
             here = (2 * math.cos(math.radians(place)), 2 * math.sin(math.radians(place)))
             towards = math.degrees(math.atan2(centre[1] - here[1], centre[0] - here[0]))
-            angle = towards + (0 if name == "curve" else 90) + (180 if n >= 6 else 0) + (90 if kind == 1 else 0)
+            angle = (
+                towards
+                + (0 if name == "curve" else 90)
+                + (180 if n >= 6 else 0)
+                + (90 if kind == 1 else 0)
+            )
             angle = rng.uniform(0, 360) if kind == 2 else angle + rng.uniform(-10, 10)
             plan.label(f"in:{8 * number + n}", name, orientation_deg=angle % 360)
             sign = (-1 if n >= 6 else 1) * (-1 if kind == 3 else 1)
-            plan.weights["out"][number, 8 * number + n][_pixel(place + (180 if kind == 5 else 0))] = sign
+            plan.weights["out"][number, 8 * number + n][
+                _pixel(place + (180 if kind == 5 else 0))
+            ] = sign
         if kind == 0:
             plan.planted.add(((key,),))
     return plan
@@ -331,7 +380,9 @@ def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
         graph = SignedGraph.of_bundle(planted.bundle)
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
         rows = [row for row in result.annotate(MOTIFS[kind].twin(graph)) if row["q"] <= 0.05]
-        pairs = {frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]}
+        pairs = {
+            frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]
+        }
         return pairs, set(planted.opponents if kind == "opponent_pairs" else planted.push_pull)
 
     return _counted(found, seeds)
@@ -357,24 +408,39 @@ def _banded(path: Path, seeds: int) -> tuple[float, float]:
         edges: list[tuple[str, str, Any]] = []
         ratios = {}
         for place, kind in enumerate(stripes):
-            kernels = rng.standard_normal((width, width, 3, 1)) * np.ones((1, 1, 1, 3)) * (kind != "none")
+            kernels = (
+                rng.standard_normal((width, width, 3, 1)) * np.ones((1, 1, 1, 3)) * (kind != "none")
+            )
             turned = (rng.random(width) < 0.5) & (kind == "either") | (kind == "across")
             kernels[turned] = kernels[turned].swapaxes(2, 3)
             kernels += NOISE * (kernels.std() or 1) * rng.standard_normal(kernels.shape)
-            ends = [(f"{names[place]}:{a}", f"{names[place + 1]}:{b}") for b, a in np.ndindex(width, width)]
-            edges += [(*pair, kernel.tolist()) for pair, kernel in zip(ends, kernels.reshape(-1, 3, 3), strict=True)]
+            ends = [
+                (f"{names[place]}:{a}", f"{names[place + 1]}:{b}")
+                for b, a in np.ndindex(width, width)
+            ]
+            edges += [
+                (*pair, kernel.tolist())
+                for pair, kernel in zip(ends, kernels.reshape(-1, 3, 3), strict=True)
+            ]
             ratios[names[place + 1]] = banding_ratio(kernels.astype(np.float32))
         bundle = write_planted(path, dict.fromkeys(names, width), edges, size=3, force=True)
         bundle = _with_ratios(bundle, ratios)
-        rows = significant(bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=199)
-        called = {row["roles"]["layer"][0] for row in rows if row["q"] is not None and row["q"] <= 0.05}
+        rows = significant(
+            bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=199
+        )
+        called = {
+            row["roles"]["layer"][0] for row in rows if row["q"] is not None and row["q"] <= 0.05
+        }
         return called, {f"planted/{name}" for name in names if name.startswith("banded")}
 
     return _counted(found, seeds)
 
 
 def _with_ratios(bundle: Bundle, ratios: Mapping[str, float]) -> Bundle:
-    rows = [row | {"banding_ratio": ratios.get(row["name"])} for row in bundle.table("Layer").to_pylist()]
+    rows = [
+        row | {"banding_ratio": ratios.get(row["name"])}
+        for row in bundle.table("Layer").to_pylist()
+    ]
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Layer", pa.Table.from_pylist(rows, schema=arrow_schema("Layer")))
         writer.finish()
@@ -400,18 +466,31 @@ def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
         kinds = []
         for place in range(len(branches)):
             last = (
-                ["unexplained"] * 8 if place == 0 else ["spiral"] * 2 + ["silent"] * 6 if place == 1 else ["silent"] * 8
+                ["unexplained"] * 8
+                if place == 0
+                else ["spiral"] * 2 + ["silent"] * 6
+                if place == 1
+                else ["silent"] * 8
             )
-            kinds += [KINDS[place]] * size + [kind for kind in KINDS[4:] for _ in range(size // 4)] + last
+            kinds += (
+                [KINDS[place]] * size
+                + [kind for kind in KINDS[4:] for _ in range(size // 4)]
+                + last
+            )
         dealt = np.array(kinds)
         redrawn = np.flatnonzero(rng.random(len(kinds)) < wrong)
         dealt[redrawn] = dealt[rng.permutation(redrawn)]
         keys = [f"planted/{branch}:{n}" for branch in branches for n in range(2 * size + 8)]
         labelled = annotate(
-            Bundle.open(path), {key: {"kind": str(kind)} for key, kind in zip(keys, dealt, strict=True)}
+            Bundle.open(path),
+            {key: {"kind": str(kind)} for key, kind in zip(keys, dealt, strict=True)},
         )
-        rows = MOTIFS["branch_cluster"].twin(Places.of_bundle(labelled), grouping="kind", limit=1_000)
-        called = {(*row["roles"]["group"], *row["roles"]["branch"]) for row in rows if row["q"] <= 0.05}
+        rows = MOTIFS["branch_cluster"].twin(
+            Places.of_bundle(labelled), grouping="kind", limit=1_000
+        )
+        called = {
+            (*row["roles"]["group"], *row["roles"]["branch"]) for row in rows if row["q"] <= 0.05
+        }
         return called, {(KINDS[n], f"planted/block#{'abcd'[n]}") for n in range(4)}
 
     return _counted(found, seeds)
@@ -426,9 +505,18 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
         edges: list[tuple[str, str, Any]] = []
         kinds = ("groups",) * 3 + ("much",) * 3 + ("none",) * 3
         for place, kind in enumerate(kinds):
-            weights, _, _ = test_latent_branches.planted(100 * seed + place, noise=NOISE, popular=kind == "much")
-            weights = rng.permutation(weights.ravel()).reshape(len(weights), -1) if kind == "none" else weights
-            layers |= {f"{kind}{place}.in": weights.shape[0], f"{kind}{place}.out": weights.shape[1]}
+            weights, _, _ = test_latent_branches.planted(
+                100 * seed + place, noise=NOISE, popular=kind == "much"
+            )
+            weights = (
+                rng.permutation(weights.ravel()).reshape(len(weights), -1)
+                if kind == "none"
+                else weights
+            )
+            layers |= {
+                f"{kind}{place}.in": weights.shape[0],
+                f"{kind}{place}.out": weights.shape[1],
+            }
             edges += [
                 (f"{kind}{place}.in:{a}", f"{kind}{place}.out:{b}", float(weights[a, b]))
                 for a, b in np.ndindex(weights.shape)
@@ -436,7 +524,9 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
         graph = SignedGraph.of_bundle(write_planted(path, layers, edges, force=True))
         rows = latent_branches.twin(graph)
         called = {row["roles"]["sender_1"][0].split(".")[0] for row in rows if row["q"] <= 0.05}
-        return called, {f"planted/{kind}{place}" for place, kind in enumerate(kinds) if kind == "groups"}
+        return called, {
+            f"planted/{kind}{place}" for place, kind in enumerate(kinds) if kind == "groups"
+        }
 
     return _counted(found, seeds)
 
@@ -475,13 +565,20 @@ class Circuit:
     """A motif that is planted, and how to look for it."""
 
     kind: str
-    measure: Callable[[Path, int], tuple[float, float]]  # (path of a bundle, seeds) -> precision, recall
+    measure: Callable[
+        [Path, int], tuple[float, float]
+    ]  # (path of a bundle, seeds) -> precision, recall
     remark: str = ""
     noise: float | None = NOISE  # of the weights; none where something else is noisy
 
 
 def _planned(
-    kind: str, plan: Callable[[np.random.Generator], Plan], roles: Sequence[str], *, remark: str = "", **parameters: Any
+    kind: str,
+    plan: Callable[[np.random.Generator], Plan],
+    roles: Sequence[str],
+    *,
+    remark: str = "",
+    **parameters: Any,
 ) -> Circuit:
     def measure(path: Path, seeds: int) -> tuple[float, float]:
         return precision_and_recall(plan, kind, roles, path, seeds=seeds, **parameters)
@@ -489,7 +586,9 @@ def _planned(
     return Circuit(kind, measure, remark)
 
 
-def _placed(kind: str, receiver: str, sender: str, *, turned: float, turn: float, **parameters: Any) -> Circuit:
+def _placed(
+    kind: str, receiver: str, sender: str, *, turned: float, turn: float, **parameters: Any
+) -> Circuit:
     role = "circle" if "circle" in kind else "divergence"
 
     def plan(rng: np.random.Generator) -> Plan:
@@ -507,14 +606,26 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
         for circuit in (
             _planned("black_white_vs_colour", test_kind_circuits.colours, ["detector"]),
             Circuit(
-                "branch_cluster", lambda path, n: _clustered(path, n, wrong=0.25), "a quarter of the kinds wrong", None
+                "branch_cluster",
+                lambda path, n: _clustered(path, n, wrong=0.25),
+                "a quarter of the kinds wrong",
+                None,
             ),
-            Circuit("branch_cluster", lambda path, n: _clustered(path, n, wrong=0.5), "half of the kinds wrong", None),
+            Circuit(
+                "branch_cluster",
+                lambda path, n: _clustered(path, n, wrong=0.5),
+                "half of the kinds wrong",
+                None,
+            ),
             _planned("contrast_to_centre", test_kind_circuits.contrasts, ["centre"]),
             _placed("curve_to_circle", "circle", "curve", turned=180, turn=180),
             _placed("curve_to_circle", ANY, "curve", turned=0, turn=180, points="outwards"),
             Circuit("equivariant_circuit", _fed),
-            _planned("high_low_to_boundary", test_kind_circuits.boundaries, ["boundary", "high_low", "cue"]),
+            _planned(
+                "high_low_to_boundary",
+                test_kind_circuits.boundaries,
+                ["boundary", "high_low", "cue"],
+            ),
             _planned("hue_to_hue", hues, ["hue"]),
             Circuit("latent_branches", _latent),
             _placed("line_to_circle", "circle", "line", turned=90, turn=90),

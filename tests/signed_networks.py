@@ -40,7 +40,9 @@ def network(seed: int, *, first: int = 24, second: int = 24) -> nn.Sequential:
     for layer in layers:
         fan_in = layer.weight[0].numel()
         kernels = torch.randn(layer.weight.shape, generator=generator) / fan_in**0.5
-        layer.weight.data = kernels - kernels.mean((1, 2, 3), keepdim=True)  # of mean 0: no neuron is silent
+        layer.weight.data = kernels - kernels.mean(
+            (1, 2, 3), keepdim=True
+        )  # of mean 0: no neuron is silent
         assert layer.bias is not None
         layer.bias.data = 0.1 * torch.randn(layer.bias.shape, generator=generator)
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2]).eval()
@@ -66,7 +68,9 @@ def permuted(model: nn.Module, seed: int) -> tuple[nn.Module, list[np.ndarray]]:
     return other, places
 
 
-def plant(source: nn.Module, target: nn.Module, *, share: float, noise: float, seed: int) -> list[dict[int, int]]:
+def plant(
+    source: nn.Module, target: nn.Module, *, share: float, noise: float, seed: int
+) -> list[dict[int, int]]:
     """Copy a share of each layer's features from one network into channels of another, under noise; source -> target channel.
 
     Planted features of later layers read planted features alone, since what the others say differs.
@@ -75,7 +79,11 @@ def plant(source: nn.Module, target: nn.Module, *, share: float, noise: float, s
     before, planted = {0: 0, 1: 1, 2: 2}, []
     for one, other in zip(convolutions(source), convolutions(target), strict=True):
         count = round(share * one.out_channels)
-        pairs = dict(zip(*(rng.permutation(one.out_channels)[:count].tolist() for _ in range(2)), strict=True))
+        pairs = dict(
+            zip(
+                *(rng.permutation(one.out_channels)[:count].tolist() for _ in range(2)), strict=True
+            )
+        )
         assert one.bias is not None and other.bias is not None
         for a, b in pairs.items():
             kernels = torch.randn(len(before), *one.kernel_size, generator=generator)  # pyright: ignore[reportArgumentType]
@@ -103,7 +111,13 @@ def signed(
 ) -> Bundle:
     """Extract a network into ``path`` and add its signatures; the model is called as the folder's name before the dot."""
     bundle = extract(
-        model, output=path, name=path.name.partition(".")[0], input_shape=input_shape, mean=mean, std=std, span=None
+        model,
+        output=path,
+        name=path.name.partition(".")[0],
+        input_shape=input_shape,
+        mean=mean,
+        std=std,
+        span=None,
     )
     return signatures.write_signatures(
         bundle,

@@ -15,7 +15,9 @@ __all__ = ["NETWORKS", "REFUSED", "build"]
 class Lambda(nn.Module):
     """Submodules and a function of the input."""
 
-    def __init__(self, run: Callable[..., Tensor | tuple[Tensor, ...]], **parts: nn.Module | nn.Parameter) -> None:
+    def __init__(
+        self, run: Callable[..., Tensor | tuple[Tensor, ...]], **parts: nn.Module | nn.Parameter
+    ) -> None:
         super().__init__()
         self.run = run
         for name, part in parts.items():
@@ -39,13 +41,22 @@ def _gated() -> nn.Module:
         gate = torch.sigmoid(m.up(F.relu(m.down(x.mean((2, 3), keepdim=True)))))
         return m.out(gate * x)
 
-    return Lambda(run, a=_conv(3, 8), bn=nn.BatchNorm2d(8), down=_conv(8, 4, 1), up=_conv(4, 8, 1), out=_conv(8, 5))
+    return Lambda(
+        run,
+        a=_conv(3, 8),
+        bn=nn.BatchNorm2d(8),
+        down=_conv(8, 4, 1),
+        up=_conv(4, 8, 1),
+        out=_conv(8, 5),
+    )
 
 
 def _copied_gate() -> nn.Module:
     def run(m: Lambda, x: Tensor) -> Tensor:
         x = m.a(x)
-        gate = torch.sigmoid(m.up(F.relu(m.down(F.adaptive_avg_pool2d(x, 1).flatten(1))))).view(x.shape[0], -1, 1, 1)
+        gate = torch.sigmoid(m.up(F.relu(m.down(F.adaptive_avg_pool2d(x, 1).flatten(1))))).view(
+            x.shape[0], -1, 1, 1
+        )
         return m.out(F.relu(x * gate.expand_as(x)))
 
     return Lambda(run, a=_conv(3, 8), down=nn.Linear(8, 4), up=nn.Linear(4, 8), out=_conv(8, 5))
@@ -57,7 +68,14 @@ def _dense() -> nn.Module:
         y = torch.cat([x, m.b(F.relu(m.n1(x)))], 1)
         return m.c(F.relu(m.n2(torch.cat([y, x], 1))))
 
-    return Lambda(run, a=_conv(3, 4), b=_conv(4, 6), n1=nn.BatchNorm2d(4), n2=nn.BatchNorm2d(14), c=_conv(14, 5))
+    return Lambda(
+        run,
+        a=_conv(3, 4),
+        b=_conv(4, 6),
+        n1=nn.BatchNorm2d(4),
+        n2=nn.BatchNorm2d(14),
+        c=_conv(14, 5),
+    )
 
 
 def _option_a() -> nn.Module:
@@ -93,7 +111,13 @@ def _convnext() -> nn.Module:
 def _flattened() -> nn.Module:
     pool = nn.MaxPool2d(3, 2, ceil_mode=True)
     return nn.Sequential(
-        _conv(3, 4), nn.PReLU(4), pool, nn.Flatten(), nn.Linear(4 * 8 * 8, 7), nn.PReLU(), nn.Linear(7, 3)
+        _conv(3, 4),
+        nn.PReLU(4),
+        pool,
+        nn.Flatten(),
+        nn.Linear(4 * 8 * 8, 7),
+        nn.PReLU(),
+        nn.Linear(7, 3),
     )
 
 
@@ -103,7 +127,13 @@ def _permuted() -> nn.Module:
         y = m.b(y.view(y.shape[0], -1))
         return torch.softmax(m.c(y), dim=1), m.d(y)
 
-    return Lambda(run, a=_conv(3, 4, stride=2), b=nn.Linear(4 * 8 * 8, 6), c=nn.Linear(6, 2), d=nn.Linear(6, 4))
+    return Lambda(
+        run,
+        a=_conv(3, 4, stride=2),
+        b=nn.Linear(4 * 8 * 8, 6),
+        c=nn.Linear(6, 2),
+        d=nn.Linear(6, 4),
+    )
 
 
 def _u_net() -> nn.Module:
@@ -139,7 +169,10 @@ def _matrices() -> nn.Module:
         y = F.relu(m.a(x)).mean((2, 3)) @ m.w
         return torch.addmm(m.b, F.relu(y), m.v, beta=0.5, alpha=2.0)
 
-    parts = {name: nn.Parameter(torch.randn(*shape)) for name, shape in (("w", (4, 5)), ("v", (5, 3)), ("b", (3,)))}
+    parts = {
+        name: nn.Parameter(torch.randn(*shape))
+        for name, shape in (("w", (4, 5)), ("v", (5, 3)), ("b", (3,)))
+    }
     return Lambda(run, a=_conv(3, 4), **parts)
 
 
@@ -162,7 +195,12 @@ def _twice() -> nn.Module:
 
 def _norms() -> nn.Module:
     return nn.Sequential(
-        _conv(3, 8), nn.GroupNorm(2, 8), nn.ReLU6(), _conv(8, 6), nn.InstanceNorm2d(6, affine=True), _conv(6, 4)
+        _conv(3, 8),
+        nn.GroupNorm(2, 8),
+        nn.ReLU6(),
+        _conv(8, 6),
+        nn.InstanceNorm2d(6, affine=True),
+        _conv(6, 4),
     )
 
 

@@ -14,7 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle, BundleWriter
-from circuitome.graphdb.schema import ANNOTATION_PARTS, SCHEMA_VERSION, TRANSFORM_GROUPS, arrow_schema
+from circuitome.graphdb.schema import (
+    ANNOTATION_PARTS,
+    SCHEMA_VERSION,
+    TRANSFORM_GROUPS,
+    arrow_schema,
+)
 
 __all__ = ["Plan", "annotated", "edge_columns", "write_bundle", "write_planted", "write_residual"]
 
@@ -70,14 +75,22 @@ def write_planted(
     with neurons as ``layer:channel`` and a number (put at the kernel's centre) or a ``size`` x ``size`` kernel.
     ``blocks`` maps a layer to the block that it is one branch of.
 
-    >>> write_planted(path, {"in": 2, "out": 1}, [("in:0", "out:0", 0.5), ("in:1", "out:0", -0.25)])  # doctest: +SKIP
+    >>> write_planted(
+    ...     path, {"in": 2, "out": 1}, [("in:0", "out:0", 0.5), ("in:1", "out:0", -0.25)]
+    ... )  # doctest: +SKIP
     """
     readers: dict[str, dict[str, None]] = {layer: {} for layer in layers}
     for sender, receiver, _ in edges:
         readers[_split(receiver)[0]][_split(sender)[0]] = None
     plans = [
         _planted_plan(
-            layer, channels, [other for other in layers if other in readers[layer]], layers, edges, size, blocks or {}
+            layer,
+            channels,
+            [other for other in layers if other in readers[layer]],
+            layers,
+            edges,
+            size,
+            blocks or {},
         )
         for layer, channels in layers.items()
     ]
@@ -85,7 +98,10 @@ def write_planted(
 
 
 def write_residual(
-    path: str | os.PathLike[str], blocks: Sequence[tuple[np.ndarray, np.ndarray]], *, name: str = "r"
+    path: str | os.PathLike[str],
+    blocks: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    name: str = "r",
 ) -> Bundle:
     """Write a residual network of 1 x 1 convolutions, each block's ``(hidden, c)`` and ``(c, hidden)`` weights, and open it.
 
@@ -121,8 +137,12 @@ def _planted_plan(
 ) -> Plan:
     if not sources:
         return Plan(layer, "input", channels, block=blocks.get(layer))
-    start = dict(zip(sources, np.cumsum([0] + [layers[source] for source in sources]).tolist(), strict=False))
-    kernels = np.zeros((channels, sum(layers[source] for source in sources), size, size), np.float32)
+    start = dict(
+        zip(sources, np.cumsum([0] + [layers[source] for source in sources]).tolist(), strict=False)
+    )
+    kernels = np.zeros(
+        (channels, sum(layers[source] for source in sources), size, size), np.float32
+    )
     for sender, receiver, kernel in edges:
         if _split(receiver)[0] == layer:
             source, channel = _split(sender)
@@ -134,9 +154,13 @@ def _planted_plan(
     return Plan(layer, "conv", channels, tuple(sources), kernels, blocks.get(layer))
 
 
-def _random_plans(layers: Sequence[int], *, size: int, density: float, rng: np.random.Generator) -> list[Plan]:
+def _random_plans(
+    layers: Sequence[int], *, size: int, density: float, rng: np.random.Generator
+) -> list[Plan]:
     plans = [Plan("input", "input", layers[0])]
-    tops: list[tuple[str, int]] = [("input", layers[0])]  # layers whose concatenation the next one reads
+    tops: list[tuple[str, int]] = [
+        ("input", layers[0])
+    ]  # layers whose concatenation the next one reads
     for index, channels in enumerate(layers[1:], start=1):
         last = index == len(layers) - 1 and index > 1
         fan_in, names = sum(n for _, n in tops), tuple(name for name, _ in tops)
@@ -154,8 +178,12 @@ def _random_plans(layers: Sequence[int], *, size: int, density: float, rng: np.r
     return plans
 
 
-def _random_kernels(channels: int, fan_in: int, side: int, density: float, rng: np.random.Generator) -> np.ndarray:
-    kernels = rng.standard_normal((channels, fan_in, side, side), dtype=np.float32) / np.float32(np.sqrt(fan_in))
+def _random_kernels(
+    channels: int, fan_in: int, side: int, density: float, rng: np.random.Generator
+) -> np.ndarray:
+    kernels = rng.standard_normal((channels, fan_in, side, side), dtype=np.float32) / np.float32(
+        np.sqrt(fan_in)
+    )
     kernels[rng.random((channels, fan_in)) >= density] = 0
     return kernels
 
@@ -197,17 +225,30 @@ class _Net:
         self.plans = {plan.name: plan for plan in plans}
         counts = [plan.channels for plan in plans]
         self.start = dict(zip(self.plans, np.cumsum([0, *counts])[:-1].tolist(), strict=True))
-        self.keys = [f"{name}/{plan.name}:{channel}" for plan in plans for channel in range(plan.channels)]
+        self.keys = [
+            f"{name}/{plan.name}:{channel}" for plan in plans for channel in range(plan.channels)
+        ]
         self.depth = {plan.name: index / max(1, len(plans) - 1) for index, plan in enumerate(plans)}
-        self.columns = {plan.name: edge_columns(plan.kernels) for plan in plans if plan.kernels is not None}
+        self.columns = {
+            plan.name: edge_columns(plan.kernels) for plan in plans if plan.kernels is not None
+        }
         self.kept = {layer: _kept(columns, keep) for layer, columns in self.columns.items()}
-        self.kernel_rows = [(p.name, p.kernels.shape[0] * p.kernels.shape[1]) for p in plans if p.kernels is not None]
+        self.kernel_rows = [
+            (p.name, p.kernels.shape[0] * p.kernels.shape[1])
+            for p in plans
+            if p.kernels is not None
+        ]
         offsets = np.cumsum([0] + [rows for _, rows in self.kernel_rows])
-        self.offset = {layer: int(offset) for (layer, _), offset in zip(self.kernel_rows, offsets, strict=False)}
+        self.offset = {
+            layer: int(offset)
+            for (layer, _), offset in zip(self.kernel_rows, offsets, strict=False)
+        }
 
     def senders(self, plan: Plan) -> np.ndarray:
         """Neuron number of each channel that a layer reads, ``(fan_in,)``."""
-        return np.concatenate([np.arange(self.plans[s].channels) + self.start[s] for s in plan.sources])
+        return np.concatenate(
+            [np.arange(self.plans[s].channels) + self.start[s] for s in plan.sources]
+        )
 
 
 def _kept(columns: Mapping[str, np.ndarray], keep: float) -> np.ndarray:
@@ -224,11 +265,20 @@ def _kept(columns: Mapping[str, np.ndarray], keep: float) -> np.ndarray:
 
 
 def _write(
-    path: str | os.PathLike[str], name: str, plans: Sequence[Plan], *, keep: float, seed: int, force: bool
+    path: str | os.PathLike[str],
+    name: str,
+    plans: Sequence[Plan],
+    *,
+    keep: float,
+    seed: int,
+    force: bool,
 ) -> Bundle:
     net = _Net(name, plans, keep)
     with BundleWriter(path, force=force) as writer:
-        for table, rows in (*_node_tables(net, keep, seed).items(), *_structure_tables(net).items()):
+        for table, rows in (
+            *_node_tables(net, keep, seed).items(),
+            *_structure_tables(net).items(),
+        ):
             writer.write(table, rows)
         for layer in net.columns:
             for table, rows in _edges(net, net.plans[layer]).items():
@@ -240,8 +290,15 @@ def _write(
                 "model": {"key": name, "weights_sha256": f"{seed:064x}"},
                 "parameters": {"keep": str(keep), "seed": seed},
             },
-            wiring={"layers": [{"name": plan.name, "op": plan.op, "sources": list(plan.sources)} for plan in plans]},
-            kernels={f"kernel/{plan.name}": plan.kernels for plan in plans if plan.kernels is not None},
+            wiring={
+                "layers": [
+                    {"name": plan.name, "op": plan.op, "sources": list(plan.sources)}
+                    for plan in plans
+                ]
+            },
+            kernels={
+                f"kernel/{plan.name}": plan.kernels for plan in plans if plan.kernels is not None
+            },
             kernel_rows=net.kernel_rows,
         )
     return Bundle.open(path)
@@ -298,8 +355,18 @@ def _node_tables(net: _Net, keep: float, seed: int) -> dict[str, pa.Table]:
 
 
 def _layer(net: _Net, plan: Plan, index: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"key": f"{net.name}/{plan.name}", "model": net.name, "name": plan.name, "op": plan.op}
-    row |= {"index": index, "depth": net.depth[plan.name], "channels": plan.channels, "size": [16, 16]}
+    row: dict[str, Any] = {
+        "key": f"{net.name}/{plan.name}",
+        "model": net.name,
+        "name": plan.name,
+        "op": plan.op,
+    }
+    row |= {
+        "index": index,
+        "depth": net.depth[plan.name],
+        "channels": plan.channels,
+        "size": [16, 16],
+    }
     if plan.kernels is None:
         return row
     kept, share = net.kept[plan.name], net.columns[plan.name]["mass"]
@@ -319,7 +386,13 @@ def _blocks(net: _Net) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         if plan.block is not None:
             members.setdefault(plan.block, []).append(plan)
     blocks = [
-        {"key": f"{net.name}/{block}", "model": net.name, "name": block, "join": "concat", "branches": len(plans)}
+        {
+            "key": f"{net.name}/{block}",
+            "model": net.name,
+            "name": block,
+            "join": "concat",
+            "branches": len(plans),
+        }
         for block, plans in members.items()
     ]
     branches = [
@@ -363,7 +436,9 @@ def _neurons(net: _Net) -> pa.Table:
                 "fan_in_norm": np.sqrt(total),
                 "fan_in": (mass > 0).sum(1),
                 "dropped": (mass > 0).sum(1) - kept.sum(1),
-                "kept_mass": np.divide((mass * kept).sum(1), total, out=np.ones(n), where=total > 0),
+                "kept_mass": np.divide(
+                    (mass * kept).sum(1), total, out=np.ones(n), where=total > 0
+                ),
             }
         tables.append(_table("Neuron", columns))
     return pa.concat_tables(tables)
@@ -371,24 +446,39 @@ def _neurons(net: _Net) -> pa.Table:
 
 def _structure_tables(net: _Net) -> dict[str, pa.Table]:
     layer_of = [
-        (net.keys[net.start[p.name] + c], f"{net.name}/{p.name}") for p in net.plans.values() for c in range(p.channels)
+        (net.keys[net.start[p.name] + c], f"{net.name}/{p.name}")
+        for p in net.plans.values()
+        for c in range(p.channels)
     ]
-    links = [(f"{net.name}/{s}", f"{net.name}/{p.name}") for p in net.plans.values() for s in p.sources]
+    links = [
+        (f"{net.name}/{s}", f"{net.name}/{p.name}") for p in net.plans.values() for s in p.sources
+    ]
     tables = {
-        "IN_LAYER": _rows("IN_LAYER", [{"from": neuron, "to": layer} for neuron, layer in layer_of]),
-        "OF_MODEL": _rows("OF_MODEL", [{"from": f"{net.name}/{layer}", "to": net.name} for layer in net.plans]),
-        "NEXT": _rows("NEXT", [{"from": a, "to": b, "through": "relu", "linearised": False} for a, b in links]),
+        "IN_LAYER": _rows(
+            "IN_LAYER", [{"from": neuron, "to": layer} for neuron, layer in layer_of]
+        ),
+        "OF_MODEL": _rows(
+            "OF_MODEL", [{"from": f"{net.name}/{layer}", "to": net.name} for layer in net.plans]
+        ),
+        "NEXT": _rows(
+            "NEXT", [{"from": a, "to": b, "through": "relu", "linearised": False} for a, b in links]
+        ),
     }
     in_block, in_branch, filled = [], [], dict.fromkeys([p.block for p in net.plans.values()], 0)
     for plan in net.plans.values():
         if plan.block is not None:
             keys = net.keys[net.start[plan.name] : net.start[plan.name] + plan.channels]
             block, first = f"{net.name}/{plan.block}", filled[plan.block]
-            in_block += [{"from": key, "to": block, "channel": first + i} for i, key in enumerate(keys)]
+            in_block += [
+                {"from": key, "to": block, "channel": first + i} for i, key in enumerate(keys)
+            ]
             in_branch += [{"from": key, "to": _branch(net, plan)} for key in keys]
             filled[plan.block] += plan.channels
     if in_block:
-        tables |= {"IN_BLOCK": _rows("IN_BLOCK", in_block), "IN_BRANCH": _rows("IN_BRANCH", in_branch)}
+        tables |= {
+            "IN_BLOCK": _rows("IN_BLOCK", in_block),
+            "IN_BRANCH": _rows("IN_BRANCH", in_branch),
+        }
     return tables
 
 
@@ -397,7 +487,9 @@ def _edges(net: _Net, plan: Plan) -> dict[str, pa.Table]:
     tables = {}
     for table, signed in (("EXCITES", columns["weight"] >= 0), ("INHIBITS", columns["weight"] < 0)):
         receiver, place = np.nonzero(kept & signed)
-        values: dict[str, Any] = {name: column[receiver, place] for name, column in columns.items() if name != "mass"}
+        values: dict[str, Any] = {
+            name: column[receiver, place] for name, column in columns.items() if name != "mass"
+        }
         values["from"] = _ends(net.keys, net.senders(plan)[place])
         values["to"] = _ends(net.keys, receiver + net.start[plan.name])
         values["kernel"] = receiver * kept.shape[1] + place + net.offset[plan.name]
@@ -413,7 +505,9 @@ def _extras(net: _Net) -> dict[str, pa.Table]:
         n = min(2, plan.channels)
         senders = [net.keys[number] for number in net.senders(plan)[:n]]
         receivers = net.keys[net.start[plan.name] : net.start[plan.name] + n]
-        rows = [{"from": a, "to": b, "via": "sigmoid"} for a, b in zip(senders, receivers, strict=False)]
+        rows = [
+            {"from": a, "to": b, "via": "sigmoid"} for a, b in zip(senders, receivers, strict=False)
+        ]
         tables["GATES"] = _rows("GATES", rows)
         tables["EXPANDED"] = _expanded(net, plan)
     return tables
@@ -455,29 +549,45 @@ def annotated(bundle: Bundle, *, seed: int = 0) -> Bundle:
     wide = [row["key"] for row in layers if row["channels"] >= 4]
     families, members = _families(bundle.model, wide)
     with BundleWriter.amend(bundle) as writer:
-        writer.replace("Layer", _rows("Layer", [_shares(r, neurons, wide) for r in bundle.table("Layer").to_pylist()]))
+        writer.replace(
+            "Layer",
+            _rows("Layer", [_shares(r, neurons, wide) for r in bundle.table("Layer").to_pylist()]),
+        )
         writer.replace("Neuron", _rows("Neuron", neurons))
-        writer.replace("EQUIVARIANT_TO", _rows("EQUIVARIANT_TO", [pair for key in wide for pair in _pairs(key, rng)]))
+        writer.replace(
+            "EQUIVARIANT_TO",
+            _rows("EQUIVARIANT_TO", [pair for key in wide for pair in _pairs(key, rng)]),
+        )
         writer.replace("Family", _rows("Family", families))
         writer.replace("MEMBER_OF", _rows("MEMBER_OF", members))
         writer.attach("statistics.bin", rng.bytes(64))
-        writer.finish(model={"annotated": ",".join(ANNOTATION_PARTS), "twins": 10, "stimuli_sha256": "1" * 64})
+        writer.finish(
+            model={"annotated": ",".join(ANNOTATION_PARTS), "twins": 10, "stimuli_sha256": "1" * 64}
+        )
     return Bundle.open(bundle.path)
 
 
-def _described(row: dict[str, Any], layers: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+def _described(
+    row: dict[str, Any], layers: Sequence[Mapping[str, Any]], rng: np.random.Generator
+) -> dict[str, Any]:
     """A neuron with everything that an annotation says."""
     home = next((layer for layer in layers if layer["key"] == row["layer"]), None)
     if home is None:
         return row
     kind = ("line", "curve", "unexplained", "silent")[row["channel"] % 4]
     invariance = {f"invariance_{group}": float(rng.uniform(0, 0.5)) for group in TRANSFORM_GROUPS}
-    del invariance["invariance_hue_rotate"]  # hue with rotation are pairs of transforms, not one group
+    del invariance[
+        "invariance_hue_rotate"
+    ]  # hue with rotation are pairs of transforms, not one group
     if row["channel"] == 1:
         invariance["invariance_rotate"] = 0.95
     seen = {"mean_response": 0.5, "sd_response": 0.25, "max_response": 4.0, "sparsity": 0.75}
     if kind == "silent":
-        return row | dict.fromkeys(seen, 0.0) | {"sparsity": 1.0, "kind": kind, "explained": 0.0, "p": 1.0, "q": 1.0}
+        return (
+            row
+            | dict.fromkeys(seen, 0.0)
+            | {"sparsity": 1.0, "kind": kind, "explained": 0.0, "p": 1.0, "q": 1.0}
+        )
     known = kind != "unexplained"
     return row | seen | invariance | {
         "kind": kind,
@@ -497,9 +607,15 @@ def _described(row: dict[str, Any], layers: Sequence[Mapping[str, Any]], rng: np
     }  # fmt: skip
 
 
-def _shares(row: dict[str, Any], neurons: Sequence[Mapping[str, Any]], wide: Sequence[str]) -> dict[str, Any]:
+def _shares(
+    row: dict[str, Any], neurons: Sequence[Mapping[str, Any]], wide: Sequence[str]
+) -> dict[str, Any]:
     """A layer with the shares of its neurons."""
-    kinds = [neuron["kind"] for neuron in neurons if neuron["layer"] == row["key"] and neuron["kind"] is not None]
+    kinds = [
+        neuron["kind"]
+        for neuron in neurons
+        if neuron["layer"] == row["key"] and neuron["kind"] is not None
+    ]
     if not kinds:
         return row
     found = row["key"] in wide
@@ -509,7 +625,9 @@ def _shares(row: dict[str, Any], neurons: Sequence[Mapping[str, Any]], wide: Seq
         "equivariant": 4 / len(kinds) if found else 0.0,
         "in_families": 3 / len(kinds) if found else 0.0,
         "invariant": sum(
-            (neuron["invariance_rotate"] or 0) > 0.9 for neuron in neurons if neuron["layer"] == row["key"]
+            (neuron["invariance_rotate"] or 0) > 0.9
+            for neuron in neurons
+            if neuron["layer"] == row["key"]
         )
         / len(kinds),
     }
@@ -517,7 +635,11 @@ def _shares(row: dict[str, Any], neurons: Sequence[Mapping[str, Any]], wide: Seq
 
 def _pairs(layer: str, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Equivariant pairs: three by rotation, one by reflection, one by hue with rotation that is no finding."""
-    pairs = [(0, 1, "rotate", 90.0, 0.01), (0, 2, "rotate", 180.0, 0.01), (1, 2, "rotate", 90.0, 0.02)]
+    pairs = [
+        (0, 1, "rotate", 90.0, 0.01),
+        (0, 2, "rotate", 180.0, 0.01),
+        (1, 2, "rotate", 90.0, 0.02),
+    ]
     pairs += [(0, 3, "flip_h", 1.0, 0.03), (1, 3, "hue_rotate", 60.0, 0.4)]
     return [
         {"from": f"{layer}:{i}", "to": f"{layer}:{j}", "transform": transform, "amount": amount,
@@ -527,7 +649,9 @@ def _pairs(layer: str, rng: np.random.Generator) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _families(model: str, layers: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _families(
+    model: str, layers: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of ``Family`` and ``MEMBER_OF``."""
     families: list[dict[str, Any]] = [
         {"key": f"{layer}/f0", "model": model, "layer": layer, "group": "rotate", "size": 3, "closure": 1.0,
@@ -535,12 +659,22 @@ def _families(model: str, layers: Sequence[str]) -> tuple[list[dict[str, Any]], 
         for layer in layers
     ]  # fmt: skip
     members = [
-        {"from": f"{layer}:{channel}", "to": f"{layer}/f0", "offset": 90.0 * channel, "offset_sd": 1.5}
+        {
+            "from": f"{layer}:{channel}",
+            "to": f"{layer}/f0",
+            "offset": 90.0 * channel,
+            "offset_sd": 1.5,
+        }
         for layer in layers
         for channel in range(3)
     ]
     if len(layers) > 1:
         key = f"{model}/curated:fronts"
-        families.append({"key": key, "model": model, "name": "fronts", "size": 2, "source": "curated"})
-        members += [{"from": f"{layer}:0", "to": key, "offset": 45.0 * i} for i, layer in enumerate(layers[:2])]
+        families.append(
+            {"key": key, "model": model, "name": "fronts", "size": 2, "source": "curated"}
+        )
+        members += [
+            {"from": f"{layer}:0", "to": key, "offset": 45.0 * i}
+            for i, layer in enumerate(layers[:2])
+        ]
     return families, members

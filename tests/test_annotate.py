@@ -39,7 +39,9 @@ def known_network() -> nn.Sequential:
         torch.manual_seed(0)
         first_layer = nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False)
         first_layer.weight.copy_(torch.stack(filters))
-        return nn.Sequential(first_layer, nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 1)).eval()
+        return nn.Sequential(
+            first_layer, nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 1)
+        ).eval()
 
 
 def filters_of(model: nn.Sequential) -> torch.Tensor:
@@ -54,7 +56,10 @@ def traced() -> Trace:
 
 
 def scores_of_first_layer(traced: Trace, model: nn.Module, *groups: str) -> LayerScores:
-    looks, probe = sights(traced.wiring), next(probe for probe in plan(traced.wiring) if 1 in probe.layers)
+    looks, probe = (
+        sights(traced.wiring),
+        next(probe for probe in plan(traced.wiring) if 1 in probe.layers),
+    )
     found = score_layers(
         Runner.build(model, traced.wiring, [0, 1], batch=4, device=torch.device("cpu")),
         probe,
@@ -78,7 +83,9 @@ def groups(traced: Trace) -> dict[str, GroupScores]:
     return {group.group: group for group in found.groups}
 
 
-def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(groups: dict[str, GroupScores]) -> None:
+def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(
+    groups: dict[str, GroupScores],
+) -> None:
     quarter = [transform.amount for transform in steps("rotate")].index(90.0)
     turned = groups["rotate"].scores[quarter]
     assert [turned[i, (i + 1) % 4] for i in range(4)] == pytest.approx([1.0] * 4, abs=1e-4)
@@ -87,12 +94,16 @@ def test_a_filters_turned_copy_answers_the_turned_stimulus_alike(groups: dict[st
     assert half[0, 2] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_filters_mirror_image_answers_the_mirrored_stimulus_alike(groups: dict[str, GroupScores]) -> None:
+def test_a_filters_mirror_image_answers_the_mirrored_stimulus_alike(
+    groups: dict[str, GroupScores],
+) -> None:
     assert groups["flip_h"].scores[0][4, 5] == pytest.approx(1.0, abs=1e-4)
     assert groups["flip_h"].plain[4, 5] < 0.9
 
 
-def test_inversion_pairs_a_filter_with_its_negative(groups: dict[str, GroupScores], traced: Trace) -> None:
+def test_inversion_pairs_a_filter_with_its_negative(
+    groups: dict[str, GroupScores], traced: Trace
+) -> None:
     mean = float(traced.kernels["kernel/0"][4].sum())
     assert (
         abs(mean) > 1e-3
@@ -117,7 +128,9 @@ def test_hue_leaves_a_colour_blind_filter_as_it_is() -> None:
     model = known_network()
     with torch.no_grad():
         filters_of(model).copy_(filters_of(model).mean(1, keepdim=True).expand(8, 3, 5, 5))
-    invariance = scores_of_first_layer(trace(model, (3, SIDE, SIDE)), model, "hue", "rotate").invariance
+    invariance = scores_of_first_layer(
+        trace(model, (3, SIDE, SIDE)), model, "hue", "rotate"
+    ).invariance
     assert invariance["hue"] == pytest.approx(np.ones(8), abs=1e-3)
     assert invariance["rotate"].max() < 0.95
 
@@ -127,7 +140,13 @@ def test_hue_leaves_a_colour_blind_filter_as_it_is() -> None:
 
 @pytest.fixture
 def bundle(tmp_path) -> Bundle:
-    return extract(known_network(), output=tmp_path / "known", name="known", input_shape=(3, SIDE, SIDE), span=None)
+    return extract(
+        known_network(),
+        output=tmp_path / "known",
+        name="known",
+        input_shape=(3, SIDE, SIDE),
+        span=None,
+    )
 
 
 def bytes_of(bundle: Bundle) -> dict[str, bytes]:
@@ -143,8 +162,12 @@ def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
     done.check()
     neurons = done.table("Neuron").to_pylist()
     first = [row for row in neurons if row["layer"] == "known/0"]
-    assert all(row["kind"] and 0 <= row["sparsity"] <= 1 and row["max_response"] > 0 for row in first)
-    assert all(-1 <= row["invariance_rotate"] <= 1 and len(row["top_stimuli"]) == 5 for row in first)
+    assert all(
+        row["kind"] and 0 <= row["sparsity"] <= 1 and row["max_response"] > 0 for row in first
+    )
+    assert all(
+        -1 <= row["invariance_rotate"] <= 1 and len(row["top_stimuli"]) == 5 for row in first
+    )
     pairs = done.table("EQUIVARIANT_TO").to_pylist()
     assert all(pair["q"] <= 0.05 and pair["score"] > pair["baseline"] for pair in pairs)
     layer = next(row for row in done.table("Layer").to_pylist() if row["name"] == "0")
@@ -186,7 +209,9 @@ def test_a_stopped_annotation_goes_on_and_ends_the_same(bundle: Bundle, tmp_path
 def test_what_is_done_is_not_done_again(bundle: Bundle, monkeypatch) -> None:
     done = annotate(bundle, known_network(), parts=["kinds"], twins=3, device="cpu")
     monkeypatch.setattr(pipeline, "_kinds", lambda *_: pytest.fail("kinds were there"))
-    assert bytes_of(annotate(done, known_network(), parts=["kinds"], twins=3, device="cpu")) == bytes_of(done)
+    assert bytes_of(
+        annotate(done, known_network(), parts=["kinds"], twins=3, device="cpu")
+    ) == bytes_of(done)
     more = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")
     assert more.manifest["model"]["annotated"] == "responses,kinds,equivariance"
     kinds = [row["kind"] for row in more.table("Neuron").to_pylist()]
@@ -202,7 +227,14 @@ def test_kinds_of_a_stopped_run_are_not_put_in_where_nobody_asks_for_them(bundle
             raise Stopped
 
     with pytest.raises(Stopped):
-        annotate(bundle, known_network(), parts=["kinds", "equivariance"], twins=3, device="cpu", progress=stop)
+        annotate(
+            bundle,
+            known_network(),
+            parts=["kinds", "equivariance"],
+            twins=3,
+            device="cpu",
+            progress=stop,
+        )
     done = annotate(bundle, known_network(), parts=["equivariance"], twins=3, device="cpu")
     assert done.manifest["model"]["annotated"] == "responses,equivariance"
     assert {row["kind"] for row in done.table("Neuron").to_pylist()} == {None}

@@ -13,13 +13,19 @@ SHAPE = (3, 16, 16)
 
 
 def _branches(model: nn.Module, shape=SHAPE) -> dict[str, tuple[str, list[str]]]:
-    return {b.name: (b.join, [branch.name for branch in b.branches]) for b in trace(model, shape).blocks}
+    return {
+        b.name: (b.join, [branch.name for branch in b.branches]) for b in trace(model, shape).blocks
+    }
 
 
 class Fire(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.squeeze, self.one, self.three = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(4, 5, 3, padding=1)
+        self.squeeze, self.one, self.three = (
+            nn.Conv2d(3, 4, 1),
+            nn.Conv2d(4, 6, 1),
+            nn.Conv2d(4, 5, 3, padding=1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.squeeze(x))
@@ -27,7 +33,9 @@ class Fire(nn.Module):
 
 
 def test_the_paths_between_split_and_concatenation_are_branches(tmp_path):
-    bundle = extract(nn.Sequential(Fire()).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(
+        nn.Sequential(Fire()).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE
+    )
     assert [(row["key"], row["channels"]) for row in bundle.table("Branch").to_pylist()] == [
         ("net/0#one", 6),
         ("net/0#three", 5),
@@ -38,9 +46,9 @@ def test_the_paths_between_split_and_concatenation_are_branches(tmp_path):
 
 
 def test_an_identity_shortcut_is_a_branch_without_neurons():
-    assert _branches(build("convnext")) == {"add": ("add", ["narrow", "identity"])} or _branches(build("convnext")) == {
-        "add": ("add", ["identity", "narrow"])
-    }
+    assert _branches(build("convnext")) == {"add": ("add", ["narrow", "identity"])} or _branches(
+        build("convnext")
+    ) == {"add": ("add", ["identity", "narrow"])}
 
 
 def test_nested_blocks_name_the_smallest_one_around_them():
@@ -61,7 +69,9 @@ def test_nested_blocks_name_the_smallest_one_around_them():
 
 
 def test_the_groups_of_a_grouped_convolution_are_branches_and_depthwise_ones_are_not():
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3, groups=2), nn.Conv2d(6, 6, 3, groups=6)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3, groups=2), nn.Conv2d(6, 6, 3, groups=6)
+    ).eval()
     (block,) = trace(model, SHAPE).blocks
     assert (block.name, block.join) == ("1", "groups")
     assert [branch.parts for branch in block.branches] == [((2, 0, 3),), ((2, 3, 6),)]
@@ -69,5 +79,9 @@ def test_the_groups_of_a_grouped_convolution_are_branches_and_depthwise_ones_are
 
 def test_a_dense_concatenation_puts_a_neuron_into_several_blocks(tmp_path):
     bundle = extract(build("dense"), output=tmp_path / "net", name="net", input_shape=SHAPE)
-    places = [(row["to"], row["channel"]) for row in bundle.table("IN_BLOCK").to_pylist() if row["from"] == "net/b:0"]
+    places = [
+        (row["to"], row["channel"])
+        for row in bundle.table("IN_BLOCK").to_pylist()
+        if row["from"] == "net/b:0"
+    ]
     assert places == [("net/cat", 4), ("net/cat_1", 4)]

@@ -23,7 +23,10 @@ ALLOWED = {
     "universality": {"circuitome.graphdb", "circuitome.queries"},
     "thread": {
         *("circuitome.graphdb", "circuitome.queries"),
-        *("circuitome.extract.annotate.filters", "circuitome.extract.annotate.tuning"),  # no torch in these two
+        *(
+            "circuitome.extract.annotate.filters",
+            "circuitome.extract.annotate.tuning",
+        ),  # no torch in these two
     },
 }
 FOREIGN = {
@@ -35,7 +38,17 @@ FOREIGN = {
     "thread": {"torch", "torchvision", "kuzu", "neo4j", "typer", "rich"},
     "cli": {"kuzu", "neo4j", "torch"},
 }
-HEAVY = {"torch", "torchvision", "kuzu", "neo4j", "pandas", "pyarrow", "numpy", "networkx", "safetensors"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "kuzu",
+    "neo4j",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "networkx",
+    "safetensors",
+}
 
 
 def name_of(path: Path) -> str:
@@ -107,7 +120,9 @@ def test_nobody_imports_the_command_line() -> None:
         f"{name_of(path)} imports {module}"
         for path in MODULES
         for module in imports(path)
-        if inside(module, {"circuitome.cli"}) and path not in files_of("cli") and path.name != "__main__.py"
+        if inside(module, {"circuitome.cli"})
+        and path not in files_of("cli")
+        and path.name != "__main__.py"
     ]
     assert not wrong
 
@@ -142,10 +157,14 @@ def test_every_module_says_what_it_is_and_what_it_gives(path: Path) -> None:
     names = {
         target.id
         for node in tree.body
-        for target in (node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)])
+        for target in (
+            node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        )
         if isinstance(target, ast.Name)
     }
-    assert "__all__" in names or not [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert "__all__" in names or not [
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
 
 
 def test_the_library_can_be_used_from_one_name() -> None:

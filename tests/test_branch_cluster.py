@@ -27,16 +27,28 @@ from tests.synthetic import annotated, write_bundle
 BIG = 1_000_000
 
 
-def labelled(path: Path, *, seed: int, layers: tuple[int, ...] = (3, 12, 16, 12, 5), curated: int = 4) -> Bundle:
+def labelled(
+    path: Path, *, seed: int, layers: tuple[int, ...] = (3, 12, 16, 12, 5), curated: int = 4
+) -> Bundle:
     """A random bundle whose neurons have random kinds and lie in random curated families, anywhere in the network."""
     bundle = annotated(write_bundle(path, layers=layers, seed=seed, force=True))
     rng = np.random.default_rng(seed)
     neurons = bundle.table("Neuron").to_pylist()
     for row in neurons:
-        row["kind"] = str(rng.choice(["line", "curve", "gabor", "unexplained", "silent"])) if row["kind"] else None
+        row["kind"] = (
+            str(rng.choice(["line", "curve", "gabor", "unexplained", "silent"]))
+            if row["kind"]
+            else None
+        )
     names = [f"{bundle.model}/curated:g{group}" for group in range(curated)]
-    families: list[dict[str, Any]] = [{"key": name, "model": bundle.model, "source": "curated"} for name in names]
-    members = [{"from": row["key"], "to": str(name)} for row in neurons for name in rng.choice(names, 2, replace=False)]
+    families: list[dict[str, Any]] = [
+        {"key": name, "model": bundle.model, "source": "curated"} for name in names
+    ]
+    members = [
+        {"from": row["key"], "to": str(name)}
+        for row in neurons
+        for name in rng.choice(names, 2, replace=False)
+    ]
     with BundleWriter.amend(bundle) as writer:
         tables = {"Neuron": neurons}
         tables["Family"] = bundle.table("Family").to_pylist() + families
@@ -50,7 +62,8 @@ def labelled(path: Path, *, seed: int, layers: tuple[int, ...] = (3, 12, 16, 12,
 def chance(observed: int, group: int, branch: int, block: int) -> float:
     """The hypergeometric tail in whole numbers."""
     ways = sum(
-        math.comb(branch, k) * math.comb(block - branch, group - k) for k in range(observed, min(group, branch) + 1)
+        math.comb(branch, k) * math.comb(block - branch, group - k)
+        for k in range(observed, min(group, branch) + 1)
     )
     return ways / math.comb(block, group)
 
@@ -63,7 +76,9 @@ def by_hand(bundle: Bundle, least: int) -> dict[tuple[str, str], tuple[int, int,
     for block in {branch.split("#")[0] for branch in home.values()}:
         here = [neuron for neuron, branch in home.items() if branch.split("#")[0] == block]
         sizes = Counter(home[neuron] for neuron in here)
-        groups = Counter(kind[neuron] for neuron in here if kind[neuron] not in ("unexplained", "silent"))
+        groups = Counter(
+            kind[neuron] for neuron in here if kind[neuron] not in ("unexplained", "silent")
+        )
         for group, size in groups.items():
             for branch in sizes:
                 observed = sum(kind[neuron] == group and home[neuron] == branch for neuron in here)
@@ -77,23 +92,32 @@ def test_the_tail_is_that_of_whole_numbers() -> None:
     block = rng.integers(2, 300, 200)
     group, branch = rng.integers(1, block + 1), rng.integers(1, block + 1)
     observed = rng.integers(0, np.minimum(group, branch) + 1)
-    expected = [chance(*each) for each in zip(*(x.tolist() for x in (observed, group, branch, block)), strict=True)]
+    expected = [
+        chance(*each)
+        for each in zip(*(x.tolist() for x in (observed, group, branch, block)), strict=True)
+    ]
     assert tail(observed, group, branch, block) == pytest.approx(expected, rel=1e-9)
     assert tail(*np.zeros((4, 0), np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_counts_of_the_query_are_those_of_loops_over_neurons(database: Database, tmp_path: Path, seed: int) -> None:
+def test_the_counts_of_the_query_are_those_of_loops_over_neurons(
+    database: Database, tmp_path: Path, seed: int
+) -> None:
     bundle = labelled(tmp_path / "r", seed=seed)
     database.load(bundle)
     rows = database.query("branch_cluster", grouping="kind", least=2, limit=BIG).to_dicts()
     names = ("observed", "group_size", "branch_size", "block_size")
-    assert {(row["group"], row["branch"]): tuple(row[name] for name in names) for row in rows} == by_hand(bundle, 2)
+    assert {
+        (row["group"], row["branch"]): tuple(row[name] for name in names) for row in rows
+    } == by_hand(bundle, 2)
     assert rows
 
 
 @pytest.mark.parametrize("grouping", ["family", "kind"])
-def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path: Path, grouping: str) -> None:
+def test_the_query_and_its_twin_give_the_same_rows(
+    database: Database, tmp_path: Path, grouping: str
+) -> None:
     for seed in range(3):
         bundle = labelled(tmp_path / "r", seed=seed)
         database.load(bundle)
@@ -105,7 +129,9 @@ def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path:
         assert find(database, "branch_cluster", grouping=grouping)
 
 
-def test_corrections_count_every_pair_and_not_only_those_shown(database: Database, tmp_path: Path) -> None:
+def test_corrections_count_every_pair_and_not_only_those_shown(
+    database: Database, tmp_path: Path
+) -> None:
     bundle = labelled(tmp_path / "r", seed=0)
     database.load(bundle)
     pairs = by_hand(bundle, 3)
@@ -117,7 +143,9 @@ def test_corrections_count_every_pair_and_not_only_those_shown(database: Databas
         assert (row["null"], row["tests"]) == ("hypergeometric", len(pairs))
         assert row["p"] == pytest.approx(own)
         assert row["bonferroni"] == pytest.approx(min(1, own * len(p)))
-        larger = [value * len(p) / rank for rank, value in enumerate(p, 1) if value >= own * (1 - 1e-9)]
+        larger = [
+            value * len(p) / rank for rank, value in enumerate(p, 1) if value >= own * (1 - 1e-9)
+        ]
         assert row["q"] == pytest.approx(min(1, *larger))
 
 
@@ -137,9 +165,15 @@ def test_random_groups_are_seldom_found() -> None:
 def test_a_planted_cluster_is_found_and_a_spread_out_group_is_not() -> None:
     inside = np.arange(40) < 10
     ends = {"b#x": ("b", inside), "b#y": ("b", ~inside), "c#z": ("c", np.zeros(40, bool))}
-    groups = {"clustered": np.arange(40) < 8, "spread": np.arange(40) % 4 == 0, "few": np.arange(40) < 2}
+    groups = {
+        "clustered": np.arange(40) < 8,
+        "spread": np.arange(40) % 4 == 0,
+        "few": np.arange(40) < 2,
+    }
     rows = twin(Places("m", ends, {"kind": groups}), grouping="kind")
-    assert [row["roles"] for row in rows if row["bonferroni"] <= 0.05] == [{"group": ["clustered"], "branch": ["b#x"]}]
+    assert [row["roles"] for row in rows if row["bonferroni"] <= 0.05] == [
+        {"group": ["clustered"], "branch": ["b#x"]}
+    ]
     assert rows[0]["p"] == pytest.approx(math.comb(10, 8) / math.comb(40, 8))
     assert {row["roles"]["group"][0] for row in rows} == {"clustered", "spread"}
 
@@ -161,14 +195,18 @@ def test_families_found_in_one_layer_are_no_evidence_and_the_model_is_said_to_la
     assert find(database, "branch_cluster", model="toy", least=1) == []
     assert "one layer each" in str(missing(database, "branch_cluster", model="toy"))
     assert missing(database, "branch_cluster", model="toy", grouping="kind") is None
-    assert "circuitome annotate" in str(missing(database, "branch_cluster", model="bare", grouping="kind"))
+    assert "circuitome annotate" in str(
+        missing(database, "branch_cluster", model="bare", grouping="kind")
+    )
     assert "no branches" in str(missing(database, "branch_cluster", model="flat"))
     assert missing(database, "superposition", model="bare") is None
     with pytest.raises(QueryError, match="no grouping is called 'kinds'; did you mean `kind`"):
         find(database, "branch_cluster", model="toy", grouping="kinds")
 
 
-def test_the_branches_of_the_thread_hold_the_groups_that_it_says(ground_truth_dir: Path, tmp_path: Path) -> None:
+def test_the_branches_of_the_thread_hold_the_groups_that_it_says(
+    ground_truth_dir: Path, tmp_path: Path
+) -> None:
     with open_database(tmp_path / "thread.db", create=True) as database:
         database.load(write_inception(open_ground_truth(ground_truth_dir), tmp_path / "thread"))
         # every family, however small: the pairs that `thread-check` tests

@@ -31,12 +31,18 @@ def test_the_same_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         assert a.table_path(table).read_bytes() == b.table_path(table).read_bytes()
 
 
-def test_every_table_has_the_columns_of_the_schema_and_the_rows_of_the_manifest(toy: Bundle) -> None:
+def test_every_table_has_the_columns_of_the_schema_and_the_rows_of_the_manifest(
+    toy: Bundle,
+) -> None:
     toy.check()
     for name in (*NODES, *RELATIONSHIPS):
         table = toy.table(name)
         assert table.column_names == arrow_schema(name).names
-        assert table.num_rows == toy.rows(name) == sum(batch.num_rows for batch in toy.batches(name, 7))
+        assert (
+            table.num_rows
+            == toy.rows(name)
+            == sum(batch.num_rows for batch in toy.batches(name, 7))
+        )
 
 
 def test_a_table_that_was_not_written_is_empty(toy: Bundle) -> None:
@@ -54,9 +60,13 @@ def test_edges_follow_from_their_kernels(toy: Bundle) -> None:
             assert sign * edge["weight"] >= 0
 
 
-def test_an_exact_zero_excites_with_polarity_zero_and_an_empty_kernel_is_no_edge(toy: Bundle) -> None:
+def test_an_exact_zero_excites_with_polarity_zero_and_an_empty_kernel_is_no_edge(
+    toy: Bundle,
+) -> None:
     zero = [edge for edge in toy.table("EXCITES").to_pylist() if edge["weight"] == 0]
-    assert [(edge["from"], edge["to"], edge["polarity"]) for edge in zero] == [("toy/input:0", "toy/conv1:0", 0)]
+    assert [(edge["from"], edge["to"], edge["polarity"]) for edge in zero] == [
+        ("toy/input:0", "toy/conv1:0", 0)
+    ]
     connected = sum(int(toy.kernels.layer(name).any((2, 3)).sum()) for name in toy.kernels.names)
     assert connected == toy.rows("EXCITES") + toy.rows("INHIBITS")
 
@@ -66,7 +76,11 @@ def test_centres_are_pixels_from_the_middle_with_y_down() -> None:
     kernel[0, 0, 2, 1], kernel[0, 0, 0, 0] = 2, -1
     columns = {name: column.item() for name, column in edge_columns(kernel).items()}
     assert (columns["ex"], columns["ey"], columns["ix"], columns["iy"]) == (0, 1, -1, -1)
-    assert (columns["weight"], columns["excitation"], columns["polarity"]) == (1, 2, pytest.approx(1 / 3))
+    assert (columns["weight"], columns["excitation"], columns["polarity"]) == (
+        1,
+        2,
+        pytest.approx(1 / 3),
+    )
 
 
 def test_shares_and_ranks_are_of_the_receiver(toy: Bundle) -> None:
@@ -84,13 +98,24 @@ def test_shares_and_ranks_are_of_the_receiver(toy: Bundle) -> None:
 def test_pruning_counts_what_it_drops(tmp_path: Path) -> None:
     whole, pruned = write_bundle(tmp_path / "a"), write_bundle(tmp_path / "b", keep=0.8)
     edges = [bundle.rows("EXCITES") + bundle.rows("INHIBITS") for bundle in (whole, pruned)]
-    dropped = [row["dropped"] for row in pruned.table("Neuron").to_pylist() if row["dropped"] is not None]
+    dropped = [
+        row["dropped"] for row in pruned.table("Neuron").to_pylist() if row["dropped"] is not None
+    ]
     assert edges[0] - edges[1] == sum(dropped) > 0
-    assert all(row["kept_mass"] >= 0.8 for row in pruned.table("Neuron").to_pylist() if row["kept_mass"] is not None)
+    assert all(
+        row["kept_mass"] >= 0.8
+        for row in pruned.table("Neuron").to_pylist()
+        if row["kept_mass"] is not None
+    )
 
 
 def test_planted_edges_are_the_only_edges(tmp_path: Path) -> None:
-    edges = [("in:0", "mid:1", 0.5), ("in:1", "mid:0", -0.25), ("mid:1", "out:0", 2.0), ("in:0", "out:0", -1.0)]
+    edges = [
+        ("in:0", "mid:1", 0.5),
+        ("in:1", "mid:0", -0.25),
+        ("mid:1", "out:0", 2.0),
+        ("in:0", "out:0", -1.0),
+    ]
     bundle = write_planted(tmp_path / "p", {"in": 2, "mid": 2, "out": 1}, edges)
     found = [
         (edge["from"].removeprefix("planted/"), edge["to"].removeprefix("planted/"), edge["weight"])
@@ -124,9 +149,14 @@ def test_a_manifest_that_is_none_is_refused(toy: Bundle, content: str) -> None:
         {"files": {"tables/Layer.parquet": {"bytes": 12, "sha256": "0"}}},
     ],
 )
-def test_an_entry_of_the_manifest_that_is_damaged_is_named(toy: Bundle, damage: dict[str, Any]) -> None:
+def test_an_entry_of_the_manifest_that_is_damaged_is_named(
+    toy: Bundle, damage: dict[str, Any]
+) -> None:
     (toy.path / "manifest.json").write_text(json.dumps({**toy.manifest, **damage}))
-    with pytest.raises(BundleError, match=rf"manifest\.json: its entry `{next(iter(damage))}` is missing or damaged"):
+    with pytest.raises(
+        BundleError,
+        match=rf"manifest\.json: its entry `{next(iter(damage))}` is missing or damaged",
+    ):
         Bundle.open(toy.path)
 
 
@@ -200,7 +230,9 @@ write_bundle(sys.argv[1], seed=2, force=True)
 
 def test_a_writer_killed_before_the_end_leaves_the_old_bundle(toy: Bundle) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", WRITER, str(toy.path)], env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, str(toy.path)], env=environment, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     again = Bundle.open(toy.path)
     again.check()
@@ -217,7 +249,9 @@ def amend(bundle: Bundle, *, name: str = "notes.txt", content: bytes = b"one") -
     neurons = bundle.table("Neuron")
     place = neurons.column_names.index("bias")
     with BundleWriter.amend(bundle) as writer:
-        writer.replace("Neuron", neurons.set_column(place, "bias", pa.array([7.0] * neurons.num_rows)))
+        writer.replace(
+            "Neuron", neurons.set_column(place, "bias", pa.array([7.0] * neurons.num_rows))
+        )
         writer.attach(name, content)
         writer.finish(model={"annotated": "responses"}, manifest={"annotation": {"seed": 3}})
     return Bundle.open(bundle.path)
@@ -231,7 +265,11 @@ def test_amending_changes_what_was_asked_and_nothing_else(toy: Bundle) -> None:
     assert (
         amended.table("Neuron")
         .drop_columns("bias")
-        .equals(pa.Table.from_pylist(toy_rows(before, "Neuron"), schema=arrow_schema("Neuron")).drop_columns("bias"))
+        .equals(
+            pa.Table.from_pylist(
+                toy_rows(before, "Neuron"), schema=arrow_schema("Neuron")
+            ).drop_columns("bias")
+        )
     )
     changed = {f"tables/{table}.parquet" for table in ("Neuron", "Model")}
     for name in before.keys() - changed:
@@ -258,7 +296,9 @@ def test_amending_shares_the_files_that_stay(toy: Bundle) -> None:
     assert (amend(toy).path / "kernels.safetensors").stat().st_ino == inode
 
 
-def test_amending_copies_where_there_are_no_hard_links(toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_amending_copies_where_there_are_no_hard_links(
+    toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
         raise OSError("no links here")
 
@@ -321,7 +361,10 @@ def test_a_further_file_is_found_checked_replaced_and_left_out(toy: Bundle, tmp_
 
 @pytest.mark.parametrize("name", ["", ".", "../manifest.json", "/etc/x", "a/../../wiring.json"])
 def test_a_further_file_stays_in_its_folder(toy: Bundle, name: str) -> None:
-    with pytest.raises(ValueError, match="name below annotations/"), BundleWriter.amend(toy) as writer:
+    with (
+        pytest.raises(ValueError, match="name below annotations/"),
+        BundleWriter.amend(toy) as writer,
+    ):
         writer.attach(name, b"x")
     Bundle.open(toy.path).check()
 
@@ -329,10 +372,21 @@ def test_a_further_file_stays_in_its_folder(toy: Bundle, name: str) -> None:
 @pytest.mark.parametrize(
     "misuse, message",
     [
-        (lambda writer: writer.replace("Model", arrow_schema("Layer").empty_table()), "Model: columns"),
-        (lambda writer: [writer.replace("NEXT", arrow_schema("NEXT").empty_table()) for _ in "ab"], "replaced already"),
+        (
+            lambda writer: writer.replace("Model", arrow_schema("Layer").empty_table()),
+            "Model: columns",
+        ),
+        (
+            lambda writer: [
+                writer.replace("NEXT", arrow_schema("NEXT").empty_table()) for _ in "ab"
+            ],
+            "replaced already",
+        ),
         (lambda writer: writer.finish(model={"anotated": "x"}), "anotated is no column"),
-        (lambda writer: writer.finish(manifest={"files": {}}), "files: entries that the bundle writes itself"),
+        (
+            lambda writer: writer.finish(manifest={"files": {}}),
+            "files: entries that the bundle writes itself",
+        ),
     ],
 )
 def test_a_misused_amendment_leaves_the_old_bundle(toy: Bundle, misuse: Any, message: str) -> None:
@@ -351,7 +405,9 @@ def test_an_amendment_of_a_bundle_that_was_replaced_meanwhile_is_refused(toy: Bu
     assert Bundle.open(toy.path).manifest == other.manifest
 
 
-def test_an_interrupt_while_publishing_leaves_one_whole_bundle(toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_publishing_leaves_one_whole_bundle(
+    toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, calls = os.replace, []
 
     def interrupted(source: Any, target: Any) -> None:
@@ -360,7 +416,9 @@ def test_an_interrupt_while_publishing_leaves_one_whole_bundle(toy: Bundle, monk
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr("circuitome.graphdb.drafts._swapped", lambda one, other: False)  # as on systems that cannot
+    monkeypatch.setattr(
+        "circuitome.graphdb.drafts._swapped", lambda one, other: False
+    )  # as on systems that cannot
     monkeypatch.setattr("os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         amend(toy)
@@ -382,7 +440,9 @@ annotated(Bundle.open(sys.argv[1]))
 
 def test_an_amendment_killed_before_the_end_leaves_the_old_bundle(toy: Bundle) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", AMENDER, str(toy.path)], env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", AMENDER, str(toy.path)], env=environment, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     again = Bundle.open(toy.path)
     again.check()

@@ -24,7 +24,17 @@ from tests.synthetic import annotated
 
 COMMANDS = (
     *("extract", "annotate", "verify", "check", "load", "drop", "models", "query"),
-    *("motifs", "neuron", "circuit", "families", "compare", "export", "schema", "demo", "thread-check"),
+    *(
+        "motifs",
+        "neuron",
+        "circuit",
+        "families",
+        "compare",
+        "export",
+        "schema",
+        "demo",
+        "thread-check",
+    ),
 )
 
 NETS = """
@@ -76,7 +86,11 @@ class Run:
 
 def run(*arguments: str | Path) -> Run:
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as stop,
+    ):
         main([str(argument) for argument in arguments])
     return Run(int(stop.value.code or 0), out.getvalue(), err.getvalue())
 
@@ -169,7 +183,9 @@ def test_shell_completion_knows_the_commands() -> None:
         "COMP_CWORD": "1",
     }
     code = "from circuitome.cli import main; main([])"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert done.stdout.split() == ["verify"]
 
 
@@ -179,7 +195,16 @@ def test_an_unknown_command_or_option_is_wrong_use() -> None:
 
 
 def test_extract_prints_the_bundle_and_says_what_is_in_it(here: Path) -> None:
-    got = run("extract", "nets.py:tiny", "--weights", "random", "--input-size", "3,16,16", "--name", "mine")
+    got = run(
+        "extract",
+        "nets.py:tiny",
+        "--weights",
+        "random",
+        "--input-size",
+        "3,16,16",
+        "--name",
+        "mine",
+    )
     assert (got.code, got.out) == (0, "mine.circuitome\n")
     assert "27 neurons" in got.err  # 3 + 8 + 6 + 6 + 4
     manifest = json.loads((here / "mine.circuitome" / "manifest.json").read_text())
@@ -199,7 +224,16 @@ def test_extract_refuses_to_replace_a_bundle_unless_told(here: Path) -> None:
 
 
 def test_keep_all_keeps_every_edge(here: Path) -> None:
-    run("extract", "nets.py:tiny", "--input-size", "3,16,16", "--keep", "all", "-o", "whole.circuitome")
+    run(
+        "extract",
+        "nets.py:tiny",
+        "--input-size",
+        "3,16,16",
+        "--keep",
+        "all",
+        "-o",
+        "whole.circuitome",
+    )
     counts = json.loads((here / "whole.circuitome" / "manifest.json").read_text())["counts"]
     assert counts["dropped"] == 0
     assert counts["edges"] == 3 * 8 + 8 * 6 + 8 * 6 + 12 * 4
@@ -208,11 +242,19 @@ def test_keep_all_keeps_every_edge(here: Path) -> None:
 @pytest.mark.parametrize(
     "option, value",
     [
-        *[("--keep", "1.5"), ("--keep", "most"), ("--input-size", "3x16x16"), ("--mean", "a,b,c"), ("--seed", "x")],
+        *[
+            ("--keep", "1.5"),
+            ("--keep", "most"),
+            ("--input-size", "3x16x16"),
+            ("--mean", "a,b,c"),
+            ("--seed", "x"),
+        ],
         *[("--annotate", "everything"), ("--images", "nowhere")],
     ],
 )
-def test_an_option_with_an_impossible_value_is_wrong_use(here: Path, option: str, value: str) -> None:
+def test_an_option_with_an_impossible_value_is_wrong_use(
+    here: Path, option: str, value: str
+) -> None:
     got = run("extract", "nets.py:tiny", option, value)
     assert got.code == 2
     assert option in got.err
@@ -230,7 +272,10 @@ def test_an_option_with_an_impossible_value_is_wrong_use(here: Path, option: str
         (["verify", "tiny.circuitome"], "nets.py:tiny"),
         (["annotate", "nowhere.circuitome"], "nowhere.circuitome"),
         (["annotate", "tiny.circuitome"], "nets.py:tiny"),
-        (["annotate", "tiny.circuitome", "--parts", "kinds,tuning"], "'tuning': give all, or some of responses, kinds"),
+        (
+            ["annotate", "tiny.circuitome", "--parts", "kinds,tuning"],
+            "'tuning': give all, or some of responses, kinds",
+        ),
         (["annotate", "tiny.circuitome", "--families", "nets.py"], "nets.py, line"),
         (["annotate", "tiny.circuitome", "--families", "nowhere.csv"], "nowhere.csv"),
         (["query", "family_members", "-p", "family=f0"], "no family 'f0'"),
@@ -257,7 +302,9 @@ def test_an_option_with_an_impossible_value_is_wrong_use(here: Path, option: str
         (["models", "--db", "bolt://127.0.0.1:9"], "127.0.0.1:9"),
     ],
 )
-def test_bad_input_is_one_message_and_exit_code_2(here: Path, arguments: list[str], place: str) -> None:
+def test_bad_input_is_one_message_and_exit_code_2(
+    here: Path, arguments: list[str], place: str
+) -> None:
     before = sorted(os.listdir(here))
     got = run(*arguments)
     assert got.code == 2
@@ -273,8 +320,20 @@ PARTS = ("responses", "kinds", "equivariance", "families", "circuits", "signatur
 def test_annotate_prints_a_line_a_layer(here: Path, pipeline: list[dict[str, Any]]) -> None:
     got = run("annotate", "tiny.circuitome", "nets.py:tiny")
     assert got.code == 0, got.err
-    assert got.out.split()[:6] == ["layer", "neurons", "explained", "equivariant", "in_families", "invariant"]
-    assert [line.split()[0] for line in got.out.splitlines()[2:]] == ["first", "left", "right", "head"]
+    assert got.out.split()[:6] == [
+        "layer",
+        "neurons",
+        "explained",
+        "equivariant",
+        "in_families",
+        "invariant",
+    ]
+    assert [line.split()[0] for line in got.out.splitlines()[2:]] == [
+        "first",
+        "left",
+        "right",
+        "head",
+    ]
     assert "annotated (responses, kinds, equivariance, families, circuits, signatures)" in got.err
     assert "`circuitome load tiny.circuitome`" in got.err
     (call,) = pipeline
@@ -295,7 +354,12 @@ def test_annotate_hands_over_what_was_asked(here: Path, pipeline: list[dict[str,
         {"layer", "neurons", "explained", "equivariant", "in_families", "invariant"}
     ] * 4
     (call,) = pipeline
-    assert (call["parts"], call["twins"], call["seed"], call["device"]) == (("kinds", "families"), 3, 7, "cpu")
+    assert (call["parts"], call["twins"], call["seed"], call["device"]) == (
+        ("kinds", "families"),
+        3,
+        7,
+        "cpu",
+    )
     assert call["images"] == Path("pictures")
 
 
@@ -315,25 +379,36 @@ def test_one_null_network_is_too_few(here: Path, pipeline: list[dict[str, Any]])
 
 
 def test_curated_families_need_no_model(here: Path, pipeline: list[dict[str, Any]]) -> None:
-    (here / "mine.csv").write_text("family,neuron,offset\nfronts,first:0,0\nfronts,tiny/first:5,90\n")
+    (here / "mine.csv").write_text(
+        "family,neuron,offset\nfronts,first:0,0\nfronts,tiny/first:5,90\n"
+    )
     got = run("annotate", "tiny.circuitome", "--families", "mine.csv")
     assert (got.code, got.out) == (0, "")
     assert "1 of its families are curated" in got.err
     assert pipeline == []
     assert run("load", "tiny.circuitome").code == 0
     (row,) = run("families", "--json").rows
-    assert (row["name"], row["source"], row["layer"], row["group"]) == ("fronts", "curated", "tiny/first", None)
+    assert (row["name"], row["source"], row["layer"], row["group"]) == (
+        "fronts",
+        "curated",
+        "tiny/first",
+        None,
+    )
     assert [member["offset"] for member in row["members"]] == [0.0, 90.0]
     assert run("annotate", "tiny.circuitome", "--families", "mine.csv", "--json").rows == []
 
 
-def test_curated_families_and_an_annotation_go_together(here: Path, pipeline: list[dict[str, Any]]) -> None:
+def test_curated_families_and_an_annotation_go_together(
+    here: Path, pipeline: list[dict[str, Any]]
+) -> None:
     (here / "mine.csv").write_text("family,neuron,offset\nmine,first:0,0\n")
     assert run("annotate", "tiny.circuitome", "nets.py:tiny", "--families", "mine.csv").code == 0
     assert len(pipeline) == 1
 
 
-def test_extract_annotates_when_asked_and_says_how_when_not(here: Path, pipeline: list[dict[str, Any]]) -> None:
+def test_extract_annotates_when_asked_and_says_how_when_not(
+    here: Path, pipeline: list[dict[str, Any]]
+) -> None:
     line = [
         "extract",
         "nets.py:tiny",
@@ -347,13 +422,20 @@ def test_extract_annotates_when_asked_and_says_how_when_not(here: Path, pipeline
         "mine",
     ]
     plain = run(*line)
-    assert "not annotated: `circuitome annotate mine.circuitome nets.py:tiny` says what" in plain.err
+    assert (
+        "not annotated: `circuitome annotate mine.circuitome nets.py:tiny` says what" in plain.err
+    )
     assert pipeline == []
     got = run(*line, "--force", "--annotate", "kinds", "--twins", "3")
     assert (got.code, got.out) == (0, "mine.circuitome\n")
     assert "not annotated" not in got.err
     (call,) = pipeline
-    assert (call["bundle"], call["parts"], call["twins"], call["seed"]) == ("mine", ("kinds",), 3, 4)
+    assert (call["bundle"], call["parts"], call["twins"], call["seed"]) == (
+        "mine",
+        ("kinds",),
+        3,
+        4,
+    )
 
 
 def test_the_hint_of_extract_names_the_weights(here: Path) -> None:
@@ -361,16 +443,31 @@ def test_the_hint_of_extract_names_the_weights(here: Path) -> None:
 
     from circuitome.extract.models import resolve
 
-    save_file(resolve("nets.py:tiny", weights="random").model.state_dict(), here / "mine.safetensors")
-    got = run("extract", "nets.py:tiny", "--weights", "mine.safetensors", "--input-size", "3,16,16", "--name", "mine")
+    save_file(
+        resolve("nets.py:tiny", weights="random").model.state_dict(), here / "mine.safetensors"
+    )
+    got = run(
+        "extract",
+        "nets.py:tiny",
+        "--weights",
+        "mine.safetensors",
+        "--input-size",
+        "3,16,16",
+        "--name",
+        "mine",
+    )
     assert got.code == 0, got.err
-    assert "`circuitome annotate mine.circuitome nets.py:tiny --weights mine.safetensors`" in got.err
+    assert (
+        "`circuitome annotate mine.circuitome nets.py:tiny --weights mine.safetensors`" in got.err
+    )
 
 
 def test_verify_prints_a_line_a_layer_and_passes(here: Path) -> None:
     got = run("verify", "tiny.circuitome", "nets.py:tiny")
     assert got.code == 0, got.err
-    assert {"first", "left", "right", "head"} <= {line.split()[0] for line in got.out.splitlines()[2:]}
+    assert {"first", "left", "right", "head"} <= {
+        line.split()[0] for line in got.out.splitlines()[2:]
+    }
     rows = run("verify", "tiny.circuitome", "nets.py:tiny", "--json").rows
     assert {row["layer"] for row in rows} == {"first", "left", "right", "head"}
     assert all(row["ok"] and row["error"] <= 1e-5 for row in rows)
@@ -378,7 +475,19 @@ def test_verify_prints_a_line_a_layer_and_passes(here: Path) -> None:
 
 def test_verify_needs_no_model_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("extract", "squeezenet1_1", "--weights", "random", "--seed", "5", "--input-size", "3,64,64").code == 0
+    assert (
+        run(
+            "extract",
+            "squeezenet1_1",
+            "--weights",
+            "random",
+            "--seed",
+            "5",
+            "--input-size",
+            "3,64,64",
+        ).code
+        == 0
+    )
     assert run("verify", "squeezenet1_1.circuitome").code == 0
 
 
@@ -396,7 +505,9 @@ def test_verify_refuses_other_weights(here: Path) -> None:
 
 
 def test_verify_never_runs_code_that_a_manifest_names(here: Path) -> None:
-    (here / "evil.py").write_text("from pathlib import Path\nPath('executed').touch()\ndef net(): ...")
+    (here / "evil.py").write_text(
+        "from pathlib import Path\nPath('executed').touch()\ndef net(): ..."
+    )
     path = here / "tiny.circuitome" / "manifest.json"
     manifest = json.loads(path.read_text())
     for architecture in ("evil.py:net", "evil:net"):
@@ -416,7 +527,9 @@ def test_verify_fails_with_exit_code_1_where_the_bundle_is_another_network(here:
     shutil.copy(here / "other.circuitome" / name, here / "tiny.circuitome" / name)
     path = here / "tiny.circuitome" / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["files"][name]["sha256"] = hashlib.sha256((here / "tiny.circuitome" / name).read_bytes()).hexdigest()
+    manifest["files"][name]["sha256"] = hashlib.sha256(
+        (here / "tiny.circuitome" / name).read_bytes()
+    ).hexdigest()
     path.write_text(json.dumps(manifest))
     got = run("verify", "tiny.circuitome", "nets.py:tiny", "--json")
     assert got.code == 1
@@ -450,7 +563,9 @@ def test_loading_twice_gives_the_same_database(here: Path) -> None:
     assert len(before) > 0
 
 
-def test_the_database_comes_from_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_comes_from_the_environment(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (here / "circuitome.db").rename(here / "elsewhere.db")
     assert run("models").code == 2
     monkeypatch.setenv("CIRCUITOME_DB", "elsewhere.db")
@@ -523,8 +638,20 @@ def test_a_query_is_shown_ready_to_be_pasted() -> None:
 
 def test_motifs_are_listed_and_found(here: Path) -> None:
     kinds = [row["kind"] for row in run("motifs", "--list", "--json").rows]
-    assert {"mutual_inhibition", "unioning_over_cases", "superposition", "weight_banding"} <= set(kinds)
-    got = run("motifs", "mutual-inhibition", "-p", "strength=0.1", "-p", "polarity=0", "--limit", "4", "--json")
+    assert {"mutual_inhibition", "unioning_over_cases", "superposition", "weight_banding"} <= set(
+        kinds
+    )
+    got = run(
+        "motifs",
+        "mutual-inhibition",
+        "-p",
+        "strength=0.1",
+        "-p",
+        "polarity=0",
+        "--limit",
+        "4",
+        "--json",
+    )
     assert len(got.rows) == 4
     for row in got.rows:
         assert set(row) == {"kind", "model", "score", "p", "q", "null", "roles"}
@@ -540,7 +667,9 @@ def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:
     alone = {row["kind"] for row in run("motifs", "--list", "--evidence", "weights", "--json").rows}
     assert alone == {kind for kind, evidence in every.items() if evidence == "weights"}
     assert "hue_to_hue" not in alone
-    assert {row["kind"] for row in run("motifs", "--evidence", "weights", "--null", "3", "--json").rows} == alone
+    assert {
+        row["kind"] for row in run("motifs", "--evidence", "weights", "--null", "3", "--json").rows
+    } == alone
     got = run("motifs", "hue-to-hue", "--evidence", "weights")
     assert got.code == 2
     assert "asks what annotation measured" in got.err
@@ -548,9 +677,13 @@ def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:
 
 
 def test_motifs_are_compared_with_null_networks(here: Path) -> None:
-    got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--null", "9", "--limit", "3", "--json")
+    got = run(
+        "motifs", "mutual_inhibition", "-p", "strength=0.1", "--null", "9", "--limit", "3", "--json"
+    )
     assert len(got.rows) == 3
-    assert all(row["null"] == "kernels" and 0 < row["q"] <= 1 and row["p"] is None for row in got.rows)
+    assert all(
+        row["null"] == "kernels" and 0 < row["q"] <= 1 and row["p"] is None for row in got.rows
+    )
     assert "9 null networks `signs`" in got.err
     rows = {row["kind"]: row for row in run("motifs", "--null", "9", "--json").rows}
     assert rows.keys() == {row["kind"] for row in run("motifs", "--list", "--json").rows}
@@ -572,16 +705,28 @@ def test_a_neuron_shows_both_sides(here: Path) -> None:
 def test_a_neuron_without_annotation_says_how_to_get_one(here: Path) -> None:
     got = run("neuron", "left:0")
     assert "not annotated: `circuitome annotate" in got.err
-    assert not {"kind", "tuning", "answers"} & {line.split()[0] for line in got.out.splitlines() if line.strip()}
+    assert not {"kind", "tuning", "answers"} & {
+        line.split()[0] for line in got.out.splitlines() if line.strip()
+    }
     (row,) = run("neuron", "left:0", "--json").rows
     assert row["neuron"] == "tiny/left:0"
-    assert [row[name] for name in ("annotated", "kind", "tuning", "partners", "families")] == [None, None, None, [], []]
+    assert [row[name] for name in ("annotated", "kind", "tuning", "partners", "families")] == [
+        None,
+        None,
+        None,
+        [],
+        [],
+    ]
 
 
 def test_an_annotated_neuron_shows_what_it_does(annotated_database: Path) -> None:
     got = run("neuron", "first:1")
     assert got.err == ""
-    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in got.out.splitlines() if line.startswith("  ")}
+    told = {
+        line.split()[0]: line.split(maxsplit=1)[1]
+        for line in got.out.splitlines()
+        if line.startswith("  ")
+    }
     assert told["kind"].startswith("curve (explains ")
     assert told["kind"].endswith("p 0.001; q 0.01; then edge)")
     assert told["prefers"].startswith("orientation 350 degrees; radius 6 pixels; selectivity ")
@@ -590,9 +735,15 @@ def test_an_annotated_neuron_shows_what_it_does(annotated_database: Path) -> Non
     assert told["invariance"].startswith("rotate 0.95; flip_h ")
     assert told["family"] == "tiny/first/f0 at 90 degrees (rotate, 3 neurons, computed, q 0.02)"
     assert told["answers"] == "curve, orientation 45 degrees, radius 12 pixels"
-    assert [title in got.out for title in ("\npartners\n", "\ninputs\n", "\noutputs\n")] == [True] * 3
+    assert [title in got.out for title in ("\npartners\n", "\ninputs\n", "\noutputs\n")] == [
+        True
+    ] * 3
     (row,) = run("neuron", "first:1", "--json").rows
-    assert [(partner["partner"], partner["amount"]) for partner in row["partners"] if partner["q"] <= 0.05] in (
+    assert [
+        (partner["partner"], partner["amount"])
+        for partner in row["partners"]
+        if partner["q"] <= 0.05
+    ] in (
         [("tiny/first:0", -90.0), ("tiny/first:2", 90.0)],
         [("tiny/first:2", 90.0), ("tiny/first:0", -90.0)],
     )
@@ -622,7 +773,9 @@ def test_a_curve_in_text_starts_at_zero_and_fits_a_line() -> None:
 def test_a_circuit_grows_both_ways(here: Path) -> None:
     up = run("circuit", "head:0", "--depth", "3", "-k", "2", "--json").rows
     assert {row["distance"] for row in up} == {1, 2, 3}
-    down = run("circuit", "input:0", "--direction", "downstream", "--depth", "1", "-k", "3", "--json").rows
+    down = run(
+        "circuit", "input:0", "--direction", "downstream", "--depth", "1", "-k", "3", "--json"
+    ).rows
     assert {row["sender"] for row in down} == {"tiny/input:0"}
     assert len(down) == 3
 
@@ -631,9 +784,23 @@ def test_families_are_one_row_each_with_members_in_order_and_gaps(annotated_data
     rows = run("families", "--layer", "first", "--json").rows
     (row,) = rows
     assert list(row) == [
-        *("family", "model", "layer", "name", "group", "size", "closure", "q", "source", "gaps", "members"),
+        *(
+            "family",
+            "model",
+            "layer",
+            "name",
+            "group",
+            "size",
+            "closure",
+            "q",
+            "source",
+            "gaps",
+            "members",
+        ),
     ]
-    members = [{"neuron": f"tiny/first:{channel}", "offset": 90.0 * channel} for channel in range(3)]
+    members = [
+        {"neuron": f"tiny/first:{channel}", "offset": 90.0 * channel} for channel in range(3)
+    ]
     assert (row["family"], row["gaps"], row["members"]) == ("tiny/first/f0", [270.0], members)
     shown = run("families", "--layer", "first").out
     assert "0 (0), 1 (90), 2 (180), (270?)" in shown
@@ -684,7 +851,9 @@ def _heed_interrupts() -> None:
 
 
 def test_an_interrupt_ends_quietly_and_leaves_nothing(here: Path) -> None:
-    (here / "slow.py").write_text("import time\ndef net():\n    print('building', flush=True)\n    time.sleep(60)")
+    (here / "slow.py").write_text(
+        "import time\ndef net():\n    print('building', flush=True)\n    time.sleep(60)"
+    )
     before = sorted(os.listdir(here))
     process = subprocess.Popen(
         [sys.executable, "-B", "-m", "circuitome", "extract", "slow.py:net"],
@@ -724,7 +893,9 @@ def test_export_writes_a_graph_that_networkx_reads(here: Path) -> None:
     assert sum(key in ("EXCITES", "INHIBITS") for *_, key in graph.edges(keys=True)) == len(edges)
     run("load", "other.circuitome")
     assert run("export", "--format", "graphml", "--model", "other", "-o", "other.graphml").code == 0
-    assert {node.split("/")[0] for node in networkx.read_graphml(here / "other.graphml")} == {"other"}
+    assert {node.split("/")[0] for node in networkx.read_graphml(here / "other.graphml")} == {
+        "other"
+    }
 
 
 def test_the_demo_tells_what_it_found(tmp_path: Path) -> None:
@@ -738,4 +909,6 @@ def test_the_demo_tells_what_it_found(tmp_path: Path) -> None:
         assert f"{bundle.manifest['counts']['edges']:,} edges" in got.out
     assert "Mutual inhibition" in got.out
     assert "Go on:" in got.out
-    assert len(run("models", "--db", tmp_path / "demo" / "circuitome.db", "--json").rows) == len(BUNDLED)
+    assert len(run("models", "--db", tmp_path / "demo" / "circuitome.db", "--json").rows) == len(
+        BUNDLED
+    )

@@ -28,9 +28,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small networks, one of them without signatures of the same pictures: `other`."""
     made = tmp_path_factory.mktemp("networks")
     for seed, name in enumerate(NAMES):
-        signed(network(seed, first=8, second=8), made / f"{name}.circuitome", gallery=small_gallery(36))
+        signed(
+            network(seed, first=8, second=8), made / f"{name}.circuitome", gallery=small_gallery(36)
+        )
     signed(network(9, first=4, second=4), made / "other.circuitome", gallery=small_gallery(40))
-    extract(network(8, first=4, second=4), output=made / "bare.circuitome", name="bare", input_shape=INPUT)
+    extract(
+        network(8, first=4, second=4),
+        output=made / "bare.circuitome",
+        name="bare",
+        input_shape=INPUT,
+    )
     return made
 
 
@@ -52,7 +59,9 @@ def paths(folder: Path, *names: str) -> list[Path]:
     return [folder / f"{name}.circuitome" for name in names]
 
 
-def test_rows_are_the_best_match_of_every_neuron_both_ways(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_the_best_match_of_every_neuron_both_ways(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, _ = run(capsys, "compare", *paths(folder, "one", "two"), "--json")
     rows = json.loads(out)
     assert {tuple(row) for row in rows} == {("a", "b", "score", "mutual", "q")}
@@ -61,24 +70,48 @@ def test_rows_are_the_best_match_of_every_neuron_both_ways(folder: Path, capsys:
     assert [row["q"] for row in rows] == sorted(row["q"] for row in rows)
     best = {row["a"]: row["b"] for row in rows}
     assert all(row["mutual"] == (best.get(row["b"]) == row["a"]) for row in rows)
-    assert json.loads(run(capsys, "compare", *paths(folder, "one", "two"), "--json", "--limit", "3")[0]) == rows[:3]
+    assert (
+        json.loads(
+            run(capsys, "compare", *paths(folder, "one", "two"), "--json", "--limit", "3")[0]
+        )
+        == rows[:3]
+    )
     low, high = rows[0]["q"], rows[-1]["q"]
-    kept = json.loads(run(capsys, "compare", *paths(folder, "one", "two"), "--json", "--q", str(low))[0])
-    assert kept == [row for row in rows if row["q"] <= low] and (low == high or len(kept) < len(rows))
+    kept = json.loads(
+        run(capsys, "compare", *paths(folder, "one", "two"), "--json", "--q", str(low))[0]
+    )
+    assert kept == [row for row in rows if row["q"] <= low] and (
+        low == high or len(kept) < len(rows)
+    )
 
 
 def test_layers_are_shown_one_a_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(run(capsys, "compare", *paths(folder, "one", "two"), "--layers", "--json")[0])
-    assert [(row["model"], row["layer"]) for row in rows] == [(m, n) for m in ("one", "two") for n in ("0", "2", "4")]
+    assert [(row["model"], row["layer"]) for row in rows] == [
+        (m, n) for m in ("one", "two") for n in ("0", "2", "4")
+    ]
     assert all(0 <= row["auc"] <= 1 and 0 <= row["significant"] <= 1 for row in rows)
 
 
-def test_a_folder_holds_tables_pictures_and_what_they_are(folder: Path, tmp_path: Path, capsys) -> None:
+def test_a_folder_holds_tables_pictures_and_what_they_are(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
     _, err = run(capsys, "compare", *paths(folder, *NAMES), "-o", tmp_path / "out", "--limit", "1")
     assert "3 pairs" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *("ALIGNED_WITH.parquet", "ANALOGOUS_TO.parquet", "PRESERVED_IN.parquet", "READ_OUT_OF.parquet"),
-        *("manifest.json", "one--three.svg", "one--two.svg", "periodic_table.csv", "two--three.svg"),
+        *(
+            "ALIGNED_WITH.parquet",
+            "ANALOGOUS_TO.parquet",
+            "PRESERVED_IN.parquet",
+            "READ_OUT_OF.parquet",
+        ),
+        *(
+            "manifest.json",
+            "one--three.svg",
+            "one--two.svg",
+            "periodic_table.csv",
+            "two--three.svg",
+        ),
     ]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert [model["key"] for model in manifest["models"]] == list(NAMES)
@@ -88,17 +121,26 @@ def test_a_folder_holds_tables_pictures_and_what_they_are(folder: Path, tmp_path
         ("two", "three"),
     ]
     table = pq.read_table(tmp_path / "out" / "ANALOGOUS_TO.parquet")
-    assert table.num_rows == sum(pair["rows"]["ANALOGOUS_TO"] for pair in manifest["pairs"]) == 3 * 2 * 26
+    assert (
+        table.num_rows
+        == sum(pair["rows"]["ANALOGOUS_TO"] for pair in manifest["pairs"])
+        == 3 * 2 * 26
+    )
 
 
-def test_a_folder_is_replaced_by_force_alone_and_never_another(folder: Path, tmp_path: Path, capsys) -> None:
+def test_a_folder_is_replaced_by_force_alone_and_never_another(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
     two = paths(folder, "one", "two")
     run(capsys, "compare", *two, "-o", tmp_path / "out")
     assert "--force" in run(capsys, "compare", *two, "-o", tmp_path / "out", code=2)[1]
     run(capsys, "compare", *paths(folder, "one", "three"), "-o", tmp_path / "out", "--force")
     assert not (tmp_path / "out" / "one--two.svg").exists()
     (tmp_path / "mine").mkdir()
-    assert "holds no comparison" in run(capsys, "compare", *two, "-o", tmp_path / "mine", "--force", code=2)[1]
+    assert (
+        "holds no comparison"
+        in run(capsys, "compare", *two, "-o", tmp_path / "mine", "--force", code=2)[1]
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out"]
 
 
@@ -121,18 +163,28 @@ def test_a_stopped_comparison_leaves_the_folder_as_it_was(folder: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("names", "says"),
-    [(("one", "bare"), "--parts signatures"), (("one", "other"), "different pictures"), (("one",), "two bundles")],
+    [
+        (("one", "bare"), "--parts signatures"),
+        (("one", "other"), "different pictures"),
+        (("one",), "two bundles"),
+    ],
 )
-def test_bundles_that_cannot_be_compared_are_refused(folder: Path, capsys, names: tuple[str, ...], says: str) -> None:
+def test_bundles_that_cannot_be_compared_are_refused(
+    folder: Path, capsys, names: tuple[str, ...], says: str
+) -> None:
     assert says in run(capsys, "compare", *paths(folder, *names), code=2)[1]
 
 
 def counts(database: Database) -> dict[tuple[str, str], int]:
     text = "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.model AS one, b.model AS other, count(r) AS n ORDER BY one, other"
-    return {(row["one"], row["other"]): row["n"] for row in database.store.run(text, {}).to_pylist()}
+    return {
+        (row["one"], row["other"]): row["n"] for row in database.store.run(text, {}).to_pylist()
+    }
 
 
-def test_a_database_learns_pair_by_pair(folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_learns_pair_by_pair(
+    folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     db = tmp_path / "all.db"
     assert "is not in the database" in _unknown(folder, db, capsys)
     run(capsys, "load", *paths(folder, *NAMES), "--db", db)

@@ -30,35 +30,60 @@ def families(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 
 def places(bundle: Bundle, family: str) -> dict[str, float]:
-    return {row["from"]: row["offset"] for row in bundle.table("MEMBER_OF").to_pylist() if row["to"] == family}
+    return {
+        row["from"]: row["offset"]
+        for row in bundle.table("MEMBER_OF").to_pylist()
+        if row["to"] == family
+    }
 
 
 def test_a_file_becomes_families_with_places(toy: Bundle, tmp_path: Path) -> None:
     file = write(
-        tmp_path, "family,neuron,offset,group", "curves,conv1:3,0,rotate", "", "curves,toy/conv1:5,-22.5,rotate"
+        tmp_path,
+        "family,neuron,offset,group",
+        "curves,conv1:3,0,rotate",
+        "",
+        "curves,toy/conv1:5,-22.5,rotate",
     )
     loaded = load_families(toy, file)
     loaded.check()
     row = families(loaded)["toy/curated:curves"]
     told = ("model", "layer", "name", "group", "size", "source", "closure", "q")
-    assert [row[name] for name in told] == ["toy", "toy/conv1", "curves", "rotate", 2, "curated", None, None]
+    assert [row[name] for name in told] == [
+        "toy",
+        "toy/conv1",
+        "curves",
+        "rotate",
+        2,
+        "curated",
+        None,
+        None,
+    ]
     assert places(loaded, "toy/curated:curves") == {"toy/conv1:3": 0.0, "toy/conv1:5": -22.5}
 
 
 def test_computed_families_stay_as_they_were(toy: Bundle, tmp_path: Path) -> None:
     before = {key: row for key, row in families(toy).items() if row["source"] == "computed"}
     loaded = load_families(toy, write(tmp_path, "family,neuron,offset", "mine,conv1:0,0"))
-    assert {key: row for key, row in families(loaded).items() if row["source"] == "computed"} == before
-    assert places(loaded, "toy/conv1/f0") == {f"toy/conv1:{channel}": 90.0 * channel for channel in range(3)}
+    assert {
+        key: row for key, row in families(loaded).items() if row["source"] == "computed"
+    } == before
+    assert places(loaded, "toy/conv1/f0") == {
+        f"toy/conv1:{channel}": 90.0 * channel for channel in range(3)
+    }
 
 
-def test_a_family_may_span_layers_and_columns_come_in_any_order(toy: Bundle, tmp_path: Path) -> None:
+def test_a_family_may_span_layers_and_columns_come_in_any_order(
+    toy: Bundle, tmp_path: Path
+) -> None:
     file = write(tmp_path, "Offset, Neuron, Family", '1,conv1:0,"a, b"', '2,block2.a:0,"a, b"')
     row = families(load_families(toy, file))["toy/curated:a, b"]
     assert (row["layer"], row["group"], row["size"]) == (None, None, 2)
 
 
-def test_loading_a_file_again_replaces_its_families_and_no_others(toy: Bundle, tmp_path: Path) -> None:
+def test_loading_a_file_again_replaces_its_families_and_no_others(
+    toy: Bundle, tmp_path: Path
+) -> None:
     once = load_families(toy, write(tmp_path, "family,neuron,offset", "a,conv1:0,0", "b,conv1:1,0"))
     again = load_families(once, write(tmp_path, "family,neuron,offset", "a,conv1:2,5"))
     assert places(again, "toy/curated:a") == {"toy/conv1:2": 5.0}
@@ -74,7 +99,8 @@ def test_the_same_file_twice_gives_the_same_bundle(toy: Bundle, tmp_path: Path) 
 
 def test_a_bundle_without_annotation_takes_families(tmp_path: Path) -> None:
     loaded = load_families(
-        write_bundle(tmp_path / "bare", name="toy"), write(tmp_path, "family,neuron,offset", "a,fc:0,0")
+        write_bundle(tmp_path / "bare", name="toy"),
+        write(tmp_path, "family,neuron,offset", "a,fc:0,0"),
     )
     assert list(families(loaded)) == ["toy/curated:a"]
 
@@ -106,7 +132,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("text", FAULTS)
-def test_every_fault_of_a_file_is_one_message_and_changes_nothing(toy: Bundle, tmp_path: Path, text: str) -> None:
+def test_every_fault_of_a_file_is_one_message_and_changes_nothing(
+    toy: Bundle, tmp_path: Path, text: str
+) -> None:
     with pytest.raises(CuratedError, match=FAULTS[text]):
         load_families(toy, write(tmp_path, text))
     assert Bundle.open(toy.path).manifest == toy.manifest
@@ -128,11 +156,20 @@ def test_the_groups_of_the_schema_are_those_that_transforms_know() -> None:
 
 def test_computed_families_can_be_exchanged_beside_curated_ones(toy: Bundle) -> None:
     computed = [key for key, row in families(toy).items() if row["source"] == "computed"]
-    new = {"key": "toy/fc/f0", "model": "toy", "layer": "toy/fc", "group": "hue", "size": 1, "source": "computed"}
+    new = {
+        "key": "toy/fc/f0",
+        "model": "toy",
+        "layer": "toy/fc",
+        "group": "hue",
+        "size": 1,
+        "source": "computed",
+    }
     tables = join_families(
         toy,
         pa.Table.from_pylist([new], schema=arrow_schema("Family")),
-        pa.Table.from_pylist([{"from": "toy/fc:3", "to": "toy/fc/f0"}], schema=arrow_schema("MEMBER_OF")),
+        pa.Table.from_pylist(
+            [{"from": "toy/fc:3", "to": "toy/fc/f0"}], schema=arrow_schema("MEMBER_OF")
+        ),
         instead_of=computed,
     )
     assert sorted(tables[0]["key"].to_pylist()) == ["toy/curated:fronts", "toy/fc/f0"]

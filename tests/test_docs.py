@@ -48,11 +48,15 @@ def test_the_examples_of_the_readme_run_as_they_stand(shell: Path) -> None:
         if name:
             (shell / name).write_text(text)
         elif language == "bash":
-            done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=shell, capture_output=True, text=True)
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", text], cwd=shell, capture_output=True, text=True
+            )
             assert done.returncode == 0, f"{text}\n{done.stderr}"
             ran.append(language)
         elif language == "python":
-            done = subprocess.run([sys.executable, "-c", text], cwd=shell, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", text], cwd=shell, capture_output=True, text=True
+            )
             assert done.returncode == 0, f"{text}\n{done.stderr}"
             ran.append(language)
         else:
@@ -62,7 +66,10 @@ def test_the_examples_of_the_readme_run_as_they_stand(shell: Path) -> None:
 
 
 def test_the_readme_names_every_command() -> None:
-    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    names = {
+        command.name or getattr(command.callback, "__name__", "")
+        for command in app.registered_commands
+    }
     commands = {name.replace("_", "-") for name in names}
     named = set(re.findall(r"`([\w-]+)`", README.split("## Commands")[1].split("## ")[0]))
     assert commands <= named
@@ -86,7 +93,9 @@ def test_links_of_the_docs_lead_somewhere() -> None:
 
 
 def test_the_counts_of_the_finding_are_those_of_the_bundled_networks(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("opposition", ROOT / "benchmarks" / "opposition.py")
+    spec = importlib.util.spec_from_file_location(
+        "opposition", ROOT / "benchmarks" / "opposition.py"
+    )
     assert spec is not None and spec.loader is not None
     opposition = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(opposition)
@@ -99,7 +108,9 @@ def test_the_counts_of_the_finding_are_those_of_the_bundled_networks(tmp_path: P
         mutual, unions = opposition.counts(SignedGraph.of_bundle(bundle))
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
         cells = [cell.strip() for cell in row.split("|")]
-        assert [cells[2], cells[4]] == [f"{mutual:,}", f"{unions:,}"], "run `python benchmarks/opposition.py README.md`"
+        assert [cells[2], cells[4]] == [f"{mutual:,}", f"{unions:,}"], (
+            "run `python benchmarks/opposition.py README.md`"
+        )
 
 
 def test_make_has_the_targets_that_the_docs_promise() -> None:
@@ -109,17 +120,28 @@ def test_make_has_the_targets_that_the_docs_promise() -> None:
 
 
 def test_the_pinned_versions_name_no_address() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert lines
     assert all(re.fullmatch(r"[\w.\-]+==[\w.+!]+", line) for line in lines)
 
 
-def test_the_examples_of_the_extraction_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_extraction_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from circuitome.extract import extract
     from circuitome.networks import load
 
     monkeypatch.chdir(tmp_path)
-    extract(load("menagerie_s0"), output="demo/menagerie_s0.circuitome", name="menagerie_s0", input_shape=(3, 64, 64))
+    extract(
+        load("menagerie_s0"),
+        output="demo/menagerie_s0.circuitome",
+        name="menagerie_s0",
+        input_shape=(3, 64, 64),
+    )
     page = (ROOT / "docs" / "extraction.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}

@@ -88,12 +88,24 @@ def test_a_sender_that_arrives_twice_has_one_edge_with_the_summed_kernel():
 
 def test_in_many_runs_the_edges_are_the_same(monkeypatch):
     kernel = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-    (whole,) = weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=Pruning(0.9))
+    (whole,) = weigh(
+        kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=Pruning(0.9)
+    )
     monkeypatch.setattr("circuitome.extract.edges.CHUNK", 100)
-    parts = list(weigh(kernel, Senders(np.arange(5)[None], np.ones((1, 5))), receivers=0, rows=0, keep=Pruning(0.9)))
+    parts = list(
+        weigh(
+            kernel,
+            Senders(np.arange(5)[None], np.ones((1, 5))),
+            receivers=0,
+            rows=0,
+            keep=Pruning(0.9),
+        )
+    )
     assert len(parts) > 1
     for name in ("sender", "receiver", "weight", "rank", "kernel"):
-        assert np.array_equal(np.concatenate([getattr(run, name) for run, _, _ in parts]), getattr(whole[0], name))
+        assert np.array_equal(
+            np.concatenate([getattr(run, name) for run, _, _ in parts]), getattr(whole[0], name)
+        )
 
 
 def test_a_kernel_that_varies_along_y_alone_is_banded():
@@ -112,7 +124,9 @@ def _table(bundle):
 
 def test_weights_are_what_one_pixel_in_one_channel_evokes(tmp_path):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, groups=1, bias=False), nn.BatchNorm2d(4)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, groups=1, bias=False), nn.BatchNorm2d(4)
+    ).eval()
     nn.init.uniform_(model.get_buffer("1.running_var"), 0.5, 2.0)
     nn.init.normal_(model.get_parameter("1.weight"))
     bundle = extract(model, output=tmp_path / "net", name="net", input_shape=(3, 9, 9), keep=None)
@@ -126,7 +140,9 @@ def test_weights_are_what_one_pixel_in_one_channel_evokes(tmp_path):
             for receiver in range(4):
                 edge = edges[f"net/input:{sender}", f"net/0:{receiver}"]
                 assert edge["weight"] == pytest.approx(float(evoked[receiver].sum()), abs=1e-5)
-                assert edge["excitation"] == pytest.approx(float(evoked[receiver].clamp(min=0).sum()), abs=1e-5)
+                assert edge["excitation"] == pytest.approx(
+                    float(evoked[receiver].clamp(min=0).sum()), abs=1e-5
+                )
                 y, x = (evoked[receiver].clamp(min=0).sum(axis) for axis in (1, 0))
                 place = torch.arange(9.0) - 4
                 assert edge["ex"] == pytest.approx(-float((place * x).sum() / x.sum()), abs=1e-4)
@@ -146,12 +162,18 @@ def test_a_transposed_convolution_is_seen_from_its_receiver(tmp_path):
 def test_gains_after_a_nonlinearity_are_multiplied_in_and_flagged(tmp_path):
     model = build("dense")
     bundle = extract(model, output=tmp_path / "net", name="net", input_shape=(3, 16, 16), keep=None)
-    flags = {(row["from"], row["to"]): row["linearised"] for row in bundle.table("NEXT").to_pylist()}
+    flags = {
+        (row["from"], row["to"]): row["linearised"] for row in bundle.table("NEXT").to_pylist()
+    }
     assert flags["net/a", "net/c"] and not flags["net/input", "net/a"]
-    gain = (model.get_parameter("n2.weight") / (model.get_buffer("n2.running_var") + 1e-5).sqrt()).detach()
+    gain = (
+        model.get_parameter("n2.weight") / (model.get_buffer("n2.running_var") + 1e-5).sqrt()
+    ).detach()
     weight = model.get_parameter("c.weight").detach()
     expected = (weight[2, 5] * gain[5]).sum()
-    assert _table(bundle)["net/b:1", "net/c:2"]["weight"] == pytest.approx(float(expected), rel=1e-5)
+    assert _table(bundle)["net/b:1", "net/c:2"]["weight"] == pytest.approx(
+        float(expected), rel=1e-5
+    )
 
 
 def test_a_gate_is_a_relationship_of_its_own(tmp_path):
@@ -159,12 +181,18 @@ def test_a_gate_is_a_relationship_of_its_own(tmp_path):
     gates = bundle.table("GATES").to_pylist()
     assert {(row["from"].split(":")[0], row["via"]) for row in gates} == {("net/up", "sigmoid")}
     assert len(gates) == 8
-    senders = {row["from"].split(":")[0] for row in bundle.table("EXCITES").to_pylist() if "/mul" in row["to"]}
+    senders = {
+        row["from"].split(":")[0]
+        for row in bundle.table("EXCITES").to_pylist()
+        if "/mul" in row["to"]
+    }
     assert senders == {"net/a"}
 
 
 def test_the_identity_edges_of_an_addition(tmp_path):
-    bundle = extract(build("option_a"), output=tmp_path / "net", name="net", input_shape=(3, 16, 16))
+    bundle = extract(
+        build("option_a"), output=tmp_path / "net", name="net", input_shape=(3, 16, 16)
+    )
     edges = [row for row in bundle.table("EXCITES").to_pylist() if "/add" in row["to"]]
     assert {row["weight"] for row in edges} == {1.0}
     into = {f"net/add:{channel}" for channel in range(8)}

@@ -30,7 +30,13 @@ def scores(
     own = np.eye(count) if plain is None else plain
     period = 360.0 if group in ("rotate", "hue") else None
     return GroupScores(
-        group, np.array(amounts), period, layer, own, null, np.broadcast_to(np.eye(count), (nulls, count, count))
+        group,
+        np.array(amounts),
+        period,
+        layer,
+        own,
+        null,
+        np.broadcast_to(np.eye(count), (nulls, count, count)),
     )
 
 
@@ -133,7 +139,8 @@ def test_scores_of_other_shapes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "group, amount", [("rotate", 90.0), ("rotate", 180.0), ("rotate", -90.0), ("flip_h", 1.0), ("flip_v", 1.0)]
+    "group, amount",
+    [("rotate", 90.0), ("rotate", 180.0), ("rotate", -90.0), ("flip_h", 1.0), ("flip_v", 1.0)],
 )
 def test_a_kernel_and_its_turned_copy_are_one_by_weights(group: str, amount: float) -> None:
     kernel = smooth_filters(4, smoothness=0.7, generator=torch.Generator().manual_seed(0))
@@ -149,7 +156,9 @@ def test_a_kernel_and_its_turned_copy_are_one_by_weights(group: str, amount: flo
 
 
 def test_other_angles_are_interpolated() -> None:
-    kernel = torch.stack([gabor(Transform("rotate", angle), frequency=0.12, side=11) for angle in (0.0, 30.0, 120.0)])
+    kernel = torch.stack(
+        [gabor(Transform("rotate", angle), frequency=0.12, side=11) for angle in (0.0, 30.0, 120.0)]
+    )
     found = weight_scores(kernel.numpy(), Transform("rotate", 30.0))
     assert found[0, 1] > 0.95
     assert abs(found[0, 2]) < 0.5
@@ -159,7 +168,9 @@ def test_hue_and_inversion_act_on_the_colours_of_a_first_layer() -> None:
     kernel = torch.stack([gabor(Transform("hue", hue)) for hue in (0.0, 120.0)])
     both = torch.cat([kernel, -kernel]).numpy()
     assert weight_scores(both, Transform("hue", 120.0))[0, 1] == pytest.approx(1, abs=1e-5)
-    assert np.diagonal(weight_scores(both, Transform("invert", 1.0))[:2, 2:]) == pytest.approx([1, 1], abs=1e-5)
+    assert np.diagonal(weight_scores(both, Transform("invert", 1.0))[:2, 2:]) == pytest.approx(
+        [1, 1], abs=1e-5
+    )
 
 
 def test_deeper_kernels_are_compared_through_the_partners_of_their_inputs() -> None:
@@ -181,6 +192,8 @@ def test_planted_mirror_images_and_negatives_are_found_among_noise() -> None:
     kernel[20] = -kernel[12]
     responder = Responder(groups=("flip_h", "invert"))
     nulls = null_layers(kernel, 20, seed=1)
-    found = find_pairs([responder.scores(kernel, group, nulls=nulls) for group in ("flip_h", "invert")])
+    found = find_pairs(
+        [responder.scores(kernel, group, nulls=nulls) for group in ("flip_h", "invert")]
+    )
     named = {(pair.i, pair.j, pair.group) for pair in found if pair.q <= 0.05}
     assert {(3, 9, "flip_h"), (12, 20, "invert")} <= named

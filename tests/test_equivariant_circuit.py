@@ -16,7 +16,15 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from circuitome.extract import extract
-from circuitome.extract.annotate.circuits import Circuit, Ends, circuit, current, reachable, turning, write_circuits
+from circuitome.extract.annotate.circuits import (
+    Circuit,
+    Ends,
+    circuit,
+    current,
+    reachable,
+    turning,
+    write_circuits,
+)
 from circuitome.extract.annotate.curated import load_families
 from circuitome.extract.annotate.transforms import Transform
 from circuitome.graphdb.bundle import Bundle, BundleWriter
@@ -41,9 +49,15 @@ def places(angle: float) -> tuple[np.ndarray, np.ndarray]:
     return cosine * right + sine * up, cosine * up - sine * right
 
 
-def planted(senders: np.ndarray, receivers: np.ndarray, rng: np.random.Generator, *, turn: bool = True) -> np.ndarray:
+def planted(
+    senders: np.ndarray, receivers: np.ndarray, rng: np.random.Generator, *, turn: bool = True
+) -> np.ndarray:
     """Kernels ``(s, r, SIDE, SIDE)``: three blobs, each by a smooth function of the relative offset, turned by the receiver's."""
-    centres, waves, phases = rng.uniform(-1.5, 1.5, (3, 2)), rng.standard_normal((3, 3)), rng.uniform(0, 360, (3, 3))
+    centres, waves, phases = (
+        rng.uniform(-1.5, 1.5, (3, 2)),
+        rng.standard_normal((3, 3)),
+        rng.uniform(0, 360, (3, 3)),
+    )
     kernels = np.zeros((len(senders), len(receivers), SIDE, SIDE))
     for i, j in np.ndindex(kernels.shape[:2]):
         right, up = places(float(receivers[j]) if turn else 0.0)
@@ -70,10 +84,17 @@ def network(rng: np.random.Generator, noise: float) -> list[tuple[bool, Circuit 
             kernels = kernels[rng.permutation(UNITS)][:, rng.permutation(UNITS)]
         if kind in ("one pair", "noise"):
             alone = kernels[0, 0].copy()
-            kernels = rng.permutation(kernels.reshape(-1)).reshape(kernels.shape) * (kind == "noise")
+            kernels = rng.permutation(kernels.reshape(-1)).reshape(kernels.shape) * (
+                kind == "noise"
+            )
             kernels[0, 0] += alone * (kind == "one pair")
         kernels += noise * kernels.std() * rng.standard_normal(kernels.shape)
-        found.append((kind == "planted", circuit(kernels, group="rotate", senders=a, receivers=b, rng=rng, nulls=199)))
+        found.append(
+            (
+                kind == "planted",
+                circuit(kernels, group="rotate", senders=a, receivers=b, rng=rng, nulls=199),
+            )
+        )
     return found
 
 
@@ -132,7 +153,9 @@ def test_p_on_random_weights_is_not_below_uniform() -> None:
     for level in (0.05, 0.2, 0.5):
         # more than this happens once in a thousand times to an exact test
         most = next(
-            k for k in range(len(p) + 1) if sum(_binomial(n, len(p), level) for n in range(k, len(p) + 1)) < 1e-3
+            k
+            for k in range(len(p) + 1)
+            if sum(_binomial(n, len(p), level) for n in range(k, len(p) + 1)) < 1e-3
         )
         assert sum(value <= level for value in p) < most
 
@@ -145,33 +168,50 @@ def test_the_published_hand_written_curve_circuit_is_equivariant(ground_truth_di
     with np.load(ground_truth_dir / "aann_weights.npz") as file:
         kernels = file["aann_3a_to_3b"][:24, :24]
     clockwise = -15.0 * np.arange(24)  # as its authors count
-    found = circuit(kernels, group="rotate", senders=clockwise, receivers=clockwise, rng=np.random.default_rng(0))
+    found = circuit(
+        kernels,
+        group="rotate",
+        senders=clockwise,
+        receivers=clockwise,
+        rng=np.random.default_rng(0),
+    )
     assert found is not None
     assert found.r2 > 0.95 and found.p <= 0.001 and found.still < 0.7
     near = np.abs(found.offsets) < 45
-    assert (found.template[near] > 0).all() and (found.template[np.abs(found.offsets) > 135] < 0).all()
+    assert (found.template[near] > 0).all() and (
+        found.template[np.abs(found.offsets) > 135] < 0
+    ).all()
 
 
 def test_turning_a_kernel_is_what_turning_an_image_is() -> None:
     kernel = np.random.default_rng(0).standard_normal((3, 3))
     for turns in range(4):
         turned = turning((3, 3), Transform("rotate", 90.0 * turns)) @ kernel.reshape(-1)
-        assert turned.reshape(3, 3) == pytest.approx(np.rot90(kernel, turns))  # numpy turns counter-clockwise, too
-    assert (turning((3, 3), Transform("flip_h", 1.0)) @ kernel.reshape(-1)).reshape(3, 3) == pytest.approx(
-        kernel[:, ::-1]
-    )
-    assert (turning((3, 3), Transform("flip_v", 1.0)) @ kernel.reshape(-1)).reshape(3, 3) == pytest.approx(kernel[::-1])
+        assert turned.reshape(3, 3) == pytest.approx(
+            np.rot90(kernel, turns)
+        )  # numpy turns counter-clockwise, too
+    assert (turning((3, 3), Transform("flip_h", 1.0)) @ kernel.reshape(-1)).reshape(
+        3, 3
+    ) == pytest.approx(kernel[:, ::-1])
+    assert (turning((3, 3), Transform("flip_v", 1.0)) @ kernel.reshape(-1)).reshape(
+        3, 3
+    ) == pytest.approx(kernel[::-1])
 
 
 def test_circuits_that_chance_cannot_be_told_from_are_not_asked() -> None:
     thirds, pair = np.arange(3) * 120.0, np.array([0.0, 1.0])
     rng = np.random.default_rng(0)
     assert reachable(Ends.of("rotate", thirds, thirds), spatial=False) == 0.5
-    assert circuit(np.ones((3, 3, 3, 3)), group="rotate", senders=thirds, receivers=thirds, rng=rng) is None
+    assert (
+        circuit(np.ones((3, 3, 3, 3)), group="rotate", senders=thirds, receivers=thirds, rng=rng)
+        is None
+    )
     mirrored = rng.standard_normal((2, 2, 3, 3))
     assert circuit(mirrored, group="flip_h", senders=pair, receivers=pair, rng=rng) is None
     colours = rng.standard_normal((1, 6, 3, 3))
-    assert circuit(colours, group="hue", senders=None, receivers=np.arange(6) * 60.0, rng=rng) is None
+    assert (
+        circuit(colours, group="hue", senders=None, receivers=np.arange(6) * 60.0, rng=rng) is None
+    )
 
 
 def test_hues_and_scales_have_templates_without_turning() -> None:
@@ -195,8 +235,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder, rng = tmp_path_factory.mktemp("circuits"), np.random.default_rng(5)
     a, b = np.round(offsets(rng), 3), np.round(offsets(rng), 3)
     kernels = np.concatenate([planted(a, b, rng), rng.standard_normal((UNITS, UNITS, SIDE, SIDE))])
-    weights = np.concatenate([kernels, rng.standard_normal(kernels.shape)], 1).swapaxes(0, 1).astype(np.float32)
-    first, second = nn.Conv2d(3, 2 * UNITS, 3, padding=1), nn.Conv2d(2 * UNITS, 2 * UNITS, SIDE, padding=2)
+    weights = (
+        np.concatenate([kernels, rng.standard_normal(kernels.shape)], 1)
+        .swapaxes(0, 1)
+        .astype(np.float32)
+    )
+    first, second = (
+        nn.Conv2d(3, 2 * UNITS, 3, padding=1),
+        nn.Conv2d(2 * UNITS, 2 * UNITS, SIDE, padding=2),
+    )
     with torch.no_grad():
         second.weight.copy_(torch.as_tensor(weights))
     model = nn.Sequential(first, nn.ReLU(), second).eval()
@@ -204,7 +251,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     lines = ["family,neuron,offset,group"]
     for layer, at in ((0, a), (2, b)):
         for family in range(2):
-            lines += [f"l{layer}f{family},{layer}:{family * UNITS + n},{at[n]},rotate" for n in range(UNITS)]
+            lines += [
+                f"l{layer}f{family},{layer}:{family * UNITS + n},{at[n]},rotate"
+                for n in range(UNITS)
+            ]
     (folder / "families.csv").write_text("\n".join(lines))
     return load_families(bundle, folder / "families.csv")
 
@@ -215,7 +265,12 @@ def test_circuits_are_put_into_a_bundle_without_its_model(written: Bundle) -> No
     done.check()
     (row,) = done.table("FEEDS").to_pylist()
     assert (row["from"], row["to"]) == ("net/curated:l0f0", "net/curated:l2f0")
-    assert row["circuit_class"] == "e->e" and row["r2"] > 0.8 and row["p"] == 1e-4 and row["q"] == pytest.approx(4e-4)
+    assert (
+        row["circuit_class"] == "e->e"
+        and row["r2"] > 0.8
+        and row["p"] == 1e-4
+        and row["q"] == pytest.approx(4e-4)
+    )
     assert row["pairs"] == 64 and row["compression"] == pytest.approx(64 / len(row["offsets"]))
     assert len(row["template"]) == len(row["offsets"]) and row["offsets"] == sorted(row["offsets"])
     assert current(done) and not current(done, seed=1)
@@ -224,19 +279,29 @@ def test_circuits_are_put_into_a_bundle_without_its_model(written: Bundle) -> No
     assert again.rows("Family") == done.rows("Family") == 4
 
 
-def test_an_invariant_neuron_at_the_end_of_a_circuit_is_a_family_of_one(written: Bundle, tmp_path: Path) -> None:
+def test_an_invariant_neuron_at_the_end_of_a_circuit_is_a_family_of_one(
+    written: Bundle, tmp_path: Path
+) -> None:
     shutil.copytree(written.path, tmp_path / "net")
     bundle = Bundle.open(tmp_path / "net")
     kernels = bundle.kernels.layer("2")
-    angle = [row["offset"] for row in bundle.table("MEMBER_OF").to_pylist() if row["to"] == "net/curated:l2f1"]
+    angle = [
+        row["offset"]
+        for row in bundle.table("MEMBER_OF").to_pylist()
+        if row["to"] == "net/curated:l2f1"
+    ]
     for place in range(UNITS):  # what unit 8 sends to the second family turns with it
         kernels[UNITS + place, UNITS] = 3 * planted_one(1, angle[place], turn=True)
     arrays = bundle.kernels.arrays() | {"kernel/2": kernels}
     _with_kernels(bundle, arrays)
     bundle = Bundle.open(bundle.path)
     neurons = bundle.table("Neuron").to_pylist()
-    families = [row for row in bundle.table("Family").to_pylist() if row["key"] != "net/curated:l0f1"]
-    members = [row for row in bundle.table("MEMBER_OF").to_pylist() if row["to"] != "net/curated:l0f1"]
+    families = [
+        row for row in bundle.table("Family").to_pylist() if row["key"] != "net/curated:l0f1"
+    ]
+    members = [
+        row for row in bundle.table("MEMBER_OF").to_pylist() if row["to"] != "net/curated:l0f1"
+    ]
     for row in neurons:
         row["invariance_rotate"] = 0.9 if row["key"] in ("net/0:8", "net/0:9") else 0.1
     with BundleWriter.amend(bundle) as writer:
@@ -248,8 +313,15 @@ def test_an_invariant_neuron_at_the_end_of_a_circuit_is_a_family_of_one(written:
     row = feeds["net/0/rotate:8", "net/curated:l2f1"]
     assert row["circuit_class"] == "i->e" and row["offsets"] == [0.0] and row["pairs"] == UNITS
     one = next(row for row in done.table("Family").to_pylist() if row["key"] == "net/0/rotate:8")
-    assert (one["size"], one["group"], one["layer"], one["source"]) == (1, "rotate", "net/0", "computed")
-    assert [row["from"] for row in done.table("MEMBER_OF").to_pylist() if row["to"] == one["key"]] == ["net/0:8"]
+    assert (one["size"], one["group"], one["layer"], one["source"]) == (
+        1,
+        "rotate",
+        "net/0",
+        "computed",
+    )
+    assert [
+        row["from"] for row in done.table("MEMBER_OF").to_pylist() if row["to"] == one["key"]
+    ] == ["net/0:8"]
     assert write_circuits(done).rows("Family") == done.rows("Family")
 
 
@@ -257,7 +329,9 @@ def _with_kernels(bundle: Bundle, arrays: dict[str, np.ndarray]) -> None:
     """Write other kernels into a bundle, and their size into its manifest."""
     save_file(arrays, bundle.path / "kernels.safetensors")
     manifest = json.loads((bundle.path / "manifest.json").read_text())
-    manifest["files"]["kernels.safetensors"]["bytes"] = (bundle.path / "kernels.safetensors").stat().st_size
+    manifest["files"]["kernels.safetensors"]["bytes"] = (
+        (bundle.path / "kernels.safetensors").stat().st_size
+    )
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -294,7 +368,13 @@ def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path:
         database.load(bundle)
         feeds = Feeds.of_bundle(bundle)
         for circuit_class, least, limit in (("all", 0.0, BIG), ("e->e", 0.3, BIG), ("all", 0.0, 2)):
-            rows = find(database, "equivariant-circuit", circuit_class=circuit_class, least=least, limit=limit)
+            rows = find(
+                database,
+                "equivariant-circuit",
+                circuit_class=circuit_class,
+                least=least,
+                limit=limit,
+            )
             assert rows == twin(feeds, circuit_class=circuit_class, least=least, limit=limit)
             assert len(rows) == min(limit, count(feeds, circuit_class=circuit_class, least=least))
         first = find(database, "equivariant_circuit")[0]
@@ -305,7 +385,9 @@ def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path:
 def test_a_network_without_circuits_says_how_to_get_them(tmp_path: Path) -> None:
     with Database(open_store(str(tmp_path / "one.db"), create=True)) as database:
         database.load(write_bundle(tmp_path / "r"))
-        assert "annotate BUNDLE --parts circuits" in (missing(database, "equivariant_circuit") or "")
+        assert "annotate BUNDLE --parts circuits" in (
+            missing(database, "equivariant_circuit") or ""
+        )
         database.load(fed(tmp_path / "r", seed=0))
         assert missing(database, "equivariant_circuit") is None
         with pytest.raises(QueryError, match=r"no class is called 'e-e'; .*e->e"):

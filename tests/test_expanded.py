@@ -21,7 +21,13 @@ def _bottleneck(act) -> Lambda:
         return m.c(act(m.n(m.b(act(m.kept)))))
 
     b = nn.Conv2d(8, 3, 1)
-    return Lambda(run, a=nn.Conv2d(3, 8, 3, padding=1), b=b, n=nn.BatchNorm2d(3), c=nn.Conv2d(3, 6, 3, padding=1))
+    return Lambda(
+        run,
+        a=nn.Conv2d(3, 8, 3, padding=1),
+        b=b,
+        n=nn.BatchNorm2d(3),
+        c=nn.Conv2d(3, 6, 3, padding=1),
+    )
 
 
 def _residual(act) -> Lambda:
@@ -32,7 +38,9 @@ def _residual(act) -> Lambda:
         return m.d(act(y))
 
     parts = {name: nn.Conv2d(6, 6, 3, padding=1) for name in "bc"}
-    return Lambda(run, a=nn.Conv2d(3, 6, 3, padding=1), **parts, d=nn.Conv2d(6, 4, 3, padding=1, stride=2))
+    return Lambda(
+        run, a=nn.Conv2d(3, 6, 3, padding=1), **parts, d=nn.Conv2d(6, 4, 3, padding=1, stride=2)
+    )
 
 
 def _branches(act) -> Lambda:
@@ -42,7 +50,10 @@ def _branches(act) -> Lambda:
         joined = torch.cat([m.b(y), m.c(F.avg_pool2d(y, 3, 1, 1)), y[:, 2:4]], 1)
         return m.d(F.avg_pool2d(act(joined), 2))
 
-    parts = {"b": nn.Conv2d(6, 4, (1, 3), padding=(0, 1)), "c": nn.Conv2d(6, 5, 3, padding=2, dilation=2)}
+    parts = {
+        "b": nn.Conv2d(6, 4, (1, 3), padding=(0, 1)),
+        "c": nn.Conv2d(6, 5, 3, padding=2, dilation=2),
+    }
     return Lambda(run, a=nn.Conv2d(3, 6, 3, padding=1), **parts, d=nn.Conv2d(11, 4, 3, padding=1))
 
 
@@ -54,10 +65,16 @@ def _grouped(act) -> Lambda:
 
     b = nn.Conv2d(6, 8, 3, padding=1, groups=2)
     scale = nn.Parameter(torch.randn(8, 1, 1))
-    return Lambda(run, a=nn.Conv2d(3, 6, 3, padding=1), b=b, scale=scale, d=nn.Conv2d(8, 4, 3, groups=4))
+    return Lambda(
+        run, a=nn.Conv2d(3, 6, 3, padding=1), b=b, scale=scale, d=nn.Conv2d(8, 4, 3, groups=4)
+    )
 
 
-MAKERS = {"bottleneck": (_bottleneck, "c"), "residual": (_residual, "d"), "branches": (_branches, "d")}
+MAKERS = {
+    "bottleneck": (_bottleneck, "c"),
+    "residual": (_residual, "d"),
+    "branches": (_branches, "d"),
+}
 MAKERS |= {"grouped": (_grouped, "d")}
 
 
@@ -79,7 +96,10 @@ def test_expanded_kernels_are_the_gradient_of_the_linearised_network(name):
     out = straight(torch.randn(1, *SHAPE))
     row, column = out.shape[2] // 2, out.shape[3] // 2
     stride = SHAPE[1] // out.shape[2] if name != "grouped" else 2
-    gradients = [torch.autograd.grad(out[0, j, row, column], straight.kept, retain_graph=True)[0][0] for j in range(4)]
+    gradients = [
+        torch.autograd.grad(out[0, j, row, column], straight.kept, retain_graph=True)[0][0]
+        for j in range(4)
+    ]
     top, left = row * stride + front.origin[0], column * stride + front.origin[1]
     height, width = front.kernel.shape[2:]
     truth = torch.stack(gradients)
@@ -109,15 +129,21 @@ def test_by_default_edges_span_a_bottleneck(tmp_path):
         i, j = int(sender.split(":")[1]), int(receiver.split(":")[1])
         paths = first[:, i] * second[j]
         assert row["weight"] == pytest.approx(paths.sum(), abs=1e-6)
-        assert row["cancellation"] == pytest.approx(abs(paths.sum()) / np.abs(paths).sum(), rel=1e-3)
+        assert row["cancellation"] == pytest.approx(
+            abs(paths.sum()) / np.abs(paths).sum(), rel=1e-3
+        )
         assert (row["hops"], row["linearised"]) == (2, True)
-    by_receiver = [sum(row["share"] for row in rows.values() if row["to"] == f"net/c:{j}") for j in range(6)]
+    by_receiver = [
+        sum(row["share"] for row in rows.values() if row["to"] == f"net/c:{j}") for j in range(6)
+    ]
     assert by_receiver == pytest.approx([1.0] * 6)
 
 
 def test_without_a_nonlinearity_nothing_is_linearised(tmp_path):
     torch.manual_seed(0)
-    bundle = extract(_bottleneck(_identity).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(
+        _bottleneck(_identity).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE
+    )
     assert not any(bundle.table("EXPANDED").column("linearised").to_pylist())
 
 
@@ -135,7 +161,9 @@ def test_the_residual_stream_is_passed_as_far_as_the_span(tmp_path, span, source
 
 
 def test_a_span_of_zero_makes_no_expanded_edges_over_additions(tmp_path):
-    bundle = extract(_residual(F.relu).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE, span=0)
+    bundle = extract(
+        _residual(F.relu).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE, span=0
+    )
     assert bundle.rows("EXPANDED") == 0
 
 

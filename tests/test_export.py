@@ -13,7 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.export import FORMATS, ExportError, export, from_networkx, tables_of, to_networkx
+from circuitome.graphdb.export import (
+    FORMATS,
+    ExportError,
+    export,
+    from_networkx,
+    tables_of,
+    to_networkx,
+)
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, Type, arrow_schema
 from circuitome.graphdb.stores import open_store
 from tests.synthetic import write_bundle
@@ -46,7 +53,9 @@ VALUES = {
 def graphs(draw: st.DrawFn) -> dict[str, pa.Table]:
     """Tables of random nodes and relationships, parallel ones and keys that two labels share included."""
     keys = {label: draw(st.lists(TEXT, unique=True, max_size=3)) for label in NODES}
-    rows: dict[str, list[dict[str, Any]]] = {label: [{"key": key} for key in keys[label]] for label in NODES}
+    rows: dict[str, list[dict[str, Any]]] = {
+        label: [{"key": key} for key in keys[label]] for label in NODES
+    }
     for name, kind in RELATIONSHIPS.items():
         if keys[kind.source] and keys[kind.target]:
             end = st.tuples(st.sampled_from(keys[kind.source]), st.sampled_from(keys[kind.target]))
@@ -57,10 +66,18 @@ def graphs(draw: st.DrawFn) -> dict[str, pa.Table]:
             for column in kind.columns:
                 if column.name != "key" and draw(st.booleans()):
                     row[column.name] = draw(VALUES[column.type])
-    return {name: pa.Table.from_pylist(items, schema=arrow_schema(name)) for name, items in rows.items() if items}
+    return {
+        name: pa.Table.from_pylist(items, schema=arrow_schema(name))
+        for name, items in rows.items()
+        if items
+    }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(graphs())
 def test_networkx_and_back_loses_nothing(tables: dict[str, pa.Table]) -> None:
     assert plain(from_networkx(to_networkx(tables))) == plain(tables)
@@ -72,7 +89,9 @@ def test_networkx_has_every_property_under_its_own_key(toy: Bundle) -> None:
     assert graph.number_of_edges() == sum(toy.rows(name) for name in RELATIONSHIPS)
     edge = toy.table("EXCITES").to_pylist()[5]
     ends = edge.pop("from"), edge.pop("to")
-    assert graph.edges[(*ends, "EXCITES")] == {name: value for name, value in edge.items() if value is not None}
+    assert graph.edges[(*ends, "EXCITES")] == {
+        name: value for name, value in edge.items() if value is not None
+    }
     assert graph.nodes["toy/conv1:0"]["type"] == "Neuron"
 
 
@@ -111,7 +130,9 @@ def test_node_link_json_opens_in_networkx_and_is_the_graph(toy: Bundle, tmp_path
 
 
 @pytest.mark.parametrize("format, read", [("graphml", nx.read_graphml), ("gexf", nx.read_gexf)])
-def test_xml_opens_in_networkx_with_every_edge(toy: Bundle, tmp_path: Path, format: str, read: Any) -> None:
+def test_xml_opens_in_networkx_with_every_edge(
+    toy: Bundle, tmp_path: Path, format: str, read: Any
+) -> None:
     graph = read(export(toy, format, tmp_path / f"g.{format}"))
     whole = to_networkx(toy)
     assert set(graph) == set(whole)
@@ -120,14 +141,20 @@ def test_xml_opens_in_networkx_with_every_edge(toy: Bundle, tmp_path: Path, form
     assert neuron["bias"] == whole.nodes["toy/conv1:1"]["bias"]
     assert "kind" not in neuron
     assert json.loads(graph.nodes["toy/conv1"]["kernel"]) == [3, 3]
-    found = sorted((a, b, v["weight"]) for a, b, v in graph.edges(data=True) if v["type"] == "EXCITES")
-    assert found == sorted((a, b, v["weight"]) for a, b, k, v in whole.edges(keys=True, data=True) if k == "EXCITES")
+    found = sorted(
+        (a, b, v["weight"]) for a, b, v in graph.edges(data=True) if v["type"] == "EXCITES"
+    )
+    assert found == sorted(
+        (a, b, v["weight"]) for a, b, k, v in whole.edges(keys=True, data=True) if k == "EXCITES"
+    )
 
 
 @pytest.mark.parametrize("format, read", [("graphml", nx.read_graphml), ("gexf", nx.read_gexf)])
 def test_xml_takes_any_text(tmp_path: Path, format: str, read: Any) -> None:
     names = ["<a>", "\"b\" & 'c'", "d\x01\n", "ü→"]
-    table = pa.Table.from_pylist([{"key": name, "label": name} for name in names], schema=arrow_schema("Neuron"))
+    table = pa.Table.from_pylist(
+        [{"key": name, "label": name} for name in names], schema=arrow_schema("Neuron")
+    )
     graph = read(export({"Neuron": table}, format, tmp_path / "g.xml"))
     assert len(graph) == len(names)
     assert graph.nodes["<a>"]["type"] == "Neuron"
@@ -138,17 +165,26 @@ def test_cytoscape_json_has_ids_and_ends(toy: Bundle, tmp_path: Path) -> None:
     ids = [node["data"]["id"] for node in elements["nodes"]]
     assert len(set(ids)) == len(ids) == sum(toy.rows(label) for label in NODES)
     assert len(elements["edges"]) == sum(toy.rows(name) for name in RELATIONSHIPS)
-    assert {end for edge in elements["edges"] for end in (edge["data"]["source"], edge["data"]["target"])} <= set(ids)
+    assert {
+        end
+        for edge in elements["edges"]
+        for end in (edge["data"]["source"], edge["data"]["target"])
+    } <= set(ids)
 
 
 def test_keys_that_two_labels_share_stay_two_nodes(tmp_path: Path) -> None:
-    tables = {name: pa.Table.from_pylist([{"key": "m/add"}], schema=arrow_schema(name)) for name in ("Layer", "Block")}
+    tables = {
+        name: pa.Table.from_pylist([{"key": "m/add"}], schema=arrow_schema(name))
+        for name in ("Layer", "Block")
+    }
     assert len(to_networkx(tables)) == 2
     assert len(nx.read_graphml(export(tables, "graphml", tmp_path / "g"))) == 2
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_exporting_again_replaces_and_leaves_nothing_else(toy: Bundle, tmp_path: Path, format: str) -> None:
+def test_exporting_again_replaces_and_leaves_nothing_else(
+    toy: Bundle, tmp_path: Path, format: str
+) -> None:
     export(toy, format, tmp_path / "out")
     export(toy, format, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -26,10 +26,16 @@ ROOT = Path(__file__).parents[1]
 def test_the_same_command_twice_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         extract(build("gated"), output=tmp_path / name, name="net", input_shape=SHAPE, device="cpu")
-    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(tmp_path / "one")
+        for path in (tmp_path / "one").rglob("*")
+        if path.is_file()
+    )
     assert len(files) > 8
     for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), (
+            file
+        )
 
 
 def test_every_table_has_the_columns_of_the_schema(tmp_path):
@@ -41,7 +47,9 @@ def test_every_table_has_the_columns_of_the_schema(tmp_path):
         for field in schema:
             kind = found.field(field.name).type
             assert (
-                kind.value_type if hasattr(kind, "value_type") and field.name in ("from", "to") else kind
+                kind.value_type
+                if hasattr(kind, "value_type") and field.name in ("from", "to")
+                else kind
             ) == field.type
 
 
@@ -61,8 +69,12 @@ def test_kernel_rows_lead_from_an_edge_to_its_kernel(tmp_path):
 
 
 def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
-    pruned = extract(build("option_a"), output=tmp_path / "a", name="net", input_shape=SHAPE, keep=0.8)
-    whole = extract(build("option_a"), output=tmp_path / "b", name="net", input_shape=SHAPE, keep=None)
+    pruned = extract(
+        build("option_a"), output=tmp_path / "a", name="net", input_shape=SHAPE, keep=0.8
+    )
+    whole = extract(
+        build("option_a"), output=tmp_path / "b", name="net", input_shape=SHAPE, keep=None
+    )
     neurons = pruned.table("Neuron").to_pylist()
     dropped = sum(row["dropped"] for row in neurons)
     assert 0 < dropped == pruned.manifest["counts"]["dropped"]
@@ -75,7 +87,9 @@ def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
 
 
 def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
-    bundle = extract(build("shuffle"), output=tmp_path / "net", name="net", input_shape=SHAPE, keep=0.7, top=3)
+    bundle = extract(
+        build("shuffle"), output=tmp_path / "net", name="net", input_shape=SHAPE, keep=0.7, top=3
+    )
     rows = bundle.table("NEXT").to_pylist()
     counts = bundle.manifest["counts"]
     assert sum(row["edges"] for row in rows) == counts["edges"]
@@ -91,8 +105,17 @@ def test_an_example_batch_gives_the_input_shape(tmp_path):
 
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
-    extract(build("option_a"), output=tmp_path / "net", input_shape=SHAPE, progress=lambda *args: told.append(args))
-    assert {stage for stage, done, total in told if done == total} == {"tracing", "weighing", "expanding"}
+    extract(
+        build("option_a"),
+        output=tmp_path / "net",
+        input_shape=SHAPE,
+        progress=lambda *args: told.append(args),
+    )
+    assert {stage for stage, done, total in told if done == total} == {
+        "tracing",
+        "weighing",
+        "expanding",
+    }
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5, -1.0])

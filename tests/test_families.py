@@ -40,7 +40,12 @@ def test_a_network_of_each_family_is_proven(spec, tmp_path):
     size = FAMILIES[spec]
     network = resolve(spec, weights="random", input_size=(3, size, size), seed=1)
     bundle = extract(
-        network.model, output=tmp_path / "net", name="net", input_shape=network.input_shape, keep=0.5, span=None
+        network.model,
+        output=tmp_path / "net",
+        name="net",
+        input_shape=network.input_shape,
+        keep=0.5,
+        span=None,
     )
     checks = verify(bundle, network.model)
     assert [check for check in checks if not check.ok] == []
@@ -51,7 +56,12 @@ def test_a_network_of_each_family_is_proven(spec, tmp_path):
 def test_channels_after_concatenation_are_found_as_the_literature_writes_them(tmp_path):
     network = resolve("googlenet", weights="random", input_size=(3, 64, 64))
     bundle = extract(
-        network.model, output=tmp_path / "net", name="googlenet", input_shape=(3, 64, 64), keep=0.5, span=None
+        network.model,
+        output=tmp_path / "net",
+        name="googlenet",
+        input_shape=(3, 64, 64),
+        keep=0.5,
+        span=None,
     )
     places = {
         row["channel"]: row["from"]
@@ -59,14 +69,21 @@ def test_channels_after_concatenation_are_found_as_the_literature_writes_them(tm
         if row["to"] == "googlenet/inception3b" and row["channel"] is not None
     }
     assert sorted(places) == list(range(480))
-    assert places[379] == "googlenet/inception3b.branch3.1.conv:59"  # 1x1: 128, 3x3: 192, then the 5x5 branch
+    assert (
+        places[379] == "googlenet/inception3b.branch3.1.conv:59"
+    )  # 1x1: 128, 3x3: 192, then the 5x5 branch
 
 
 def test_the_two_towers_of_alexnet_are_branches():
-    model = resolve(f"{ARCHITECTURES / 'grouped_alexnet.py'}:grouped_alexnet", weights="random").model
+    model = resolve(
+        f"{ARCHITECTURES / 'grouped_alexnet.py'}:grouped_alexnet", weights="random"
+    ).model
     blocks = {block.name: block for block in trace(model, (3, 99, 99)).blocks}
     assert set(blocks) == {"3", "8", "10"}
-    assert all([branch.name for branch in block.branches] == ["group0", "group1"] for block in blocks.values())
+    assert all(
+        [branch.name for branch in block.branches] == ["group0", "group1"]
+        for block in blocks.values()
+    )
 
 
 def test_a_transformer_is_refused_by_the_name_of_what_it_does():

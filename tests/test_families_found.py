@@ -37,7 +37,9 @@ def responder(group: str) -> Responder:
 
 def families(kernel: torch.Tensor, group: str, *, nulls: int = 10):
     """Families that are stronger than the strongest of every null layer."""
-    return standing_out(responder(group).scores(kernel, group, nulls=null_layers(kernel, nulls, seed=1)))
+    return standing_out(
+        responder(group).scores(kernel, group, nulls=null_layers(kernel, nulls, seed=1))
+    )
 
 
 def standing_out(scores: GroupScores) -> list[Found]:
@@ -58,10 +60,17 @@ def assert_found(found: list[Found], truth: Planted, *, within: float | None = N
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.25, 0.5])
-@pytest.mark.parametrize("count, span, phase", [(8, 360, 60), (12, 360, 60), (16, 360, 60), (8, 180, 0), (12, 180, 0)])
-def test_turned_gabors_among_smooth_noise_are_a_family(count: int, span: float, phase: float, noise: float) -> None:
+@pytest.mark.parametrize(
+    "count, span, phase", [(8, 360, 60), (12, 360, 60), (16, 360, 60), (8, 180, 0), (12, 180, 0)]
+)
+def test_turned_gabors_among_smooth_noise_are_a_family(
+    count: int, span: float, phase: float, noise: float
+) -> None:
     kernel, (truth,) = planted_layer(
-        [("rotate", turned(count, span=span), {"phase": phase})], neurons=48, noise=noise, seed=count
+        [("rotate", turned(count, span=span), {"phase": phase})],
+        neurons=48,
+        noise=noise,
+        seed=count,
     )
     found = families(kernel, "rotate")
     assert_found(found, truth, within=5.0 if noise <= 0.25 else None)
@@ -69,7 +78,9 @@ def test_turned_gabors_among_smooth_noise_are_a_family(count: int, span: float, 
     assert found[0].closure > 0.9
 
 
-def test_offsets_of_gabors_under_noise_of_half_their_spread_are_right_to_five_degrees_root_mean_square() -> None:
+def test_offsets_of_gabors_under_noise_of_half_their_spread_are_right_to_five_degrees_root_mean_square() -> (
+    None
+):
     errors = []
     for count in (8, 12, 16):
         kernel, (truth,) = planted_layer(
@@ -120,17 +131,25 @@ def test_curves_made_of_lines_are_a_family_of_the_second_layer() -> None:
     network, _, (curves,) = planted_network(orientations=12, noise=0.2, seed=0)
     seen = Responder(groups=("rotate",), side=11, front=network[:2])
     kernel = network.state_dict()["2.weight"]
-    found = standing_out(seen.scores(kernel, "rotate", nulls=null_layers(kernel, 10, seed=1, colours=False)))
+    found = standing_out(
+        seen.scores(kernel, "rotate", nulls=null_layers(kernel, 10, seed=1, colours=False))
+    )
     assert_found(found, curves, within=5.0)
 
 
 def test_smooth_noise_is_seldom_stronger_than_every_null_layer() -> None:
     first = 0
     for seed in range(10):
-        kernel = smooth_filters(32, smoothness=1.0, generator=torch.Generator().manual_seed(100 + seed))
-        scores = responder("rotate").scores(kernel, "rotate", nulls=null_layers(kernel, 10, seed=seed))
+        kernel = smooth_filters(
+            32, smoothness=1.0, generator=torch.Generator().manual_seed(100 + seed)
+        )
+        scores = responder("rotate").scores(
+            kernel, "rotate", nulls=null_layers(kernel, 10, seed=seed)
+        )
         first += strongest(scores) > null_strengths(scores).max()
-    assert first <= 3  # of ten, one in eleven each: four or more would be chance once in a hundred tries
+    assert (
+        first <= 3
+    )  # of ten, one in eleven each: four or more would be chance once in a hundred tries
 
 
 def layer(amounts: dict[tuple[int, int], float], *, count: int, step: float = 90.0) -> GroupScores:
@@ -143,7 +162,13 @@ def layer(amounts: dict[tuple[int, int], float], *, count: int, step: float = 90
             scores[a, j, i] = max(scores[a, j, i], (-angle - amount) % 360 == 0)
     null = np.random.default_rng(0).uniform(-0.2, 0.2, (10, *scores.shape))
     return GroupScores(
-        "rotate", grid, 360.0, scores, np.eye(count), null, np.broadcast_to(np.eye(count), (10, count, count))
+        "rotate",
+        grid,
+        360.0,
+        scores,
+        np.eye(count),
+        null,
+        np.broadcast_to(np.eye(count), (10, count, count)),
     )
 
 
@@ -179,7 +204,10 @@ def _equations(differences: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, n
 def test_the_standard_error_of_an_offset_is_that_of_repeated_fits() -> None:
     rng = np.random.default_rng(1)
     truth = np.array([0.0, 90.0, 180.0, 230.0, 300.0])
-    fits = [fit_offsets(truth[None] - truth[:, None] + rng.normal(0, 2, (5, 5)), truth, period=360) for _ in range(400)]
+    fits = [
+        fit_offsets(truth[None] - truth[:, None] + rng.normal(0, 2, (5, 5)), truth, period=360)
+        for _ in range(400)
+    ]
     offsets = np.array([(fit[0] - truth + 180) % 360 - 180 for fit in fits])
     centred = offsets - offsets.mean(1, keepdims=True)
     assert np.sqrt(np.mean([fit[1] ** 2 for fit in fits])) == pytest.approx(centred.std(), rel=0.1)

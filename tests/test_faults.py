@@ -80,7 +80,9 @@ def files(folder: Path) -> dict[str, str]:
 def rows(address: str | Path) -> dict[str, list[str]]:
     """Everything that a database holds, in an order of its own."""
     with open_store(str(address)) as store:
-        return {name: sorted(map(repr, table.to_pylist())) for name, table in tables_of(store).items()}
+        return {
+            name: sorted(map(repr, table.to_pylist())) for name, table in tables_of(store).items()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     annotated(write_bundle(folder / "newer", seed=1))
     write_bundle(folder / "other", name="other", seed=2)
     for seed, name in enumerate(("one", "two", "three")):
-        signed(network(seed, first=8, second=8), folder / f"{name}.circuitome", gallery=small_gallery(36))
+        signed(
+            network(seed, first=8, second=8),
+            folder / f"{name}.circuitome",
+            gallery=small_gallery(36),
+        )
     return folder
 
 
@@ -122,16 +128,31 @@ def test_a_killed_extract_leaves_the_old_bundle_or_the_new_one(place: Path, numb
         manifests.append(Bundle.open(place / "tiny.circuitome").manifest)
         return files(place / "tiny.circuitome")
 
-    report("kill -9 of extract", torn(EXTRACT, place, before=before, look=look, after=after, number=number, seed=1))
+    report(
+        "kill -9 of extract",
+        torn(EXTRACT, place, before=before, look=look, after=after, number=number, seed=1),
+    )
 
 
 @kills(3, 25)
-def test_a_killed_annotate_leaves_the_old_bundle_or_the_new_one(place: Path, tmp_path: Path, number: int) -> None:
+def test_a_killed_annotate_leaves_the_old_bundle_or_the_new_one(
+    place: Path, tmp_path: Path, number: int
+) -> None:
     (tmp_path / "nets.py").write_text(NETS)
     done = run_until(EXTRACT, tmp_path)
     assert done.code == 0, done.said
     parts = "responses" if number < 10 else "responses,equivariance,families,circuits"
-    line = ["annotate", "tiny.circuitome", "nets.py:tiny", "--weights", "random", "--device", "cpu", "--parts", parts]
+    line = [
+        "annotate",
+        "tiny.circuitome",
+        "nets.py:tiny",
+        "--weights",
+        "random",
+        "--device",
+        "cpu",
+        "--parts",
+        parts,
+    ]
     whole: list[dict[str, str]] = [files(tmp_path / "tiny.circuitome")]
 
     def before() -> None:
@@ -147,11 +168,16 @@ def test_a_killed_annotate_leaves_the_old_bundle_or_the_new_one(place: Path, tmp
         return whole[-1]
 
     line += ["--twins", "3"]
-    report("kill -9 of annotate", torn(line, place, before=before, look=look, after=after, number=number, seed=2))
+    report(
+        "kill -9 of annotate",
+        torn(line, place, before=before, look=look, after=after, number=number, seed=2),
+    )
 
 
 @kills(3, 25)
-def test_a_killed_comparison_leaves_the_old_folder_or_the_new_one(place: Path, shelf: Path, number: int) -> None:
+def test_a_killed_comparison_leaves_the_old_folder_or_the_new_one(
+    place: Path, shelf: Path, number: int
+) -> None:
     one, two, three = (shelf / f"{name}.circuitome" for name in ("one", "two", "three"))
     old = place.parent / "old"
     assert attempt("compare", one, two, "-o", old).code == 0
@@ -177,15 +203,21 @@ def test_a_killed_comparison_leaves_the_old_folder_or_the_new_one(place: Path, s
 
 
 @kills(2, 15)
-def test_a_killed_comparison_leaves_the_old_database_or_the_new_one(place: Path, shelf: Path, number: int) -> None:
+def test_a_killed_comparison_leaves_the_old_database_or_the_new_one(
+    place: Path, shelf: Path, number: int
+) -> None:
     one, two = (shelf / f"{name}.circuitome" for name in ("one", "two"))
     whole = into_a_file(place, ["compare", one, two, "--db", "x.db", "--force"], [one, two])
     report("kill -9 of compare, into a file", torn(**whole, number=number, seed=4))
 
 
 @kills(3, 30)
-def test_a_killed_load_leaves_the_old_file_or_the_new_one(place: Path, shelf: Path, number: int) -> None:
-    whole = into_a_file(place, ["load", shelf / "newer", "--db", "x.db"], [shelf / "toy", shelf / "other"])
+def test_a_killed_load_leaves_the_old_file_or_the_new_one(
+    place: Path, shelf: Path, number: int
+) -> None:
+    whole = into_a_file(
+        place, ["load", shelf / "newer", "--db", "x.db"], [shelf / "toy", shelf / "other"]
+    )
     report("kill -9 of load, into a file", torn(**whole, number=number, seed=5))
 
 
@@ -231,7 +263,8 @@ def test_a_killed_load_over_bolt_is_seen_to_be_unfinished(
 
     line = ["load", shelf / "newer", "--db", address]
     report(
-        "kill -9 of load, over Bolt", torn(line, place, before=before, look=look, after=after, number=number, seed=6)
+        "kill -9 of load, over Bolt",
+        torn(line, place, before=before, look=look, after=after, number=number, seed=6),
     )
 
 
@@ -249,7 +282,9 @@ def test_a_killed_comparison_over_bolt_leaves_each_pair_whole_or_not_at_all(
         with open_store(address) as store:
             for name, table in tables_of(store).items():
                 for row in table.to_pylist() if name in TABLES else ():
-                    found.setdefault((name, *(row[end].split("/")[0] for end in ("from", "to"))), []).append(repr(row))
+                    found.setdefault(
+                        (name, *(row[end].split("/")[0] for end in ("from", "to"))), []
+                    ).append(repr(row))
         return {place: sorted(rows) for place, rows in found.items()}
 
     def before() -> None:
@@ -348,7 +383,9 @@ def test_a_full_disk_leaves_the_old_database(open_place: Path, shelf: Path, larg
 def test_a_small_file_system_stays_as_it_was(open_place: Path, shelf: Path, size: str) -> None:
     disk = open_place / "disk"
     disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True, text=True
+    )
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     try:
@@ -382,7 +419,15 @@ def test_a_read_only_folder_is_named(open_place: Path, shelf: Path) -> None:
     for line, name in (
         (EXTRACT, "tiny.circuitome"),
         (
-            ["annotate", "tiny.circuitome", "nets.py:tiny", "--weights", "random", "--parts", "responses"],
+            [
+                "annotate",
+                "tiny.circuitome",
+                "nets.py:tiny",
+                "--weights",
+                "random",
+                "--parts",
+                "responses",
+            ],
             "tiny.circuitome",
         ),
         (["load", "toy", "--db", "x.db"], "x.db"),
@@ -412,16 +457,26 @@ def both(first: list[Any], second: list[Any], folder: Path) -> tuple[Ended, Ende
 def test_two_loads_of_one_model_at_once_leave_one_of_them_whole(
     engine: str, shelf: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    address = str(tmp_path / "x.db") if engine == "kuzu" else request.getfixturevalue("neo4j_empty").address
+    address = (
+        str(tmp_path / "x.db")
+        if engine == "kuzu"
+        else request.getfixturevalue("neo4j_empty").address
+    )
     wanted = []
     for name in ("toy", "newer"):
         with open_database(tmp_path / f"{name}.db", create=True) as database:
             database.load(shelf / name)
         wanted.append(rows(tmp_path / f"{name}.db"))
-    for ended in both(["load", shelf / "toy", "--db", address], ["load", shelf / "newer", "--db", address], tmp_path):
+    for ended in both(
+        ["load", shelf / "toy", "--db", address],
+        ["load", shelf / "newer", "--db", address],
+        tmp_path,
+    ):
         assert ended.code == 0, ended.said
     held = rows(address)
-    assert {name: len(table) for name, table in held.items()} in [{n: len(t) for n, t in w.items()} for w in wanted]
+    assert {name: len(table) for name, table in held.items()} in [
+        {n: len(t) for n, t in w.items()} for w in wanted
+    ]
     assert engine == "neo4j" or held in wanted
     if engine == "neo4j":  # equal values as Neo4j gives them back
         with open_database(address) as database:
@@ -445,7 +500,11 @@ def test_two_extracts_of_one_bundle_at_once_leave_a_whole_one(tmp_path: Path) ->
 def test_a_reader_sees_a_whole_model_or_none(
     engine: str, shelf: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    address = str(tmp_path / "x.db") if engine == "kuzu" else request.getfixturevalue("neo4j_empty").address
+    address = (
+        str(tmp_path / "x.db")
+        if engine == "kuzu"
+        else request.getfixturevalue("neo4j_empty").address
+    )
     (tmp_path / "tmp").mkdir()
     wanted = []
     for name in ("newer", "toy"):
@@ -470,7 +529,9 @@ def test_a_reader_sees_a_whole_model_or_none(
     report("reader during a load", len(seen) + len(refusals))
 
 
-def test_reading_commands_say_that_a_model_is_half_loaded(shelf: Path, tmp_path: Path, neo4j_empty: Any) -> None:
+def test_reading_commands_say_that_a_model_is_half_loaded(
+    shelf: Path, tmp_path: Path, neo4j_empty: Any
+) -> None:
     address = neo4j_empty.address
     with open_database(address) as database:
         database.load(shelf / "toy")
@@ -478,7 +539,9 @@ def test_reading_commands_say_that_a_model_is_half_loaded(shelf: Path, tmp_path:
     with neo4j.GraphDatabase.driver(address, auth=("neo4j", neo4j_empty.password)) as driver:
         driver.execute_query("MATCH (m:Model) SET m.state = 'loading'")
     own = tmp_path / "own.cypher"
-    own.write_text("// Neurons.\n// params:\n// returns:\n//   n: how many\nMATCH (n:Neuron) RETURN count(n) AS n\n")
+    own.write_text(
+        "// Neurons.\n// params:\n// returns:\n//   n: how many\nMATCH (n:Neuron) RETURN count(n) AS n\n"
+    )
     for line in [*lines, ["export", "-o", tmp_path / "x.json"]]:
         trial = attempt(*line, "--db", address)
         if line[0] == "models":
@@ -498,7 +561,9 @@ def test_reading_commands_say_that_a_model_is_half_loaded(shelf: Path, tmp_path:
 class Proxy:
     """A way to a server that is slow (seconds a piece), ends after so many bytes, or stalls after so many."""
 
-    def __init__(self, port: int, *, slow: float = 0.0, cut: int | None = None, stall: int | None = None) -> None:
+    def __init__(
+        self, port: int, *, slow: float = 0.0, cut: int | None = None, stall: int | None = None
+    ) -> None:
         self._target, self.slow, self.cut, self.stall = port, slow, cut, stall
         self._passed, self._open = 0, True
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -561,7 +626,9 @@ def test_a_slow_connection_loads_all_the_same(shelf: Path, neo4j_empty: Any) -> 
     report("slow connection: load", 1)
 
 
-def test_a_connection_that_breaks_leaves_nothing_that_looks_whole(shelf: Path, neo4j_empty: Any) -> None:
+def test_a_connection_that_breaks_leaves_nothing_that_looks_whole(
+    shelf: Path, neo4j_empty: Any
+) -> None:
     address = neo4j_empty.address
     with open_database(address) as database:
         database.load(shelf / "toy")
@@ -570,7 +637,11 @@ def test_a_connection_that_breaks_leaves_nothing_that_looks_whole(shelf: Path, n
     for cut in (2_000, 6_000, 15_000, 30_000, 45_000, 60_000):
         with Proxy(port_of(address), cut=cut) as proxy:
             trial = attempt("load", shelf / "toy", "--db", proxy.address)
-            assert trial.code == 0 or "load it again" in trial.err or "no Neo4j server answers" in trial.err, trial
+            assert (
+                trial.code == 0
+                or "load it again" in trial.err
+                or "no Neo4j server answers" in trial.err
+            ), trial
             tally.add(f"cut after {cut}", trial, names=proxy.address)
         with open_store(address) as store:
             (state,) = (row["state"] for row in store.models())
@@ -583,7 +654,9 @@ def test_a_connection_that_breaks_leaves_nothing_that_looks_whole(shelf: Path, n
     tally.report()
 
 
-@pytest.mark.parametrize("line", [["models"], ["load", "toy"], ["query", "layers"], ["drop", "toy"], ["schema"]])
+@pytest.mark.parametrize(
+    "line", [["models"], ["load", "toy"], ["query", "layers"], ["drop", "toy"], ["schema"]]
+)
 def test_a_refused_connection_and_a_wrong_password_are_named(
     line: list[str], shelf: Path, neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -592,20 +665,27 @@ def test_a_refused_connection_and_a_wrong_password_are_named(
         port = taken.getsockname()[1]
     start = time.monotonic()
     trial = attempt(*line, "--db", f"bolt://127.0.0.1:{port}")
-    assert trial.code == 2 and f"127.0.0.1:{port}: no Neo4j server answers there" in trial.err, trial
+    assert trial.code == 2 and f"127.0.0.1:{port}: no Neo4j server answers there" in trial.err, (
+        trial
+    )
     assert time.monotonic() - start < 8
     report("refused connection", 1, refused=1)
     if line[0] in {"models", "load"}:  # after three the server keeps everybody of that name waiting
         monkeypatch.setenv("NEO4J_PASSWORD", "wrong")
         trial = attempt(*line, "--db", neo4j_empty.address)
-        assert trial.code == 2 and "refused user 'neo4j'; set NEO4J_USER and NEO4J_PASSWORD" in trial.err, trial
+        assert (
+            trial.code == 2
+            and "refused user 'neo4j'; set NEO4J_USER and NEO4J_PASSWORD" in trial.err
+        ), trial
         report("wrong password", 1, refused=1)
 
 
 # -- the same again ----------------------------------------------------------------------------------
 
 
-def test_a_bundle_loaded_twice_is_the_same_graph(shelf: Path, tmp_path: Path, neo4j_empty: Any) -> None:
+def test_a_bundle_loaded_twice_is_the_same_graph(
+    shelf: Path, tmp_path: Path, neo4j_empty: Any
+) -> None:
     for address in (str(tmp_path / "x.db"), neo4j_empty.address):
         held = []
         for _ in range(2):
@@ -648,7 +728,17 @@ def test_the_number_of_threads_changes_no_row_and_hardly_a_number(
 
     (tmp_path / "nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
-    line = ["annotate", "tiny.circuitome", "nets.py:tiny", "--weights", "random", "--device", "cpu", "--twins", "3"]
+    line = [
+        "annotate",
+        "tiny.circuitome",
+        "nets.py:tiny",
+        "--weights",
+        "random",
+        "--device",
+        "cpu",
+        "--twins",
+        "3",
+    ]
     made: list[Bundle] = []
     before = torch.get_num_threads()
     try:
@@ -664,10 +754,16 @@ def test_the_number_of_threads_changes_no_row_and_hardly_a_number(
     one, other = made
     assert one.tables == other.tables
     for name in one.tables:
-        for column, a, b in zip(one.table(name).column_names, one.table(name), other.table(name), strict=True):
+        for column, a, b in zip(
+            one.table(name).column_names, one.table(name), other.table(name), strict=True
+        ):
             if pa.types.is_floating(a.type):
-                values = (np.array(part.to_pylist(), dtype=float) for part in (b, a))  # nulls as NaN
-                np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5, err_msg=f"{name}.{column}")
+                values = (
+                    np.array(part.to_pylist(), dtype=float) for part in (b, a)
+                )  # nulls as NaN
+                np.testing.assert_allclose(
+                    *values, rtol=1e-5, atol=1e-5, err_msg=f"{name}.{column}"
+                )
             elif not pa.types.is_list(a.type):
                 assert a.to_pylist() == b.to_pylist(), (name, column)
 
@@ -676,7 +772,9 @@ def test_the_number_of_threads_changes_no_row_and_hardly_a_number(
 
 
 @pytest.fixture
-def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LocalServer]]:
+def own_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., LocalServer]]:
     """Starts servers, one after the other, on one folder and port; settings as in `neo4j.conf`."""
     if reason := missing():
         if os.environ.get("CI") == "true":
@@ -735,13 +833,17 @@ def test_a_server_killed_during_a_load_and_started_again_holds_no_half_model(
 def test_a_stalled_connection_ends_and_a_read_only_server_says_so(
     shelf: Path, own_server: Callable[..., LocalServer]
 ) -> None:
-    server = own_server(server__bolt__connection_keep_alive="1s", server__bolt__connection_keep_alive_probes="2")
+    server = own_server(
+        server__bolt__connection_keep_alive="1s", server__bolt__connection_keep_alive_probes="2"
+    )
     with open_database(server.address) as database:
         database.load(shelf / "toy")
     whole = rows(server.address)
     tally = Tally("stalled connection: load")
     with Proxy(server.port, stall=20_000) as proxy:
-        tally.add("stalled", attempt("load", shelf / "toy", "--db", proxy.address), names=proxy.address)
+        tally.add(
+            "stalled", attempt("load", shelf / "toy", "--db", proxy.address), names=proxy.address
+        )
     assert tally.refused
     with open_store(server.address) as store:
         assert [row["state"] for row in store.models()] == ["loading"]
@@ -772,7 +874,8 @@ def test_a_server_that_limits_transactions_and_waiting_takes_a_load_and_says_who
         assert [row["state"] for row in store.models()] == ["ready"]
         with other._alone():  # pyright: ignore[reportAttributeAccessIssue]
             trial = attempt("load", shelf / "toy", "--db", server.address)
-    assert trial.code == 2 and "another program writes there, and the server lets nobody wait so long" in trial.err, (
-        trial
-    )
+    assert (
+        trial.code == 2
+        and "another program writes there, and the server lets nobody wait so long" in trial.err
+    ), trial
     report("server that limits transactions: load", 2, refused=1)

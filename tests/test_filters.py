@@ -25,7 +25,13 @@ SPREAD = np.array([0.229, 0.224, 0.225])  # of the colours of ImageNet, by which
 
 
 def planted(
-    orientation: np.ndarray, frequency: np.ndarray, phase: np.ndarray, *, size: int, along: float, across: float
+    orientation: np.ndarray,
+    frequency: np.ndarray,
+    phase: np.ndarray,
+    *,
+    size: int,
+    along: float,
+    across: float,
 ) -> np.ndarray:
     """Gabors about the kernel's centre, ``(n, size, size)``, written out anew from the definition."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
@@ -46,9 +52,17 @@ def random_gabors(count: int, size: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def published(ground_truth_dir: Path) -> tuple[FilterKinds, np.ndarray]:
     """Our kinds of the 64 published filters, and their labels."""
-    filters = np.load(ground_truth_dir / "conv2d0_filters_rgb8.npz")["filters"].transpose(0, 3, 1, 2)
-    spelling = {"Gabor Filters": "gabor", "Color Contrast": "colour_contrast", "Other Units": "other"}
-    layer = json.loads((ground_truth_dir / "families_early_vision.json").read_text())["families"]["conv2d0"]
+    filters = np.load(ground_truth_dir / "conv2d0_filters_rgb8.npz")["filters"].transpose(
+        0, 3, 1, 2
+    )
+    spelling = {
+        "Gabor Filters": "gabor",
+        "Color Contrast": "colour_contrast",
+        "Other Units": "other",
+    }
+    layer = json.loads((ground_truth_dir / "families_early_vision.json").read_text())["families"][
+        "conv2d0"
+    ]
     labels = np.empty(64, object)
     for family in layer:
         labels[family["units"]] = spelling[family["name"]]
@@ -69,7 +83,11 @@ def test_a_planted_gabor_is_found_again_with_all_its_parameters(size: int):
 
 def test_noise_lowers_the_fit_and_leaves_the_orientation():
     filters, orientation, _, _ = random_gabors(60, 7)
-    noise = 0.5 * filters.std((1, 2), keepdims=True) * np.random.default_rng(1).standard_normal(filters.shape)
+    noise = (
+        0.5
+        * filters.std((1, 2), keepdims=True)
+        * np.random.default_rng(1).standard_normal(filters.shape)
+    )
     found = fit_gabors(filters + noise)
     assert (found.r2 < 0.99).all()
     assert np.median(found.r2) > 0.7
@@ -78,7 +96,9 @@ def test_noise_lowers_the_fit_and_leaves_the_orientation():
 
 def test_turning_a_kernel_by_a_right_angle_turns_its_gabor():
     filters, orientation, _, _ = random_gabors(20, 7)
-    turned = fit_gabors(np.rot90(filters, axes=(1, 2)))  # counter-clockwise as seen, as orientations are counted
+    turned = fit_gabors(
+        np.rot90(filters, axes=(1, 2))
+    )  # counter-clockwise as seen, as orientations are counted
     assert np.abs((turned.orientation_deg - orientation - 90 + 90) % 180 - 90).max() < 1
 
 
@@ -89,7 +109,9 @@ def test_sixty_four_filters_are_fitted_within_seconds():
     assert time.perf_counter() - before < 10
 
 
-@pytest.mark.parametrize("hue, colour", [(0, [1, 0, 0]), (60, [1, 1, 0]), (120, [0, 1, 0]), (240, [0, 0, 1])])
+@pytest.mark.parametrize(
+    "hue, colour", [(0, [1, 0, 0]), (60, [1, 1, 0]), (120, [0, 1, 0]), (240, [0, 0, 1])]
+)
 def test_the_hue_of_a_uniform_filter_is_that_of_its_colour(hue: int, colour: list[int]):
     found = opponency(np.broadcast_to(np.array(colour, float)[None, :, None, None], (1, 3, 5, 5)))
     assert found.chroma[0] == pytest.approx(1)  # its luminance is the same everywhere
@@ -163,13 +185,22 @@ def test_the_published_filters_agree_with_the_labels_by_eye(ground_truth_dir: Pa
         assert right > 0.5 * (labels == label).sum(), table
 
 
-def test_published_filters_fit_the_same_whatever_their_unknown_offset_and_gain(ground_truth_dir: Path):
-    filters = np.load(ground_truth_dir / "conv2d0_filters_rgb8.npz")["filters"].transpose(0, 3, 1, 2).astype(np.float64)
+def test_published_filters_fit_the_same_whatever_their_unknown_offset_and_gain(
+    ground_truth_dir: Path,
+):
+    filters = (
+        np.load(ground_truth_dir / "conv2d0_filters_rgb8.npz")["filters"]
+        .transpose(0, 3, 1, 2)
+        .astype(np.float64)
+    )
     rng = np.random.default_rng(8)
     gain, offset = rng.uniform(0.01, 3, (64, 1, 1, 1)), rng.uniform(-200, 200, (64, 1, 1, 1))
     one, other = opponency(filters), opponency(gain * filters + offset)
     np.testing.assert_allclose(one.chroma, other.chroma, atol=1e-9)
-    plain, moved = (fit_gabors(main_pattern(each)) for each in (filters[:8], gain[:8] * filters[:8] + offset[:8]))
+    plain, moved = (
+        fit_gabors(main_pattern(each))
+        for each in (filters[:8], gain[:8] * filters[:8] + offset[:8])
+    )
     np.testing.assert_allclose(plain.r2, moved.r2, atol=1e-3)
 
 
@@ -184,7 +215,9 @@ def test_the_bundled_networks_have_learned_gabors_and_their_permuted_filters_are
 
 
 def test_the_first_layer_of_squeezenet_has_colour_units_by_its_weights(weights_dir: Path):
-    weights = load_file(weights_dir / "squeezenet1_1_imagenet.safetensors")["features.0.weight"].astype(np.float64)
+    weights = load_file(weights_dir / "squeezenet1_1_imagenet.safetensors")[
+        "features.0.weight"
+    ].astype(np.float64)
     found = filter_kinds(weights / SPREAD[:, None, None])
     assert np.isnan(found.gabor.r2).all()  # 3 x 3: nothing is fitted
     assert 0 < (found.kind == "colour_contrast").sum() < len(weights)

@@ -56,7 +56,11 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def program(*arguments: Any, code: Sequence[str] = ("-c", PROGRAM)) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "OMP_NUM_THREADS": "1",
+    }
     line = [sys.executable, *code, *map(str, arguments)]
     return subprocess.Popen(
         line,
@@ -70,13 +74,19 @@ def program(*arguments: Any, code: Sequence[str] = ("-c", PROGRAM)) -> subproces
 def transactions(server: Any) -> list[str]:
     """Queries that run on the server, but for this one."""
     with neo4j.GraphDatabase.driver(server.address, auth=("neo4j", server.password)) as driver:
-        rows = driver.execute_query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS text").records
+        rows = driver.execute_query(
+            "SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS text"
+        ).records
     return [row["text"] for row in rows if row["text"] and "(f:Neuron)" in row["text"]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_running_query_at_once(
-    number: signal.Signals, address: str, wide: Bundle, tmp_path: Path, request: pytest.FixtureRequest
+    number: signal.Signals,
+    address: str,
+    wide: Bundle,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     with open_database(address, create=True) as database:
         database.load(wide)
@@ -114,7 +124,9 @@ def test_a_load_that_is_told_to_end_clears_away_what_it_began(wide: Bundle, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", [["query", "edges", "--limit", "50000"], ["query", "edges", "--json"], ["models"]])
+@pytest.mark.parametrize(
+    "line", [["query", "edges", "--limit", "50000"], ["query", "edges", "--json"], ["models"]]
+)
 def test_a_closed_pipe_is_no_failure(line: list[str], wide: Bundle, tmp_path: Path) -> None:
     with open_database(tmp_path / "x.db", create=True) as database:
         database.load(wide)
@@ -160,14 +172,20 @@ def test_what_is_loaded_right_before_a_drop_stays(
         monkeypatch.setattr(store, "_alone", late)
         store.drop("wide")
         assert [(row["key"], row["state"]) for row in store.models()] == [("other", "ready")]
-        assert store.run("MATCH (n:Neuron) RETURN DISTINCT n.model AS model").to_pylist() == [{"model": "other"}]
+        assert store.run("MATCH (n:Neuron) RETURN DISTINCT n.model AS model").to_pylist() == [
+            {"model": "other"}
+        ]
 
 
 def test_what_a_lost_model_left_does_not_hinder_its_load(neo4j_empty: Any, wide: Bundle) -> None:
     with open_store(neo4j_empty.address) as store:
         store.load(wide)
-        with neo4j.GraphDatabase.driver(neo4j_empty.address, auth=("neo4j", neo4j_empty.password)) as driver:
+        with neo4j.GraphDatabase.driver(
+            neo4j_empty.address, auth=("neo4j", neo4j_empty.password)
+        ) as driver:
             driver.execute_query("MATCH (m:Model) DETACH DELETE m")
         store.load(wide)
         assert [(row["key"], row["state"]) for row in store.models()] == [("wide", "ready")]
-        assert store.run("MATCH (n:Neuron) RETURN count(*) AS n").to_pylist() == [{"n": wide.rows("Neuron")}]
+        assert store.run("MATCH (n:Neuron) RETURN count(*) AS n").to_pylist() == [
+            {"n": wide.rows("Neuron")}
+        ]

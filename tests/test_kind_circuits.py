@@ -28,9 +28,16 @@ LOOSE: dict[str, dict[str, Any]] = {
 """Thresholds at which small random networks have instances."""
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 10_000), density=st.sampled_from([0.5, 1.0]))
-def test_the_queries_find_what_the_twins_find(database: Database, tmp_path: Path, seed: int, density: float) -> None:
+def test_the_queries_find_what_the_twins_find(
+    database: Database, tmp_path: Path, seed: int, density: float
+) -> None:
     bundle = randomly_annotated(tmp_path / "r", seed=seed, density=density)
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
@@ -43,7 +50,10 @@ def test_the_queries_find_what_the_twins_find(database: Database, tmp_path: Path
 
 def test_random_networks_have_instances_of_each_at_loose_thresholds(tmp_path: Path) -> None:
     """Otherwise the test above compares nothing."""
-    graphs = [SignedGraph.of_bundle(randomly_annotated(tmp_path / "r", seed=seed, density=1.0)) for seed in range(3)]
+    graphs = [
+        SignedGraph.of_bundle(randomly_annotated(tmp_path / "r", seed=seed, density=1.0))
+        for seed in range(3)
+    ]
     for kind, parameters in LOOSE.items():
         assert sum(MOTIFS[kind].count(graph, **parameters) for graph in graphs) >= 3, kind
 
@@ -54,7 +64,9 @@ def contrasts(rng: np.random.Generator) -> Plan:
     for centre in range(40):
         hue, decoy = float(rng.uniform(0, 360)), centre // 5
         column = {"hue_deg": hue} if decoy != 6 else {}
-        key = plan.label(f"centre:{centre}", "line" if decoy == 1 else "colour_centre_surround", **column)
+        key = plan.label(
+            f"centre:{centre}", "line" if decoy == 1 else "colour_centre_surround", **column
+        )
         senders = list(range(4 * centre, 4 * centre + 4))
         start = 90 * int(rng.integers(4))
         for number, sender in enumerate(senders):
@@ -69,7 +81,9 @@ def contrasts(rng: np.random.Generator) -> Plan:
                 orientation, own = orientation + 180, own + 180
             orientation, own = orientation + rng.uniform(-20, 20), own + rng.uniform(-20, 20)
             kind = "line" if decoy == 7 else "colour_contrast"
-            plan.label(f"contrast:{sender}", kind, orientation_deg=orientation % 360, hue_deg=own % 360)
+            plan.label(
+                f"contrast:{sender}", kind, orientation_deg=orientation % 360, hue_deg=own % 360
+            )
             if decoy == 5:  # no place
                 plan.weights["centre"][centre, sender, 1, 1] = 1.5
             else:
@@ -88,7 +102,12 @@ def boundaries(rng: np.random.Generator, *, idle: int = 0) -> Plan:
     plan = Plan({"cue": 60 + idle, "boundary": 60}, rng)
     for number in range(30):
         orientation, decoy = float(rng.uniform(0, 180)), number % 5
-        turned = orientation + (90 if decoy == 1 else 0) + 180 * int(rng.integers(2)) + rng.uniform(-15, 15)
+        turned = (
+            orientation
+            + (90 if decoy == 1 else 0)
+            + 180 * int(rng.integers(2))
+            + rng.uniform(-15, 15)
+        )
         fine = plan.label(f"cue:{2 * number}", "high_low", orientation_deg=orientation)
         kind = "curve" if decoy == 4 else ("line", "edge", "colour_contrast")[number % 3]
         other = plan.label(f"cue:{2 * number + 1}", kind, orientation_deg=turned % 360)
@@ -104,7 +123,11 @@ def colours(rng: np.random.Generator) -> Plan:
     """Detectors of either sign, and decoys: both sides excite, colours disagree, no colour, another kind."""
     plan = Plan({"in": 64, "detector": 40}, rng)
     for sender in range(64):
-        kinds = ("hue", "colour_contrast", "colour_centre_surround") if sender < 32 else ("line", "gabor", "circle")
+        kinds = (
+            ("hue", "colour_contrast", "colour_centre_surround")
+            if sender < 32
+            else ("line", "gabor", "circle")
+        )
         plan.label(f"in:{sender}", kinds[sender % 3], hue_deg=float(rng.uniform(0, 360)))
     for detector in range(40):
         decoy, sign = detector % 5, float(rng.choice([-1, 1]))
@@ -162,7 +185,9 @@ def kernel(degrees: float) -> list[list[float]]:
 def test_facing_is_the_angle_between_the_named_side_and_the_centre(
     tmp_path: Path, place: float, orientation: float, hue: float, facing: float
 ) -> None:
-    bundle = write_planted(tmp_path / "p", {"in": 1, "out": 1}, [("in:0", "out:0", kernel(place))], size=3)
+    bundle = write_planted(
+        tmp_path / "p", {"in": 1, "out": 1}, [("in:0", "out:0", kernel(place))], size=3
+    )
     labelled = {
         "planted/in:0": {"kind": "colour_contrast", "orientation_deg": orientation, "hue_deg": hue},
         "planted/out:0": {"kind": "colour_centre_surround", "hue_deg": 60.0},
@@ -183,7 +208,9 @@ def test_a_lacking_kind_is_named(database: Database, tmp_path: Path) -> None:
     bundle = annotate(write_bundle(tmp_path / "toy"), {"toy/conv1:0": {"kind": "line"}})
     database.load(bundle)
     assert missing(database, "high_low_to_boundary") == "no neuron of toy is of kind high_low"
-    assert "of kind bw_vs_colour, and none hue or colour_contrast" in (missing(database, "black_white_vs_colour") or "")
+    assert "of kind bw_vs_colour, and none hue or colour_contrast" in (
+        missing(database, "black_white_vs_colour") or ""
+    )
 
 
 def test_dealing_labels_keeps_edges_and_what_each_layer_has(tmp_path: Path) -> None:
@@ -200,7 +227,10 @@ def test_dealing_labels_keeps_edges_and_what_each_layer_has(tmp_path: Path) -> N
     assert told(dealt) != told(graph)
     # a pair joins the labels that it joined before
     ends = [
-        sorted((told(one)[a], told(one)[b]) for a, b in zip(one.partners.first, one.partners.second, strict=True))
+        sorted(
+            (told(one)[a], told(one)[b])
+            for a, b in zip(one.partners.first, one.partners.second, strict=True)
+        )
         for one in (graph, dealt)
     ]
     assert ends[0] == ends[1]
@@ -211,12 +241,16 @@ def test_random_labels_are_no_enrichment(tmp_path: Path) -> None:
     for seed in range(tries):
         graph = SignedGraph.of_bundle(randomly_annotated(tmp_path / "r", seed=seed, density=1.0))
         tasks = [Task.of(MOTIFS[kind], LOOSE[kind]) for kind in LOOSE]
-        small += sum(found.p <= 0.1 for found in assess(graph, tasks, nulls=19, seed=seed, workers=1))
+        small += sum(
+            found.p <= 0.1 for found in assess(graph, tasks, nulls=19, seed=seed, workers=1)
+        )
     # p may only be larger than uniform: of 90 at rate 0.1 more than 19 come about once in a thousand times
     assert small <= 19
 
 
-def test_a_planted_circuit_is_significant_and_its_null_is_named(database: Database, tmp_path: Path) -> None:
+def test_a_planted_circuit_is_significant_and_its_null_is_named(
+    database: Database, tmp_path: Path
+) -> None:
     plan = boundaries(np.random.default_rng(0), idle=240)
     plan.write(tmp_path / "planted")
 

@@ -108,7 +108,9 @@ KNOWN: dict[str, Neuron] = {
 }
 
 
-def shown(means: np.ndarray, seed: int, *, noise: float = NOISE, repeats: int = REPEATS) -> CellStatistics:
+def shown(
+    means: np.ndarray, seed: int, *, noise: float = NOISE, repeats: int = REPEATS
+) -> CellStatistics:
     """Statistics of neurons with these cell means, ``(cells, neurons)``, over some noisy trials a cell."""
     rng = np.random.default_rng(seed)
     stats = CellStatistics(*means.shape)
@@ -119,7 +121,9 @@ def shown(means: np.ndarray, seed: int, *, noise: float = NOISE, repeats: int = 
 
 def known(count: int = 1, **options: float) -> CellStatistics:
     """``count`` neurons of each known kind, in the order of `KNOWN`."""
-    means = np.array([[neuron(cell) for neuron in KNOWN.values() for _ in range(count)] for cell in CELLS])
+    means = np.array(
+        [[neuron(cell) for neuron in KNOWN.values() for _ in range(count)] for cell in CELLS]
+    )
     return shown(means, 0, **options)  # pyright: ignore[reportArgumentType]
 
 
@@ -208,7 +212,8 @@ def test_a_curve_neuron_prefers_curves_though_circles_hold_more_of_its_variance(
     family = {name: means[[cell.stimulus == name for cell in CELLS]] for name in AXES}
     grand = np.mean([each.mean() for each in family.values()])
     held = {
-        name: each.var() / len(AXES) + (each.mean() - grand) ** 2 / (len(AXES) - 1) for name, each in family.items()
+        name: each.var() / len(AXES) + (each.mean() - grand) ** 2 / (len(AXES) - 1)
+        for name, each in family.items()
     }
     one = found(shown(means[:, None], 0))
     assert max(held, key=lambda name: held[name]) == "circle"
@@ -306,7 +311,12 @@ def test_statistics_of_other_cells_are_refused():
 def test_cells_that_leave_a_combination_out_are_refused():
     means = np.array([[a_line_neuron(cell)] for cell in CELLS])[1:]
     with pytest.raises(KindError, match="every combination"):
-        kinds(shown(means, 0), [shown(np.random.default_rng(0).random((len(means), 9)), 1)], CELLS[1:], AXES)
+        kinds(
+            shown(means, 0),
+            [shown(np.random.default_rng(0).random((len(means), 9)), 1)],
+            CELLS[1:],
+            AXES,
+        )
 
 
 def template_responses(images: torch.Tensor, template: torch.Tensor) -> np.ndarray:
@@ -324,7 +334,9 @@ def test_neurons_that_look_for_a_stimulus_of_the_catalogue_are_of_its_kind():
     rng = np.random.default_rng(0)
     truth, responses, permuted = [], [], []
     for name, _ in product(names, range(6)):
-        trial = rng.choice(np.flatnonzero([shows.cells[cell].stimulus == name for cell in shows.cell_of]))
+        trial = rng.choice(
+            np.flatnonzero([shows.cells[cell].stimulus == name for cell in shows.cell_of])
+        )
         template = images[trial]
         shuffled = template.flatten()[torch.from_numpy(rng.permutation(template.numel()))]
         truth.append(name)

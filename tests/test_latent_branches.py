@@ -32,17 +32,26 @@ SENDERS, RECEIVERS = 24, 32
 def written(path: Path, weights: np.ndarray) -> Bundle:
     """A network of two layers from its weights, ``(senders, receivers)``; zeros are no edges."""
     senders, receivers = weights.shape
-    edges = [(f"in:{i}", f"out:{j}", float(weights[i, j])) for i, j in np.ndindex(weights.shape) if weights[i, j] != 0]
+    edges = [
+        (f"in:{i}", f"out:{j}", float(weights[i, j]))
+        for i, j in np.ndindex(weights.shape)
+        if weights[i, j] != 0
+    ]
     return write_planted(path, {"in": senders, "out": receivers}, edges, name="p", force=True)
 
 
-def planted(seed: int, *, noise: float, popular: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def planted(
+    seed: int, *, noise: float, popular: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights whose sizes fall into two groups, and which senders and receivers are in the first.
 
     ``popular`` instead: no groups, but some senders send much more than others, and some receivers read more.
     """
     rng = np.random.default_rng(seed)
-    first, reads = rng.permutation(SENDERS) < SENDERS // 2, rng.permutation(RECEIVERS) < RECEIVERS // 2
+    first, reads = (
+        rng.permutation(SENDERS) < SENDERS // 2,
+        rng.permutation(RECEIVERS) < RECEIVERS // 2,
+    )
     size = np.where(first[:, None] == reads, 1.0, 0.25)
     if popular:
         size = np.exp(rng.standard_normal((SENDERS, 1)) + rng.standard_normal(RECEIVERS))
@@ -70,7 +79,9 @@ def test_neurons_that_merely_send_or_read_much_are_no_groups(tmp_path: Path) -> 
     p = []
     for seed in range(60):
         weights, _, _ = planted(seed, noise=0.5, popular=True)
-        (row,) = layer_pairs(SignedGraph.of_bundle(written(tmp_path / "p", weights)), nulls=19, seed=seed)
+        (row,) = layer_pairs(
+            SignedGraph.of_bundle(written(tmp_path / "p", weights)), nulls=19, seed=seed
+        )
         p.append(row["p"])
     # three are expected; more than ten of sixty would be seen once in ten thousand times
     assert sum(value <= 0.05 for value in p) <= 10
@@ -86,7 +97,9 @@ def test_the_share_is_that_of_the_singular_values() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), density=st.sampled_from([0.3, 0.7, 1.0]))
-def test_shuffling_keeps_what_a_sender_sends_and_where_it_is_wired(seed: int, density: float) -> None:
+def test_shuffling_keeps_what_a_sender_sends_and_where_it_is_wired(
+    seed: int, density: float
+) -> None:
     rng = np.random.default_rng(seed)
     wired = rng.random((6, 8)) < density
     norms = rng.random((6, 8)) * wired
@@ -97,7 +110,11 @@ def test_shuffling_keeps_what_a_sender_sends_and_where_it_is_wired(seed: int, de
 
 def test_balancing_takes_out_what_neurons_send_and_read() -> None:
     rng = np.random.default_rng(0)
-    inner, sends, reads = rng.random((6, 8)) + 0.1, np.exp(rng.standard_normal((6, 1))), np.exp(rng.standard_normal(8))
+    inner, sends, reads = (
+        rng.random((6, 8)) + 0.1,
+        np.exp(rng.standard_normal((6, 1))),
+        np.exp(rng.standard_normal(8)),
+    )
     assert balanced(sends * inner * reads) == pytest.approx(balanced(inner), rel=1e-4)
     assert balanced(inner).mean(0) == pytest.approx(np.ones(8), rel=1e-4)
 

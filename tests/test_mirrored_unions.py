@@ -27,9 +27,16 @@ LOOSE: dict[str, dict[str, Any]] = {
 """Thresholds at which small random networks have instances."""
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 10_000), density=st.sampled_from([0.5, 1.0]))
-def test_the_queries_find_what_the_twins_find(database: Database, tmp_path: Path, seed: int, density: float) -> None:
+def test_the_queries_find_what_the_twins_find(
+    database: Database, tmp_path: Path, seed: int, density: float
+) -> None:
     bundle = randomly_annotated(tmp_path / "r", seed=seed, density=density)
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
@@ -51,15 +58,21 @@ def test_the_queries_find_what_the_twins_find(database: Database, tmp_path: Path
 
 
 def test_cosines_are_those_of_whole_columns(tmp_path: Path) -> None:
-    graph = SignedGraph.of_bundle(write_bundle(tmp_path / "r", layers=(3, 10, 8, 6), density=0.4, seed=3))
+    graph = SignedGraph.of_bundle(
+        write_bundle(tmp_path / "r", layers=(3, 10, 8, 6), density=0.4, seed=3)
+    )
     first, second = np.triu_indices(len(graph.keys), 1)
     matrix = np.zeros((len(graph.keys), len(graph.keys)))
     matrix[graph.sender, graph.receiver] = graph.weight
     norm = np.linalg.norm(matrix, axis=0)
     shared = ((matrix != 0).T.astype(int) @ (matrix != 0).astype(int))[first, second] > 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        expected = np.where(shared, (matrix.T @ matrix / np.outer(norm, norm))[first, second], np.nan)
-    found = cosines_of(graph.receiver, graph.sender, graph.weight, first, second, size=len(graph.keys))
+        expected = np.where(
+            shared, (matrix.T @ matrix / np.outer(norm, norm))[first, second], np.nan
+        )
+    found = cosines_of(
+        graph.receiver, graph.sender, graph.weight, first, second, size=len(graph.keys)
+    )
     assert found == pytest.approx(expected, nan_ok=True)
     assert shared.any()
     assert not shared.all()
@@ -87,7 +100,9 @@ def unions(rng: np.random.Generator) -> Plan:
             plan.mirror("case", first, second, q=0.4 if decoy == 3 else 0.01)
         readers = rng.permutation(64)[:8]
         plan.weights["out"][readers[:4], first] = 2
-        plan.weights["out"][readers[4:] if decoy == 6 else readers[:4], second] = -2 if decoy == 5 else 2
+        plan.weights["out"][readers[4:] if decoy == 6 else readers[:4], second] = (
+            -2 if decoy == 5 else 2
+        )
         if decoy == 0:
             plan.planted.add(((f"planted/case:{first}", f"planted/case:{second}"),))
     return plan
@@ -113,9 +128,17 @@ def poses(rng: np.random.Generator) -> Plan:
         plan.weights["union"][first, first] = 1
         plan.weights["union"][second if decoy == 5 else first, second] = 1
         if decoy == 0:
-            names = ("pose", first), ("pose", second), ("later", first), ("later", second), ("union", first)
+            names = (
+                ("pose", first),
+                ("pose", second),
+                ("later", first),
+                ("later", second),
+                ("union", first),
+            )
             # the one whose key comes first is the first
-            plan.planted.add(tuple((f"planted/{layer}:{number}",) for layer, number in _by_key(names)))
+            plan.planted.add(
+                tuple((f"planted/{layer}:{number}",) for layer, number in _by_key(names))
+            )
     return plan
 
 
@@ -126,7 +149,10 @@ def _by_key(names: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
     return other, one, beside, later, union
 
 
-ROLES = {"mirrored_unions": ["case"], "posed_pairs": ["first", "second", "later_first", "later_second", "union"]}
+ROLES = {
+    "mirrored_unions": ["case"],
+    "posed_pairs": ["first", "second", "later_first", "later_second", "union"],
+}
 
 
 @pytest.mark.parametrize(("kind", "plan"), [("mirrored_unions", unions), ("posed_pairs", poses)])
@@ -157,7 +183,9 @@ def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
     for seed in range(tries):
         graph = SignedGraph.of_bundle(randomly_annotated(tmp_path / "r", seed=seed, density=1.0))
         tasks = [Task.of(MOTIFS[kind], parameters) for kind, parameters in LOOSE.items()]
-        small += sum(found.p <= 0.1 for found in assess(graph, tasks, nulls=19, seed=seed, workers=1))
+        small += sum(
+            found.p <= 0.1 for found in assess(graph, tasks, nulls=19, seed=seed, workers=1)
+        )
     assert small <= 14
 
 

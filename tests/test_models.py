@@ -29,7 +29,11 @@ REAL = [
     (f"{ARCHITECTURES / 'cifar_resnet.py'}:resnet32", "resnet32_cifar10", (3, 32, 32)),
     (f"{ARCHITECTURES / 'cifar_resnet.py'}:resnet56", "resnet56_cifar10", (3, 32, 32)),
     (f"{ARCHITECTURES / 'inception_v3_2015.py'}:early", "inception_v3_tf2015_early", (3, 299, 299)),
-    (f"{ARCHITECTURES / 'inception_v3_2015.py'}:late", "inception_v3_tf2015_late_fp16", (288, 35, 35)),
+    (
+        f"{ARCHITECTURES / 'inception_v3_2015.py'}:late",
+        "inception_v3_tf2015_late_fp16",
+        (288, 35, 35),
+    ),
     (f"{ARCHITECTURES / 'mtcnn.py'}:pnet", "mtcnn_pnet", (3, 12, 12)),
     (f"{ARCHITECTURES / 'mtcnn.py'}:rnet", "mtcnn_rnet", (3, 24, 24)),
     (f"{ARCHITECTURES / 'mtcnn.py'}:onet", "mtcnn_onet", (3, 48, 48)),
@@ -61,11 +65,17 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def tiny_state(path: Path) -> dict[str, Tensor]:
-    return {name: tensor + 0.5 for name, tensor in resolve(f"{path}:net").model.state_dict().items()}
+    return {
+        name: tensor + 0.5 for name, tensor in resolve(f"{path}:net").model.state_dict().items()
+    }
 
 
 def floats(network: Network) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in network.model.state_dict().items() if tensor.is_floating_point()}
+    return {
+        name: tensor
+        for name, tensor in network.model.state_dict().items()
+        if tensor.is_floating_point()
+    }
 
 
 @pytest.mark.parametrize("spec, file, shape", REAL, ids=[file for _, file, _ in REAL])
@@ -83,7 +93,9 @@ def test_a_real_weights_file_loads_whole_into_its_architecture(
 
 
 def test_squeezenet_reads_its_published_preprocessing(weights_dir: Path) -> None:
-    network = resolve("squeezenet1_1", weights=str(weights_dir / "squeezenet1_1_imagenet.safetensors"))
+    network = resolve(
+        "squeezenet1_1", weights=str(weights_dir / "squeezenet1_1_imagenet.safetensors")
+    )
     assert network.mean == (0.485, 0.456, 0.406)
     assert network.std == (0.229, 0.224, 0.225)
     assert network.labels[:2] == ("tench", "goldfish")
@@ -102,15 +114,23 @@ def test_a_bundled_network_needs_nothing_but_its_name() -> None:
 
 def test_a_factory_in_a_file_is_shown_without_its_folder(tiny: Path) -> None:
     network = resolve(f"{tiny}:net")
-    assert (network.name, network.architecture, network.weights) == ("net", "nets.py:net", "factory")
+    assert (network.name, network.architecture, network.weights) == (
+        "net",
+        "nets.py:net",
+        "factory",
+    )
 
 
 def test_a_factory_in_a_package_is_found() -> None:
-    network = resolve("circuitome.networks.menagerie:menagerie", input_size=(3, 64, 64), name="fresh")
+    network = resolve(
+        "circuitome.networks.menagerie:menagerie", input_size=(3, 64, 64), name="fresh"
+    )
     assert (network.name, network.input_shape) == ("fresh", (3, 64, 64))
 
 
-def test_a_factory_in_the_working_folder_is_found(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factory_in_the_working_folder_is_found(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tiny.parent)
     shutil.copy(tiny, tiny.parent / "nets_of_this_test.py")
     assert resolve("nets_of_this_test:net").architecture == "nets_of_this_test:net"
@@ -133,7 +153,9 @@ def test_a_factory_that_leaves_weights_random_is_repeatable(tiny: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".th"])
 @pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
-def test_weights_come_from_every_kind_of_file(tiny: Path, tmp_path: Path, suffix: str, prefix: str) -> None:
+def test_weights_come_from_every_kind_of_file(
+    tiny: Path, tmp_path: Path, suffix: str, prefix: str
+) -> None:
     state = tiny_state(tiny)
     named = {prefix + name: tensor for name, tensor in state.items()}
     path = tmp_path / f"weights{suffix}"
@@ -152,7 +174,10 @@ def test_a_wrapped_state_dict_is_found(tiny: Path, tmp_path: Path, wrapping: str
 
 
 def test_half_precision_weights_become_float32(tiny: Path, tmp_path: Path) -> None:
-    state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tiny_state(tiny).items()}
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in tiny_state(tiny).items()
+    }
     save_file(state, tmp_path / "half.safetensors")
     network = resolve(f"{tiny}:net", weights=str(tmp_path / "half.safetensors"))
     assert {tensor.dtype for tensor in floats(network).values()} == {torch.float32}
@@ -161,7 +186,11 @@ def test_half_precision_weights_become_float32(tiny: Path, tmp_path: Path) -> No
 
 def test_weights_without_auxiliary_heads_fit_googlenet(tmp_path: Path) -> None:
     whole = resolve("googlenet", weights="random")
-    state = {name: tensor for name, tensor in whole.model.state_dict().items() if not name.startswith("aux")}
+    state = {
+        name: tensor
+        for name, tensor in whole.model.state_dict().items()
+        if not name.startswith("aux")
+    }
     save_file(state, tmp_path / "googlenet.safetensors")
     network = resolve("googlenet", weights=str(tmp_path / "googlenet.safetensors"))
     assert set(network.model.state_dict()) == set(state)
@@ -170,7 +199,9 @@ def test_weights_without_auxiliary_heads_fit_googlenet(tmp_path: Path) -> None:
 def test_densenet_weights_in_their_published_spelling_fit(tmp_path: Path) -> None:
     state = resolve("densenet121", weights="random").model.state_dict()
     published = {
-        name.replace("norm1.", "norm.1.").replace("conv1.", "conv.1.") if "denselayer" in name else name: tensor.clone()
+        name.replace("norm1.", "norm.1.").replace("conv1.", "conv.1.")
+        if "denselayer" in name
+        else name: tensor.clone()
         for name, tensor in state.items()
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in published
@@ -199,7 +230,9 @@ def test_random_weights_keep_a_deep_network_finite() -> None:
 def test_the_digest_sees_every_weight_and_every_name() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     before = digest(model)
-    assert digest(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).requires_grad_(False)) != before
+    assert (
+        digest(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).requires_grad_(False)) != before
+    )
     renamed = nn.ModuleDict({"a": model[0], "b": model[1]})
     assert digest(renamed) != before
     with torch.no_grad():
@@ -232,11 +265,17 @@ def test_a_truncated_safetensors_file_is_refused(tiny: Path, tmp_path: Path) -> 
     assert "cut.safetensors: not a whole safetensors file" in text
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x80\x02}q\x00.", b"hello world"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 not a zip", b"\x80\x02}q\x00.", b"hello world"]
+)
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_file_of_something_else_is_refused(tiny: Path, tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_a_file_of_something_else_is_refused(
+    tiny: Path, tmp_path: Path, content: bytes, suffix: str
+) -> None:
     (tmp_path / f"odd{suffix}").write_bytes(content)
-    assert f"odd{suffix}: " in message(f"{tiny}:net", WeightsError, weights=str(tmp_path / f"odd{suffix}"))
+    assert f"odd{suffix}: " in message(
+        f"{tiny}:net", WeightsError, weights=str(tmp_path / f"odd{suffix}")
+    )
 
 
 def test_a_truncated_pth_file_is_refused(tiny: Path, tmp_path: Path) -> None:
@@ -257,7 +296,9 @@ class Payload:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_code_in_a_pickle_is_refused_and_never_run(tiny: Path, tmp_path: Path, legacy: bool) -> None:
+def test_code_in_a_pickle_is_refused_and_never_run(
+    tiny: Path, tmp_path: Path, legacy: bool
+) -> None:
     target = tmp_path / "executed"
     content = {"0.weight": Payload(target)}
     if legacy:
@@ -283,12 +324,18 @@ def test_a_pickled_module_is_refused_with_the_way_to_save_it(tiny: Path, tmp_pat
 
 def test_numpy_arrays_are_no_state_dict(tiny: Path, tmp_path: Path) -> None:
     torch.save({"0.weight": [1.0, 2.0]}, tmp_path / "lists.pth")
-    assert "'0.weight' is a list" in message(f"{tiny}:net", WeightsError, weights=str(tmp_path / "lists.pth"))
+    assert "'0.weight' is a list" in message(
+        f"{tiny}:net", WeightsError, weights=str(tmp_path / "lists.pth")
+    )
     np.save(tmp_path / "array.npy", np.zeros(3))
-    assert "array.npy: not a weights file" in message(f"{tiny}:net", WeightsError, weights=str(tmp_path / "array.npy"))
+    assert "array.npy: not a weights file" in message(
+        f"{tiny}:net", WeightsError, weights=str(tmp_path / "array.npy")
+    )
 
 
-def test_weights_of_another_shape_name_the_first_such_tensor_with_both_shapes(tiny: Path, tmp_path: Path) -> None:
+def test_weights_of_another_shape_name_the_first_such_tensor_with_both_shapes(
+    tiny: Path, tmp_path: Path
+) -> None:
     state = tiny_state(tiny) | {"0.weight": torch.zeros(4, 3, 5, 5), "1.weight": torch.zeros(7)}
     save_file(state, tmp_path / "other.safetensors")
     text = message(f"{tiny}:net", WeightsError, weights=str(tmp_path / "other.safetensors"))
@@ -304,9 +351,16 @@ def test_missing_and_unknown_tensors_are_named(tiny: Path, tmp_path: Path) -> No
 
 
 def test_a_missing_counter_of_batch_norm_is_no_fault(tiny: Path, tmp_path: Path) -> None:
-    state = {name: tensor for name, tensor in tiny_state(tiny).items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: tensor
+        for name, tensor in tiny_state(tiny).items()
+        if not name.endswith("num_batches_tracked")
+    }
     save_file(state, tmp_path / "old.safetensors")
-    assert resolve(f"{tiny}:net", weights=str(tmp_path / "old.safetensors")).weights == "old.safetensors"
+    assert (
+        resolve(f"{tiny}:net", weights=str(tmp_path / "old.safetensors")).weights
+        == "old.safetensors"
+    )
 
 
 def test_quantised_weights_are_refused(tiny: Path, tmp_path: Path) -> None:
@@ -318,17 +372,26 @@ def test_quantised_weights_are_refused(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nonfinite_weights_are_named_with_their_channel(tiny: Path, tmp_path: Path, value: float) -> None:
+def test_nonfinite_weights_are_named_with_their_channel(
+    tiny: Path, tmp_path: Path, value: float
+) -> None:
     state = tiny_state(tiny)
     state["0.weight"][2, 1, 0, 0] = value
     save_file(state, tmp_path / "sick.safetensors")
     text = message(f"{tiny}:net", WeightsError, weights=str(tmp_path / "sick.safetensors"))
     assert "sick.safetensors: 0.weight, channel 2 is not finite" in text
-    assert resolve(f"{tiny}:net", weights=str(tmp_path / "sick.safetensors"), allow_nonfinite=True).name == "net"
+    assert (
+        resolve(
+            f"{tiny}:net", weights=str(tmp_path / "sick.safetensors"), allow_nonfinite=True
+        ).name
+        == "net"
+    )
 
 
 def test_a_missing_weights_file_is_named(tiny: Path) -> None:
-    assert "nowhere.safetensors: no such file" in message(f"{tiny}:net", WeightsError, weights="nowhere.safetensors")
+    assert "nowhere.safetensors: no such file" in message(
+        f"{tiny}:net", WeightsError, weights="nowhere.safetensors"
+    )
 
 
 def test_an_unknown_name_brings_near_ones() -> None:
@@ -372,9 +435,18 @@ def test_a_factory_has_no_published_weights(tiny: Path) -> None:
     assert "no DEFAULT weights" in message(f"{tiny}:net", WeightsError, weights="DEFAULT")
 
 
-def test_published_weights_out_of_reach_bring_the_other_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_weights_out_of_reach_bring_the_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for proxy in (
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nobody listens there
     for proxy in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
@@ -383,7 +455,9 @@ def test_published_weights_out_of_reach_bring_the_other_ways(tmp_path: Path, mon
     assert "--weights FILE" in text
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "", " ", ".hidden", "x\n", "`x`", "x' }) DETACH DELETE n //"])
+@pytest.mark.parametrize(
+    "name", ["a/b", "a:b", "", " ", ".hidden", "x\n", "`x`", "x' }) DETACH DELETE n //"]
+)
 def test_a_name_that_would_break_keys_is_refused(tiny: Path, name: str) -> None:
     if name:
         assert "--name" in message(f"{tiny}:net", ModelError, name=name)
@@ -418,7 +492,8 @@ def test_the_two_parts_of_inception_fit_together() -> None:
 def test_mtcnn_heads_are_probabilities_and_boxes(weights_dir: Path) -> None:
     for stage, size in (("pnet", 12), ("rnet", 24), ("onet", 48)):
         network = resolve(
-            f"{ARCHITECTURES / 'mtcnn.py'}:{stage}", weights=str(weights_dir / f"mtcnn_{stage}.safetensors")
+            f"{ARCHITECTURES / 'mtcnn.py'}:{stage}",
+            weights=str(weights_dir / f"mtcnn_{stage}.safetensors"),
         )
         box, *_, probability = network.model(torch.zeros(1, 3, size, size))
         assert box.shape[1] == 4

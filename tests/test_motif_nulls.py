@@ -49,7 +49,9 @@ def gathered(groups: np.ndarray, *values: np.ndarray) -> dict[int, list[Any]]:
 
 
 def layer_pairs(graph: SignedGraph) -> list[tuple[int, int]]:
-    return sorted(zip(graph.layer[graph.sender].tolist(), graph.layer[graph.receiver].tolist(), strict=True))
+    return sorted(
+        zip(graph.layer[graph.sender].tolist(), graph.layer[graph.receiver].tolist(), strict=True)
+    )
 
 
 def matrix(graph: SignedGraph, sending: int, receiving: int) -> np.ndarray:
@@ -59,14 +61,21 @@ def matrix(graph: SignedGraph, sending: int, receiving: int) -> np.ndarray:
     return dense[graph.layer == sending][:, graph.layer == receiving]
 
 
-@pytest.mark.parametrize("name", [name for name in nulls.NULLS if name != "labels"])  # which leaves all edges
-def test_a_null_keeps_edges_between_layers_and_follows_its_seed(graph: SignedGraph, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in nulls.NULLS if name != "labels"]
+)  # which leaves all edges
+def test_a_null_keeps_edges_between_layers_and_follows_its_seed(
+    graph: SignedGraph, name: str
+) -> None:
     one, again, other = rewired(graph, name), rewired(graph, name), rewired(graph, name, seed=1)
     assert layer_pairs(one) == layer_pairs(graph)
     assert np.bincount(one.receiver).tolist() == np.bincount(graph.receiver).tolist()
     ends = one.sender * len(one.keys) + one.receiver
     assert len(np.unique(ends)) == len(ends)
-    same = [(getattr(one, field) == getattr(again, field)).all() for field in ("sender", "excites", "weight")]
+    same = [
+        (getattr(one, field) == getattr(again, field)).all()
+        for field in ("sender", "excites", "weight")
+    ]
     assert all(same)
     assert (one.sender != other.sender).any() or (one.weight != other.weight).any()
     assert (one.sender != graph.sender).any() or (one.weight != graph.weight).any()
@@ -80,12 +89,16 @@ def test_kernels_keep_what_each_receiver_gets_and_from_whom(graph: SignedGraph) 
     before = gathered(graph.receiver, *(getattr(graph, field) for field in fields))
     assert gathered(null.receiver, *(getattr(null, field) for field in fields)) == before
     assert gathered(null.receiver, null.sender) == gathered(graph.receiver, graph.sender)
-    moved = gathered(null.receiver, null.sender, null.weight) != gathered(graph.receiver, graph.sender, graph.weight)
+    moved = gathered(null.receiver, null.sender, null.weight) != gathered(
+        graph.receiver, graph.sender, graph.weight
+    )
     assert moved
 
 
 @pytest.mark.parametrize("name", ["signs", "swap"])
-def test_shuffled_signs_leave_sizes_in_place_and_the_number_of_excitatory_inputs(graph: SignedGraph, name: str) -> None:
+def test_shuffled_signs_leave_sizes_in_place_and_the_number_of_excitatory_inputs(
+    graph: SignedGraph, name: str
+) -> None:
     null = rewired(graph, name)
     assert (null.sender == graph.sender).all() and (null.receiver == graph.receiver).all()
     assert (np.abs(null.weight) == np.abs(graph.weight)).all() and (null.share == graph.share).all()
@@ -150,7 +163,10 @@ def test_q_is_the_expected_number_of_null_instances_over_the_observed_one() -> N
 
 
 @settings(max_examples=50, deadline=None)
-@given(observed=st.lists(st.integers(0, 9), min_size=1, max_size=30), null=st.lists(st.integers(0, 9), max_size=60))
+@given(
+    observed=st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    null=st.lists(st.integers(0, 9), max_size=60),
+)
 def test_q_never_falls_as_scores_fall_and_is_no_better_than_the_nulls_can_show(
     observed: list[int], null: list[int]
 ) -> None:
@@ -168,7 +184,10 @@ def test_p_is_the_share_of_counts_as_large_the_observed_one_among_them() -> None
 
 def test_workers_and_company_change_nothing(graph: SignedGraph) -> None:
     loose = {"strength": 1.0}
-    tasks = [Task.of(motif, loose if library()[motif.kind].parameter("strength") else {}) for motif in TESTED]
+    tasks = [
+        Task.of(motif, loose if library()[motif.kind].parameter("strength") else {})
+        for motif in TESTED
+    ]
     together = assess(graph, tasks, nulls=5, seed=3)
     again = assess(graph, tasks, nulls=5, seed=3, workers=1)
     for one, other in zip(together, again, strict=True):
@@ -183,7 +202,9 @@ def brute_pairs(graph: SignedGraph, cosine: float, strength: float) -> tuple[lis
     n = len(graph.keys)
     weight, effect, strong = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     weight[graph.sender, graph.receiver] = graph.weight
-    effect[graph.sender, graph.receiver] = graph.polarity * np.sqrt(graph.share * graph.fan_in[graph.receiver])
+    effect[graph.sender, graph.receiver] = graph.polarity * np.sqrt(
+        graph.share * graph.fan_in[graph.receiver]
+    )
     for edge in np.flatnonzero((graph.strength >= strength) & (np.abs(graph.polarity) >= 0.2)):
         strong[graph.sender[edge], graph.receiver[edge]] = 1 if graph.excites[edge] else -1
     opponents, push_pull = [], []
@@ -203,19 +224,33 @@ def brute_pairs(graph: SignedGraph, cosine: float, strength: float) -> tuple[lis
     return opponents, push_pull
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), density=st.sampled_from([0.4, 1.0]), cosine=st.sampled_from([0.0, 0.2]))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 10_000),
+    density=st.sampled_from([0.4, 1.0]),
+    cosine=st.sampled_from([0.0, 0.2]),
+)
 def test_pairs_that_oppose_are_those_that_brute_force_finds(
     tmp_path: Path, seed: int, density: float, cosine: float
 ) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(3, 8, 12, 10, 4), seed=seed, density=density, force=True)
+    bundle = write_bundle(
+        tmp_path / "r", layers=(3, 8, 12, 10, 4), seed=seed, density=density, force=True
+    )
     graph = SignedGraph.of_bundle(bundle)
     number = {key: place for place, key in enumerate(graph.keys)}
-    for kind, expected in zip(("opponent_pairs", "push_pull"), brute_pairs(graph, cosine, 0.5), strict=True):
+    for kind, expected in zip(
+        ("opponent_pairs", "push_pull"), brute_pairs(graph, cosine, 0.5), strict=True
+    ):
         rows = MOTIFS[kind].twin(graph, cosine=cosine, strength=0.5, limit=1000)
-        found = sorted((*(number[key] for key in row["roles"]["case"]), row["score"]) for row in rows)
+        found = sorted(
+            (*(number[key] for key in row["roles"]["case"]), row["score"]) for row in rows
+        )
         assert [pair[:2] for pair in found] == [pair[:2] for pair in expected]
-        assert [pair[2] for pair in found] == pytest.approx([pair[2] for pair in expected], abs=1e-8)
+        assert [pair[2] for pair in found] == pytest.approx(
+            [pair[2] for pair in expected], abs=1e-8
+        )
         assert MOTIFS[kind].count(graph, cosine=cosine, strength=0.5) == len(expected)
 
 
@@ -229,9 +264,15 @@ def test_planted_pairs_are_found_among_decoys(tmp_path: Path, kind: str, noise: 
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
         rows = [row for row in result.annotate(MOTIFS[kind].twin(graph)) if row["q"] <= 0.05]
         # readers of opponents oppose each other, too: what is known is what stands among the cases
-        pairs = {frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]}
+        pairs = {
+            frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]
+        }
         expected = planted.opponents if kind == "opponent_pairs" else planted.push_pull
-        found, right, there = found + len(pairs), right + len(pairs & expected), there + len(expected)
+        found, right, there = (
+            found + len(pairs),
+            right + len(pairs & expected),
+            there + len(expected),
+        )
         assert result.p <= 0.05
     assert right / there >= 0.95
     assert right / found >= 0.95
@@ -244,7 +285,9 @@ def demixed(path: Path, *, seed: int) -> SignedGraph:
     out[:16] = into[:, :16].T + 0.5 * rng.standard_normal((16, 24))
     edges = [(f"in:{i}", f"host:{k}", float(into[k, i])) for k, i in np.ndindex(into.shape)]
     edges += [(f"host:{k}", f"out:{r}", float(out[r, k])) for r, k in np.ndindex(out.shape)]
-    return SignedGraph.of_bundle(write_planted(path, {"in": 64, "host": 24, "out": 48}, edges, name="p", force=True))
+    return SignedGraph.of_bundle(
+        write_planted(path, {"in": 64, "host": 24, "out": 48}, edges, name="p", force=True)
+    )
 
 
 def test_features_that_are_spread_and_read_back_are_found(tmp_path: Path) -> None:
@@ -258,7 +301,9 @@ def test_features_that_are_spread_and_read_back_are_found(tmp_path: Path) -> Non
         found += len(pairs.feature)
         assert (pairs.spread >= 3).all()
     assert right / (16 * len(SEEDS)) >= 0.95
-    assert right / found >= 0.85  # in 24 dimensions some of the 32 readers at random match one of the 64 inputs
+    assert (
+        right / found >= 0.85
+    )  # in 24 dimensions some of the 32 readers at random match one of the 64 inputs
 
 
 def test_read_back_is_enriched_where_it_is_planted(tmp_path: Path) -> None:
@@ -284,8 +329,12 @@ def test_rows_of_a_database_get_q_and_the_name_of_its_null(tmp_path: Path) -> No
         database.load(planted.bundle)
         rows, found = find_significant(database, "opponent-pairs", nulls=39, strength="4", limit=5)
         assert len(rows) == 5
-        assert [row | {"q": None, "null": None} for row in rows] == find(database, "opponent_pairs", limit=5)
-        assert all(row["null"] == "kernels" and row["p"] is None and row["q"] <= 0.05 for row in rows)
+        assert [row | {"q": None, "null": None} for row in rows] == find(
+            database, "opponent_pairs", limit=5
+        )
+        assert all(
+            row["null"] == "kernels" and row["p"] is None and row["q"] <= 0.05 for row in rows
+        )
         assert (found.null, found.nulls, found.p) == ("signs", 39, 0.025)
         every = {item.kind: item for item in summary(database, nulls=3)}
         assert every.keys() == MOTIFS.keys()
@@ -315,7 +364,10 @@ def test_banding_p_is_exact_for_few_filters() -> None:
     kernels = striped(tilt=1, seed=1)[:4]
     turns = itertools.product([False, True], repeat=4)
     every = [
-        banding_ratio(np.where(np.array(turn)[:, None, None, None], kernels.swapaxes(2, 3), kernels)) for turn in turns
+        banding_ratio(
+            np.where(np.array(turn)[:, None, None, None], kernels.swapaxes(2, 3), kernels)
+        )
+        for turn in turns
     ]
     exact = np.mean(np.array(every) >= banding_ratio(kernels) - 1e-9)
     p = banding_p(kernels, nulls=20_000, rng=np.random.default_rng(0))
@@ -324,10 +376,16 @@ def test_banding_p_is_exact_for_few_filters() -> None:
 
 def test_layers_get_p_and_q_from_the_kernels_of_their_bundle(tmp_path: Path) -> None:
     name = next(iter(BUNDLED))
-    bundle = extract(resolve(name).model, output=tmp_path / name, name=name, input_shape=BUNDLED[name].input_size)
-    rows = significant(bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=99)
+    bundle = extract(
+        resolve(name).model, output=tmp_path / name, name=name, input_shape=BUNDLED[name].input_size
+    )
+    rows = significant(
+        bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=99
+    )
     assert rows
-    assert all(row["null"] == "transpose" and row["p"] <= row["q"] for row in rows if row["p"] is not None)
+    assert all(
+        row["null"] == "transpose" and row["p"] <= row["q"] for row in rows if row["p"] is not None
+    )
     assert any(row["p"] is not None for row in rows)
     with pytest.raises(QueryError, match="holds menagerie_s0, not other"):
         significant(bundle, [rows[0] | {"model": "other"}], nulls=9)
@@ -338,7 +396,12 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> list[SignedGraph]:
     folder = tmp_path_factory.mktemp("bundled")
     return [
         SignedGraph.of_bundle(
-            extract(resolve(name).model, output=folder / name, name=name, input_shape=BUNDLED[name].input_size)
+            extract(
+                resolve(name).model,
+                output=folder / name,
+                name=name,
+                input_shape=BUNDLED[name].input_size,
+            )
         )
         for name in BUNDLED
     ]
@@ -346,17 +409,26 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> list[SignedGraph]:
 
 def test_null_networks_have_few_findings_and_no_small_p(bundled: list[SignedGraph]) -> None:
     tries = 10  # `make bench` does 60 a motif, and twins
-    tasks = [Task.of(motif) for motif in TESTED if motif.null != "labels"]  # nothing is annotated here
-    found, small = dict.fromkeys((task.kind for task in tasks), 0), dict.fromkeys((task.kind for task in tasks), 0)
+    tasks = [
+        Task.of(motif) for motif in TESTED if motif.null != "labels"
+    ]  # nothing is annotated here
+    found, small = (
+        dict.fromkeys((task.kind for task in tasks), 0),
+        dict.fromkeys((task.kind for task in tasks), 0),
+    )
     for place in range(tries):
         graph = bundled[place % len(bundled)]
-        for name in dict.fromkeys(null for task in tasks for null in (task.instance_null, task.null)):
+        for name in dict.fromkeys(
+            null for task in tasks for null in (task.instance_null, task.null)
+        ):
             asked = [
                 replace(task, instance_null=name, null=name)
                 for task in tasks
                 if name in (task.instance_null, task.null)
             ]
-            for result in assess(rewired(graph, name, seed=1000 + place), asked, nulls=19, seed=place):
+            for result in assess(
+                rewired(graph, name, seed=1000 + place), asked, nulls=19, seed=place
+            ):
                 if MOTIFS[result.kind].instance_null == name:
                     found[result.kind] += result.least_q is not None and result.least_q <= 0.05
                 else:

@@ -37,9 +37,24 @@ DECOYS = [
         ("in:3", "case:3", 1.0),
         ("in:2", "case:3", 0.9),
     ],  # none inhibits
-    *[("in:4", "case:4", 1.0), ("in:5", "case:4", -1.0), ("in:5", "case:5", 1.0), ("in:4", "case:5", 1.0)],  # one does
-    *[("case:2", "out:1", 1.0), ("case:3", "out:1", 1.0), ("case:4", "out:2", 1.0), ("case:5", "out:2", 1.0)],
-    *[("in:6", "case:6", 1.0), ("in:7", "case:6", -1.0), ("in:7", "case:7", 1.0), ("in:6", "case:7", -1.0)],  # opposed,
+    *[
+        ("in:4", "case:4", 1.0),
+        ("in:5", "case:4", -1.0),
+        ("in:5", "case:5", 1.0),
+        ("in:4", "case:5", 1.0),
+    ],  # one does
+    *[
+        ("case:2", "out:1", 1.0),
+        ("case:3", "out:1", 1.0),
+        ("case:4", "out:2", 1.0),
+        ("case:5", "out:2", 1.0),
+    ],
+    *[
+        ("in:6", "case:6", 1.0),
+        ("in:7", "case:6", -1.0),
+        ("in:7", "case:7", 1.0),
+        ("in:6", "case:7", -1.0),
+    ],  # opposed,
     *[("case:6", "out:3", 1.0), ("case:7", "out:3", -1.0)],  # but not united
 ]
 SHAPE = {"in": 8, "case": 8, "out": 4}
@@ -59,15 +74,24 @@ def keys(names: str) -> list[str]:
     return [f"p/{name}" for name in names.split()]
 
 
-def brute_force(graph: SignedGraph, strength: float, polarity: float) -> tuple[list[Any], list[Any]]:
+def brute_force(
+    graph: SignedGraph, strength: float, polarity: float
+) -> tuple[list[Any], list[Any]]:
     """Mutual inhibitions and unions, by trying everything."""
     edges: dict[bool, dict[tuple[int, int], float]] = {True: {}, False: {}}
     for edge in np.flatnonzero(graph.strong(strength=strength, polarity=polarity)):
-        edges[bool(graph.excites[edge])][graph.sender[edge], graph.receiver[edge]] = graph.strength[edge]
+        edges[bool(graph.excites[edge])][graph.sender[edge], graph.receiver[edge]] = graph.strength[
+            edge
+        ]
     plus, minus = edges[True], edges[False]
     mutual, union = [], []
     for (a1, b1), (a2, b2) in itertools.product(plus, plus):
-        if b1 < b2 and graph.layer[b1] == graph.layer[b2] and (a1, b2) in minus and (a2, b1) in minus:
+        if (
+            b1 < b2
+            and graph.layer[b1] == graph.layer[b2]
+            and (a1, b2) in minus
+            and (a2, b1) in minus
+        ):
             score = min(plus[a1, b1], plus[a2, b2], minus[a1, b2], minus[a2, b1])
             mutual.append((-score, b1, b2, a1, a2))
             for (b, u), size in plus.items():
@@ -79,15 +103,32 @@ def brute_force(graph: SignedGraph, strength: float, polarity: float) -> tuple[l
 def as_numbers(graph: SignedGraph, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     number = {key: place for place, key in enumerate(graph.keys)}
     return [
-        (-row["score"], *(number[key] for role in ("union", "case", "source") for key in row["roles"].get(role, [])))
+        (
+            -row["score"],
+            *(
+                number[key]
+                for role in ("union", "case", "source")
+                for key in row["roles"].get(role, [])
+            ),
+        )
         for row in rows
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), density=st.sampled_from([0.3, 0.6, 1.0]), strength=st.sampled_from([0.2, 0.8, 1.5]))
-def test_the_twins_find_what_brute_force_finds(tmp_path: Path, seed: int, density: float, strength: float) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(3, 5, 8, 6, 3), seed=seed, density=density, force=True)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 10_000),
+    density=st.sampled_from([0.3, 0.6, 1.0]),
+    strength=st.sampled_from([0.2, 0.8, 1.5]),
+)
+def test_the_twins_find_what_brute_force_finds(
+    tmp_path: Path, seed: int, density: float, strength: float
+) -> None:
+    bundle = write_bundle(
+        tmp_path / "r", layers=(3, 5, 8, 6, 3), seed=seed, density=density, force=True
+    )
     graph = SignedGraph.of_bundle(bundle)
     for kind, expected in zip(SIGNED, brute_force(graph, strength, 0.2), strict=True):
         assert MOTIFS[kind].count(graph, strength=strength) == len(expected)
@@ -95,12 +136,23 @@ def test_the_twins_find_what_brute_force_finds(tmp_path: Path, seed: int, densit
         assert as_numbers(graph, rows) == expected
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), density=st.sampled_from([0.5, 1.0]), strength=st.sampled_from([0.3, 0.8]))
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    seed=st.integers(0, 10_000),
+    density=st.sampled_from([0.5, 1.0]),
+    strength=st.sampled_from([0.3, 0.8]),
+)
 def test_the_queries_find_what_the_twins_find(
     database: Database, tmp_path: Path, seed: int, density: float, strength: float
 ) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(3, 8, 12, 10, 4), seed=seed, density=density, force=True)
+    bundle = write_bundle(
+        tmp_path / "r", layers=(3, 8, 12, 10, 4), seed=seed, density=density, force=True
+    )
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
     for kind in (*SIGNED, "superposition"):
@@ -115,34 +167,54 @@ def test_the_queries_find_what_the_twins_find(
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, strength=strength, cosine=0.1))
 
 
-def test_a_graph_is_the_same_from_a_bundle_and_from_a_database(database: Database, tmp_path: Path) -> None:
+def test_a_graph_is_the_same_from_a_bundle_and_from_a_database(
+    database: Database, tmp_path: Path
+) -> None:
     bundle = annotated(write_bundle(tmp_path / "r", layers=(3, 8, 6, 4)))
     database.load(bundle)
     one, other = SignedGraph.of_bundle(bundle), SignedGraph.of_database(database)
     orders = [np.lexsort((graph.sender, graph.receiver)) for graph in (one, other)]
     for name in ("sender", "receiver", "excites", *EDGE_COLUMNS):
-        np.testing.assert_array_equal(getattr(one, name)[orders[0]], getattr(other, name)[orders[1]], name)
+        np.testing.assert_array_equal(
+            getattr(one, name)[orders[0]], getattr(other, name)[orders[1]], name
+        )
     for name in ("keys", "layers", "layer", "fan_in", "kind"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
     for name in PREFERENCES:
         np.testing.assert_array_equal(one.preferences[name], other.preferences[name], name)
     for name in ("first", "second", "transform", "amount", "q"):
-        np.testing.assert_array_equal(getattr(one.partners, name), getattr(other.partners, name), name)
+        np.testing.assert_array_equal(
+            getattr(one.partners, name), getattr(other.partners, name), name
+        )
     assert len(one.partners.first)
 
 
-def test_a_planted_union_is_found_and_its_decoys_are_not(database: Database, tmp_path: Path) -> None:
+def test_a_planted_union_is_found_and_its_decoys_are_not(
+    database: Database, tmp_path: Path
+) -> None:
     bundle = planted(tmp_path, SHAPE, CASES + UNION + DECOYS)
     database.load(bundle)
     roles = {"union": keys("out:0"), "case": keys("case:0 case:1"), "source": keys("in:0 in:1")}
     expected = [
-        {"kind": "unioning_over_cases", "model": "p", "score": 1.0, "p": None, "q": None, "null": None, "roles": roles}
+        {
+            "kind": "unioning_over_cases",
+            "model": "p",
+            "score": 1.0,
+            "p": None,
+            "q": None,
+            "null": None,
+            "roles": roles,
+        }
     ]
     assert find(database, "unioning-over-cases", strength=0.5) == expected
-    assert MOTIFS["unioning_over_cases"].twin(SignedGraph.of_bundle(bundle), strength=0.5) == expected
+    assert (
+        MOTIFS["unioning_over_cases"].twin(SignedGraph.of_bundle(bundle), strength=0.5) == expected
+    )
 
 
-def test_planted_mutual_inhibition_is_found_and_its_decoys_are_not(database: Database, tmp_path: Path) -> None:
+def test_planted_mutual_inhibition_is_found_and_its_decoys_are_not(
+    database: Database, tmp_path: Path
+) -> None:
     bundle = planted(tmp_path, SHAPE, CASES + UNION + DECOYS)
     database.load(bundle)
     found = find(database, "mutual_inhibition", strength=0.5)
@@ -169,12 +241,16 @@ def test_a_planted_feature_in_superposition_is_found_and_one_with_a_home_is_not(
 def test_many_instances_are_cut_by_their_weakest_edge_before_they_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = SignedGraph.of_bundle(write_bundle(tmp_path / "r", layers=(3, 8, 12, 10, 4), density=1.0))
+    graph = SignedGraph.of_bundle(
+        write_bundle(tmp_path / "r", layers=(3, 8, 12, 10, 4), density=1.0)
+    )
     for kind in SIGNED:
         every = MOTIFS[kind].twin(graph, strength=0.1, limit=1_000_000)
         with monkeypatch.context() as patch:
             patch.setattr(motif, "_FEW", 0)
-            assert motif.top_of(graph, 10, strength=0.1, polarity=0.2, count=MOTIFS[kind].count) > 0.1
+            assert (
+                motif.top_of(graph, 10, strength=0.1, polarity=0.2, count=MOTIFS[kind].count) > 0.1
+            )
             assert MOTIFS[kind].twin(graph, strength=0.1, limit=10) == every[:10]
 
 
@@ -184,7 +260,11 @@ def test_queries_and_twins_agree_on_ten_thousand_neurons(tmp_path: Path) -> None
     graph = SignedGraph.of_bundle(bundle)
     with Database(open_store(str(tmp_path / "big.db"), create=True)) as database:
         database.load(bundle)
-        for kind, strength in (("mutual_inhibition", 1.5), ("unioning_over_cases", 1), ("superposition", 2)):
+        for kind, strength in (
+            ("mutual_inhibition", 1.5),
+            ("unioning_over_cases", 1),
+            ("superposition", 2),
+        ):
             rows = find(database, kind, strength=strength)
             assert rows
             assert rows == MOTIFS[kind].twin(graph, strength=strength)
@@ -203,12 +283,16 @@ def test_banded_kernels_have_a_ratio_above_one() -> None:
     assert np.isnan(banding_ratio(np.ones((1, 1, 1, 1))))
 
 
-def test_planted_opponents_are_found_and_their_decoys_are_not(database: Database, tmp_path: Path) -> None:
+def test_planted_opponents_are_found_and_their_decoys_are_not(
+    database: Database, tmp_path: Path
+) -> None:
     database.load(planted(tmp_path, SHAPE, CASES + UNION + DECOYS))
     # both planted pairs are exact opposites; only the second is read as opposites, by `out:3`
     pairs = [keys("case:0 case:1"), keys("case:6 case:7")]
     found = find(database, "opponent_pairs", strength=0.5)
-    assert [(row["roles"], row["score"]) for row in found] == [({"case": pair}, 1.0) for pair in pairs]
+    assert [(row["roles"], row["score"]) for row in found] == [
+        ({"case": pair}, 1.0) for pair in pairs
+    ]
     found = find(database, "push_pull", strength=0.5)
     assert [(row["roles"], row["score"]) for row in found] == [({"case": pairs[1]}, 1.0)]
 

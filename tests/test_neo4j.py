@@ -57,21 +57,27 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def cypher(neo4j_empty: Any) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """Runs Cypher on the server as somebody else would."""
-    with neo4j.GraphDatabase.driver(neo4j_empty.address, auth=("neo4j", neo4j_empty.password)) as driver:
+    with neo4j.GraphDatabase.driver(
+        neo4j_empty.address, auth=("neo4j", neo4j_empty.password)
+    ) as driver:
 
         def ask(text: Any, **parameters: Any) -> list[dict[str, Any]]:
             return [dict(record) for record in driver.execute_query(text, parameters).records]
 
         yield ask
         for what in ("CONSTRAINT", "INDEX"):
-            found = ask(f"SHOW {what}ES YIELD name" if what == "INDEX" else "SHOW CONSTRAINTS YIELD name")
+            found = ask(
+                f"SHOW {what}ES YIELD name" if what == "INDEX" else "SHOW CONSTRAINTS YIELD name"
+            )
             for name in {row["name"] for row in found} & {"Neuron_gone", "theirs", "mine"}:
                 ask(f"DROP {what} `{name}` IF EXISTS")
 
 
 def states(done: Run) -> dict[str, str]:
     """Of what `schema --db --json` printed: what is not `ok`, by kind and name."""
-    return {f"{row['what']} {row['name']}": row["state"] for row in done.rows if row["state"] != "ok"}
+    return {
+        f"{row['what']} {row['name']}": row["state"] for row in done.rows if row["state"] != "ok"
+    }
 
 
 def test_a_fresh_database_has_nothing_but_what_is_declared(neo4j_empty: Any, toy: Bundle) -> None:
@@ -79,9 +85,15 @@ def test_a_fresh_database_has_nothing_but_what_is_declared(neo4j_empty: Any, toy
         store.load(toy)
         items = store.inspect()
     assert {item.state for item in items} == {"ok"}
-    assert {item.name for item in items if item.what == "label"} == {name for name in NODES if toy.rows(name)}
-    assert {item.name for item in items if item.what == "relationship"} == {n for n in RELATIONSHIPS if toy.rows(n)}
-    assert {"Neuron.bias", "Layer.kernel", "EXCITES.weight"} <= {i.name for i in items if i.what == "property"}
+    assert {item.name for item in items if item.what == "label"} == {
+        name for name in NODES if toy.rows(name)
+    }
+    assert {item.name for item in items if item.what == "relationship"} == {
+        n for n in RELATIONSHIPS if toy.rows(n)
+    }
+    assert {"Neuron.bias", "Layer.kernel", "EXCITES.weight"} <= {
+        i.name for i in items if i.what == "property"
+    }
     assert sum(item.what == "constraint" for item in items) == len(NODES)
 
 
@@ -95,7 +107,9 @@ def test_a_fresh_file_has_nothing_but_what_is_declared(tmp_path: Path, toy: Bund
     assert sum(item.what == "property" for item in items) == columns
 
 
-def test_schema_shows_what_is_missing_and_repairs_it(neo4j_empty: Any, toy: Bundle, cypher: Any) -> None:
+def test_schema_shows_what_is_missing_and_repairs_it(
+    neo4j_empty: Any, toy: Bundle, cypher: Any
+) -> None:
     address = neo4j_empty.address
     assert run("load", toy.path, "--db", address).code == 0
     assert run("schema", "--db", address).code == 0
@@ -121,7 +135,9 @@ def test_schema_shows_what_is_missing_and_repairs_it(neo4j_empty: Any, toy: Bund
     assert "Neuron_gone" not in names
 
 
-def test_an_index_of_another_name_serves_as_well(neo4j_empty: Any, toy: Bundle, cypher: Any) -> None:
+def test_an_index_of_another_name_serves_as_well(
+    neo4j_empty: Any, toy: Bundle, cypher: Any
+) -> None:
     with open_store(neo4j_empty.address) as store:
         store.load(toy)
         cypher("DROP INDEX Neuron_kind")
@@ -138,7 +154,10 @@ def test_schema_shows_labels_and_properties_that_are_not_the_schemas(
     assert run("load", toy.path, "--db", neo4j_empty.address).code == 0
     cypher("CREATE (:Person {name: 'x'})-[:`KN``OWS` {since: 1}]->(:Person)")
     got = run("schema", "--db", neo4j_empty.address, "--json")
-    assert (got.code, states(got)) == (0, {"label Person": "foreign", "relationship KN`OWS": "foreign"})
+    assert (got.code, states(got)) == (
+        0,
+        {"label Person": "foreign", "relationship KN`OWS": "foreign"},
+    )
     cypher("MATCH (n:Neuron {key: 'toy/conv1:0'}) SET n.bias = 'much', n.mood = 1")
     cypher("MATCH (:Neuron {key: 'toy/conv1:0'})-[r:EXCITES]->() SET r.mood = 1")
     got = run("schema", "--db", neo4j_empty.address, "--repair", "--json")
@@ -166,10 +185,17 @@ def test_an_older_database_on_a_server_is_told_and_replaced(
     for line in (["query", "layers"], ["load", toy.path], ["motifs", "opponent-pairs"]):
         got = run(*line, "--db", address)
         assert got.code == 2
-        assert re.search(r"another schema \(toy: version 1; .*`circuitome load BUNDLE\.\.\. --replace", got.err)
+        assert re.search(
+            r"another schema \(toy: version 1; .*`circuitome load BUNDLE\.\.\. --replace", got.err
+        )
     write_bundle(tmp_path / "other", name="other")
     cypher("CREATE (:Model {key: 'other', schema_version: 2, state: 'ready'})")
-    for line in (["query", "hubs"], ["motifs"], ["families"], ["export", "-o", tmp_path / "x.json"]):
+    for line in (
+        ["query", "hubs"],
+        ["motifs"],
+        ["families"],
+        ["export", "-o", tmp_path / "x.json"],
+    ):
         got = run(*line, "--db", f"{address}/neo4j")
         assert got.code == 2 and f"--replace --db {address}/neo4j`" in got.err, got
     got = run("models", "--db", address)
@@ -181,15 +207,21 @@ def test_an_older_database_on_a_server_is_told_and_replaced(
     assert (got.code, states(got)["version toy"]) == (1, "outdated")
     assert run("load", toy.path, "--replace", "--db", address).code == 0
     assert states(run("schema", "--db", address, "--json")) == {"label Person": "foreign"}
-    assert cypher("MATCH (n) RETURN count(n) AS n")[0]["n"] == 1 + sum(toy.rows(table) for table in NODES)
+    assert cypher("MATCH (n) RETURN count(n) AS n")[0]["n"] == 1 + sum(
+        toy.rows(table) for table in NODES
+    )
     assert "Neuron_gone" not in {row["name"] for row in cypher("SHOW INDEXES YIELD name")}
 
 
-def test_an_older_file_is_told_and_replaced(tmp_path: Path, toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_file_is_told_and_replaced(
+    tmp_path: Path, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.db"
     other = write_bundle(tmp_path / "other", name="other")
     with monkeypatch.context() as patch:
-        patch.setattr("circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 1 abc")
+        patch.setattr(
+            "circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 1 abc"
+        )
         assert run("load", other.path, "--db", path).code == 0
     old = path.read_bytes()
     got = run("load", toy.path, "--db", path)
@@ -260,7 +292,9 @@ def test_a_drop_says_loading_and_no_transaction_is_larger_than_its_bound(
         assert max(sizes["DELETE"]) == 5
 
 
-def test_a_model_is_loaded_once_and_one_with_other_weights_is_told(address: str, toy: Bundle, tmp_path: Path) -> None:
+def test_a_model_is_loaded_once_and_one_with_other_weights_is_told(
+    address: str, toy: Bundle, tmp_path: Path
+) -> None:
     newer = write_bundle(tmp_path / "newer", seed=1)
     assert newer.model == toy.model
     got = run("load", toy.path, newer.path, "--db", address)
@@ -285,7 +319,11 @@ def test_an_empty_database_is_said_to_be_empty(address: str, toy: Bundle, tmp_pa
 def test_the_local_server_listens_here_alone_and_hides_its_password(neo4j_shared: Any) -> None:
     home = Path(neo4j_shared[0].home)
     assert (home / "password").stat().st_mode & 0o077 == 0
-    listening = [line for line in (home / "conf" / "neo4j.conf").read_text().splitlines() if "listen_address" in line]
+    listening = [
+        line
+        for line in (home / "conf" / "neo4j.conf").read_text().splitlines()
+        if "listen_address" in line
+    ]
     assert listening and all("=127.0.0.1" in line for line in listening)
 
 
@@ -317,13 +355,25 @@ def nasty_tables() -> dict[str, pa.Table]:
         {"from": one["key"], "to": other["key"], "via": text}
         for one, other, text in zip(neurons, [*neurons[1:], neurons[0]], NASTY, strict=True)
     ]
-    model = {"key": "nasty", "state": "loading", "input_shape": [], "mean": [], "std": [1.0], "seed": 7}
+    model = {
+        "key": "nasty",
+        "state": "loading",
+        "input_shape": [],
+        "mean": [],
+        "std": [1.0],
+        "seed": 7,
+    }
     found = {"Model": [model], "Neuron": neurons, "GATES": gates}
-    return {name: pa.Table.from_pylist(table, schema=arrow_schema(name)) for name, table in found.items()}
+    return {
+        name: pa.Table.from_pylist(table, schema=arrow_schema(name))
+        for name, table in found.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def imported(toy: Bundle, neo4j_shared: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+def imported(
+    toy: Bundle, neo4j_shared: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalServer]:
     """A server of its own whose database the import tool made of the annotated network and the nasty values; it speaks TLS."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
@@ -331,15 +381,27 @@ def imported(toy: Bundle, neo4j_shared: Any, tmp_path_factory: pytest.TempPathFa
     folder = home / "csv"
     tables, nasty = tables_of(toy), nasty_tables()
     merged = {
-        name: pa.concat_tables([_plain(t[name]) for t in (tables, nasty) if name in t]) for name in tables | nasty
+        name: pa.concat_tables([_plain(t[name]) for t in (tables, nasty) if name in t])
+        for name in tables | nasty
     }
     write_import(
-        ((name, iter(merged[name].to_batches(50))) for name in (*NODES, *RELATIONSHIPS) if name in merged), folder
+        (
+            (name, iter(merged[name].to_batches(50)))
+            for name in (*NODES, *RELATIONSHIPS)
+            if name in merged
+        ),
+        folder,
     )
     script = (folder / "import.sh").read_text()
     assert "--multiline-fields=true" in script
-    command = script[script.index("database import full") :].replace('"${1:-neo4j}"', "neo4j").replace("\\\n", " ")
-    server = LocalServer(home, port=free_port(), heap="512m", page_cache="64m", settings=_tls(home / "certificates"))
+    command = (
+        script[script.index("database import full") :]
+        .replace('"${1:-neo4j}"', "neo4j")
+        .replace("\\\n", " ")
+    )
+    server = LocalServer(
+        home, port=free_port(), heap="512m", page_cache="64m", settings=_tls(home / "certificates")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         patch.chdir(folder)
@@ -358,14 +420,30 @@ def imported(toy: Bundle, neo4j_shared: Any, tmp_path_factory: pytest.TempPathFa
 
 def _plain(table: pa.Table) -> pa.Table:
     return table.cast(
-        pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
+        pa.schema(
+            [
+                (f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type)
+                for f in table.schema
+            ]
+        )
     )
 
 
 def _tls(folder: Path) -> dict[str, str]:
     """Settings for TLS beside plain connections, with a certificate that nobody has signed."""
     folder.mkdir()
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=localhost",
+    ]
     command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     command += ["-keyout", str(folder / "private.key"), "-out", str(folder / "public.crt")]
     subprocess.run(command, check=True, capture_output=True)
@@ -375,14 +453,20 @@ def _tls(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_import_tool_takes_every_value(imported: LocalServer, toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_import_tool_takes_every_value(
+    imported: LocalServer, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEO4J_PASSWORD", imported.password)
     with open_store(imported.address) as store:
         assert [item for item in store.inspect() if item.differs] == []
         assert rows(tables_of(store, model="toy")) == rows(tables_of(toy))
         text = "MATCH (a)-[r:EXCITES {kernel: $kernel}]->(b) WHERE b.model = 'toy' RETURN r.weight AS weight"
-        for edge in toy.table("EXCITES").to_pylist()[:20]:  # every bit of 64, whatever width the schema then gives them
-            assert store.run(text, {"kernel": edge["kernel"]}).to_pylist() == [{"weight": edge["weight"]}]
+        for edge in toy.table("EXCITES").to_pylist()[
+            :20
+        ]:  # every bit of 64, whatever width the schema then gives them
+            assert store.run(text, {"kernel": edge["kernel"]}).to_pylist() == [
+                {"weight": edge["weight"]}
+            ]
         found = tables_of(store, model="nasty")
     (model,) = found.pop("Model").to_pylist()
     settled = {
@@ -401,19 +485,29 @@ def test_an_imported_database_answers_as_the_file_does(
     imported: LocalServer, toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NEO4J_PASSWORD", imported.password)
-    with open_database(str(tmp_path / "x.db"), create=True) as embedded, open_database(imported.address) as server:
+    with (
+        open_database(str(tmp_path / "x.db"), create=True) as embedded,
+        open_database(imported.address) as server,
+    ):
         embedded.load(toy)
         for name in ("layers", "hubs", "edges", "families", "balance"):
-            one, other = (database.query(name, model="toy").to_dicts() for database in (embedded, server))
+            one, other = (
+                database.query(name, model="toy").to_dicts() for database in (embedded, server)
+            )
             assert one and alike(one, other), name
 
 
 def test_an_export_of_a_file_is_that_of_its_bundle(toy: Bundle, tmp_path: Path) -> None:
     with open_store(str(tmp_path / "x.db"), create=True) as store:
         store.load(toy)
-        one, other = export(store, "neo4j-admin", tmp_path / "one"), export(toy, "neo4j-admin", tmp_path / "other")
+        one, other = (
+            export(store, "neo4j-admin", tmp_path / "one"),
+            export(toy, "neo4j-admin", tmp_path / "other"),
+        )
     for path in one.iterdir():
-        assert sorted(path.read_text().splitlines()) == sorted((other / path.name).read_text().splitlines()), path.name
+        assert sorted(path.read_text().splitlines()) == sorted(
+            (other / path.name).read_text().splitlines()
+        ), path.name
     assert "multiline" not in (one / "import.sh").read_text()
 
 
@@ -426,28 +520,46 @@ def test_the_import_script_is_shell(toy: Bundle, tmp_path: Path) -> None:
 @pytest.fixture
 def both(neo4j_empty: Any, toy: Bundle, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
     """The annotated network in a file and on the server."""
-    with open_database(str(tmp_path / "x.db"), create=True) as embedded, open_database(neo4j_empty.address) as server:
+    with (
+        open_database(str(tmp_path / "x.db"), create=True) as embedded,
+        open_database(neo4j_empty.address) as server,
+    ):
         for database in (embedded, server):
             database.load(toy)
         yield embedded, server
 
 
-def test_both_engines_answer_every_query_about_an_annotated_network_alike(both: tuple[Database, Database]) -> None:
+def test_both_engines_answer_every_query_about_an_annotated_network_alike(
+    both: tuple[Database, Database],
+) -> None:
     asked: list[str] = []
-    assert differences(*both, "toy", say=lambda name, found, *_: asked.append(name) if found else None) == []
-    assert {"families", "family_members", "neurons_of_kind", "invariant_neurons", "edges"} <= set(asked)
+    assert (
+        differences(*both, "toy", say=lambda name, found, *_: asked.append(name) if found else None)
+        == []
+    )
+    assert {"families", "family_members", "neurons_of_kind", "invariant_neurons", "edges"} <= set(
+        asked
+    )
 
 
 def test_both_engines_give_every_command_alike(
     both: tuple[Database, Database], neo4j_empty: Any, tmp_path: Path
 ) -> None:
     lines = list(commands(both[0], "toy"))
-    names = {c.name or getattr(c.callback, "__name__", "").replace("_", "-") for c in app.registered_commands}
+    names = {
+        c.name or getattr(c.callback, "__name__", "").replace("_", "-")
+        for c in app.registered_commands
+    }
     assert names - set(NOT_COMPARED) == {line[0] for line in lines} | {"export"}
     answered: set[str] = set()
     for line in lines:
-        one, other = (run(*line, "--json", "--db", db) for db in (tmp_path / "x.db", neo4j_empty.address))
-        assert (one.code, one.err) == (other.code, other.err.replace(neo4j_empty.address, str(tmp_path / "x.db"))), line
+        one, other = (
+            run(*line, "--json", "--db", db) for db in (tmp_path / "x.db", neo4j_empty.address)
+        )
+        assert (one.code, one.err) == (
+            other.code,
+            other.err.replace(neo4j_empty.address, str(tmp_path / "x.db")),
+        ), line
         assert one.code == 2 or alike(one.rows, other.rows), line
         if one.code == 0 and one.rows:
             answered.add(line[0])
@@ -457,12 +569,19 @@ def test_both_engines_give_every_command_alike(
         assert run("export", "-o", tmp_path / str(place), "--db", db).code == 0
         graphs.append(json.loads((tmp_path / str(place)).read_text()))
     for part, key in (("nodes", "id"), ("edges", "source")):
-        one, other = (sorted(graph[part], key=lambda item: (item[key], repr(item))) for graph in graphs)
+        one, other = (
+            sorted(graph[part], key=lambda item: (item[key], repr(item))) for graph in graphs
+        )
         assert len(one) == len(other)
-        assert all(alike(dict(sorted(a.items())), dict(sorted(b.items()))) for a, b in zip(one, other, strict=True))
+        assert all(
+            alike(dict(sorted(a.items())), dict(sorted(b.items())))
+            for a, b in zip(one, other, strict=True)
+        )
 
 
-def test_tls_is_spoken_and_a_stranger_is_not_trusted(imported: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_is_spoken_and_a_stranger_is_not_trusted(
+    imported: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = imported.port
     monkeypatch.setenv("NEO4J_PASSWORD", imported.password)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -495,7 +614,9 @@ def test_tls_to_a_server_without_it_says_so(neo4j_empty: Any) -> None:
 SECRET = "s3cret-Pa55"
 
 
-def test_a_password_is_asked_for_at_a_terminal_alone(neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_asked_for_at_a_terminal_alone(
+    neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import typer
 
     asked: list[tuple[str, dict[str, Any]]] = []
@@ -512,14 +633,23 @@ def test_a_password_is_asked_for_at_a_terminal_alone(neo4j_empty: Any, monkeypat
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     got = run("models", "--json", "--db", neo4j_empty.address)
     assert (got.code, got.rows) == (0, [])
-    assert asked == [(f"Password of neo4j at {neo4j_empty.address}", {"hide_input": True, "err": True})]
+    assert asked == [
+        (f"Password of neo4j at {neo4j_empty.address}", {"hide_input": True, "err": True})
+    ]
     os.environ.pop("NEO4J_PASSWORD", None)
 
 
 @pytest.mark.parametrize("line", [["models"], ["query", "layers"], ["schema"], ["drop", "x"]])
-def test_no_error_has_the_password(neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch, line: list[str]) -> None:
+def test_no_error_has_the_password(
+    neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
     monkeypatch.setenv("NEO4J_PASSWORD", SECRET)
-    for address in (neo4j_empty.address, "bolt://127.0.0.1:1", "neo4j+s://127.0.0.1:1", f"bolt://neo4j:{SECRET}@host"):
+    for address in (
+        neo4j_empty.address,
+        "bolt://127.0.0.1:1",
+        "neo4j+s://127.0.0.1:1",
+        f"bolt://neo4j:{SECRET}@host",
+    ):
         got = run(*line, "--db", address)
         assert got.code == 2
         assert SECRET not in got.out + got.err
@@ -527,7 +657,9 @@ def test_no_error_has_the_password(neo4j_empty: Any, monkeypatch: pytest.MonkeyP
 
 def read_yaml(text: str) -> dict[str, Any]:
     """Mappings and lists of scalars by indentation: what the compose file uses of YAML, and an error for the rest."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
 
     def value(words: str) -> Any:
         return json.loads(words) if words[:1] in {'"', "["} else words
@@ -544,7 +676,11 @@ def read_yaml(text: str) -> dict[str, Any]:
             deeper = len(lines[0]) - len(lines[0].lstrip()) if lines else 0
             found = {
                 **(found or {}),
-                name: value(rest.strip()) if rest.strip() else block(deeper) if deeper > indent else None,
+                name: value(rest.strip())
+                if rest.strip()
+                else block(deeper)
+                if deeper > indent
+                else None,
             }
         return found
 
@@ -562,8 +698,12 @@ def test_the_compose_file_has_what_a_server_needs_and_no_password() -> None:
     assert environment["NEO4J_AUTH"].startswith("neo4j/${NEO4J_PASSWORD:?")
     memory = [name for name in environment if name.startswith("NEO4J_server_memory_")]
     assert len(memory) == 3
-    plain = {"NEO4J_AUTH"} | {name for name in environment if name.removeprefix("NEO4J_")[:1].islower()}
-    assert set(environment) == plain, "the image takes any other NEO4J_... for a setting that does not exist"
+    plain = {"NEO4J_AUTH"} | {
+        name for name in environment if name.removeprefix("NEO4J_")[:1].islower()
+    }
+    assert set(environment) == plain, (
+        "the image takes any other NEO4J_... for a setting that does not exist"
+    )
     assert {volume.partition(":")[2] for volume in server["volumes"]} == {"/data", "/logs"}
     assert {volume.partition(":")[0] for volume in server["volumes"]} == set(services["volumes"])
     assert {"test", "interval", "timeout", "retries", "start_period"} == set(server["healthcheck"])

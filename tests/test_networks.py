@@ -123,7 +123,9 @@ def test_accuracies_on_fresh_scenes_agree_with_the_log(name: str) -> None:
 @cache
 def gabor_bases(side: int) -> Tensor:
     """Orthonormal bases of a grid of Gabors in both phases, `(gabors, side * side, 2)`."""
-    y, x = torch.meshgrid(*[torch.arange(side, dtype=torch.float64) - (side - 1) / 2] * 2, indexing="ij")
+    y, x = torch.meshgrid(
+        *[torch.arange(side, dtype=torch.float64) - (side - 1) / 2] * 2, indexing="ij"
+    )
     grids = [
         torch.arange(16) * torch.pi / 16,
         torch.tensor([0.05, 0.09, 0.14, 0.2, 0.28]),
@@ -135,13 +137,17 @@ def gabor_bases(side: int) -> Tensor:
     u, v = x - cx, y - cy
     envelope = torch.exp(-(u**2 + v**2) / 2 / sigma**2)
     phase = 2 * torch.pi * frequency * (angle.cos() * u + angle.sin() * v)
-    return torch.linalg.qr(torch.stack([envelope * phase.cos(), envelope * phase.sin()], -1).flatten(1, 2)).Q
+    return torch.linalg.qr(
+        torch.stack([envelope * phase.cos(), envelope * phase.sin()], -1).flatten(1, 2)
+    ).Q
 
 
 def gabor_fits(kernels: Tensor) -> np.ndarray:
     """Share of each filter's main colour component that the best Gabor of the grid explains, `(n,)`."""
     _, _, spatial = torch.linalg.svd(kernels.double().flatten(2), full_matrices=False)
-    energies = torch.einsum("gsp,ns->ngp", gabor_bases(kernels.shape[-1]), spatial[:, 0]).square().sum(-1)
+    energies = (
+        torch.einsum("gsp,ns->ngp", gabor_bases(kernels.shape[-1]), spatial[:, 0]).square().sum(-1)
+    )
     return energies.amax(1).numpy()
 
 
@@ -151,7 +157,9 @@ def test_first_layer_filters_are_gabors_more_than_permuted_ones(name: str) -> No
     generator = torch.Generator().manual_seed(0)
     order = torch.rand(kernels.flatten(1).shape, generator=generator).argsort(1)
     permuted = kernels.flatten(1).gather(1, order).reshape(kernels.shape)
-    assert mannwhitneyu(gabor_fits(kernels), gabor_fits(permuted), alternative="greater").pvalue < 1e-4
+    assert (
+        mannwhitneyu(gabor_fits(kernels), gabor_fits(permuted), alternative="greater").pvalue < 1e-4
+    )
 
 
 def test_the_gabor_measure_knows_a_gabor_from_noise() -> None:
@@ -176,7 +184,20 @@ def test_training_is_deterministic_and_depends_on_the_seed() -> None:
 
 
 def test_the_training_command_writes_weights_and_log(tmp_path: Path) -> None:
-    main(["--seed", "7", "--out", str(tmp_path), "--images", "64", "--presentations", "64", "--tests", "64"])
+    main(
+        [
+            "--seed",
+            "7",
+            "--out",
+            str(tmp_path),
+            "--images",
+            "64",
+            "--presentations",
+            "64",
+            "--tests",
+            "64",
+        ]
+    )
     net = menagerie()
     net.load_state_dict(load_file(tmp_path / "menagerie_s7.safetensors"))
     log = json.loads((tmp_path / "menagerie_s7.json").read_text())
@@ -190,11 +211,16 @@ def test_accuracy_counts_only_the_scenes_that_answer() -> None:
         """Always the first answer."""
 
         def forward(self, x: Tensor) -> dict[str, Tensor]:
-            return {name: torch.eye(len(answers))[:1].expand(len(x), -1) for name, answers in CLASSES.items()}
+            return {
+                name: torch.eye(len(answers))[:1].expand(len(x), -1)
+                for name, answers in CLASSES.items()
+            }
 
     scenes = fresh_scenes()
     facing = scenes.labels["facing"]
-    assert accuracies(Constant(), scenes)["facing"] == pytest.approx((facing == 0).sum() / (facing >= 0).sum())
+    assert accuracies(Constant(), scenes)["facing"] == pytest.approx(
+        (facing == 0).sum() / (facing >= 0).sum()
+    )
 
 
 # Scenes
@@ -228,12 +254,20 @@ def test_the_mask_lies_where_the_picture_differs_from_its_ground() -> None:
     """In scenes without texture the ground's colour holds outside the mask and fails inside."""
     scenes = fresh_scenes()
     labels = scenes.labels
-    plain = (labels["figure_texture"] == 0) & (labels["ground_texture"] == 0) & (labels["focus"] == 0)
+    plain = (
+        (labels["figure_texture"] == 0) & (labels["ground_texture"] == 0) & (labels["focus"] == 0)
+    )
     cells = scenes.images[plain].astype(float).reshape(-1, 3, 16, 4, 16, 4).mean((3, 5))
     outside, inside = scenes.masks[plain] == 0, scenes.masks[plain] == 1
-    ground = np.array([np.median(cell[:, out], axis=1) for cell, out in zip(cells, outside, strict=True)])
+    ground = np.array(
+        [np.median(cell[:, out], axis=1) for cell, out in zip(cells, outside, strict=True)]
+    )
     distance = np.abs(cells - ground[:, :, None, None]).max(1)
-    inner = [np.median(d[i]) > np.median(d[o]) for d, i, o in zip(distance, inside, outside, strict=True) if i.any()]
+    inner = [
+        np.median(d[i]) > np.median(d[o])
+        for d, i, o in zip(distance, inside, outside, strict=True)
+        if i.any()
+    ]
     assert len(inner) > 10
     assert np.mean(inner) > 0.9
 
@@ -257,5 +291,7 @@ def test_a_texture_stays_in_range_and_only_solid_is_flat(name: str) -> None:
 
 
 def test_normalising_maps_the_ends_of_the_range() -> None:
-    ends = normalise(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 1, 1))
+    ends = normalise(
+        torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 1, 1)
+    )
     torch.testing.assert_close(ends[:, 0, 0, 0], torch.tensor([-2.0, 2.0]))

@@ -9,7 +9,11 @@ from tests.planted import smooth_filters
 def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 8, 5, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3, groups=2), nn.Dropout()
+        nn.Conv2d(3, 8, 5, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 3, groups=2),
+        nn.Dropout(),
     )
 
 
@@ -32,7 +36,10 @@ def test_a_transposed_convolution_is_permuted_by_output_channel() -> None:
     assert isinstance(other, nn.ConvTranspose2d)
     for group in range(2):
         for output in range(3):
-            filters = [m.weight[2 * group : 2 * group + 2, output].flatten().sort().values for m in (model, other)]
+            filters = [
+                m.weight[2 * group : 2 * group + 2, output].flatten().sort().values
+                for m in (model, other)
+            ]
             assert torch.equal(*filters)
     assert not torch.equal(model.weight, other.weight)
 
@@ -117,7 +124,9 @@ def _layer(kernel: torch.Tensor) -> nn.Conv2d:
 def test_deeper_layers_get_their_kernels_dealt_to_other_inputs() -> None:
     kernel = torch.arange(1.0, 13.0).reshape(2, 6, 1, 1)
     null = surrogates(kernel, 4, generator=generator(), colours=False)
-    assert torch.equal(null.abs().squeeze().sort(2).values.round(), kernel.squeeze().expand(4, 2, 6))
+    assert torch.equal(
+        null.abs().squeeze().sort(2).values.round(), kernel.squeeze().expand(4, 2, 6)
+    )
     assert not torch.equal(null.abs().round(), kernel.expand(4, 2, 6, 1, 1))
 
 

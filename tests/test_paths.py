@@ -39,14 +39,18 @@ def graph_of(bundle: Bundle) -> nx.DiGraph:
     return graph
 
 
-def strongest_edges(graph: nx.DiGraph, neuron: str, depth: int, k: int, *, up: bool) -> dict[tuple[str, str], int]:
+def strongest_edges(
+    graph: nx.DiGraph, neuron: str, depth: int, k: int, *, up: bool
+) -> dict[tuple[str, str], int]:
     """Edges of the circuit and their distances, neuron by neuron, as the definition says."""
     edges: dict[tuple[str, str], int] = {}
     seen, frontier = {neuron}, [neuron]
     for distance in range(1, depth + 1):
         found = set()
         for here in frontier:
-            around = graph.in_edges(here, data="share") if up else graph.out_edges(here, data="share")
+            around = (
+                graph.in_edges(here, data="share") if up else graph.out_edges(here, data="share")
+            )
             best = sorted(around, key=lambda edge: (-edge[2], edge[0] if up else edge[1]))[:k]
             edges |= {(a, b): distance for a, b, _ in best}
             found |= {a if up else b for a, b, _ in best}
@@ -55,12 +59,16 @@ def strongest_edges(graph: nx.DiGraph, neuron: str, depth: int, k: int, *, up: b
     return edges
 
 
-def test_upstream_and_downstream_grow_the_circuit_hop_by_hop(database: Database, bundle: Bundle) -> None:
+def test_upstream_and_downstream_grow_the_circuit_hop_by_hop(
+    database: Database, bundle: Bundle
+) -> None:
     graph = graph_of(bundle)
     for function, up, neuron in ((upstream, True, "toy/fc:1"), (downstream, False, "toy/input:2")):
         circuit = function(database, neuron, depth=3, k=2)
         expected = strongest_edges(graph, neuron, 3, 2, up=up)
-        assert {(row["sender"], row["receiver"]): row["distance"] for row in circuit.edges} == expected
+        assert {
+            (row["sender"], row["receiver"]): row["distance"] for row in circuit.edges
+        } == expected
         distances = {row["neuron"]: row["distance"] for row in circuit.nodes}
         assert distances[neuron] == 0
         assert distances.keys() == {neuron} | {end for edge in expected for end in edge}
@@ -86,10 +94,14 @@ def test_a_least_share_leaves_weak_edges_out(database: Database) -> None:
     assert min(row["share"] for row in edges) >= 0.1
 
 
-def test_the_strongest_paths_are_those_of_full_enumeration(database: Database, bundle: Bundle) -> None:
+def test_the_strongest_paths_are_those_of_full_enumeration(
+    database: Database, bundle: Bundle
+) -> None:
     graph, source, target = graph_of(bundle), "toy/input:0", "toy/fc:2"
     every = [tuple(path) for path in nx.all_simple_paths(graph, source, target)]
-    strength = {path: math.prod(graph.edges[edge]["share"] for edge in pairwise(path)) for path in every}
+    strength = {
+        path: math.prod(graph.edges[edge]["share"] for edge in pairwise(path)) for path in every
+    }
     expected = sorted(every, key=lambda path: (-strength[path], path))[:25]
     rows = strongest_paths(database, source, target, k=25).to_dicts()
     assert [tuple(row["neurons"]) for row in rows] == expected
@@ -103,15 +115,23 @@ def test_the_strongest_paths_are_those_of_full_enumeration(database: Database, b
 
 
 def test_all_paths_from_all_inputs_together_have_the_strength_one(database: Database) -> None:
-    total = sum(row["strength"] for n in range(3) for row in strongest_paths(database, f"input:{n}", "fc:2", k=10_000))
+    total = sum(
+        row["strength"]
+        for n in range(3)
+        for row in strongest_paths(database, f"input:{n}", "fc:2", k=10_000)
+    )
     assert total == pytest.approx(1, rel=1e-4)
 
 
 @pytest.fixture
 def diamond(store: Store, tmp_path: Path) -> Iterator[Database]:
     """Two layers of equal ways, and one that skips a layer."""
-    edges = [("in:0", f"a:{n}", 1.0) for n in range(3)] + [(f"a:{n}", "out:0", (-1.0) ** n) for n in range(3)]
-    bundle = write_planted(tmp_path / "d.circuitome", {"in": 2, "a": 3, "out": 2}, [*edges, ("in:0", "out:0", 1.0)])
+    edges = [("in:0", f"a:{n}", 1.0) for n in range(3)] + [
+        (f"a:{n}", "out:0", (-1.0) ** n) for n in range(3)
+    ]
+    bundle = write_planted(
+        tmp_path / "d.circuitome", {"in": 2, "a": 3, "out": 2}, [*edges, ("in:0", "out:0", 1.0)]
+    )
     with Database(store) as database:
         database.load(bundle)
         yield database
@@ -119,7 +139,12 @@ def diamond(store: Store, tmp_path: Path) -> Iterator[Database]:
 
 def test_ties_are_broken_by_keys_and_signs_multiply(diamond: Database) -> None:
     rows = diamond.query("strongest_paths", source="in:0", target="out:0").to_dicts()
-    assert [row["neurons"][1:-1] for row in rows] == [["planted/a:0"], ["planted/a:1"], ["planted/a:2"], []]
+    assert [row["neurons"][1:-1] for row in rows] == [
+        ["planted/a:0"],
+        ["planted/a:1"],
+        ["planted/a:2"],
+        [],
+    ]
     assert [row["effect"] for row in rows] == ["excites", "inhibits", "excites", "excites"]
     assert [row["strength"] for row in rows] == pytest.approx([0.25] * 4)
 

@@ -17,8 +17,15 @@ ELSEWHERE = {  # planted in the tests of their own
     *("opponent_pairs", "push_pull"),  # test_motif_nulls
     "polysemantic_neuron",
 }
-BELOW = {"superposition_read_back, 24 hosts", "branch_cluster, half of the kinds wrong"}  # see docs/motifs.md
-HERE = [name for name, circuit in CIRCUITS.items() if circuit.kind not in ELSEWHERE and name not in BELOW]
+BELOW = {
+    "superposition_read_back, 24 hosts",
+    "branch_cluster, half of the kinds wrong",
+}  # see docs/motifs.md
+HERE = [
+    name
+    for name, circuit in CIRCUITS.items()
+    if circuit.kind not in ELSEWHERE and name not in BELOW
+]
 
 
 def test_every_motif_of_the_library_is_planted() -> None:
@@ -40,6 +47,8 @@ def test_planted_features_in_superposition_lead_the_ranked_list(tmp_path: Path) 
 
 def test_readers_over_few_hosts_resemble_some_feature_by_chance(tmp_path: Path) -> None:
     # what the page says of narrow bottlenecks: what is planted is found, and so is more
-    precision, recall = CIRCUITS["superposition_read_back, 24 hosts"].measure(tmp_path / "planted", SEEDS)
+    precision, recall = CIRCUITS["superposition_read_back, 24 hosts"].measure(
+        tmp_path / "planted", SEEDS
+    )
     assert recall >= 0.9
     assert 0.5 <= precision <= 0.95

@@ -23,10 +23,19 @@ TWIN = MOTIFS["polysemantic_neuron"].twin
 GROUP, GROUPS, READ = 5, 6, 192  # inputs of a group, groups, and what they read
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 10_000), density=st.sampled_from([0.4, 1.0]))
-def test_the_query_finds_what_the_twin_finds(database: Database, tmp_path: Path, seed: int, density: float) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=density, force=True)
+def test_the_query_finds_what_the_twin_finds(
+    database: Database, tmp_path: Path, seed: int, density: float
+) -> None:
+    bundle = write_bundle(
+        tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=density, force=True
+    )
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
     for limit in (2, 100_000):
@@ -36,9 +45,15 @@ def test_the_query_finds_what_the_twin_finds(database: Database, tmp_path: Path,
     assert rows
 
 
-def by_hand(bundle: Bundle, *, alike: float, apart: float, least: int) -> dict[str, tuple[set[str], set[str]]]:
+def by_hand(
+    bundle: Bundle, *, alike: float, apart: float, least: int
+) -> dict[str, tuple[set[str], set[str]]]:
     """Neuron -> its two groups, from loops over the edges of a bundle, all of which are strong."""
-    edges = [(name == "EXCITES", row) for name in ("EXCITES", "INHIBITS") for row in bundle.table(name).to_pylist()]
+    edges = [
+        (name == "EXCITES", row)
+        for name in ("EXCITES", "INHIBITS")
+        for row in bundle.table(name).to_pylist()
+    ]
     fan_in: dict[str, dict[str, float]] = {}
     inputs: dict[str, list[tuple[int, str]]] = {}
     for excites, row in edges:
@@ -68,10 +83,15 @@ def by_hand(bundle: Bundle, *, alike: float, apart: float, least: int) -> dict[s
 
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_are_those_of_loops_over_edges(tmp_path: Path, seed: int) -> None:
-    bundle = write_bundle(tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=0.6, force=True)
+    bundle = write_bundle(
+        tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=0.6, force=True
+    )
     limits = {"alike": 0.2, "apart": 0.1, "least": 2}
     rows = TWIN(SignedGraph.of_bundle(bundle), strength=0.0, polarity=-1.0, limit=100_000, **limits)
-    found = {row["roles"]["neuron"][0]: (set(row["roles"]["group_1"]), set(row["roles"]["group_2"])) for row in rows}
+    found = {
+        row["roles"]["neuron"][0]: (set(row["roles"]["group_1"]), set(row["roles"]["group_2"]))
+        for row in rows
+    }
     assert found == by_hand(bundle, **limits)
     assert found
 
@@ -86,7 +106,9 @@ def test_the_score_is_the_mean_cosine_of_the_less_coherent_group(tmp_path: Path)
         4: (0, 0, 2, 0),
         5: (0, 0, 3, 0),
     }
-    edges = [(f"in:{a}", f"mid:{m}", float(w)) for m, row in fan_in.items() for a, w in enumerate(row)]
+    edges = [
+        (f"in:{a}", f"mid:{m}", float(w)) for m, row in fan_in.items() for a, w in enumerate(row)
+    ]
     edges = [(a, m, w if w else 1e-9) for a, m, w in edges]  # all can be compared
     edges += [(f"mid:{m}", "out:0", 2.0 - 0.1 * m) for m in fan_in]
     bundle = write_planted(tmp_path / "p", {"in": 4, "mid": 6, "out": 1}, edges)
@@ -100,7 +122,11 @@ def test_the_score_is_the_mean_cosine_of_the_less_coherent_group(tmp_path: Path)
 
 
 def test_inputs_that_read_nothing_in_common_are_not_compared(tmp_path: Path) -> None:
-    edges = [(f"{home}:0", f"{layer}:{m}", 1.0) for home, layer in (("a", "b"), ("c", "d")) for m in range(3)]
+    edges = [
+        (f"{home}:0", f"{layer}:{m}", 1.0)
+        for home, layer in (("a", "b"), ("c", "d"))
+        for m in range(3)
+    ]
     edges += [(f"{layer}:{m}", "out:0", 1.0) for layer in ("b", "d") for m in range(3)]
     bundle = write_planted(tmp_path / "p", {"a": 1, "c": 1, "b": 3, "d": 3, "out": 1}, edges)
     assert TWIN(SignedGraph.of_bundle(bundle), strength=0.1) == []
@@ -131,7 +157,9 @@ def readers(rng: np.random.Generator) -> Plan:
 
 
 def test_planted_neurons_are_told_from_decoys_under_noise(tmp_path: Path) -> None:
-    precision, recall = precision_and_recall(readers, "polysemantic_neuron", ["neuron"], tmp_path / "p")
+    precision, recall = precision_and_recall(
+        readers, "polysemantic_neuron", ["neuron"], tmp_path / "p"
+    )
     assert precision >= 0.95
     assert recall >= 0.95
 
@@ -153,7 +181,9 @@ def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
     from circuitome.queries.motifs.significance import Task, assess
 
     for seed in range(40):
-        bundle = write_bundle(tmp_path / "r", layers=(6, 24, 24, 12), seed=seed, density=1.0, force=True)
+        bundle = write_bundle(
+            tmp_path / "r", layers=(6, 24, 24, 12), seed=seed, density=1.0, force=True
+        )
         graph = SignedGraph.of_bundle(bundle)
         (found,) = assess(graph, [Task.of(motif, LOOSE)], nulls=19, seed=seed, workers=1)
         small += found.p <= 0.1

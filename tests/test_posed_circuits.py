@@ -70,10 +70,17 @@ def random_network(path: Path, *, seed: int) -> Bundle:
     rng = np.random.default_rng(seed)
     keys = bundle.table("Neuron").column("key").to_pylist()
     angles = [None if rng.random() < 0.1 else float(rng.uniform(0, 360)) for _ in keys]
-    return named(bundle, dict(zip(keys, zip(rng.choice(KINDS, len(keys)).tolist(), angles, strict=True), strict=True)))
+    return named(
+        bundle,
+        dict(
+            zip(keys, zip(rng.choice(KINDS, len(keys)).tolist(), angles, strict=True), strict=True)
+        ),
+    )
 
 
-def agrees(kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver: dict[str, Any], **own: Any) -> float:
+def agrees(
+    kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver: dict[str, Any], **own: Any
+) -> float:
     """Agreement of one edge by angles, where the motif works with vectors."""
     if kind == "hue_to_hue":
         return math.cos(math.radians(sender["hue_deg"] - receiver["hue_deg"]))
@@ -91,13 +98,18 @@ def agrees(kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver: di
     return math.cos(2 * apart) * (1 if kind == "line_to_divergence" else -1)
 
 
-def takes_part(kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver: dict[str, Any], **own: Any) -> bool:
+def takes_part(
+    kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver: dict[str, Any], **own: Any
+) -> bool:
     lines, angle = ORIENTED[:4], "orientation_deg"
     senders, receivers = {
         "tangent_circuit": (ORIENTED, ("curve",)),
         "line_to_circle": (lines, ("circle", "centre_surround")),
         "line_to_divergence": (lines, ("divergence",)),
-        "curve_to_circle": (("curve",), KINDS if own.get("points") == "outwards" else ("circle", "centre_surround")),
+        "curve_to_circle": (
+            ("curve",),
+            KINDS if own.get("points") == "outwards" else ("circle", "centre_surround"),
+        ),
         "hue_to_hue": (COLOURED, COLOURED),
     }[kind]
     if kind == "hue_to_hue":
@@ -111,7 +123,9 @@ def takes_part(kind: str, edge: dict[str, Any], sender: dict[str, Any], receiver
     return (x, y) != (0, 0)
 
 
-def by_hand(bundle: Bundle, kind: str, *, strength: float, inputs: int, least: float, **own: Any) -> dict[str, float]:
+def by_hand(
+    bundle: Bundle, kind: str, *, strength: float, inputs: int, least: float, **own: Any
+) -> dict[str, float]:
     """Receiver -> score, by a loop over the edges."""
     neurons = {row["key"]: row for row in bundle.table("Neuron").to_pylist()}
     sums: dict[str, list[float]] = {}
@@ -121,17 +135,23 @@ def by_hand(bundle: Bundle, kind: str, *, strength: float, inputs: int, least: f
             if edge["share"] * receiver["fan_in"] < strength or abs(edge["polarity"]) < 0.2:
                 continue
             if takes_part(kind, edge, sender, receiver, **own):
-                agreement = agrees(kind, edge, sender, receiver, **own) * (1 if edge["weight"] >= 0 else -1)
+                agreement = agrees(kind, edge, sender, receiver, **own) * (
+                    1 if edge["weight"] >= 0 else -1
+                )
                 entry = sums.setdefault(edge["to"], [0, 0.0, 0.0])
                 entry[0] += 1
                 entry[1] += edge["share"] * agreement
                 entry[2] += edge["share"]
-    scores = {key: agreed / total for key, (number, agreed, total) in sums.items() if number >= inputs}
+    scores = {
+        key: agreed / total for key, (number, agreed, total) in sums.items() if number >= inputs
+    }
     return {key: score for key, score in scores.items() if score >= least}
 
 
 @pytest.mark.parametrize("kind, own", ASKED)
-def test_the_twin_finds_what_a_loop_over_the_edges_finds(tmp_path: Path, kind: str, own: dict[str, Any]) -> None:
+def test_the_twin_finds_what_a_loop_over_the_edges_finds(
+    tmp_path: Path, kind: str, own: dict[str, Any]
+) -> None:
     found = 0
     for seed in range(4):
         bundle = random_network(tmp_path / "r", seed=seed)
@@ -139,16 +159,27 @@ def test_the_twin_finds_what_a_loop_over_the_edges_finds(tmp_path: Path, kind: s
         rows = MOTIFS[kind].twin(graph, strength=0.3, inputs=2, least=-0.5, limit=BIG, **own)
         expected = by_hand(bundle, kind, strength=0.3, inputs=2, least=-0.5, **own)
         role = next(iter(MOTIFS[kind].roles))
-        assert {row["roles"][role][0]: row["score"] for row in rows} == pytest.approx(expected, abs=1e-8)
+        assert {row["roles"][role][0]: row["score"] for row in rows} == pytest.approx(
+            expected, abs=1e-8
+        )
         assert len(rows) == MOTIFS[kind].count(graph, strength=0.3, inputs=2, least=-0.5, **own)
-        assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+        assert [row["score"] for row in rows] == sorted(
+            (row["score"] for row in rows), reverse=True
+        )
         found += len(rows)
     assert found
 
 
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 10_000))
-def test_the_queries_find_what_the_twins_find(database: Database, tmp_path: Path, seed: int) -> None:
+def test_the_queries_find_what_the_twins_find(
+    database: Database, tmp_path: Path, seed: int
+) -> None:
     bundle = random_network(tmp_path / "r", seed=seed)
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
@@ -170,7 +201,13 @@ def at_place(direction: float, *, sign: float = 1.0) -> list[list[float]]:
 
 
 def round_the_middle(
-    path: Path, receiver: str, sender: str, orientation: float, *, scattered: bool = False, opposed: bool = False
+    path: Path,
+    receiver: str,
+    sender: str,
+    orientation: float,
+    *,
+    scattered: bool = False,
+    opposed: bool = False,
 ) -> Bundle:
     """Eight neurons, each at its own place round a receiver's middle, at ``orientation`` degrees to the direction of its place.
 
@@ -181,12 +218,20 @@ def round_the_middle(
     edges: list[Any] = [(f"in:{n}", "out:0", at_place(place)) for n, place in enumerate(places)]
     said: dict[str, tuple[str, float | None]] = {"p/out:0": (receiver, None)}
     for n, place in enumerate(places):
-        said[f"p/in:{n}"] = (sender, float(rng.uniform(0, 360) if scattered else place + orientation))
+        said[f"p/in:{n}"] = (
+            sender,
+            float(rng.uniform(0, 360) if scattered else place + orientation),
+        )
     if opposed:
         for n in range(4):
             edges.append((f"in:{8 + n}", "out:0", at_place(90.0 * n, sign=-1.0)))
-            said[f"p/in:{8 + n}"] = (sender, 90.0 * n + orientation + (180.0 if sender == "curve" else 90.0))
-    return named(write_planted(path, {"in": 12, "out": 1}, edges, name="p", size=SIZE, force=True), said)
+            said[f"p/in:{8 + n}"] = (
+                sender,
+                90.0 * n + orientation + (180.0 if sender == "curve" else 90.0),
+            )
+    return named(
+        write_planted(path, {"in": 12, "out": 1}, edges, name="p", size=SIZE, force=True), said
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +254,9 @@ def test_what_stands_round_a_middle_as_asked_is_found_and_its_decoys_are_not(
     assert row["roles"]["inhibited_by"] == sorted(f"p/in:{n}" for n in range(8, 12))
     turn = 180.0 if sender == "curve" else 90.0
     decoys = [
-        round_the_middle(tmp_path / "b", receiver, sender, orientation + turn),  # the other way about
+        round_the_middle(
+            tmp_path / "b", receiver, sender, orientation + turn
+        ),  # the other way about
         round_the_middle(tmp_path / "c", receiver, sender, orientation, scattered=True),
         round_the_middle(tmp_path / "d", "edge", "noise", orientation),  # of other kinds
     ]
@@ -231,7 +278,9 @@ def curve_reader(path: Path, *, turned: float = 0.0, size: int = SIZE, sign: flo
         "p/in:2": ("edge", 180 + bend + turned),
         "p/in:3": ("curve", 270 - bend + turned),
     }
-    return named(write_planted(path, {"in": 4, "out": 1}, edges, name="p", size=size, force=True), said)
+    return named(
+        write_planted(path, {"in": 4, "out": 1}, edges, name="p", size=size, force=True), said
+    )
 
 
 def test_a_planted_tangent_circuit_is_found_and_one_turned_away_is_not(tmp_path: Path) -> None:
@@ -247,13 +296,17 @@ def test_a_planted_tangent_circuit_is_found_and_one_turned_away_is_not(tmp_path:
 
 
 def test_kernels_of_one_pixel_have_no_place(tmp_path: Path) -> None:
-    assert rows_of(curve_reader(tmp_path / "a", size=1), "tangent_circuit", inputs=1, least=-1.0) == []
+    assert (
+        rows_of(curve_reader(tmp_path / "a", size=1), "tangent_circuit", inputs=1, least=-1.0) == []
+    )
 
 
 def hues(path: Path, *, like: bool) -> Bundle:
     edges: list[Any] = [(f"in:{n}", "out:0", 1.0 if n < 2 else -1.0) for n in range(4)]
     angles = (10.0, 350.0, 170.0, 190.0) if like else (10.0, 190.0, 170.0, 350.0)
-    said: dict[str, tuple[str, float | None]] = {f"p/in:{n}": ("hue", angle) for n, angle in enumerate(angles)}
+    said: dict[str, tuple[str, float | None]] = {
+        f"p/in:{n}": ("hue", angle) for n, angle in enumerate(angles)
+    }
     said["p/out:0"] = ("colour_centre_surround", 0.0)
     return named(write_planted(path, {"in": 4, "out": 1}, edges, name="p", force=True), said)
 
@@ -274,7 +327,14 @@ def test_labels_keep_the_edges_and_the_kinds_of_each_layer(tmp_path: Path) -> No
     graph = SignedGraph.of_bundle(random_network(tmp_path / "r", seed=0))
     null = labels(graph, np.random.default_rng(0))
     said = [
-        sorted(zip(each.layer.tolist(), each.kind.tolist(), map(str, each.preferences["orientation_deg"]), strict=True))
+        sorted(
+            zip(
+                each.layer.tolist(),
+                each.kind.tolist(),
+                map(str, each.preferences["orientation_deg"]),
+                strict=True,
+            )
+        )
         for each in (graph, null)
     ]
     assert said[0] == said[1]
@@ -293,9 +353,14 @@ def test_a_network_full_of_circles_is_enriched_and_a_random_one_is_not(tmp_path:
             # of the 16 orientations a line has, two directions are at right angles to each
             direction = 22.5 * n + 90 if receiver < 8 else rng.uniform(0, 360)
             edges.append((f"in:{n}", f"out:{receiver}", at_place(direction + 180 * (receiver % 2))))
-    planted = named(write_planted(tmp_path / "p", {"in": 8, "out": 24}, edges, name="p", size=SIZE), said)
+    planted = named(
+        write_planted(tmp_path / "p", {"in": 8, "out": 24}, edges, name="p", size=SIZE), said
+    )
     tasks = [Task.of(MOTIFS[kind]) for kind in POSED]
-    found = {each.kind: each for each in assess(SignedGraph.of_bundle(planted), tasks, nulls=99, workers=1)}
+    found = {
+        each.kind: each
+        for each in assess(SignedGraph.of_bundle(planted), tasks, nulls=99, workers=1)
+    }
     assert found["line_to_circle"].instances == 8 and found["line_to_circle"].null == "labels"
     assert found["line_to_circle"].p == 0.01 and (found["line_to_circle"].least_q or 1) <= 0.05
 
@@ -315,7 +380,9 @@ def test_p_on_random_kinds_is_not_below_uniform(tmp_path: Path) -> None:
 
 def test_significance_comes_from_a_database_alone(embedded: Database, tmp_path: Path) -> None:
     embedded.load(random_network(tmp_path / "r", seed=1))
-    rows, found = find_significant(embedded, "hue_to_hue", nulls=9, strength=0.3, inputs=1, least=0.0)
+    rows, found = find_significant(
+        embedded, "hue_to_hue", nulls=9, strength=0.3, inputs=1, least=0.0
+    )
     assert rows and all(row["null"] == "kernels" and 0 < row["q"] <= 1 for row in rows)
     assert found.null == "labels" and found.instances == len(rows)
 

@@ -51,7 +51,9 @@ def test_receptive_fields_are_where_the_gradient_is() -> None:
     for index, sight in enumerate(sights(traced.wiring)[1:], start=1):
         grid = maps[traced.wiring.layers[index].node]
         unit = tuple(size // 2 for size in grid.shape[2:])
-        (gradient,) = torch.autograd.grad(grid[:, :, unit[0], unit[1]].abs().sum(), image, retain_graph=True)
+        (gradient,) = torch.autograd.grad(
+            grid[:, :, unit[0], unit[1]].abs().sum(), image, retain_graph=True
+        )
         support = gradient.abs().sum((0, 1))
         for axis in (0, 1):
             touched = support.sum(1 - axis).nonzero().flatten()
@@ -63,7 +65,11 @@ def test_receptive_fields_are_where_the_gradient_is() -> None:
 def test_a_convolutions_field_is_exactly_its_kernel() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 7, stride=2, padding=3), nn.Conv2d(4, 4, 3, stride=2))
     looks = sights(trace(model.eval(), (3, 33, 33)).wiring)
-    assert [(look.size[0], look.jump[0], look.start[0]) for look in looks] == [(1, 1, 0), (7, 2, 0), (11, 4, 2)]
+    assert [(look.size[0], look.jump[0], look.start[0]) for look in looks] == [
+        (1, 1, 0),
+        (7, 2, 0),
+        (11, 4, 2),
+    ]
 
 
 def test_squeezenets_grids_are_symmetric_at_223_pixels() -> None:
@@ -87,20 +93,28 @@ def test_a_unit_sees_its_own_patch_and_no_other(name: str) -> None:
     traced = trace(model, (3, 65, 65))
     looks = sights(traced.wiring)
     probes = plan(traced.wiring)
-    assert sorted(index for probe in probes for index in probe.layers) == list(range(1, len(traced.wiring.layers)))
+    assert sorted(index for probe in probes for index in probe.layers) == list(
+        range(1, len(traced.wiring.layers))
+    )
     shared = [probe for probe in probes if not probe.whole]
     assert shared
     for probe in shared:
         runner = Runner.build(model, traced.wiring, probe.layers, batch=1, device=CPU)
-        patches = torch.rand(probe.patches, 3, probe.side, probe.side, generator=torch.Generator().manual_seed(1))
-        other = torch.rand(probe.patches, 3, probe.side, probe.side, generator=torch.Generator().manual_seed(2))
+        patches = torch.rand(
+            probe.patches, 3, probe.side, probe.side, generator=torch.Generator().manual_seed(1)
+        )
+        other = torch.rand(
+            probe.patches, 3, probe.side, probe.side, generator=torch.Generator().manual_seed(2)
+        )
         mixed = other.clone()
         mixed[1] = patches[1]
         with torch.no_grad():
             before, after = (runner(assemble(probe, images)) for images in (patches, mixed))
         for index in probe.layers:
             node = traced.wiring.layers[index].node
-            was, now = (units_around(probe, looks[index], maps[node], margin=1) for maps in (before, after))
+            was, now = (
+                units_around(probe, looks[index], maps[node], margin=1) for maps in (before, after)
+            )
             assert torch.allclose(was[1], now[1], atol=1e-5)
             assert not torch.allclose(was[0], now[0], atol=1e-3)
 
@@ -116,14 +130,26 @@ def test_patches_stand_where_their_centres_are() -> None:
         per_patch = lit.reshape(-1, len(lit) // probe.patches, 2) if probe.side % 2 else None
         if per_patch is not None:
             assert torch.equal(lit[lit[:, 0].argsort(stable=True)].mean(0), wanted.mean(0))
-            assert {tuple(place) for place in lit.tolist()} == {tuple(place) for place in wanted.tolist()}
+            assert {tuple(place) for place in lit.tolist()} == {
+                tuple(place) for place in wanted.tolist()
+            }
 
 
 def test_the_cut_network_gives_the_networks_own_maps() -> None:
     model, traced = crooked()
     images = torch.rand(3, 3, 65, 65)
-    runner = Runner.build(model, traced.wiring, [1, 5], batch=4, device=CPU, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
-    shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3)))
+    runner = Runner.build(
+        model,
+        traced.wiring,
+        [1, 5],
+        batch=4,
+        device=CPU,
+        mean=(0.5, 0.4, 0.3),
+        std=(0.2, 0.25, 0.3),
+    )
+    shift, scale = (
+        torch.tensor(values).view(1, 3, 1, 1) for values in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    )
     with torch.no_grad():
         maps = runner(images)
         first = model.first((images - shift) / scale)
@@ -139,7 +165,9 @@ def test_a_rebound_network_has_the_other_models_weights() -> None:
     last = len(traced.wiring.layers) - 1
     runner = Runner.build(model, traced.wiring, [last], batch=2, device=CPU).rebound(other)
     with torch.no_grad():
-        assert torch.allclose(runner(images)[traced.wiring.layers[last].node], other(images), atol=1e-5)
+        assert torch.allclose(
+            runner(images)[traced.wiring.layers[last].node], other(images), atol=1e-5
+        )
 
 
 def test_what_a_unit_reads_times_its_filter_is_its_pre_activation() -> None:
@@ -154,9 +182,9 @@ def test_what_a_unit_reads_times_its_filter_is_its_pre_activation() -> None:
             rows, columns = torch.tensor([0.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 4.0])
             kernel = torch.as_tensor(traced.kernels[f"kernel/{layer.name}"])
             read = patches_at(layer, operand, rows, columns)
-            mine = (kernel.reshape(layer.groups, layer.channels // layer.groups, -1) @ read).reshape(
-                layer.channels, 2, 3
-            )
+            mine = (
+                kernel.reshape(layer.groups, layer.channels // layer.groups, -1) @ read
+            ).reshape(layer.channels, 2, 3)
             mine += torch.as_tensor(traced.biases[index]).view(-1, 1, 1)
             theirs = maps[layer.node][:, :, rows.long(), columns.long()].permute(1, 0, 2)
             assert torch.allclose(mine, theirs, atol=1e-5)

@@ -53,7 +53,9 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return annotated(write_bundle(tmp_path / "toy.circuitome", layers=(3, 12, 16, 12, 5), density=0.8, keep=0.98))
+    return annotated(
+        write_bundle(tmp_path / "toy.circuitome", layers=(3, 12, 16, 12, 5), density=0.8, keep=0.98)
+    )
 
 
 @pytest.fixture
@@ -70,7 +72,9 @@ def frame(bundle: Bundle, table: str) -> Any:  # pandas' types take a filtered f
 def edges_of(bundle: Bundle) -> Any:
     """All signed edges: sender, receiver, effect and the tables' columns, with the receiver's layer and fan-in."""
     tables = [frame(bundle, name).assign(effect=name.lower()) for name in ("EXCITES", "INHIBITS")]
-    edges: Any = pd.concat(tables, ignore_index=True).rename(columns={"from": "sender", "to": "receiver"})
+    edges: Any = pd.concat(tables, ignore_index=True).rename(
+        columns={"from": "sender", "to": "receiver"}
+    )
     edges[["sender", "receiver"]] = edges[["sender", "receiver"]].astype(str)
     neurons = frame(bundle, "Neuron").set_index("key")
     edges["layer"] = edges.receiver.map(neurons.layer)
@@ -81,7 +85,9 @@ def edges_of(bundle: Bundle) -> Any:
 def same(rows: Rows, expected: pd.DataFrame) -> None:
     """The rows are the expected ones, in order, column by column."""
     found: Any = rows.to_pandas()[list(expected.columns)]
-    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_dtype=False, rtol=1e-6)
+    pd.testing.assert_frame_equal(
+        found, expected.reset_index(drop=True), check_dtype=False, rtol=1e-6
+    )
 
 
 def by_index(bundle: Bundle, summary: pd.DataFrame) -> pd.DataFrame:
@@ -91,13 +97,17 @@ def by_index(bundle: Bundle, summary: pd.DataFrame) -> pd.DataFrame:
 
 def expected_inputs(bundle: Bundle) -> pd.DataFrame:
     edges = edges_of(bundle)
-    edges = edges[edges.receiver == NEURON].sort_values(["share", "sender"], ascending=[False, True])
+    edges = edges[edges.receiver == NEURON].sort_values(
+        ["share", "sender"], ascending=[False, True]
+    )
     return edges[["sender", "effect", "share", "weight", "polarity", "rank"]]
 
 
 def expected_outputs(bundle: Bundle) -> pd.DataFrame:
     edges = edges_of(bundle)
-    edges = edges[edges.sender == "toy/conv1:2"].sort_values(["share", "receiver"], ascending=[False, True])
+    edges = edges[edges.sender == "toy/conv1:2"].sort_values(
+        ["share", "receiver"], ascending=[False, True]
+    )
     return edges[["receiver", "effect", "share", "weight", "polarity", "rank"]].head(20)
 
 
@@ -105,10 +115,20 @@ def expected_shared_inputs(bundle: Bundle) -> pd.DataFrame:
     edges = edges_of(bundle)
     first, second = edges[edges.receiver == NEURON], edges[edges.receiver == OTHER]
     both = first.merge(second, on="sender", suffixes=("_first", "_second"))
-    both["agreement"] = (both.effect_first == both.effect_second).map({True: "same", False: "opposite"})
+    both["agreement"] = (both.effect_first == both.effect_second).map(
+        {True: "same", False: "opposite"}
+    )
     both["least_share"] = both[["share_first", "share_second"]].min(axis=1)
     return both.sort_values(["least_share", "sender"], ascending=[False, True])[
-        ["sender", "agreement", "weight_first", "weight_second", "share_first", "share_second", "least_share"]
+        [
+            "sender",
+            "agreement",
+            "weight_first",
+            "weight_second",
+            "share_first",
+            "share_second",
+            "least_share",
+        ]
     ]
 
 
@@ -134,14 +154,18 @@ def expected_balance(bundle: Bundle) -> pd.DataFrame:
         inhibition=("inhibition", "sum"),
         mixed=("polarity", lambda polarity: (polarity.abs() < 0.2).mean()),
     )
-    balance["balance"] = (balance.excitation - balance.inhibition) / (balance.excitation + balance.inhibition)
+    balance["balance"] = (balance.excitation - balance.inhibition) / (
+        balance.excitation + balance.inhibition
+    )
     return by_index(bundle, balance.reset_index())
 
 
 def expected_dropped(bundle: Bundle) -> pd.DataFrame:
     neurons = frame(bundle, "Neuron").query("fan_in > 0")
     dropped = neurons.groupby("layer").agg(
-        connected=("fan_in", "sum"), dropped=("dropped", "sum"), least_kept_mass=("kept_mass", "min")
+        connected=("fan_in", "sum"),
+        dropped=("dropped", "sum"),
+        least_kept_mass=("kept_mass", "min"),
     )
     dropped["kept_mass"] = frame(bundle, "Layer").set_index("key").kept_mass
     return by_index(bundle, dropped.reset_index())
@@ -188,7 +212,9 @@ def expected_neurons(bundle: Bundle) -> pd.DataFrame:
 def expected_look_up(bundle: Bundle) -> pd.DataFrame:
     neurons = frame(bundle, "Neuron").rename(columns={"key": "neuron"})
     found = neurons[neurons.neuron.isin([NEURON, OTHER])].sort_values("neuron")
-    return found[["neuron", "model", "layer", "channel", "op", "bias", "fan_in", "dropped", "kept_mass"]]
+    return found[
+        ["neuron", "model", "layer", "channel", "op", "bias", "fan_in", "dropped", "kept_mass"]
+    ]
 
 
 def expected_inputs_of(bundle: Bundle) -> pd.DataFrame:
@@ -209,12 +235,18 @@ def expected_neurons_of_kind(bundle: Bundle) -> pd.DataFrame:
     neurons = frame(bundle, "Neuron").rename(columns={"key": "neuron"})
     found = neurons[(neurons.kind == "line") & neurons.orientation_deg.between(30, 150)]
     found = found.sort_values(["explained", "neuron"], ascending=[False, True])
-    return found[["neuron", "layer", "orientation_deg", "frequency", "explained", "selectivity", "q"]]
+    return found[
+        ["neuron", "layer", "orientation_deg", "frequency", "explained", "selectivity", "q"]
+    ]
 
 
 def expected_invariant_neurons(bundle: Bundle) -> pd.DataFrame:
-    neurons = frame(bundle, "Neuron").rename(columns={"key": "neuron", "invariance_rotate": "invariance"})
-    found = neurons[neurons.invariance >= 0.9].sort_values(["invariance", "neuron"], ascending=[False, True])
+    neurons = frame(bundle, "Neuron").rename(
+        columns={"key": "neuron", "invariance_rotate": "invariance"}
+    )
+    found = neurons[neurons.invariance >= 0.9].sort_values(
+        ["invariance", "neuron"], ascending=[False, True]
+    )
     return found[["neuron", "layer", "invariance", "kind"]]
 
 
@@ -246,23 +278,45 @@ def expected_families(bundle: Bundle) -> pd.DataFrame:
     members = frame(bundle, "MEMBER_OF").astype(dict.fromkeys(("from", "to"), str))
     members = members.rename(columns={"from": "neuron", "to": "family"})
     rows = members.merge(frame(bundle, "Family").rename(columns={"key": "family"}), on="family")
-    return rows.sort_values(["family", "offset", "neuron"])[["family", "model", "size", "source", "neuron", "offset"]]
+    return rows.sort_values(["family", "offset", "neuron"])[
+        ["family", "model", "size", "source", "neuron", "offset"]
+    ]
 
 
 def expected_families_with_gaps(bundle: Bundle) -> pd.DataFrame:
-    found = frame(bundle, "Family").dropna(subset="gaps").sort_values("key").rename(columns={"key": "family"})
+    found = (
+        frame(bundle, "Family")
+        .dropna(subset="gaps")
+        .sort_values("key")
+        .rename(columns={"key": "family"})
+    )
     return found[["family", "layer", "group", "size", "q", "source"]]
 
 
 def expected_families_of(bundle: Bundle) -> pd.DataFrame:
-    return pd.DataFrame({"family": ["toy/block2.a/f0"], "group": ["rotate"], "offset": [90.0], "source": ["computed"]})
+    return pd.DataFrame(
+        {
+            "family": ["toy/block2.a/f0"],
+            "group": ["rotate"],
+            "offset": [90.0],
+            "source": ["computed"],
+        }
+    )
 
 
 def expected_partners(bundle: Bundle) -> pd.DataFrame:
     """Neuron 1: 0 is 90 degrees before it, 2 is 90 degrees after it, 3 has another hue and is turned."""
-    pairs = frame(bundle, "EQUIVARIANT_TO").astype(dict.fromkeys(("from", "to"), str)).set_index(["from", "to"])
+    pairs = (
+        frame(bundle, "EQUIVARIANT_TO")
+        .astype(dict.fromkeys(("from", "to"), str))
+        .set_index(["from", "to"])
+    )
     other = [NEURON.replace(":1", f":{channel}") for channel in (0, 2, 3)]
-    scores = [pairs.score[other[0], NEURON], pairs.score[NEURON, other[1]], pairs.score[NEURON, other[2]]]
+    scores = [
+        pairs.score[other[0], NEURON],
+        pairs.score[NEURON, other[1]],
+        pairs.score[NEURON, other[2]],
+    ]
     rows = pd.DataFrame(
         {
             "partner": other,
@@ -277,7 +331,9 @@ def expected_partners(bundle: Bundle) -> pd.DataFrame:
 
 
 ORACLES: dict[str, Callable[[Bundle], pd.DataFrame]] = {
-    name.removeprefix("expected_"): oracle for name, oracle in globals().items() if name.startswith("expected_")
+    name.removeprefix("expected_"): oracle
+    for name, oracle in globals().items()
+    if name.startswith("expected_")
 }
 
 
@@ -294,7 +350,10 @@ def test_every_query_returns_the_columns_that_it_documents(database: Database) -
         if query.name in asked or query.name in GIVEN:
             rows = database.query(query.name, **GIVEN.get(query.name, asked.get(query.name, {})))
             assert rows.columns == tuple(output.name for output in query.returns), query.name
-    assert set(library()) - set(asked) - set(GIVEN) <= {"motif_members", "feature_members"}  # nothing is saved here
+    assert set(library()) - set(asked) - set(GIVEN) <= {
+        "motif_members",
+        "feature_members",
+    }  # nothing is saved here
 
 
 def test_the_models_are_listed_with_their_size(database: Database, bundle: Bundle) -> None:
@@ -311,7 +370,9 @@ def test_rows_are_dictionaries_arrow_pandas_and_json(database: Database) -> None
 
 
 def test_values_that_json_cannot_hold_become_null() -> None:
-    assert Rows.of([{"x": float("nan"), "y": [1.0, float("inf")]}]).to_dicts() == [{"x": None, "y": [1.0, None]}]
+    assert Rows.of([{"x": float("nan"), "y": [1.0, float("inf")]}]).to_dicts() == [
+        {"x": None, "y": [1.0, None]}
+    ]
 
 
 def test_a_limit_is_the_querys_own_or_cuts_the_rows(database: Database) -> None:
@@ -336,9 +397,15 @@ MISTYPED = {
 }
 
 
-def test_a_mistyped_neuron_is_an_error_that_helps_and_not_an_empty_answer(database: Database) -> None:
+def test_a_mistyped_neuron_is_an_error_that_helps_and_not_an_empty_answer(
+    database: Database,
+) -> None:
     for key, message in MISTYPED.items():
-        for name, parameter in (("inputs", "neuron"), ("upstream", "neuron"), ("look_up", "neurons")):
+        for name, parameter in (
+            ("inputs", "neuron"),
+            ("upstream", "neuron"),
+            ("look_up", "neurons"),
+        ):
             given: dict[str, Any] = {parameter: [key] if name == "look_up" else key}
             with pytest.raises(QueryError) as error:
                 database.query(name, **given)
@@ -362,23 +429,33 @@ def test_with_two_models_the_model_must_be_named(database: Database, tmp_path: P
         database.query("inputs", neuron="conv1:0")
     with pytest.raises(QueryError, match="neurons of two models"):
         database.query("strongest_paths", source="toy/input:0", target="other/fc:0")
-    assert {row["neuron"].split("/")[0] for row in database.query("hubs", model="other", strength=0)} == {"other"}
+    assert {
+        row["neuron"].split("/")[0] for row in database.query("hubs", model="other", strength=0)
+    } == {"other"}
     database.drop("other")
     assert [row["key"] for row in database.models()] == ["toy"]
 
 
-def test_a_users_own_file_runs_with_and_without_a_header(database: Database, tmp_path: Path) -> None:
+def test_a_users_own_file_runs_with_and_without_a_header(
+    database: Database, tmp_path: Path
+) -> None:
     bare = tmp_path / "bare.cypher"
-    bare.write_text("MATCH (n:Neuron) WHERE n.model = $model AND n.channel >= $least RETURN n.key ORDER BY n.key")
+    bare.write_text(
+        "MATCH (n:Neuron) WHERE n.model = $model AND n.channel >= $least RETURN n.key ORDER BY n.key"
+    )
     assert len(database.query(bare, least=6, limit=3)) == 3
     titled = tmp_path / "titled.cypher"
     titled.write_text(
         f"// Mine.\n//\n// params:\n//   least (integer = 7): at least\n//   model (model): it\n{bare.read_text()}"
     )
-    assert len(database.query(str(titled))) == sum(row["channel"] >= 7 for row in database.query("neurons"))
+    assert len(database.query(str(titled))) == sum(
+        row["channel"] >= 7 for row in database.query("neurons")
+    )
 
 
-def test_a_users_file_that_would_end_the_process_is_refused_before_it_runs(database: Database, tmp_path: Path) -> None:
+def test_a_users_file_that_would_end_the_process_is_refused_before_it_runs(
+    database: Database, tmp_path: Path
+) -> None:
     path = tmp_path / "crash.cypher"
     path.write_text(
         "MATCH (n:Neuron) WITH n, [1, 2] AS xs\nWHERE all(x IN xs WHERE x > 0)\nRETURN n.key AS key ORDER BY key"
@@ -407,14 +484,22 @@ def test_an_empty_database_says_what_to_do(tmp_path: Path) -> None:
             database.query("inputs", neuron="toy/conv1:0")
 
 
-def test_expanded_inputs_are_those_of_the_table_by_share(database: Database, bundle: Bundle) -> None:
+def test_expanded_inputs_are_those_of_the_table_by_share(
+    database: Database, bundle: Bundle
+) -> None:
     table = frame(bundle, "EXPANDED")
     receiver = table["to"].iloc[0]
-    expected = table[table["to"] == receiver].sort_values(["share", "from"], ascending=[False, True]).head(5)
+    expected = (
+        table[table["to"] == receiver]
+        .sort_values(["share", "from"], ascending=[False, True])
+        .head(5)
+    )
     rows = database.query("expanded_inputs", neuron=receiver, limit=5).to_dicts()
     assert [row["sender"] for row in rows] == expected["from"].tolist()
     assert [row["weight"] for row in rows] == pytest.approx(expected["weight"].tolist())
-    clear = database.query("expanded_inputs", neuron=receiver, cancellation=0.5, limit=10_000).to_dicts()
+    clear = database.query(
+        "expanded_inputs", neuron=receiver, cancellation=0.5, limit=10_000
+    ).to_dicts()
     kept = table[(table["to"] == receiver) & (table["cancellation"] >= 0.5)]
     assert {row["sender"] for row in clear} == set(kept["from"])
 
@@ -423,7 +508,9 @@ def test_cancelling_edges_are_strong_in_spite_of_it(database: Database, bundle: 
     table = frame(bundle, "EXPANDED")
     rows = database.query("cancelling", most=0.2, share=0.01, limit=10_000).to_dicts()
     expected = table[(table["cancellation"] <= 0.2) & (table["share"] >= 0.01)]
-    assert {(row["sender"], row["receiver"]) for row in rows} == set(zip(expected["from"], expected["to"], strict=True))
+    assert {(row["sender"], row["receiver"]) for row in rows} == set(
+        zip(expected["from"], expected["to"], strict=True)
+    )
 
 
 def test_a_channel_of_a_block_leads_to_its_neuron(database: Database, bundle: Bundle) -> None:
@@ -434,7 +521,9 @@ def test_a_channel_of_a_block_leads_to_its_neuron(database: Database, bundle: Bu
     assert row["neuron"] == f"{row['layer']}:{row['channel']}"
 
 
-def test_pairs_of_layers_are_in_the_order_of_computation(database: Database, bundle: Bundle) -> None:
+def test_pairs_of_layers_are_in_the_order_of_computation(
+    database: Database, bundle: Bundle
+) -> None:
     rows = database.query("pairs").to_dicts()
     assert len(rows) == bundle.rows("NEXT")
     assert [row["index"] for row in rows] == sorted(row["index"] for row in rows)
@@ -456,7 +545,11 @@ def test_a_mirror_image_has_its_partner_from_both_ends(database: Database) -> No
         rows = database.query("partners", neuron=one, q=0.05).to_dicts()
         flips = [(row["partner"], row["amount"]) for row in rows if row["transform"] == "flip_h"]
         assert flips == [(other, 1.0)]
-    assert [row["amount"] for row in database.query("partners", neuron="toy/conv1:2") if row["amount"] > 0] == [180.0]
+    assert [
+        row["amount"]
+        for row in database.query("partners", neuron="toy/conv1:2")
+        if row["amount"] > 0
+    ] == [180.0]
 
 
 def test_partners_may_be_asked_for_findings_alone(database: Database) -> None:
@@ -466,7 +559,9 @@ def test_partners_may_be_asked_for_findings_alone(database: Database) -> None:
 
 def test_the_annotation_of_a_neuron_is_its_row(database: Database, bundle: Bundle) -> None:
     (row,) = database.query("annotation", neuron=NEURON).to_dicts()
-    expected = next(neuron for neuron in bundle.table("Neuron").to_pylist() if neuron["key"] == NEURON)
+    expected = next(
+        neuron for neuron in bundle.table("Neuron").to_pylist() if neuron["key"] == NEURON
+    )
     named = {name: value for name, value in row.items() if name not in ("neuron", "annotated")}
     assert named == {name: expected[name] for name in named}
     assert row["tuning"] == [0.0, 0.5, 1.0, 0.25]
@@ -474,13 +569,17 @@ def test_the_annotation_of_a_neuron_is_its_row(database: Database, bundle: Bundl
 
 
 def test_gaps_come_back_as_numbers(database: Database) -> None:
-    assert {tuple(row["gaps"]) for row in database.query("families_with_gaps").to_dicts()} == {(270.0,)}
+    assert {tuple(row["gaps"]) for row in database.query("families_with_gaps").to_dicts()} == {
+        (270.0,)
+    }
 
 
 def test_a_mistyped_family_is_an_error_that_helps(database: Database, tmp_path: Path) -> None:
     short = database.query("family_members", family="conv1/f0").to_dicts()
     assert short == database.query("family_members", family="toy/conv1/f0").to_dicts()
-    with pytest.raises(QueryError, match=r"no family 'conv1/f1' in the database; did you mean `conv1/f0`"):
+    with pytest.raises(
+        QueryError, match=r"no family 'conv1/f1' in the database; did you mean `conv1/f0`"
+    ):
         database.query("family_members", family="conv1/f1")
     database.load(write_bundle(tmp_path / "bare.circuitome", name="bare"))
     with pytest.raises(QueryError, match="bare has none; `circuitome annotate"):

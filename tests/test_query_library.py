@@ -134,7 +134,10 @@ def test_the_linter_lets_a_good_text_pass(text: str) -> None:
 
 def test_a_problem_names_its_line() -> None:
     assert [
-        problem.line for problem in lint("MATCH (n:Neuron)\nRETURN n.key AS key,\n log(n.bias) AS x ORDER BY key")
+        problem.line
+        for problem in lint(
+            "MATCH (n:Neuron)\nRETURN n.key AS key,\n log(n.bias) AS x ORDER BY key"
+        )
     ] == [3]
 
 
@@ -159,7 +162,11 @@ def test_a_header_becomes_title_parameters_columns_and_prose(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("= $model", "= $model AND n.layer = $modl", r"\$modl is used and not declared; did you mean `model`"),
+        (
+            "= $model",
+            "= $model AND n.layer = $modl",
+            r"\$modl is used and not declared; did you mean `model`",
+        ),
         ("LIMIT $limit", "", "`limit` is declared and not used"),
         ("(integer = 5)", "(integr = 5)", "no known type `integr`; did you mean `integer`"),
         ("(integer = 5)", "(integer = five)", "the default five of `limit` is not a whole number"),
@@ -183,9 +190,16 @@ def test_a_file_that_does_not_agree_with_its_header_is_refused(
 
 def test_a_users_file_needs_no_header(tmp_path: Path) -> None:
     query = load_file(
-        write(tmp_path, "MATCH (n:Neuron {key: $key}) WHERE n.bias > $least RETURN n.key // $not", "x.cypher")
+        write(
+            tmp_path,
+            "MATCH (n:Neuron {key: $key}) WHERE n.bias > $least RETURN n.key // $not",
+            "x.cypher",
+        )
     )
-    assert [(p.name, p.type, p.required) for p in query.parameters] == [("key", "any", True), ("least", "any", True)]
+    assert [(p.name, p.type, p.required) for p in query.parameters] == [
+        ("key", "any", True),
+        ("least", "any", True),
+    ]
 
 
 def test_a_users_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
@@ -199,13 +213,17 @@ def test_a_users_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> 
 def test_a_variant_is_the_text_of_its_engine_and_obeys_the_same_header(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     variant = write(
-        tmp_path, "// Why it parts.\n" + GOOD[GOOD.index("MATCH") :].replace("n:", "n :"), "topic/mine.kuzu.cypher"
+        tmp_path,
+        "// Why it parts.\n" + GOOD[GOOD.index("MATCH") :].replace("n:", "n :"),
+        "topic/mine.kuzu.cypher",
     )
     query = load_folder(tmp_path)["mine"]
     assert query.text_for("kuzu").startswith("MATCH (n :Neuron)")
     assert query.text_for("neo4j").startswith("MATCH (n:Neuron)")
     variant.write_text("MATCH (n:Neuron) RETURN n.key AS neuron")
-    with pytest.raises(QueryError, match=r"mine\.kuzu\.cypher: the parameter `model` is declared and not used"):
+    with pytest.raises(
+        QueryError, match=r"mine\.kuzu\.cypher: the parameter `model` is declared and not used"
+    ):
         load_folder(tmp_path)
 
 
@@ -220,7 +238,9 @@ def test_a_variant_alone_and_a_name_used_twice_are_refused(tmp_path: Path) -> No
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(QueryError, match="no query is called 'shared_input'; did you mean `shared_inputs`"):
+    with pytest.raises(
+        QueryError, match="no query is called 'shared_input'; did you mean `shared_inputs`"
+    ):
         find_query("shared_input")
     with pytest.raises(QueryError, match="--list"):
         find_query("zzz")
@@ -283,8 +303,14 @@ def test_a_value_of_another_type_is_refused_with_what_is_wanted(kind: str, value
 
 
 @given(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.lists(st.integers()))
-def test_numbers_survive_the_way_through_text(integer: int, number: float, numbers: list[int]) -> None:
-    declared = (Parameter("a", "integer", ""), Parameter("b", "float", ""), Parameter("c", "list of integer", ""))
+def test_numbers_survive_the_way_through_text(
+    integer: int, number: float, numbers: list[int]
+) -> None:
+    declared = (
+        Parameter("a", "integer", ""),
+        Parameter("b", "float", ""),
+        Parameter("c", "list of integer", ""),
+    )
     texts = {"a": str(integer), "b": repr(number), "c": str(numbers)}
     assert bind("q", declared, texts) == {"a": integer, "b": number, "c": numbers}
 
@@ -295,7 +321,11 @@ def test_parameters_are_checked_both_ways() -> None:
         bind("hubs", hubs.parameters, {"model": "toy", "strenght": 2})
     with pytest.raises(QueryError, match="hubs: the parameter `model` is missing"):
         bind("hubs", hubs.parameters, {})
-    assert bind("hubs", hubs.parameters, {"model": "toy"}) == {"model": "toy", "strength": 2.0, "limit": 20}
+    assert bind("hubs", hubs.parameters, {"model": "toy"}) == {
+        "model": "toy",
+        "strength": 2.0,
+        "limit": 20,
+    }
 
 
 def test_the_text_for_the_browser_sets_every_parameter_before_the_cypher() -> None:
@@ -327,9 +357,7 @@ def test_every_motif_query_has_a_twin_of_the_same_name_and_says_that_it_is_no_fi
 
 
 def test_columns_are_read_from_the_text() -> None:
-    text = (
-        "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS xs ORDER BY c LIMIT $limit"
-    )
+    text = "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS xs ORDER BY c LIMIT $limit"
     assert columns_of(text) == ("key", "c", "xs")
 
 

@@ -21,8 +21,16 @@ KIND = "superposition_read_back"
 
 def written(path: Path, into: np.ndarray, out: np.ndarray, *, past: bool = False) -> Bundle:
     """``in -> host -> out`` from ``(hosts, inputs)`` and ``(readers, hosts)``; ``past``: a reader reads an input, too."""
-    edges = [(f"in:{i}", f"host:{k}", float(into[k, i])) for k, i in np.ndindex(into.shape) if into[k, i] != 0]
-    edges += [(f"host:{k}", f"out:{r}", float(out[r, k])) for r, k in np.ndindex(out.shape) if out[r, k] != 0]
+    edges = [
+        (f"in:{i}", f"host:{k}", float(into[k, i]))
+        for k, i in np.ndindex(into.shape)
+        if into[k, i] != 0
+    ]
+    edges += [
+        (f"host:{k}", f"out:{r}", float(out[r, k]))
+        for r, k in np.ndindex(out.shape)
+        if out[r, k] != 0
+    ]
     edges += [("in:0", "out:0", 1.0)] if past else []
     layers = {"in": into.shape[1], "host": into.shape[0], "out": out.shape[0]}
     return write_planted(path, layers, edges, name="p", force=True)
@@ -37,7 +45,9 @@ def demixing(seed: int, *, density: float = 1.0) -> tuple[np.ndarray, np.ndarray
     return into.astype(np.float32).astype(float), out.astype(np.float32).astype(float)
 
 
-def brute_force(into: np.ndarray, out: np.ndarray, cosine: float, hosts: float) -> dict[tuple[int, int], float]:
+def brute_force(
+    into: np.ndarray, out: np.ndarray, cosine: float, hosts: float
+) -> dict[tuple[int, int], float]:
     """Every input and reader that are each other's best match, by trying all."""
     sent, read = into - into.mean(1, keepdims=True), out - out.mean(0)
     match = {
@@ -47,7 +57,9 @@ def brute_force(into: np.ndarray, out: np.ndarray, cosine: float, hosts: float) 
     }
     found = {}
     for (i, r), value in match.items():
-        drive = [max(0, sent[k, i] * read[r, k]) for k in range(len(into)) if into[k, i] and out[r, k]]
+        drive = [
+            max(0, sent[k, i] * read[r, k]) for k in range(len(into)) if into[k, i] and out[r, k]
+        ]
         spread = sum(drive) ** 2 / max(sum(c * c for c in drive), 1e-30)
         best = all(value >= other for (j, s), other in match.items() if j == i or s == r)
         if best and value >= cosine and spread >= hosts:
@@ -55,12 +67,21 @@ def brute_force(into: np.ndarray, out: np.ndarray, cosine: float, hosts: float) 
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), density=st.sampled_from([0.5, 1.0]), hosts=st.sampled_from([2, 4]))
-def test_the_twin_finds_what_brute_force_finds(tmp_path: Path, seed: int, density: float, hosts: int) -> None:
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 10_000), density=st.sampled_from([0.5, 1.0]), hosts=st.sampled_from([2, 4])
+)
+def test_the_twin_finds_what_brute_force_finds(
+    tmp_path: Path, seed: int, density: float, hosts: int
+) -> None:
     into, out = demixing(seed, density=density)
     rows = pairs(SignedGraph.of_bundle(written(tmp_path / "p", into, out)), cosine=0.5, hosts=hosts)
-    found = {(int(row["feature"].split(":")[1]), int(row["reader"].split(":")[1])): row["score"] for row in rows}
+    found = {
+        (int(row["feature"].split(":")[1]), int(row["reader"].split(":")[1])): row["score"]
+        for row in rows
+    }
     expected = brute_force(into, out, 0.5, hosts)
     assert found.keys() == expected.keys()
     assert [found[pair] for pair in expected] == pytest.approx(list(expected.values()), abs=1e-8)
@@ -84,7 +105,9 @@ def test_the_hosts_are_those_that_carry_the_feature(tmp_path: Path) -> None:
     into[:4, 0], out[0, :4] = [1, 1, 0.9, 0.3], 1  # four hosts, one of which carries little
     (row,) = pairs(SignedGraph.of_bundle(written(tmp_path / "p", into, out)))
     assert (row["feature"], row["reader"]) == ("p/in:0", "p/out:0")
-    assert row["spread"] == pytest.approx(3.2**2 / 2.9)  # the means over senders and readers only scale the drives
+    assert row["spread"] == pytest.approx(
+        3.2**2 / 2.9
+    )  # the means over senders and readers only scale the drives
     assert row["hosts"] == ["p/host:0", "p/host:1", "p/host:2"]
 
 

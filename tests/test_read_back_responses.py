@@ -44,7 +44,11 @@ def test_features_that_readers_recover_are_found_and_nothing_else(noise: float) 
         out[:12] += noise * rng.standard_normal((12, HOSTS))
         found = instances(chain_of(into, out), seed)
         expected = {(int(sender), reader) for reader, sender in enumerate(recovered)}
-        hits, calls, planted = hits + len(found & expected), calls + len(found), planted + len(expected)
+        hits, calls, planted = (
+            hits + len(found & expected),
+            calls + len(found),
+            planted + len(expected),
+        )
     assert hits >= 0.95 * calls
     assert hits >= 0.95 * planted
 

@@ -49,13 +49,17 @@ REAL = {
 }
 
 
-MANY = 200_000  # relationships; more are brought in by the import tool, to a server with more memory
+MANY = (
+    200_000  # relationships; more are brought in by the import tool, to a server with more memory
+)
 
 
 def networks(*often: str) -> list[Any]:
     """All networks, as parameters; those not named wait for `make torture`."""
     slow = [pytest.mark.torture, pytest.mark.timeout(1800)]
-    return [pytest.param(name, marks=[] if name in often else slow) for name in ("menagerie_s0", *REAL)]
+    return [
+        pytest.param(name, marks=[] if name in often else slow) for name in ("menagerie_s0", *REAL)
+    ]
 
 
 def resolved(name: str, weights_dir: Path) -> Network:
@@ -77,7 +81,9 @@ def extracted(network: Network, folder: Path) -> Bundle:
     )
 
 
-@pytest.fixture(scope="module", params=networks("menagerie_s0", "resnet20", "squeezenet1_1", "onet"))
+@pytest.fixture(
+    scope="module", params=networks("menagerie_s0", "resnet20", "squeezenet1_1", "onet")
+)
 def network(request, weights_dir) -> Network:
     return resolved(request.param, weights_dir)
 
@@ -113,8 +119,12 @@ def described(bundle: Bundle, folder: Path) -> Bundle:
     copy = annotated(Bundle.open(shutil.copytree(bundle.path, folder / "described")))
     rng, pairs = np.random.default_rng(0), []
     for layer in copy.table("Layer").to_pylist():
-        for first, second in np.sort(rng.integers(layer["channels"], size=(2 * layer["channels"], 2)), axis=1).tolist():
-            transform, amount = (("flip_h", 1.0), ("rotate", 90.0), ("rotate", -90.0))[rng.integers(3)]
+        for first, second in np.sort(
+            rng.integers(layer["channels"], size=(2 * layer["channels"], 2)), axis=1
+        ).tolist():
+            transform, amount = (("flip_h", 1.0), ("rotate", 90.0), ("rotate", -90.0))[
+                rng.integers(3)
+            ]
             if first < second:
                 ends = f"{layer['key']}:{first}", f"{layer['key']}:{second}"
                 pairs.append((*ends, transform, amount, (0.01, 0.04, 0.4, None)[rng.integers(4)]))
@@ -135,7 +145,11 @@ def served(bundle: Bundle, request: pytest.FixtureRequest, folder: Path) -> Iter
         pytest.skip(reason)
     csv = export(bundle, "neo4j-admin", folder / "csv")
     script = (csv / "import.sh").read_text()
-    command = script[script.index("database import full") :].replace('"${1:-neo4j}"', "neo4j").replace("\\\n", " ")
+    command = (
+        script[script.index("database import full") :]
+        .replace('"${1:-neo4j}"', "neo4j")
+        .replace("\\\n", " ")
+    )
     server = LocalServer(folder / "home", port=free_port(), heap="2g", page_cache="512m")
     server.prepare()
     with contextlib.chdir(csv):
@@ -143,7 +157,9 @@ def served(bundle: Bundle, request: pytest.FixtureRequest, folder: Path) -> Iter
     with server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEO4J_PASSWORD", server.password)
         patch.delenv("NEO4J_USER", raising=False)
-        with neo4j.GraphDatabase.driver(server.address, auth=(server.user, server.password)) as driver:
+        with neo4j.GraphDatabase.driver(
+            server.address, auth=(server.user, server.password)
+        ) as driver:
             for statement in (csv / "finish.cypher").read_text().split(";\n")[:-1]:
                 driver.execute_query(neo4j.Query(statement))  # pyright: ignore[reportArgumentType]
             driver.execute_query("CALL db.awaitIndexes(600)")
@@ -182,7 +198,14 @@ def test_both_stores_answer_every_query_and_command_alike(bundle, request, tmp_p
     with served(bundle, request, tmp_path) as address:
         asked.ask(tmp_path / "real.db", address, bundle.model, only=not_twice if short else None)
     asked.report()
-    assert {"edges", "equivariant_pairs", "families", "family_members", "neurons_of_kind", "models"} <= asked.answered
+    assert {
+        "edges",
+        "equivariant_pairs",
+        "families",
+        "family_members",
+        "neurons_of_kind",
+        "models",
+    } <= asked.answered
 
 
 @pytest.mark.torture
@@ -196,8 +219,13 @@ def test_both_stores_answer_alike_about_two_networks_that_were_annotated_and_com
         bundles.append(annotate(extracted(network, tmp_path), network.model, twins=3, device="cpu"))
     paths = [bundle.path for bundle in bundles]
     for address in (tmp_path / "real.db", neo4j_empty.address):
-        lines: list[list[Any]] = [["load", *paths], ["compare", *paths, "--published", ground_truth_dir]]
-        lines += [["motifs", "--null", "9", "--save", "--model", bundle.model] for bundle in bundles]
+        lines: list[list[Any]] = [
+            ["load", *paths],
+            ["compare", *paths, "--published", ground_truth_dir],
+        ]
+        lines += [
+            ["motifs", "--null", "9", "--save", "--model", bundle.model] for bundle in bundles
+        ]
         for line in lines:
             done = attempt(*line, "--db", address)
             assert done.code == 0, (line, done.err, done.crash)
@@ -205,8 +233,20 @@ def test_both_stores_answer_alike_about_two_networks_that_were_annotated_and_com
         asked.ask(tmp_path / "real.db", neo4j_empty.address, bundle.model)
     asked.report()
     assert {
-        *("mutual_matches", "features_by_models", "feature_members", "periodic_table", "preserved_circuits"),
-        *("matched_families", "layer_alignment", "read_outs", "unique_neurons", "published_features"),
+        *(
+            "mutual_matches",
+            "features_by_models",
+            "feature_members",
+            "periodic_table",
+            "preserved_circuits",
+        ),
+        *(
+            "matched_families",
+            "layer_alignment",
+            "read_outs",
+            "unique_neurons",
+            "published_features",
+        ),
         *("saved_motifs", "motif_members", "enrichments", "partners", "analogues"),
     } <= asked.answered
 
@@ -218,18 +258,27 @@ def looked_at(plan: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("posed_pairs", 200), ("opponent_pairs", 40), ("mirrored_unions", 25), ("polysemantic_neuron", 50)],
+    [
+        ("posed_pairs", 200),
+        ("opponent_pairs", 40),
+        ("mirrored_unions", 25),
+        ("polysemantic_neuron", 50),
+    ],
 )
 def test_the_server_looks_at_few_records_for_each_relationship(neo4j_empty, tmp_path, name, most):
     """What takes minutes on a real network is seen at once in the plan: twice as many, or more, where each pair walks a fan-out."""
-    bundle = planted_kinds.randomly_annotated(tmp_path / "toy", seed=0, density=1.0, layers=(3, 40, 40, 40, 8))
+    bundle = planted_kinds.randomly_annotated(
+        tmp_path / "toy", seed=0, density=1.0, layers=(3, 40, 40, 40, 8)
+    )
     relationships = sum(map(bundle.rows, RELATIONSHIPS))
     with open_store(neo4j_empty.address) as store:
         store.load(bundle)
     query = library()[name]
     given = bind(name, query.parameters, {"model": bundle.model, "strength": 1.0})
     text: Any = f"PROFILE {query.text_for('neo4j')}"
-    with neo4j.GraphDatabase.driver(neo4j_empty.address, auth=("neo4j", neo4j_empty.password)) as driver:
+    with neo4j.GraphDatabase.driver(
+        neo4j_empty.address, auth=("neo4j", neo4j_empty.password)
+    ) as driver:
         answer = driver.execute_query(text, given)
     assert answer.records
     assert looked_at(answer.summary.profile or {}) <= most * relationships

@@ -25,12 +25,16 @@ def matrices(seed: int, *, density: float, blocks: int = 2) -> list[tuple[np.nda
     rng = np.random.default_rng(seed)
 
     def drawn(rows: int, columns: int) -> np.ndarray:
-        return (rng.standard_normal((rows, columns)) * (rng.random((rows, columns)) < density)).astype(np.float32)
+        return (
+            rng.standard_normal((rows, columns)) * (rng.random((rows, columns)) < density)
+        ).astype(np.float32)
 
     return [(drawn(CHANNELS + 2, CHANNELS), drawn(CHANNELS, CHANNELS + 2)) for _ in range(blocks)]
 
 
-def brute_force(blocks: list[tuple[np.ndarray, np.ndarray]], least: float) -> list[tuple[str, str, str, float]]:
+def brute_force(
+    blocks: list[tuple[np.ndarray, np.ndarray]], least: float
+) -> list[tuple[str, str, str, float]]:
     """Every channel of every block whose part is large enough, from the product of the two matrices."""
     found = []
     for place, (into, out) in enumerate(blocks):
@@ -40,26 +44,46 @@ def brute_force(blocks: list[tuple[np.ndarray, np.ndarray]], least: float) -> li
             score = round(1 / (1 + abs(block[c, c])), 9)
             if wired[c, c] and score >= least:
                 source = "in" if place == 0 else f"add{place - 1}"
-                found.append((f"r/{source}:{c}", f"r/add{place}:{c}", f"r/second{place}:{c}", score))
+                found.append(
+                    (f"r/{source}:{c}", f"r/add{place}:{c}", f"r/second{place}:{c}", score)
+                )
     return sorted(found, key=lambda row: (-row[3], row[1], row[0], row[2]))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), density=st.sampled_from([0.2, 0.6, 1.0]), least=st.sampled_from([0.0, 0.5]))
-def test_the_twin_finds_what_brute_force_finds(tmp_path: Path, seed: int, density: float, least: float) -> None:
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 10_000),
+    density=st.sampled_from([0.2, 0.6, 1.0]),
+    least=st.sampled_from([0.0, 0.5]),
+)
+def test_the_twin_finds_what_brute_force_finds(
+    tmp_path: Path, seed: int, density: float, least: float
+) -> None:
     blocks = matrices(seed, density=density)
     graph = SignedGraph.of_bundle(write_residual(tmp_path / "r", blocks))
     rows = MOTIF.twin(graph, least=least)
-    found = [(*(row["roles"][role][0] for role in ("source", "target", "writer")), row["score"]) for row in rows]
+    found = [
+        (*(row["roles"][role][0] for role in ("source", "target", "writer")), row["score"])
+        for row in rows
+    ]
     expected = brute_force(blocks, least)
     assert [row[:3] for row in found] == [row[:3] for row in expected]
     assert [row[3] for row in found] == pytest.approx([row[3] for row in expected], abs=1e-8)
     assert MOTIF.count(graph, least=least) == len(expected)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 10_000), density=st.sampled_from([0.4, 1.0]))
-def test_the_query_finds_what_the_twin_finds(database: Database, tmp_path: Path, seed: int, density: float) -> None:
+def test_the_query_finds_what_the_twin_finds(
+    database: Database, tmp_path: Path, seed: int, density: float
+) -> None:
     bundle = write_residual(tmp_path / "r", matrices(seed, density=density))
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
@@ -78,7 +102,11 @@ def planted(path: Path, *, seed: int, noise: float) -> tuple[Bundle, set[str]]:
         into = np.eye(CHANNELS + 2, CHANNELS)
         out = 3 * np.eye(CHANNELS, CHANNELS + 2)
         out[1::2] = 0
-        blocks.append(tuple((m + noise * rng.standard_normal(m.shape)).astype(np.float32) for m in (into, out)))
+        blocks.append(
+            tuple(
+                (m + noise * rng.standard_normal(m.shape)).astype(np.float32) for m in (into, out)
+            )
+        )
     bundle = write_residual(path, blocks)
     return bundle, {f"r/add{block}:{c}" for block in range(3) for c in range(1, CHANNELS, 2)}
 
@@ -88,12 +116,18 @@ def test_channels_that_a_block_leaves_alone_are_found(tmp_path: Path) -> None:
     for seed in range(20):
         bundle, expected = planted(tmp_path / "r", seed=seed, noise=0.2)
         targets = {row["roles"]["target"][0] for row in MOTIF.twin(SignedGraph.of_bundle(bundle))}
-        right, found, there = right + len(targets & expected), found + len(targets), there + len(expected)
+        right, found, there = (
+            right + len(targets & expected),
+            found + len(targets),
+            there + len(expected),
+        )
     assert right / there >= 0.95
     assert right / found >= 0.95
 
 
-def test_a_block_that_talks_to_its_own_channels_has_fewer_bypasses_than_a_relabelled_one(tmp_path: Path) -> None:
+def test_a_block_that_talks_to_its_own_channels_has_fewer_bypasses_than_a_relabelled_one(
+    tmp_path: Path,
+) -> None:
     bundle, _ = planted(tmp_path / "r", seed=0, noise=0.2)
     graph = SignedGraph.of_bundle(bundle)
     (result,) = assess(graph, [Task.of(MOTIF)], nulls=39)
@@ -103,7 +137,10 @@ def test_a_block_that_talks_to_its_own_channels_has_fewer_bypasses_than_a_relabe
 
 
 def test_weights_are_multiplied_along_both_ways(tmp_path: Path) -> None:
-    into, out = np.zeros((CHANNELS + 2, CHANNELS), np.float32), np.zeros((CHANNELS, CHANNELS + 2), np.float32)
+    into, out = (
+        np.zeros((CHANNELS + 2, CHANNELS), np.float32),
+        np.zeros((CHANNELS, CHANNELS + 2), np.float32),
+    )
     into[0, 1], out[1, 0] = 0.5, -0.5
     into[3, 1], out[1, 3] = 2.0, 0.25
     found = bypasses(SignedGraph.of_bundle(write_residual(tmp_path / "r", [(into, out)])), least=0)
@@ -115,7 +152,8 @@ def test_a_network_without_additions_says_so(tmp_path: Path) -> None:
     with open_database(tmp_path / "x.db", create=True) as database:
         database.load(write_bundle(tmp_path / "plain"))
         assert (
-            missing(database, "residual-bypass") == "toy has no residual additions; there is nothing to pass a block by"
+            missing(database, "residual-bypass")
+            == "toy has no residual additions; there is nothing to pass a block by"
         )
         rows, found = find_significant(database, "residual_bypass", nulls=3)
         assert rows == [] and found.instances == 0

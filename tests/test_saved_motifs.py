@@ -31,7 +31,12 @@ from tests.synthetic import write_bundle, write_planted
 from tests.test_cli import run
 
 UNION = [
-    *[("in:0", "case:0", 1.0), ("in:1", "case:0", -1.0), ("in:1", "case:1", 1.0), ("in:0", "case:1", -1.0)],
+    *[
+        ("in:0", "case:0", 1.0),
+        ("in:1", "case:0", -1.0),
+        ("in:1", "case:1", 1.0),
+        ("in:0", "case:1", -1.0),
+    ],
     *[("case:0", "out:0", 1.0), ("case:1", "out:0", 0.5)],
 ]
 SHAPE = {"in": 2, "case": 2, "out": 1}
@@ -50,7 +55,9 @@ def saved(database: Database, kind: str, **parameters: Any) -> list[dict[str, An
     return kept
 
 
-def test_a_saved_motif_is_found_again_with_its_roles_and_edges(database: Database, union: Bundle) -> None:
+def test_a_saved_motif_is_found_again_with_its_roles_and_edges(
+    database: Database, union: Bundle
+) -> None:
     (row,) = saved(database, "unioning_over_cases", strength=0.2)
     assert re.fullmatch(r"[0-9a-f]{16}", row["key"])
     for key in (row["key"], row["key"][:6], row["key"].upper()):
@@ -81,7 +88,9 @@ def test_the_parameters_of_the_search_are_kept(database: Database, union: Bundle
     assert kept["motif"] == row["key"]
 
 
-def test_saving_again_replaces_what_was_saved_of_the_kind_alone(database: Database, union: Bundle) -> None:
+def test_saving_again_replaces_what_was_saved_of_the_kind_alone(
+    database: Database, union: Bundle
+) -> None:
     saved(database, "unioning_over_cases", strength=0.2)
     first = saved(database, "mutual_inhibition", strength=0.2)
     again = saved(database, "mutual_inhibition", strength=0.2)
@@ -91,10 +100,14 @@ def test_saving_again_replaces_what_was_saved_of_the_kind_alone(database: Databa
         "unioning_over_cases",
     ]
     assert saved(database, "mutual_inhibition", strength=50.0) == []
-    assert [row["kind"] for row in database.query("saved_motifs", model="p")] == ["unioning_over_cases"]
+    assert [row["kind"] for row in database.query("saved_motifs", model="p")] == [
+        "unioning_over_cases"
+    ]
 
 
-def test_members_that_are_no_neurons_are_kept_without_a_role(database: Database, tmp_path: Path) -> None:
+def test_members_that_are_no_neurons_are_kept_without_a_role(
+    database: Database, tmp_path: Path
+) -> None:
     from circuitome.queries.motifs import motif
 
     database.load(write_bundle(tmp_path / "toy"))
@@ -107,10 +120,21 @@ def test_members_that_are_no_neurons_are_kept_without_a_role(database: Database,
 def test_the_key_is_of_the_roles_and_of_nothing_else() -> None:
     row = {"kind": "pair", "model": "toy", "roles": {"case": ["a", "b"]}, "score": 1.0}
     assert key_of(row) == key_of(row | {"score": 2.0, "q": 0.5})
-    assert len({key_of(row), key_of(row | {"roles": {"case": ["b", "a"]}}), key_of(row | {"model": "other"})}) == 3
+    assert (
+        len(
+            {
+                key_of(row),
+                key_of(row | {"roles": {"case": ["b", "a"]}}),
+                key_of(row | {"model": "other"}),
+            }
+        )
+        == 3
+    )
 
 
-def test_a_motif_that_is_not_there_is_answered_with_the_cure(database: Database, union: Bundle) -> None:
+def test_a_motif_that_is_not_there_is_answered_with_the_cure(
+    database: Database, union: Bundle
+) -> None:
     with pytest.raises(QueryError, match=r"no motif 'abcdef' is saved.*motifs KIND --save"):
         find_saved(database, "abcdef")
     (row,) = saved(database, "unioning_over_cases", strength=0.2)
@@ -120,7 +144,9 @@ def test_a_motif_that_is_not_there_is_answered_with_the_cure(database: Database,
 
 def test_a_key_is_no_neuron() -> None:
     assert looks_like_a_motif("3f9a01bc")
-    assert not any(map(looks_like_a_motif, ("3f9a0", "squeezenet1_1/features.0:5", "abcdeg", "in:0", "")))
+    assert not any(
+        map(looks_like_a_motif, ("3f9a0", "squeezenet1_1/features.0:5", "abcdeg", "in:0", ""))
+    )
 
 
 def test_significance_is_saved_and_comes_back(database: Database, tmp_path: Path) -> None:
@@ -128,9 +154,23 @@ def test_significance_is_saved_and_comes_back(database: Database, tmp_path: Path
     rows, found = find_significant(database, "mutual_inhibition", strength=0.5, nulls=9, seed=3)
     assert isinstance(found, Significance)
     enrichment = Enrichment.of(found, seed=3)
-    save(database, "toy", [Finding.of("mutual_inhibition", rows, model="toy", enrichment=enrichment, strength=0.5)])
+    save(
+        database,
+        "toy",
+        [Finding.of("mutual_inhibition", rows, model="toy", enrichment=enrichment, strength=0.5)],
+    )
     row = stored(database)["mutual_inhibition"]
-    for name in ("instances", "strongest", "q", "q_null", "p", "null_mean", "null_sd", "nulls", "seed"):
+    for name in (
+        "instances",
+        "strongest",
+        "q",
+        "q_null",
+        "p",
+        "null_mean",
+        "null_sd",
+        "nulls",
+        "seed",
+    ):
         assert row[name] == getattr(enrichment, name), name
     assert row["null_model"] == found.null
     assert json.loads(row["parameters"])["strength"] == 0.5
@@ -141,14 +181,19 @@ def test_significance_is_saved_and_comes_back(database: Database, tmp_path: Path
     assert stored(database)["mutual_inhibition"] == row
 
 
-def test_a_summary_is_saved_whole_with_the_best_instances(database: Database, tmp_path: Path) -> None:
+def test_a_summary_is_saved_whole_with_the_best_instances(
+    database: Database, tmp_path: Path
+) -> None:
     database.load(write_bundle(tmp_path / "toy", layers=(4, 16, 16, 5), density=0.7))
     found = summary(database, nulls=9)
     kept = save_summary(database, found, q=0.3, limit=4)
     rows = stored(database)
     assert list(rows) == sorted(item.kind for item in found)
     for item in found:
-        assert (rows[item.kind]["instances"], rows[item.kind]["strongest"]) == (item.instances, item.strongest)
+        assert (rows[item.kind]["instances"], rows[item.kind]["strongest"]) == (
+            item.instances,
+            item.strongest,
+        )
     there = [row["kind"] for row in database.query("saved_motifs", model="toy", limit=1000)]
     assert {kind: there.count(kind) for kind in kept} == kept
     assert max(kept.values()) <= 4
@@ -160,12 +205,16 @@ def test_a_kernel_is_drawn_by_sign_and_size() -> None:
     assert glyphs([[0.0]]) == ["·"]
 
 
-def test_the_drawing_has_every_edge_where_its_neurons_meet(database: Database, union: Bundle) -> None:
+def test_the_drawing_has_every_edge_where_its_neurons_meet(
+    database: Database, union: Bundle
+) -> None:
     (row,) = saved(database, "unioning_over_cases", strength=0.2)
     lines = list(drawing(find_saved(database, row["key"])))
     table = [line.split("    ") for line in lines]
     cells = {
-        parts[0].strip(): [part.strip() for part in parts[1:] if part.strip()] for parts in table if len(parts) > 1
+        parts[0].strip(): [part.strip() for part in parts[1:] if part.strip()]
+        for parts in table
+        if len(parts) > 1
     }
     assert cells["source 1"] == ["+ 50.0%  #1", "- 50.0%  #1"]
     assert [cell[0] for cell in cells["source 2"]] == ["-", "+"]
@@ -230,7 +279,9 @@ def test_motifs_are_saved_and_drawn_from_the_command_line(folder: Path) -> None:
     assert "# · -" in drawn.out and "= · +" in drawn.out
     assert "against" not in drawn.out and "no null model was asked" in drawn.out
     (found,) = run("circuit", row["key"], "--json").rows
-    assert found["motif"] == row | {"title": "A neuron that unites two cases which exclude each other."}
+    assert found["motif"] == row | {
+        "title": "A neuron that unites two cases which exclude each other."
+    }
     assert (len(found["neurons"]), len(found["edges"])) == (5, 6)
     (taps,) = run("circuit", row["key"], "--bundle", "p.circuitome", "--json").rows
     assert np.shape(taps["edges"][0]["taps"]) == (3, 3)

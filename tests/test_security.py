@@ -58,7 +58,14 @@ HOSTILE = (
         "*",
         "../x",
     ),
-    *("<script>alert(1)</script>", "]]>&amp;", "$(touch pwned)", "`touch pwned`; touch pwned", 'a,b"', "\ufffe"),
+    *(
+        "<script>alert(1)</script>",
+        "]]>&amp;",
+        "$(touch pwned)",
+        "`touch pwned`; touch pwned",
+        'a,b"',
+        "\ufffe",
+    ),
     "x" * 1_000,
 )
 
@@ -194,11 +201,15 @@ def content(address: str) -> list[Any]:
     """Everything of the nodes, and how many edges there are."""
     with open_store(address) as store:
         rows = [
-            store.run(f"MATCH (n:`{name}`) RETURN n.key AS key, n AS node ORDER BY key").to_pylist() for name in NODES
+            store.run(f"MATCH (n:`{name}`) RETURN n.key AS key, n AS node ORDER BY key").to_pylist()
+            for name in NODES
         ]
         return [
             *rows,
-            *(store.run(f"MATCH ()-[r:`{name}`]->() RETURN count(r) AS n").to_pylist() for name in EDGE_TYPES),
+            *(
+                store.run(f"MATCH ()-[r:`{name}`]->() RETURN count(r) AS n").to_pylist()
+                for name in EDGE_TYPES
+            ),
         ]
 
 
@@ -257,7 +268,9 @@ def test_words_that_write_may_be_names_and_texts(text: str) -> None:
     check_reading(text)
 
 
-@pytest.mark.parametrize("char", ["\u200b", "\u00a0", "\u2028", "\u202e", "\x0b", "\x00", "\ufeff", "\u180e"])
+@pytest.mark.parametrize(
+    "char", ["\u200b", "\u00a0", "\u2028", "\u202e", "\x0b", "\x00", "\ufeff", "\u180e"]
+)
 def test_characters_that_nobody_sees_are_refused_in_code_and_let_be_in_texts(char: str) -> None:
     with pytest.raises(CypherError, match="invisible"):
         check_reading(f"MATCH (n){char}RETURN n")
@@ -270,12 +283,16 @@ def test_unsafe_reads_a_file_and_still_cannot_write(toy: str, here: Path) -> Non
         assert "Neo4j" in got.out, got.err
     else:
         Path("mine.csv").write_text("a\n7\n")
-        got = ask(f"LOAD FROM '{here / 'mine.csv'}' (header=true) RETURN a", toy, "--unsafe", "--json")
+        got = ask(
+            f"LOAD FROM '{here / 'mine.csv'}' (header=true) RETURN a", toy, "--unsafe", "--json"
+        )
         assert json.loads(got.out) == [{"a": 7}], got.err
     assert ask("MATCH (n:Neuron) SET n.bias = 7.0", toy, "--unsafe").code == 2
 
 
-def test_rows_of_a_users_query_end_at_ten_thousand_with_a_word_about_it(toy: str, here: Path) -> None:
+def test_rows_of_a_users_query_end_at_ten_thousand_with_a_word_about_it(
+    toy: str, here: Path
+) -> None:
     text = "MATCH (a:Neuron), (b:Neuron), (c:Neuron) RETURN a.key AS a, b.key AS b, c.bias AS c"
     got = ask(text, toy, "--json")
     rows = json.loads(got.out)
@@ -327,7 +344,11 @@ def test_a_motif_file_cannot_do_what_a_query_file_cannot(toy: str, here: Path, c
     Path("odd.cypher").write_text(MOTIF.format(clause))
     Path("two.cypher").write_text(MOTIF.format(""))
     Path(f"two.{'neo4j' if '://' in toy else 'kuzu'}.cypher").write_text(MOTIF.format(clause))
-    for line in (["motifs", "odd.cypher"], ["motifs", "odd.cypher", "--null", "1", "--save"], ["motifs", "two.cypher"]):
+    for line in (
+        ["motifs", "odd.cypher"],
+        ["motifs", "odd.cypher", "--null", "1", "--save"],
+        ["motifs", "two.cypher"],
+    ):
         trial = attempt(*line, "--db", toy, watch=here)
         assert not trial.faults(names="two" if line[1] == "two.cypher" else "odd.cypher"), trial
         assert trial.code == 2
@@ -404,7 +425,12 @@ main(sys.argv[2:])
             "WITH range(1, 999999) AS a RETURN list_transform(a, x -> a) AS x",
             "more than 0.3 GiB of memory",
         ),
-        ("motifs", "9", MOTIF.format("WITH n, factorial(n.channel + 100000000000) AS f"), "did not stop after 0.5 s"),
+        (
+            "motifs",
+            "9",
+            MOTIF.format("WITH n, factorial(n.channel + 100000000000) AS f"),
+            "did not stop after 0.5 s",
+        ),
     ],
 )
 def test_what_no_engine_stops_ends_with_a_message(
@@ -416,7 +442,10 @@ def test_what_no_engine_stops_ends_with_a_message(
     seconds = "0.5" if gibibytes == "9" else "60"
     line = [command, "odd.cypher", "--db", str(tmp_path / "a.db"), "--timeout", seconds]
     done = subprocess.run(
-        [sys.executable, "-c", GUARDED, gibibytes, *line], capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", GUARDED, gibibytes, *line],
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("circuitome: odd.cypher: ")
@@ -429,7 +458,9 @@ def test_a_query_file_is_a_file_of_some_size(toy: str, here: Path) -> None:
     os.mkfifo("pipe.cypher")
     Path("folder.cypher").mkdir()
     Path("large.cypher").write_text("//" * 1_000_000)
-    Path("header.cypher").write_text(f"// Title.\n//\n// params:\n//   x ({' ' * 100_000}\nRETURN $x AS x")
+    Path("header.cypher").write_text(
+        f"// Title.\n//\n// params:\n//   x ({' ' * 100_000}\nRETURN $x AS x"
+    )
     for name in ("zero", "pipe", "folder", "large", "header"):
         for command in ("query", "motifs"):
             begun = time.monotonic()
@@ -440,7 +471,9 @@ def test_a_query_file_is_a_file_of_some_size(toy: str, here: Path) -> None:
 
 def test_a_runaway_pattern_is_stopped_and_says_how_to_narrow(toy: str, here: Path) -> None:
     paths = ", ".join(f"(n{number}:Neuron)" for number in range(7))
-    got = ask(f"MATCH {paths} RETURN sum(n0.bias * n6.bias + n3.bias) AS x", toy, "--timeout", "0.3")
+    got = ask(
+        f"MATCH {paths} RETURN sum(n0.bias * n6.bias + n3.bias) AS x", toy, "--timeout", "0.3"
+    )
     assert got.code == 2
     assert "stopped after 0.3 s; narrow its pattern" in got.err
 
@@ -471,14 +504,22 @@ def imported_arguments(folder: Path) -> list[str]:
     tool.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$SAID"\n')
     tool.chmod(0o755)
     said = folder / "said"
-    environment = {"PATH": f"{tool.parent.absolute()}:{os.environ['PATH']}", "SAID": str(said.absolute())}
+    environment = {
+        "PATH": f"{tool.parent.absolute()}:{os.environ['PATH']}",
+        "SAID": str(said.absolute()),
+    }
     done = subprocess.run(
-        ["sh", folder / "import.sh", "$(touch pwned)"], env=environment, capture_output=True, text=True
+        ["sh", folder / "import.sh", "$(touch pwned)"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     arguments = said.read_text().splitlines()
     assert all(argument.startswith("--") for argument in arguments[4:])
-    assert "$model" not in (folder / "import.sh").read_text() + (folder / "finish.cypher").read_text()
+    assert (
+        "$model" not in (folder / "import.sh").read_text() + (folder / "finish.cypher").read_text()
+    )
     return arguments[:4]
 
 
@@ -486,7 +527,18 @@ def motif_names_stay_names(address: str, model: str, keys: list[str]) -> None:
     """Save every edge's sender as a motif of a hostile kind, look at it, and draw it."""
     kind = "evil'}) DETACH DELETE n `$(touch pwned)"
     Path(f"{kind}.cypher").write_text(MOTIF.format(""))
-    saved = attempt("motifs", f"{kind}.cypher", "--model", model, "--save", "--null", "1", "--json", "--db", address)
+    saved = attempt(
+        "motifs",
+        f"{kind}.cypher",
+        "--model",
+        model,
+        "--save",
+        "--null",
+        "1",
+        "--json",
+        "--db",
+        address,
+    )
     assert (saved.code, saved.crash) == (0, ""), saved.err
     rows = json.loads(saved.out)
     assert {row["roles"]["neuron"][0] for row in rows} < set(keys)
@@ -494,18 +546,28 @@ def motif_names_stay_names(address: str, model: str, keys: list[str]) -> None:
     drawn = attempt("circuit", rows[0]["key"], "--db", address)
     assert not drawn.faults()
     assert (drawn.code, kind in drawn.out) == (0, True), drawn.err
-    asked = json.loads(attempt("query", "saved_motifs", "--json", "-p", f"model={model}", "--db", address).out)
+    asked = json.loads(
+        attempt("query", "saved_motifs", "--json", "-p", f"model={model}", "--db", address).out
+    )
     assert {row["kind"] for row in asked} == {kind}
 
 
-def test_hostile_names_stay_names_in_every_command(address: str, tmp_path: Path, here: Path) -> None:
+def test_hostile_names_stay_names_in_every_command(
+    address: str, tmp_path: Path, here: Path
+) -> None:
     layers = dict.fromkeys(HOSTILE, 1)
     edges = [(f"{a}:0", f"{b}:0", 1.0) for a, b in pairwise(HOSTILE)]
     model = "m`\"'}) DETACH DELETE n //\x1b[31m"
     bundle = write_planted(tmp_path / "hostile", layers, edges, name=model)
     assert attempt("load", bundle.path, "--db", address).code == 0
     keys = sorted(bundle.table("Neuron")["key"].to_pylist())
-    for line in (["models"], ["query", "neurons"], ["query", "layers"], ["families"], ["motifs", "superposition"]):
+    for line in (
+        ["models"],
+        ["query", "neurons"],
+        ["query", "layers"],
+        ["families"],
+        ["motifs", "superposition"],
+    ):
         for flag in ([], ["--json"]):
             trial = attempt(*line, *flag, "--db", address)
             assert (trial.code, trial.crash) == (0, ""), (line, trial.err)
@@ -532,7 +594,12 @@ def test_hostile_names_stay_names_in_every_command(address: str, tmp_path: Path,
         assert read(f"{OUT}{form}").number_of_nodes() == graph.number_of_nodes()
     elements = json.loads(Path(f"{OUT}cytoscape").read_text())["elements"]
     assert set(keys) <= {node["data"]["id"] for node in elements["nodes"]}
-    assert imported_arguments(Path(f"{OUT}neo4j-admin")) == ["database", "import", "full", "$(touch pwned)"]
+    assert imported_arguments(Path(f"{OUT}neo4j-admin")) == [
+        "database",
+        "import",
+        "full",
+        "$(touch pwned)",
+    ]
     motif_names_stay_names(address, model, keys)
     assert not list(here.rglob("pwned*"))
     assert attempt("drop", model, "--db", address).code == 0
@@ -551,7 +618,9 @@ def test_a_name_that_would_tear_a_list_apart_is_not_exported_as_csv(tmp_path: Pa
 def test_a_key_that_is_too_long_for_an_index_is_refused_before_anything_is_written(
     address: str, tmp_path: Path
 ) -> None:
-    bundle = write_planted(tmp_path / "long", {"x" * 10_000: 1, "b": 1}, [(f"{'x' * 10_000}:0", "b:0", 1.0)])
+    bundle = write_planted(
+        tmp_path / "long", {"x" * 10_000: 1, "b": 1}, [(f"{'x' * 10_000}:0", "b:0", 1.0)]
+    )
     trial = attempt("load", bundle.path, "--db", address)
     assert not trial.faults(names="a key has 10,0")
     assert trial.code == 2
@@ -559,25 +628,42 @@ def test_a_key_that_is_too_long_for_an_index_is_refused_before_anything_is_writt
         assert store.models() == []
 
 
-def test_hostile_layers_of_a_network_and_curated_families_stay_names(address: str, here: Path) -> None:
+def test_hostile_layers_of_a_network_and_curated_families_stay_names(
+    address: str, here: Path
+) -> None:
     names = [name for name in HOSTILE if "." not in name and len(name) < 300]
     Path("odd.py").write_text(
         f"from torch import nn\nNAMES = {names!r}\n"
         "def odd():\n    m = nn.Sequential()\n    for i, n in enumerate(NAMES):\n"
         "        m.add_module(n, nn.Conv2d(3, 3, 1))\n    return m\n"
     )
-    made = attempt("extract", "odd.py:odd", "--input-size", "3,4,4", "--weights", "random", "-o", "odd.circuitome")
+    made = attempt(
+        "extract",
+        "odd.py:odd",
+        "--input-size",
+        "3,4,4",
+        "--weights",
+        "random",
+        "-o",
+        "odd.circuitome",
+    )
     assert made.code == 0, made.err or made.crash
     with Path("mine.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
-            [["family", "neuron", "offset"], *([name, f"odd/{names[0]}:{i}", 0] for i, name in enumerate(names[:3]))]
+            [
+                ["family", "neuron", "offset"],
+                *([name, f"odd/{names[0]}:{i}", 0] for i, name in enumerate(names[:3])),
+            ]
         )
     curated = attempt("annotate", "odd.circuitome", "--families", "mine.csv")
     assert curated.code == 0, curated.err or curated.crash
     assert attempt("load", "odd.circuitome", "--db", address).code == 0
     rows = json.loads(attempt("families", "--json", "--db", address).out)
     assert sorted(row["name"] for row in rows) == sorted(names[:3])
-    layers = {row["layer"] for row in json.loads(attempt("query", "layers", "--json", "--db", address).out)}
+    layers = {
+        row["layer"]
+        for row in json.loads(attempt("query", "layers", "--json", "--db", address).out)
+    }
     assert {f"odd/{name}" for name in names} <= layers
 
 
@@ -590,17 +676,25 @@ def test_hostile_layers_stay_names_where_networks_are_compared(address: str, her
             layer = nn.Conv2d(8 if number else 3, 8, 3, padding=1)
             layer.weight.data = torch.randn(layer.weight.shape, generator=rng) / 8
             layers.add_module(name, layer)
-        paths.append(signed(layers.eval(), here / f"{model}.circuitome", gallery=small_gallery(36)).path)
+        paths.append(
+            signed(layers.eval(), here / f"{model}.circuitome", gallery=small_gallery(36)).path
+        )
     assert attempt("load", *paths, "--db", address).code == 0
-    compared = attempt("compare", *paths, "--db", address, "--circuits", "-o", "out `touch pwned`", "--json")
+    compared = attempt(
+        "compare", *paths, "--db", address, "--circuits", "-o", "out `touch pwned`", "--json"
+    )
     assert (compared.code, compared.crash) == (0, ""), compared.err
     assert not compared.faults()
     with open_store(address) as store:
         keys = set(store.run("MATCH (n:Neuron) RETURN n.key AS key")["key"].to_pylist())
-        pairs = store.run("MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.key AS a, b.key AS b").to_pylist()
+        pairs = store.run(
+            "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.key AS a, b.key AS b"
+        ).to_pylist()
     assert pairs
     assert {key for pair in pairs for key in pair.values()} <= keys
-    assert {layer for key in keys for layer in [key.partition("/")[2].rpartition(":")[0]]} >= set(names[0::8])
+    assert {layer for key in keys for layer in [key.partition("/")[2].rpartition(":")[0]]} >= set(
+        names[0::8]
+    )
     assert attempt("compare", "--table", "--db", address).code == 0
     assert not list(here.rglob("pwned*"))
 
@@ -618,7 +712,9 @@ def test_a_model_cannot_be_called_anything(name: str, here: Path) -> None:
 
 def test_a_table_and_json_show_what_a_terminal_would_obey(here: Path, tmp_path: Path) -> None:
     bundle = write_planted(
-        tmp_path / "p", {"a\x1b[31m\x9b2J\u202e": 1, "b": 1}, [("a\x1b[31m\x9b2J\u202e:0", "b:0", 1.0)]
+        tmp_path / "p",
+        {"a\x1b[31m\x9b2J\u202e": 1, "b": 1},
+        [("a\x1b[31m\x9b2J\u202e:0", "b:0", 1.0)],
     )
     assert attempt("load", bundle.path, "--db", "a.db").code == 0
     for line in (["query", "neurons"], ["neuron", "b:0"], ["query", "neurons", "--json"]):
@@ -635,7 +731,9 @@ TRAP = "import pathlib\npathlib.Path(__file__).with_name('sprung').touch()\nrais
 
 
 @pytest.mark.parametrize("where, file", [("beside", "w.safetensors"), ("inside", "w.pth")])
-def test_nothing_is_imported_from_the_folder_of_a_weights_file(where: str, file: str, tmp_path: Path) -> None:
+def test_nothing_is_imported_from_the_folder_of_a_weights_file(
+    where: str, file: str, tmp_path: Path
+) -> None:
     from circuitome.extract.models import resolve
 
     folder = tmp_path / "downloads"
@@ -658,7 +756,16 @@ def test_nothing_is_imported_from_the_folder_of_a_weights_file(where: str, file:
         torch.save(state, folder / file)
     else:
         save_file({name: tensor.numpy() for name, tensor in state.items()}, folder / file)
-    line = ["extract", "squeezenet1_1", "--weights", folder / file, "--input-size", "3,64,64", "-o", tmp_path / "out"]
+    line = [
+        "extract",
+        "squeezenet1_1",
+        "--weights",
+        folder / file,
+        "--input-size",
+        "3,64,64",
+        "-o",
+        tmp_path / "out",
+    ]
     done = subprocess.run(
         [Path(sys.executable).with_name("circuitome"), *line],
         cwd=folder if where == "inside" else tmp_path,
@@ -672,8 +779,12 @@ def test_nothing_is_imported_from_the_folder_of_a_weights_file(where: str, file:
 
 def test_a_manifest_names_code_and_none_is_run(here: Path) -> None:
     Path("nets.py").write_text(NETS)
-    Path("evil.py").write_text("from pathlib import Path\nPath('executed').touch()\ndef net(): ...\n")
-    assert attempt("extract", "nets.py:tiny", "--input-size", "3,8,8", "-o", "a.circuitome").code == 0
+    Path("evil.py").write_text(
+        "from pathlib import Path\nPath('executed').touch()\ndef net(): ...\n"
+    )
+    assert (
+        attempt("extract", "nets.py:tiny", "--input-size", "3,8,8", "-o", "a.circuitome").code == 0
+    )
     manifest = json.loads(Path("a.circuitome/manifest.json").read_text())
     for architecture in ("evil.py:net", "evil:net", str(here / "evil.py:net"), "os:getcwd"):
         manifest["model"]["architecture"] = architecture
@@ -685,7 +796,16 @@ def test_a_manifest_names_code_and_none_is_run(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/etc/hostname", "tables/../../outside", "..", "a\\..\\b", "x\x00y", "./../outside"]
+    "name",
+    [
+        "../outside",
+        "/etc/hostname",
+        "tables/../../outside",
+        "..",
+        "a\\..\\b",
+        "x\x00y",
+        "./../outside",
+    ],
 )
 def test_a_path_in_a_manifest_does_not_lead_out(name: str, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "toy")
@@ -698,7 +818,8 @@ def test_a_path_in_a_manifest_does_not_lead_out(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["tables/Neuron.parquet", "kernels.safetensors", "wiring.json", "manifest.json", "tables"]
+    "name",
+    ["tables/Neuron.parquet", "kernels.safetensors", "wiring.json", "manifest.json", "tables"],
 )
 def test_a_link_that_leads_out_of_a_bundle_is_refused(name: str, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "toy")
@@ -743,7 +864,13 @@ print(json.dumps(codes))
 
 def bounded(*lines: list[Any], mebibytes: int) -> subprocess.CompletedProcess[str]:
     """Runs of the program in a process that fails where its memory grows by more; prints their exit codes."""
-    code = [sys.executable, "-c", BOUNDED, str(mebibytes), json.dumps([list(map(str, line)) for line in lines])]
+    code = [
+        sys.executable,
+        "-c",
+        BOUNDED,
+        str(mebibytes),
+        json.dumps([list(map(str, line)) for line in lines]),
+    ]
     return subprocess.run(code, capture_output=True, text=True, timeout=100)
 
 
@@ -757,16 +884,22 @@ def text_bomb() -> pa.Table:
 
 def row_bomb() -> pa.Table:
     """Twenty million rows of nothing."""
-    return pa.table({field.name: pa.nulls(20_000_000, field.type) for field in arrow_schema("Branch")})
+    return pa.table(
+        {field.name: pa.nulls(20_000_000, field.type) for field in arrow_schema("Branch")}
+    )
 
 
 @pytest.mark.parametrize("table, make", [("Neuron", text_bomb), ("Branch", row_bomb)])
-def test_a_table_that_would_unpack_to_very_much_is_refused(table: str, make: Any, tmp_path: Path) -> None:
+def test_a_table_that_would_unpack_to_very_much_is_refused(
+    table: str, make: Any, tmp_path: Path
+) -> None:
     bundle = write_bundle(tmp_path / "toy")
     rows = make()
     pq.write_table(rows, bundle.table_path(table), compression="lz4", use_dictionary=True)
     fit_manifest(bundle.path, f"tables/{table}.parquet", rows.num_rows)
-    done = bounded(["check", bundle.path], ["load", bundle.path, "--db", tmp_path / "a.db"], mebibytes=400)
+    done = bounded(
+        ["check", bundle.path], ["load", bundle.path, "--db", tmp_path / "a.db"], mebibytes=400
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [1, 2]
     assert done.stderr.count(f"{table}.parquet") >= 2
@@ -777,7 +910,9 @@ def test_a_table_that_would_unpack_to_very_much_is_refused(table: str, make: Any
 
 def test_a_table_packed_by_something_else_is_refused(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "toy")
-    pq.write_table(pq.read_table(bundle.table_path("Neuron")), bundle.table_path("Neuron"), compression="zstd")
+    pq.write_table(
+        pq.read_table(bundle.table_path("Neuron")), bundle.table_path("Neuron"), compression="zstd"
+    )
     fit_manifest(bundle.path, "tables/Neuron.parquet")
     with pytest.raises(BundleError, match="compressed with ZSTD"):
         Bundle.open(bundle.path).check()
@@ -812,12 +947,17 @@ def test_weights_that_promise_too_much_are_refused_in_bounded_memory(tmp_path: P
     bombs = weights_bombs(tmp_path)
     before = snapshot(tmp_path)
     model, output = f"{tmp_path / 'nets.py'}:tiny", tmp_path / "out.circuitome"
-    done = bounded(*(["extract", model, "--weights", path, "-o", output] for path in bombs.values()), mebibytes=700)
+    done = bounded(
+        *(["extract", model, "--weights", path, "-o", output] for path in bombs.values()),
+        mebibytes=700,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [2] * len(bombs)
     assert all(name in done.stderr for name in bombs)
     assert "Traceback" not in done.stderr
-    assert {name: file for name, file in snapshot(tmp_path).items() if "__pycache__" not in name} == before
+    assert {
+        name: file for name, file in snapshot(tmp_path).items() if "__pycache__" not in name
+    } == before
 
 
 def test_a_manifest_that_is_deep_or_huge_is_refused(tmp_path: Path) -> None:

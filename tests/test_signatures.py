@@ -35,11 +35,15 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     galleries._own.cache_clear()
 
 
-def test_own_pictures_come_behind_the_common_ones_and_change_the_hash(few: None, tmp_path: Path) -> None:
+def test_own_pictures_come_behind_the_common_ones_and_change_the_hash(
+    few: None, tmp_path: Path
+) -> None:
     Image.new("RGB", (50, 40), (255, 0, 0)).save(tmp_path / "red.png")
     common, more = gallery(), gallery(tmp_path)
     assert len(common) == 7
-    assert np.array_equal(more.pictures[:7], common.pictures) and np.array_equal(more.cells[:7], common.cells)
+    assert np.array_equal(more.pictures[:7], common.pictures) and np.array_equal(
+        more.cells[:7], common.cells
+    )
     assert more.pictures[7, :, 9, 9].tolist() == [255, 0, 0]
     assert common.sha256 == gallery().sha256 != more.sha256
     Image.new("RGB", (50, 40), (0, 0, 255)).save(tmp_path / "red.png")
@@ -80,7 +84,9 @@ def test_a_networks_own_preprocessing_is_respected(tmp_path: Path) -> None:
     weight, bias = convolutions(prepared)[0].weight.data, convolutions(prepared)[0].bias
     assert bias is not None
     shift, scale = torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
-    bias.data += (weight * shift / scale).sum((1, 2, 3))  # undoes what the other network's preprocessing does
+    bias.data += (weight * shift / scale).sum(
+        (1, 2, 3)
+    )  # undoes what the other network's preprocessing does
     one = Signatures.open(signed(prepared, tmp_path / "one", mean=mean, std=std))
     convolutions(plain)[0].weight.data = weight / scale
     other = Signatures.open(signed(plain, tmp_path / "other"))
@@ -107,7 +113,9 @@ def test_plain_things_of_a_cell_are_those_of_its_place() -> None:
     y, x = divmod(int(shown.cells[1, 2]), GRID)
     edge = SIDE // GRID
     picture = shown.pictures[1][:, y * edge : (y + 1) * edge, x * edge : (x + 1) * edge] / 255
-    finest = 3 * 5  # five things each of the whole picture, its halves, its quarters, then of the cell
+    finest = (
+        3 * 5
+    )  # five things each of the whole picture, its halves, its quarters, then of the cell
     assert plain[CELLS + 2, finest : finest + 3] == pytest.approx(picture.mean((1, 2)), abs=0.01)
 
 
@@ -124,13 +132,19 @@ def test_reliability_falls_where_a_neuron_looks_at_fine_detail(tmp_path: Path) -
     with torch.random.fork_rng():
         torch.manual_seed(0)
         bundle = signed(filters(coarse, fine, torch.zeros(3, 5, 5)), tmp_path / "three")
-    first = [row["reliability"] for row in bundle.table("Neuron").to_pylist() if row["layer"] == "three/0"]
+    first = [
+        row["reliability"]
+        for row in bundle.table("Neuron").to_pylist()
+        if row["layer"] == "three/0"
+    ]
     assert first[0] > first[1] + 0.1
     assert first[2] is None
     assert not Signatures.open(bundle).copy()[2].any()
 
 
-def test_without_displacement_every_neuron_is_reliable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_displacement_every_neuron_is_reliable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(galleries, "SHIFT", 0)
     monkeypatch.setattr(galleries, "NOISE", 0.0)
     opened = Signatures.open(signed(network(2), tmp_path / "still"))
@@ -139,7 +153,9 @@ def test_without_displacement_every_neuron_is_reliable(monkeypatch: pytest.Monke
 
 def test_eight_bits_cost_next_to_nothing() -> None:
     rng = np.random.default_rng(0)
-    rows = unit_rows(np.maximum(rng.standard_normal((50, 1152)), 1.5))  # rectified and sparse, as responses are
+    rows = unit_rows(
+        np.maximum(rng.standard_normal((50, 1152)), 1.5)
+    )  # rectified and sparse, as responses are
     content = packed({"net": {"a": rows}}, about={})
     from safetensors.numpy import load
 
@@ -149,7 +165,9 @@ def test_eight_bits_cost_next_to_nothing() -> None:
 
 
 def test_signatures_stand_in_the_bundle(tmp_path: Path) -> None:
-    model = nn.Sequential(*list(network(3))[:4], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)).eval()
+    model = nn.Sequential(
+        *list(network(3))[:4], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)
+    ).eval()
     bundle = signed(model, tmp_path / "net")
     bundle.check()
     row = bundle.manifest["model"]
@@ -176,7 +194,9 @@ def test_annotate_makes_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     done = annotate(bundle, model, parts=["signatures"], device="cpu")
     assert done.manifest["model"]["annotated"] == "responses,signatures"
     assert FILE in done.attached
-    monkeypatch.setattr(pipeline, "write_signatures", lambda *_, **__: pytest.fail("signatures were there"))
+    monkeypatch.setattr(
+        pipeline, "write_signatures", lambda *_, **__: pytest.fail("signatures were there")
+    )
     assert annotate(done, model, parts=["signatures"], device="cpu").manifest == done.manifest
 
 

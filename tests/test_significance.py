@@ -25,7 +25,9 @@ def networks(law: str, *, cells: int, nulls: int, tries: int, seed: int) -> list
 
 @pytest.mark.parametrize("law", ["gumbel", "heavy", "mostly none"])
 @pytest.mark.parametrize(("cells", "nulls"), [(120, 10), (6, 20), (24, 10)])
-def test_at_most_one_unplanted_network_in_ten_has_a_finding(law: str, cells: int, nulls: int) -> None:
+def test_at_most_one_unplanted_network_in_ten_has_a_finding(
+    law: str, cells: int, nulls: int
+) -> None:
     tries, findings = 200, 0
     for strengths in networks(law, cells=cells, nulls=nulls, tries=tries, seed=cells + nulls):
         found = [(cell, float(strength)) for cell, strength in enumerate(strengths[:, 0])]
@@ -47,7 +49,9 @@ def test_strong_families_are_found() -> None:
     strengths = networks("gumbel", cells=100, nulls=10, tries=1, seed=2)[0]
     planted = strengths[:, 0].copy()
     planted[:10] = strengths[:10, 1:].mean(1) + 8 * strengths[:10, 1:].std(1)
-    _, q = family_significance([(c, float(s)) for c, s in enumerate(planted)], dict(enumerate(strengths[:, 1:])))
+    _, q = family_significance(
+        [(c, float(s)) for c, s in enumerate(planted)], dict(enumerate(strengths[:, 1:]))
+    )
     assert (q[:10] <= 0.05).sum() >= 9
     assert (q[10:] <= 0.05).sum() <= 2
 

@@ -14,7 +14,14 @@ from circuitome.extract.annotate.ensemble import ensemble, natural_like
 from circuitome.extract.annotate.images import ImagesError, read_images
 from circuitome.extract.annotate.registry import REGISTERED, Axis, Canvas, StimulusError, stimulus
 from circuitome.extract.annotate.stimuli import JITTER, STIMULI, catalogue
-from circuitome.extract.annotate.transforms import GROUPS, IDENTITY, Transform, TransformError, hue_axis, steps
+from circuitome.extract.annotate.transforms import (
+    GROUPS,
+    IDENTITY,
+    Transform,
+    TransformError,
+    hue_axis,
+    steps,
+)
 
 SOME = {
     "rotate": [Transform("rotate", 35.0), Transform("rotate", 90.0)],
@@ -35,7 +42,8 @@ def _draw(name: str, canvas: Canvas, values: dict[str, float]) -> torch.Tensor:
 def _values(name: str, radius: float, rng: np.random.Generator) -> dict[str, float]:
     """One value an axis; angles lie a little off, where no mirror takes them to themselves."""
     return {
-        axis.name: float(rng.choice(np.asarray(axis.values(radius)))) + (7.0 if axis.period else 0.0)
+        axis.name: float(rng.choice(np.asarray(axis.values(radius))))
+        + (7.0 if axis.period else 0.0)
         for axis in STIMULI[name].axes
     }
 
@@ -66,7 +74,9 @@ def test_a_transform_and_its_inverse_are_the_identity(group: str) -> None:
     rgb = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     for transform in steps(group):
         back = transform.inverse()
-        assert torch.allclose(torch.stack(back.coordinates(*transform.coordinates(x, y))), torch.stack((x, y)))
+        assert torch.allclose(
+            torch.stack(back.coordinates(*transform.coordinates(x, y))), torch.stack((x, y))
+        )
         assert torch.allclose(back.colour(transform.colour(rgb)), rgb, atol=1e-6)
 
 
@@ -76,7 +86,8 @@ def test_amounts_of_a_group_add_up(group: str) -> None:
     rgb = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     first, second, both = Transform(group, 0.7), Transform(group, 1.6), Transform(group, 2.3)
     assert torch.allclose(
-        torch.stack(first.coordinates(*second.coordinates(x, y))), torch.stack(both.coordinates(x, y))
+        torch.stack(first.coordinates(*second.coordinates(x, y))),
+        torch.stack(both.coordinates(x, y)),
     )
     assert torch.allclose(first.colour(second.colour(rgb)), both.colour(rgb), atol=1e-6)
 
@@ -91,7 +102,9 @@ def test_hue_rotation_keeps_greys_and_turns_a_hue_by_its_amount() -> None:
     grey = torch.linspace(0, 1, 5).view(5, 1, 1, 1).expand(5, 3, 1, 1)
     turn = Transform("hue", 70.0)
     assert torch.allclose(turn.colour(grey), grey, atol=1e-6)
-    colour, turned = (0.5 + 0.4 * hue_axis(torch.tensor(hue)).view(1, 3, 1, 1) for hue in (25.0, 95.0))
+    colour, turned = (
+        0.5 + 0.4 * hue_axis(torch.tensor(hue)).view(1, 3, 1, 1) for hue in (25.0, 95.0)
+    )
     assert torch.allclose(turn.colour(colour), turned, atol=1e-6)
 
 
@@ -107,7 +120,11 @@ def test_a_transform_that_there_is_not_is_refused() -> None:
 def test_no_default_step_is_another_or_the_inverse_of_another() -> None:
     def action(transform: Transform) -> tuple[float, ...]:
         hue = transform.amount if transform.group in ("hue", "hue_rotate") else 0.0
-        numbers = (*np.ravel(transform.matrix), math.cos(math.radians(hue)), math.sin(math.radians(hue)))
+        numbers = (
+            *np.ravel(transform.matrix),
+            math.cos(math.radians(hue)),
+            math.sin(math.radians(hue)),
+        )
         return tuple(np.round(numbers, 6) + 0.0)
 
     for group in GROUPS:
@@ -127,7 +144,9 @@ def test_a_transform_of_the_image_is_a_move_of_the_parameter(name: str, group: s
     for transform in SOME[group]:
         for _ in range(4):
             values = _values(name, radius, rng)
-            under = transform.colour(_draw(name, Canvas.square(24, radius, transform=transform), values))
+            under = transform.colour(
+                _draw(name, Canvas.square(24, radius, transform=transform), values)
+            )
             # borders are as soft as the pattern is large: twice the size, twice as soft
             plain = replace(Canvas.square(24, radius), soft=transform.factor)
             moved = _draw(name, plain, STIMULI[name].moved(values, transform))
@@ -145,21 +164,29 @@ def test_a_parameter_that_a_transform_moves_can_be_seen(name: str, group: str) -
 
 
 def test_a_hue_with_a_rotation_moves_both_parameters() -> None:
-    moved = STIMULI["colour_contrast"].moved({"orientation": 10.0, "hue": 20.0}, Transform("hue_rotate", 120.0, 90.0))
+    moved = STIMULI["colour_contrast"].moved(
+        {"orientation": 10.0, "hue": 20.0}, Transform("hue_rotate", 120.0, 90.0)
+    )
     assert moved == {"orientation": 100.0, "hue": 140.0}
     with pytest.raises(StimulusError, match="hue_rotate moves no parameter of the stimulus line"):
-        STIMULI["line"].moved({"orientation": 0.0, "width": 2.0, "polarity": 1.0}, Transform("hue_rotate", 60.0, 90.0))
+        STIMULI["line"].moved(
+            {"orientation": 0.0, "width": 2.0, "polarity": 1.0}, Transform("hue_rotate", 60.0, 90.0)
+        )
 
 
 def test_orientations_are_what_the_conventions_say() -> None:
     canvas = Canvas.square(33, 12.0)
     edge = _draw("edge", canvas, {"orientation": 0.0, "blur": 1.0})[0, 0]
-    assert edge[4, 16] > 0.9 and edge[28, 16] < 0.1  # light to the left of a walk to the right: on top
+    assert (
+        edge[4, 16] > 0.9 and edge[28, 16] < 0.1
+    )  # light to the left of a walk to the right: on top
     rising = _draw("line", canvas, {"orientation": 45.0, "width": 3.0, "polarity": 1.0})[0, 0]
     assert rising[4, 28] > 0.9 and rising[28, 28] == 0.5  # up and to the right
     up = _draw("curve", canvas, {"orientation": 90.0, "radius": 8.0, "polarity": 1.0})[0, 0]
     assert up[16, 16] > 0.9  # the middle of the arc is in the middle
-    assert up[8, 8] > 0.9 and up[8, 24] > 0.9 and up[0, 16] == 0.5  # half a circle about (0, -8), open on top
+    assert (
+        up[8, 8] > 0.9 and up[8, 24] > 0.9 and up[0, 16] == 0.5
+    )  # half a circle about (0, -8), open on top
     end = _draw("line_end", canvas, {"orientation": 90.0, "width": 3.0, "polarity": 1.0})[0, 0]
     assert end[4, 16] > 0.9 and end[28, 16] == 0.5
     ramp = _draw("brightness_gradient", canvas, {"orientation": 0.0, "width": 24.0})[0, 0]
@@ -168,14 +195,18 @@ def test_orientations_are_what_the_conventions_say() -> None:
 
 def test_a_grating_has_the_frequency_that_it_says() -> None:
     values = {"orientation": 0.0, "frequency": 8 / 64, "phase": 30.0}
-    spectrum = torch.fft.rfft(_draw("grating", Canvas.square(64, 20.0), values)[0, 0, :, 7] - 0.5).abs()
+    spectrum = torch.fft.rfft(
+        _draw("grating", Canvas.square(64, 20.0), values)[0, 0, :, 7] - 0.5
+    ).abs()
     assert int(spectrum.argmax()) == 8
 
 
 def test_high_frequencies_lie_to_the_left_of_the_border() -> None:
     values = {"orientation": 0.0, "frequency": 0.35, "seed": 0.25}
     image = _draw("high_low", Canvas.square(64, 30.0), values)[0, 0]
-    top, bottom = (half.diff(dim=1).square().mean() / half.var() for half in (image[:30], image[34:]))
+    top, bottom = (
+        half.diff(dim=1).square().mean() / half.var() for half in (image[:30], image[34:])
+    )
     assert top > 5 * bottom
 
 
@@ -230,8 +261,13 @@ def test_a_catalogue_has_its_cells_and_every_cell_its_repeats(side: int, radius:
     assert {cell.stimulus for cell in trials.cells} == set(STIMULI)
     counts = np.bincount(trials.cell_of, minlength=len(trials.cells))
     assert counts.min() >= 2
-    assert len({(cell.stimulus, *cell.values.items()) for cell in trials.cells}) == len(trials.cells)
-    families = [sum(counts[i] for i, cell in enumerate(trials.cells) if cell.stimulus == name) for name in STIMULI]
+    assert len({(cell.stimulus, *cell.values.items()) for cell in trials.cells}) == len(
+        trials.cells
+    )
+    families = [
+        sum(counts[i] for i, cell in enumerate(trials.cells) if cell.stimulus == name)
+        for name in STIMULI
+    ]
     assert max(families) <= 2.1 * min(families)
 
 
@@ -290,7 +326,13 @@ def test_the_hash_is_the_same_again_and_changes_with_everything_that_defines_the
         return catalogue(side, radius, seed=seed, **more).hash  # pyright: ignore[reportArgumentType]
 
     again = [digest(), digest()]
-    others = [digest(11), digest(radius=4.5), digest(seed=1), digest(repeats=3), digest(scarce=True)]
+    others = [
+        digest(11),
+        digest(radius=4.5),
+        digest(seed=1),
+        digest(repeats=3),
+        digest(scarce=True),
+    ]
     others.append(digest(stimuli=["line", "edge"]))
     assert again[0] == again[1]
     assert len({again[0], *others}) == 7
@@ -311,7 +353,9 @@ def test_a_quarter_turn_and_flips_of_the_ensemble_are_those_of_its_pixels(side: 
     images = ensemble(60, side, 9.0, seed=0)
     plain = images.draw()
     assert torch.allclose(images.draw(Transform("rotate", 90.0)), plain.rot90(1, (2, 3)), atol=1e-4)
-    assert torch.allclose(images.draw(Transform("rotate", 270.0)), plain.rot90(-1, (2, 3)), atol=1e-4)
+    assert torch.allclose(
+        images.draw(Transform("rotate", 270.0)), plain.rot90(-1, (2, 3)), atol=1e-4
+    )
     assert torch.allclose(images.draw(Transform("flip_h", 1.0)), plain.flip(3), atol=1e-4)
     assert torch.allclose(images.draw(Transform("flip_v", 1.0)), plain.flip(2), atol=1e-4)
 
@@ -330,8 +374,12 @@ def test_an_oblique_turn_of_the_ensemble_is_exact_where_pixels_meet_pixels() -> 
 
 def test_a_change_of_scale_of_the_ensemble_is_exact_where_pixels_meet_pixels() -> None:
     fine, coarse = ensemble(60, 33, 30.0, seed=0), ensemble(60, 17, 30.0, seed=0)
-    assert torch.allclose(coarse.draw(Transform("scale", -1.0)), fine.draw()[..., ::2, ::2], atol=1e-3)
-    assert torch.allclose(fine.draw(Transform("scale", 1.0))[..., ::2, ::2], coarse.draw(), atol=1e-3)
+    assert torch.allclose(
+        coarse.draw(Transform("scale", -1.0)), fine.draw()[..., ::2, ::2], atol=1e-3
+    )
+    assert torch.allclose(
+        fine.draw(Transform("scale", 1.0))[..., ::2, ::2], coarse.draw(), atol=1e-3
+    )
 
 
 def test_colours_of_the_ensemble_turn_and_invert_exactly() -> None:
@@ -346,7 +394,9 @@ def test_colours_of_the_ensemble_turn_and_invert_exactly() -> None:
 def test_images_of_the_ensemble_do_not_depend_on_their_company() -> None:
     images = ensemble(100, 16, 7.0, seed=4)
     assert torch.allclose(images.draw(start=10, stop=20), images.draw()[10:20], atol=1e-5)
-    assert torch.allclose(ensemble(40, 16, 7.0, seed=4).draw(stop=40), images.draw(stop=40), atol=1e-5)
+    assert torch.allclose(
+        ensemble(40, 16, 7.0, seed=4).draw(stop=40), images.draw(stop=40), atol=1e-5
+    )
     assert images.draw(IDENTITY, 5, 5).shape == (0, 3, 16, 16)
 
 
@@ -368,7 +418,9 @@ def test_the_ensemble_favours_no_colour_polarity_or_direction() -> None:
     first, second = colour @ red, colour @ between
     spread = first.square() - second.square(), first * second
     across = images.diff(dim=3)[:, :, :7].square() - images.diff(dim=2)[..., :7].square()
-    rising = (images[..., 1:, 1:] - images[..., :7, :7]).square() - (images[..., 1:, :7] - images[..., :7, 1:]).square()
+    rising = (images[..., 1:, 1:] - images[..., :7, :7]).square() - (
+        images[..., 1:, :7] - images[..., :7, 1:]
+    ).square()
     directions = across.mean((1, 2, 3)), rising.mean((1, 2, 3))
     for statistic in (*spread, *directions, colour.pow(3).sum(1)):
         assert abs(statistic.mean()) < 4 * statistic.std() / math.sqrt(3000)
@@ -389,7 +441,9 @@ def test_natural_like_scenes_have_the_spectrum_of_textured_surfaces_with_sharp_b
     field = scenes.mean(1) - scenes.mean((1, 2, 3))[:, None, None]
     power = torch.fft.rfft2(field * window * window[:, None]).abs().square().mean(0)
     radius = torch.hypot(torch.fft.fftfreq(64)[:, None], torch.fft.rfftfreq(64))
-    bands = [power[(radius >= low) & (radius < 2 * low)].mean().log2() for low in (1 / 32, 1 / 16, 1 / 8)]
+    bands = [
+        power[(radius >= low) & (radius < 2 * low)].mean().log2() for low in (1 / 32, 1 / 16, 1 / 8)
+    ]
     # an octave takes two powers of two from 1/f textures and three from sharp borders; a little blur takes more
     assert -3.5 < float(bands[2] - bands[0]) / 2 < -2
 

@@ -41,7 +41,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("bundles") / "other", name="other", layers=(3, 4, 4, 2), seed=1)
+    return write_bundle(
+        tmp_path_factory.mktemp("bundles") / "other", name="other", layers=(3, 4, 4, 2), seed=1
+    )
 
 
 def read(store: Store, table: str, model: str) -> list[dict[str, Any]]:
@@ -59,7 +61,9 @@ def read(store: Store, table: str, model: str) -> list[dict[str, Any]]:
 
 
 def ordered(rows: pa.Table) -> list[dict[str, Any]]:
-    return sorted(rows.to_pylist(), key=lambda row: (row.get("from") or row.get("key"), row.get("to") or ""))
+    return sorted(
+        rows.to_pylist(), key=lambda row: (row.get("from") or row.get("key"), row.get("to") or "")
+    )
 
 
 def assert_same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
@@ -86,7 +90,12 @@ def count(store: Store) -> tuple[int, int]:
 
 def test_every_table_comes_back_as_it_is_in_the_bundle(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    assert toy.rows("EXPANDED") and toy.rows("GATES") and toy.rows("IN_BRANCH") and toy.rows("MEMBER_OF")
+    assert (
+        toy.rows("EXPANDED")
+        and toy.rows("GATES")
+        and toy.rows("IN_BRANCH")
+        and toy.rows("MEMBER_OF")
+    )
     assert_holds(store, toy)
 
 
@@ -98,10 +107,15 @@ def test_loading_twice_gives_the_same_graph(store: Store, toy: Bundle) -> None:
     assert_holds(store, toy)
 
 
-def test_two_models_live_side_by_side_and_one_can_go(store: Store, toy: Bundle, other: Bundle) -> None:
+def test_two_models_live_side_by_side_and_one_can_go(
+    store: Store, toy: Bundle, other: Bundle
+) -> None:
     store.load(toy)
     store.load(other)
-    assert [(row["key"], row["state"]) for row in store.models()] == [("other", "ready"), ("toy", "ready")]
+    assert [(row["key"], row["state"]) for row in store.models()] == [
+        ("other", "ready"),
+        ("toy", "ready"),
+    ]
     assert_holds(store, toy)
     assert_holds(store, other)
     store.drop("toy")
@@ -131,7 +145,9 @@ def test_dropping_what_is_not_there_says_what_is(store: Store, toy: Bundle) -> N
         store.drop("tiy")
 
 
-def test_a_replaced_model_has_nothing_of_the_old_one(store: Store, toy: Bundle, tmp_path: Path) -> None:
+def test_a_replaced_model_has_nothing_of_the_old_one(
+    store: Store, toy: Bundle, tmp_path: Path
+) -> None:
     store.load(toy)
     small = write_bundle(tmp_path / "small", name="toy", layers=(3, 4, 2))
     store.load(small)
@@ -181,10 +197,16 @@ def test_reading_cannot_write(store: Store, toy: Bundle) -> None:
     assert not Path("stolen.csv").exists()
 
 
-def test_the_engine_itself_refuses_to_write(store: Store, toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_itself_refuses_to_write(
+    store: Store, toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.load(toy)
     monkeypatch.setattr("circuitome.graphdb.stores.check_reading", lambda text, **options: None)
-    for cypher in ("CREATE (n:Model {key: 'evil'})", "MATCH (n:Neuron) SET n.bias = 7.0", "MATCH (n) DETACH DELETE n"):
+    for cypher in (
+        "CREATE (n:Model {key: 'evil'})",
+        "MATCH (n:Neuron) SET n.bias = 7.0",
+        "MATCH (n) DETACH DELETE n",
+    ):
         with pytest.raises(StoreError):
             store.run(cypher)
     assert_holds(store, toy)
@@ -193,7 +215,9 @@ def test_the_engine_itself_refuses_to_write(store: Store, toy: Bundle, monkeypat
 def test_words_that_write_may_be_values_and_names(store: Store, toy: Bundle) -> None:
     store.load(toy)
     for word in ("CREATE", "set", "Delete", "MERGE"):
-        rows = store.run(f"MATCH (n:Model) WHERE n.key <> '{word}' RETURN n.key AS `{word}` // {word} (x)")
+        rows = store.run(
+            f"MATCH (n:Model) WHERE n.key <> '{word}' RETURN n.key AS `{word}` // {word} (x)"
+        )
         assert rows.to_pylist() == [{word: "toy"}]
 
 
@@ -222,7 +246,12 @@ def test_a_value_that_no_database_takes_is_refused(store: Store, toy: Bundle) ->
 
 def test_a_faulty_query_is_one_message(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    for cypher in ["MTCH (n) RETURN n", "MATCH (n:Neuron RETURN n", "MATCH (n) RETURN nope(n)", "RETURN n"]:
+    for cypher in [
+        "MTCH (n) RETURN n",
+        "MATCH (n:Neuron RETURN n",
+        "MATCH (n) RETURN nope(n)",
+        "RETURN n",
+    ]:
         with pytest.raises(StoreError) as caught:
             store.run(cypher)
         assert "\n" not in str(caught.value)
@@ -241,7 +270,10 @@ def test_both_stores_give_the_same_arrow_types(store: Store, toy: Bundle) -> Non
 
 def test_no_rows_still_have_their_columns(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    rows = store.run("MATCH (n:Neuron) WHERE n.channel > $most RETURN n.key AS key, n.bias AS bias", {"most": 1000})
+    rows = store.run(
+        "MATCH (n:Neuron) WHERE n.channel > $most RETURN n.key AS key, n.bias AS bias",
+        {"most": 1000},
+    )
     assert rows.num_rows == 0
     assert rows.column_names == ["key", "bias"]
 
@@ -249,7 +281,9 @@ def test_no_rows_still_have_their_columns(store: Store, toy: Bundle) -> None:
 def test_a_whole_node_comes_back_as_its_properties(store: Store, toy: Bundle) -> None:
     store.load(toy)
     (row,) = store.run("MATCH (n:Layer {key: 'toy/conv1'}) RETURN n AS layer").to_pylist()
-    expected = next(layer for layer in toy.table("Layer").to_pylist() if layer["key"] == "toy/conv1")
+    expected = next(
+        layer for layer in toy.table("Layer").to_pylist() if layer["key"] == "toy/conv1"
+    )
     assert row["layer"] == {name: value for name, value in expected.items() if value is not None}
 
 
@@ -260,12 +294,16 @@ def test_hostile_names_stay_names(store: Store, tmp_path: Path) -> None:
     store.load(bundle)
     assert_holds(store, bundle)
     key = bundle.table("Neuron")["key"][3].as_py()
-    assert store.run("MATCH (n:Neuron {key: $key}) RETURN n.key AS key", {"key": key}).to_pylist() == [{"key": key}]
+    assert store.run(
+        "MATCH (n:Neuron {key: $key}) RETURN n.key AS key", {"key": key}
+    ).to_pylist() == [{"key": key}]
     store.drop(bundle.model)
     assert count(store) == (0, 0)
 
 
-def test_a_damaged_bundle_is_refused_and_changes_nothing(store: Store, toy: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_refused_and_changes_nothing(
+    store: Store, toy: Bundle, tmp_path: Path
+) -> None:
     store.load(toy)
     broken = write_bundle(tmp_path / "broken", name="toy", seed=5)
     data = bytearray(broken.table_path("EXCITES").read_bytes())
@@ -322,7 +360,10 @@ def motifs_of(store: Store, model: str) -> list[tuple[str, float]]:
         {"model": model},
     ).to_pylist()
     for row in rows:
-        assert (row["roles"][row["position"]], row["members"][row["position"]]) == (row["role"], row["neuron"])
+        assert (row["roles"][row["position"]], row["members"][row["position"]]) == (
+            row["role"],
+            row["neuron"],
+        )
     assert len(rows) % 2 == 0
     return [(row["key"], row["score"]) for row in rows[::2]]
 
@@ -354,10 +395,15 @@ def test_a_writer_waits_for_another_one_and_says_so(
     assert motifs_of(amended, "toy") == []
 
 
-def test_what_an_amendment_inserts_is_read_back_and_the_models_stay(amended: Store, toy: Bundle, other: Bundle) -> None:
+def test_what_an_amendment_inserts_is_read_back_and_the_models_stay(
+    amended: Store, toy: Bundle, other: Bundle
+) -> None:
     assert motifs_of(amended, "toy") == [("m1", 1.0), ("m2", 2.0)]
     assert motifs_of(amended, "other") == [("m3", 1.0)]
-    assert [(row["key"], row["state"]) for row in amended.models()] == [("other", "ready"), ("toy", "ready")]
+    assert [(row["key"], row["state"]) for row in amended.models()] == [
+        ("other", "ready"),
+        ("toy", "ready"),
+    ]
     for bundle in (toy, other):
         for table in bundle.tables:
             assert_same(read(amended, table, bundle.model), ordered(bundle.table(table)))
@@ -370,7 +416,9 @@ def test_an_amendment_replaces_what_it_removes(amended: Store) -> None:
     assert motifs_of(amended, "other") == [("m3", 1.0)]
 
 
-def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(amended: Store) -> None:
+def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(
+    amended: Store,
+) -> None:
     amended.amend(
         Amendment(
             insert={
@@ -380,7 +428,9 @@ def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(ame
         )
     )
     assert motifs_of(amended, "toy") == [("m1", 9.0), ("m2", 2.0)]
-    rows = amended.run("MATCH (k:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN k.title AS title, e.p AS p, m.key AS key")
+    rows = amended.run(
+        "MATCH (k:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN k.title AS title, e.p AS p, m.key AS key"
+    )
     assert rows.to_pylist() == [{"title": "Two.", "p": 0.5, "key": "toy"}]
 
 
@@ -389,19 +439,33 @@ def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(ame
     [
         (Removal("HAS_ROLE", {"position": [1]}), {("m1", 0), ("m2", 0), ("m3", 0)}),
         (Removal("HAS_ROLE", source={"key": ["m1", "m3"]}), {("m2", 0), ("m2", 1)}),
-        (Removal("HAS_ROLE", target={"model": ["other"]}), {("m1", 0), ("m1", 1), ("m2", 0), ("m2", 1)}),
-        (Removal("HAS_ROLE", {"position": [0]}, {"model": ["toy"]}), {("m1", 1), ("m2", 1), ("m3", 0), ("m3", 1)}),
+        (
+            Removal("HAS_ROLE", target={"model": ["other"]}),
+            {("m1", 0), ("m1", 1), ("m2", 0), ("m2", 1)},
+        ),
+        (
+            Removal("HAS_ROLE", {"position": [0]}, {"model": ["toy"]}),
+            {("m1", 1), ("m2", 1), ("m3", 0), ("m3", 1)},
+        ),
         (Removal("Motif", {"score": [2.0]}), {("m1", 0), ("m1", 1), ("m3", 0), ("m3", 1)}),
         (Removal("HAS_ROLE"), set()),
-        (Removal("HAS_ROLE", {"position": []}), {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)}),
-        (Removal("Motif", {"q": [0.5]}), {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)}),  # they have no q
+        (
+            Removal("HAS_ROLE", {"position": []}),
+            {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)},
+        ),
+        (
+            Removal("Motif", {"q": [0.5]}),
+            {(f"m{n}", place) for n in (1, 2, 3) for place in (0, 1)},
+        ),  # they have no q
     ],
 )
 def test_a_removal_takes_what_matches_all_that_it_says(
     amended: Store, removal: Removal, left: set[tuple[str, int]]
 ) -> None:
     amended.amend(Amendment((removal,)))
-    rows = amended.run("MATCH (m:Motif)-[r:HAS_ROLE]->(:Neuron) RETURN m.key AS key, r.position AS position")
+    rows = amended.run(
+        "MATCH (m:Motif)-[r:HAS_ROLE]->(:Neuron) RETURN m.key AS key, r.position AS position"
+    )
     assert {(row["key"], row["position"]) for row in rows.to_pylist()} == left
     assert rows.num_rows == len(left)
 
@@ -409,7 +473,10 @@ def test_a_removal_takes_what_matches_all_that_it_says(
 def test_an_end_that_is_not_there_is_named_and_nothing_is_changed(amended: Store) -> None:
     before = count(amended)
     wrong = saved(motif("m5", "toy") | {"members": ["toy/conv1:0", "toy/nowhere:1"]})
-    with pytest.raises(StoreError, match=r"HAS_ROLE names a Motif or a Neuron that is not there, nothing was changed"):
+    with pytest.raises(
+        StoreError,
+        match=r"HAS_ROLE names a Motif or a Neuron that is not there, nothing was changed",
+    ):
         amended.amend(Amendment((Removal("Motif", {"model": ["other"]}),), wrong))
     assert count(amended) == before
     assert motifs_of(amended, "other") == [("m3", 1.0)]
@@ -420,8 +487,14 @@ def test_an_end_that_is_not_there_is_named_and_nothing_is_changed(amended: Store
     [
         (Amendment((Removal("Motive"),)), "the schema has no table 'Motive'"),
         (Amendment((Removal("Motif", {"modl": ["toy"]}),)), "Motif has no column 'modl'"),
-        (Amendment((Removal("Motif", source={"key": ["toy"]}),)), "Motif is a node and has no ends"),
-        (Amendment((Removal("HAS_ROLE", target={"kinds": ["x"]}),)), "Neuron has no column 'kinds'"),
+        (
+            Amendment((Removal("Motif", source={"key": ["toy"]}),)),
+            "Motif is a node and has no ends",
+        ),
+        (
+            Amendment((Removal("HAS_ROLE", target={"kinds": ["x"]}),)),
+            "Neuron has no column 'kinds'",
+        ),
         (Amendment(insert={"Motive": PAIR}), "the schema has no table 'Motive'"),
         (Amendment(insert={"Motif": PAIR}), "rows of Motif have the columns key, title"),
         (Amendment(insert={"MotifKind": pa.concat_tables([PAIR, PAIR])}), "have a key twice"),
@@ -432,18 +505,25 @@ def test_an_end_that_is_not_there_is_named_and_nothing_is_changed(amended: Store
         ),
     ],
 )
-def test_an_amendment_that_does_not_fit_the_schema_is_refused(amended: Store, change: Amendment, message: str) -> None:
+def test_an_amendment_that_does_not_fit_the_schema_is_refused(
+    amended: Store, change: Amendment, message: str
+) -> None:
     before = count(amended)
     with pytest.raises(StoreError, match=message):
         amended.amend(change)
     assert count(amended) == before
 
 
-def test_motifs_go_with_their_model_and_when_it_is_loaded_again(amended: Store, toy: Bundle) -> None:
+def test_motifs_go_with_their_model_and_when_it_is_loaded_again(
+    amended: Store, toy: Bundle
+) -> None:
     amended.load(toy)
     assert motifs_of(amended, "toy") == []
     assert amended.run("MATCH (m:Motif) RETURN m.key AS key").to_pylist() == [{"key": "m3"}]
-    assert amended.run("MATCH (:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN m.key AS key").num_rows == 0
+    assert (
+        amended.run("MATCH (:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN m.key AS key").num_rows
+        == 0
+    )
     amended.amend(Amendment(insert=saved(motif("m1", "toy"))))
     assert motifs_of(amended, "toy") == [("m1", 1.0)]
     amended.drop("toy")
@@ -456,8 +536,13 @@ def test_motifs_go_with_their_model_and_when_it_is_loaded_again(amended: Store, 
 def test_a_database_is_whole_after_many_amendments(store: Store, toy: Bundle) -> None:
     store.load(toy)
     for number in range(8):
-        rows = [motif(f"{number % 3}-{place}", "toy", score=float(number)) for place in range(40 + number)]
-        store.amend(Amendment((Removal("Motif", {"model": ["toy"]}),), {"MotifKind": PAIR, **saved(*rows)}))
+        rows = [
+            motif(f"{number % 3}-{place}", "toy", score=float(number))
+            for place in range(40 + number)
+        ]
+        store.amend(
+            Amendment((Removal("Motif", {"model": ["toy"]}),), {"MotifKind": PAIR, **saved(*rows)})
+        )
         assert motifs_of(store, "toy") == sorted((row["key"], row["score"]) for row in rows)
     store.amend(Amendment((Removal("MotifKind"), Removal("Motif"))))
     assert_holds(store, toy)
@@ -469,7 +554,9 @@ def test_neurons_themselves_can_be_amended(store: Store, toy: Bundle) -> None:
     rows = toy.table("Neuron").to_pylist()
     changed = [row | {"kind": "curve"} for row in rows[:2]]
     store.amend(Amendment(insert={"Neuron": table_of("Neuron", *changed)}))
-    assert_same(read(store, "Neuron", "toy"), sorted([*changed, *rows[2:]], key=lambda row: row["key"]))
+    assert_same(
+        read(store, "Neuron", "toy"), sorted([*changed, *rows[2:]], key=lambda row: row["key"])
+    )
     assert_same(read(store, "EXCITES", "toy"), ordered(toy.table("EXCITES")))
     assert [row["state"] for row in store.models()] == ["ready"]
 
@@ -482,7 +569,9 @@ def test_a_reader_keeps_its_rows_while_another_amends(tmp_path: Path, toy: Bundl
             writer.amend(Amendment(insert={"MotifKind": PAIR}))
             assert reader.run("MATCH (k:MotifKind) RETURN k.key AS key").num_rows == 0
         with open_store(path) as reader:
-            assert reader.run("MATCH (k:MotifKind) RETURN k.key AS key").to_pylist() == [{"key": "pair"}]
+            assert reader.run("MATCH (k:MotifKind) RETURN k.key AS key").to_pylist() == [
+                {"key": "pair"}
+            ]
     assert [left.name for left in tmp_path.iterdir()] == ["x.db"]
 
 
@@ -515,12 +604,16 @@ def test_of_a_large_amendment_the_last_rows_come_at_once(
 
         def step(*change: Any) -> None:
             real(*change)
-            rows = reader.run("MATCH ()-[r:ANALOGOUS_TO|ALIGNED_WITH]->() RETURN type(r) AS name").to_pylist()
+            rows = reader.run(
+                "MATCH ()-[r:ANALOGOUS_TO|ALIGNED_WITH]->() RETURN type(r) AS name"
+            ).to_pylist()
             names = [row["name"] for row in rows]
             seen.append((names.count("ANALOGOUS_TO"), names.count("ALIGNED_WITH")))
 
         monkeypatch.setattr(store, "_amend", step)
-        store.amend(Amendment((Removal("ANALOGOUS_TO"),), {"ALIGNED_WITH": sealed, "ANALOGOUS_TO": matches}))
+        store.amend(
+            Amendment((Removal("ANALOGOUS_TO"),), {"ALIGNED_WITH": sealed, "ANALOGOUS_TO": matches})
+        )
     assert seen == [(0, 0), (2, 0), (4, 0), (6, 0), (8, 0), (9, 3)]
 
 
@@ -575,7 +668,9 @@ def test_an_embedded_database_that_is_not_there_says_how_to_make_one(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"KUZU", b"KUZU'" + bytes(4096)])
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, toy: Bundle, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_refused_and_left_alone(
+    tmp_path: Path, toy: Bundle, content: bytes
+) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(content)
     with pytest.raises(StoreError, match="not a database"):
@@ -602,9 +697,12 @@ def test_a_database_of_another_schema_says_to_load_again(
 ) -> None:
     with open_store(str(tmp_path / "x.db"), create=True) as store:
         store.load(toy)
-    monkeypatch.setattr("circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 99 abc")
+    monkeypatch.setattr(
+        "circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 99 abc"
+    )
     with pytest.raises(
-        StoreError, match=r"another schema .*circuitome schema 99 abc.* `circuitome load BUNDLE\.\.\. --replace"
+        StoreError,
+        match=r"another schema .*circuitome schema 99 abc.* `circuitome load BUNDLE\.\.\. --replace",
     ):
         open_store(str(tmp_path / "x.db"))
 
@@ -622,16 +720,22 @@ def test_a_query_that_needs_too_much_memory_says_so(
     tmp_path: Path, toy: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
-        raise RuntimeError("Buffer manager exception: Unable to allocate memory! The buffer pool is full and no ...")
+        raise RuntimeError(
+            "Buffer manager exception: Unable to allocate memory! The buffer pool is full and no ..."
+        )
 
     with open_store(str(tmp_path / "store.db"), create=True) as store:
         store.load(toy)
         monkeypatch.setattr(embedded, "rows_of", full)
-        with pytest.raises(StoreError, match=r"needs more memory than it may have \(1 GiB\); narrow"):
+        with pytest.raises(
+            StoreError, match=r"needs more memory than it may have \(1 GiB\); narrow"
+        ):
             store.run("MATCH (n:Neuron) RETURN n.key AS key ORDER BY key")
 
 
-def test_a_reader_keeps_its_rows_while_another_loads(tmp_path: Path, toy: Bundle, other: Bundle) -> None:
+def test_a_reader_keeps_its_rows_while_another_loads(
+    tmp_path: Path, toy: Bundle, other: Bundle
+) -> None:
     path = str(tmp_path / "x.db")
     with open_store(path, create=True) as writer:
         writer.load(toy)
@@ -642,12 +746,16 @@ def test_a_reader_keeps_its_rows_while_another_loads(tmp_path: Path, toy: Bundle
             assert [row["key"] for row in reader.models()] == ["other", "toy"]
 
 
-def test_loads_of_two_processes_into_one_file_both_arrive(tmp_path: Path, toy: Bundle, other: Bundle) -> None:
+def test_loads_of_two_processes_into_one_file_both_arrive(
+    tmp_path: Path, toy: Bundle, other: Bundle
+) -> None:
     path = str(tmp_path / "x.db")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", LOADER, path, str(bundle.path)], env=environment, stdout=subprocess.DEVNULL
+            [sys.executable, "-c", LOADER, path, str(bundle.path)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
         )
         for bundle in (toy, other)
     ]
@@ -679,7 +787,10 @@ def test_a_second_server_on_one_port_is_refused(neo4j_empty: Any, tmp_path: Path
 
 def test_a_missing_password_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEO4J_PASSWORD", raising=False)
-    with open_store("bolt://127.0.0.1:1") as store, pytest.raises(StoreError, match="set NEO4J_PASSWORD"):
+    with (
+        open_store("bolt://127.0.0.1:1") as store,
+        pytest.raises(StoreError, match="set NEO4J_PASSWORD"),
+    ):
         store.models()
 
 
@@ -692,9 +803,14 @@ def test_a_server_that_is_not_there_is_named_with_the_cure(monkeypatch: pytest.M
         store.models()
 
 
-def test_a_wrong_password_is_told_without_the_password(neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_told_without_the_password(
+    neo4j_empty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEO4J_PASSWORD", "wr0ng-pass")
-    with open_store(neo4j_empty.address) as store, pytest.raises(StoreError, match="refused user 'neo4j'") as caught:
+    with (
+        open_store(neo4j_empty.address) as store,
+        pytest.raises(StoreError, match="refused user 'neo4j'") as caught,
+    ):
         store.models()
     assert "wr0ng" not in str(caught.value)
 
@@ -703,7 +819,10 @@ def test_the_database_is_chosen_by_the_address(neo4j_empty: Any, toy: Bundle) ->
     with open_store(f"{neo4j_empty.address}/neo4j") as store:
         store.load(toy)
         assert [row["key"] for row in store.models()] == ["toy"]
-    with open_store(f"{neo4j_empty.address}/nosuch") as store, pytest.raises(StoreError, match="no database 'nosuch'"):
+    with (
+        open_store(f"{neo4j_empty.address}/nosuch") as store,
+        pytest.raises(StoreError, match="no database 'nosuch'"),
+    ):
         store.models()
 
 
@@ -713,8 +832,12 @@ def test_neo4j_has_the_declared_constraints_and_indexes(neo4j_empty: Any, toy: B
     with open_store(neo4j_empty.address) as store:
         store.load(toy)
 
-    with neo4j.GraphDatabase.driver(neo4j_empty.address, auth=("neo4j", neo4j_empty.password)) as driver:
-        names = {record["name"] for record in driver.execute_query("SHOW INDEXES YIELD name").records}
+    with neo4j.GraphDatabase.driver(
+        neo4j_empty.address, auth=("neo4j", neo4j_empty.password)
+    ) as driver:
+        names = {
+            record["name"] for record in driver.execute_query("SHOW INDEXES YIELD name").records
+        }
     declared = {f"{name}_key" for name in NODES}
     for name, kind in (NODES | RELATIONSHIPS).items():
         declared |= {f"{name}_{column.name}" for column in kind.columns if column.indexed}

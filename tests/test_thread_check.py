@@ -23,7 +23,13 @@ from circuitome.queries.database import Database
 from circuitome.thread.checks import check_thread
 from circuitome.thread.evidence import Finding, binomial, hypergeometric
 from circuitome.thread.ground_truth import GroundTruth, open_ground_truth
-from circuitome.thread.inception import MODEL, chosen_tiles, neuron_key, part_centres, write_inception
+from circuitome.thread.inception import (
+    MODEL,
+    chosen_tiles,
+    neuron_key,
+    part_centres,
+    write_inception,
+)
 from tests.synthetic import edge_columns
 from tests.test_cli import Run, run
 
@@ -77,7 +83,9 @@ def test_the_hypergeometric_tail_is_what_counting_every_draw_gives() -> None:
 def test_the_sign_test_is_what_counting_every_throw_gives() -> None:
     throws = list(itertools.product((0, 1), repeat=7))
     for found in range(8):
-        assert binomial(found, 7) == pytest.approx(sum(sum(throw) >= found for throw in throws) / len(throws))
+        assert binomial(found, 7) == pytest.approx(
+            sum(sum(throw) >= found for throw in throws) / len(throws)
+        )
 
 
 def test_the_centres_of_a_kernel_are_its_centres_of_mass() -> None:
@@ -93,17 +101,27 @@ def test_the_centres_of_a_kernel_are_its_centres_of_mass() -> None:
 
 def test_the_graph_has_every_neuron_and_family_of_early_vision(bundle: Bundle) -> None:
     bundle.check()
-    assert (bundle.rows("Neuron"), bundle.rows("Family"), bundle.rows("MEMBER_OF")) == (1056, 77, 1056)
+    assert (bundle.rows("Neuron"), bundle.rows("Family"), bundle.rows("MEMBER_OF")) == (
+        1056,
+        77,
+        1056,
+    )
     sizes = Counter(bundle.table("IN_BRANCH")["to"].to_pylist())
     assert sizes[f"{MODEL}/mixed3b#mixed3b_5x5"] == 96
 
 
-def test_every_edge_of_the_graph_is_the_kernel_of_a_figure(bundle: Bundle, ground_truth_dir: Path) -> None:
-    tiles = json.loads((ground_truth_dir / "circuit_weights_from_figures.json").read_text())["edges"]
+def test_every_edge_of_the_graph_is_the_kernel_of_a_figure(
+    bundle: Bundle, ground_truth_dir: Path
+) -> None:
+    tiles = json.loads((ground_truth_dir / "circuit_weights_from_figures.json").read_text())[
+        "edges"
+    ]
     sound = {}
     for tile in tiles:
         if "flag" not in tile:
-            sound.setdefault((tile["pre"], tile["post"]), []).append(np.array(tile["weights"], np.float32))
+            sound.setdefault((tile["pre"], tile["post"]), []).append(
+                np.array(tile["weights"], np.float32)
+            )
     places = {row["from"]: row for row in bundle.table("IN_BLOCK").to_pylist()}
 
     def unit(key: str) -> str:
@@ -117,9 +135,15 @@ def test_every_edge_of_the_graph_is_the_kernel_of_a_figure(bundle: Bundle, groun
             edge, kernel = (unit(row["from"]), unit(row["to"])), bundle.kernels.row(row["kernel"])
             assert any(np.array_equal(kernel, tile) for tile in sound[edge]), edge
             assert (row["weight"] < 0) == (table == "INHIBITS")
-            columns = {name: value[0, 0] for name, value in edge_columns(kernel[None, None]).items()}
+            columns = {
+                name: value[0, 0] for name, value in edge_columns(kernel[None, None]).items()
+            }
             for name in ("weight", "excitation", "polarity", "ex", "ey", "ix", "iy"):
-                expected = None if np.isnan(columns[name]) else pytest.approx(columns[name], rel=1e-5, abs=1e-6)
+                expected = (
+                    None
+                    if np.isnan(columns[name])
+                    else pytest.approx(columns[name], rel=1e-5, abs=1e-6)
+                )
                 assert row[name] == expected, (edge, name)
             seen.add(edge)
     early = ("conv2d2:", "mixed3a:")
@@ -142,7 +166,9 @@ def test_no_doubtful_kernel_is_taken_and_no_edge_twice(truth: GroundTruth) -> No
 
 
 def test_the_inputs_that_no_figure_shows_are_counted(bundle: Bundle) -> None:
-    (row,) = [row for row in bundle.table("Neuron").to_pylist() if row["key"] == f"{MODEL}/mixed3b_5x5:59"]
+    (row,) = [
+        row for row in bundle.table("Neuron").to_pylist() if row["key"] == f"{MODEL}/mixed3b_5x5:59"
+    ]
     shown = sum(
         row["to"] == f"{MODEL}/mixed3b_5x5:59"
         for table in ("EXCITES", "INHIBITS")
@@ -152,18 +178,28 @@ def test_the_inputs_that_no_figure_shows_are_counted(bundle: Bundle) -> None:
     assert (row["fan_in"], row["dropped"]) == (256, 256 - shown)
 
 
-def test_expanded_weights_are_the_sums_of_the_published_kernels(bundle: Bundle, ground_truth_dir: Path) -> None:
+def test_expanded_weights_are_the_sums_of_the_published_kernels(
+    bundle: Bundle, ground_truth_dir: Path
+) -> None:
     with np.load(ground_truth_dir / "expanded_weights_conv2d2_to_mixed3b_curves.npz") as arrays:
-        sender, receiver, kernel = int(arrays["pre"][3]), int(arrays["post"][7]), arrays["weights"][3, 7]
+        sender, receiver, kernel = (
+            int(arrays["pre"][3]),
+            int(arrays["post"][7]),
+            arrays["weights"][3, 7],
+        )
     start = 320  # the first channel of mixed3b_5x5
     ends = (f"{MODEL}/conv2d2:{sender}", f"{MODEL}/mixed3b_5x5:{receiver - start}")
-    (row,) = [row for row in bundle.table("EXPANDED").to_pylist() if (row["from"], row["to"]) == ends]
+    (row,) = [
+        row for row in bundle.table("EXPANDED").to_pylist() if (row["from"], row["to"]) == ends
+    ]
     assert row["weight"] == kernel.sum()
     assert row["excitation"] == kernel[kernel > 0].sum()
     assert bundle.rows("EXPANDED") == 330
 
 
-def test_the_graph_answers_the_queries_of_the_library(bundle: Bundle, store: Store, truth: GroundTruth) -> None:
+def test_the_graph_answers_the_queries_of_the_library(
+    bundle: Bundle, store: Store, truth: GroundTruth
+) -> None:
     database = Database(store)
     database.load(bundle)
     (row,) = database.query("block_channel", block="mixed3b", channel=379)
@@ -172,10 +208,14 @@ def test_the_graph_answers_the_queries_of_the_library(bundle: Bundle, store: Sto
     assert len({row["family"] for row in families}) == 77
     high_low = {row["neuron"] for row in database.query("neurons_of_kind", kind="high_low")}
     assert high_low == {
-        neuron_key(truth, f"mixed3a:{unit}") for unit in truth.high_low_fact("detectors_mixed3a_family")
+        neuron_key(truth, f"mixed3a:{unit}")
+        for unit in truth.high_low_fact("detectors_mixed3a_family")
     }
     strongest = next(iter(database.query("inputs", neuron="mixed3b_5x5:59", limit=1)))
-    assert (strongest["sender"], strongest["effect"]) == (neuron_key(truth, "mixed3a:95"), "inhibits")
+    assert (strongest["sender"], strongest["effect"]) == (
+        neuron_key(truth, "mixed3a:95"),
+        "inhibits",
+    )
     findings = check_thread(truth, bundle, database=database)
     assert "does not hold" not in {finding.verdict for finding in findings}
 
@@ -197,14 +237,18 @@ def test_every_claim_that_can_be_checked_holds(printed: Run) -> None:
     assert all(row["measured"] for row in printed.rows)
 
 
-def test_branch_counts_and_their_chances_are_those_of_another_program(printed: Run, ground_truth_dir: Path) -> None:
+def test_branch_counts_and_their_chances_are_those_of_another_program(
+    printed: Run, ground_truth_dir: Path
+) -> None:
     with (ground_truth_dir / "families_early_vision.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["layer"] in ("mixed3a", "mixed3b")]
     layers, branches = Counter(row["layer"] for row in rows), Counter(row["branch"] for row in rows)
     families = Counter((row["layer"], row["family"]) for row in rows)
     inside = Counter((row["layer"], row["family"], row["branch"]) for row in rows)
     chance = {
-        (layer, family, branch): hypergeom.sf(inside[layer, family, branch] - 1, layers[layer], branches[branch], size)
+        (layer, family, branch): hypergeom.sf(
+            inside[layer, family, branch] - 1, layers[layer], branches[branch], size
+        )
         for (layer, family), size in families.items()
         for branch in branches
         if branch.startswith(layer)
@@ -216,7 +260,10 @@ def test_branch_counts_and_their_chances_are_those_of_another_program(printed: R
     for _, family, branch in found:
         assert f"{family}/{branch}" in measured
     p = chance["mixed3a", "BW vs Color", "mixed3a_5x5"]
-    assert one(printed.rows, "black-and-white vs colour detectors")["measured"] == f"9 of 9, p = {p:.1e}"
+    assert (
+        one(printed.rows, "black-and-white vs colour detectors")["measured"]
+        == f"9 of 9, p = {p:.1e}"
+    )
 
 
 def test_the_thirty_curve_features_are_told_to_be_a_union(printed: Run) -> None:
@@ -227,7 +274,9 @@ def test_the_thirty_curve_features_are_told_to_be_a_union(printed: Run) -> None:
     assert "30 of 33" in measured  # with the family whose name fits and whose neurons do not
 
 
-def test_banding_ratios_are_those_that_came_with_the_maps(printed: Run, ground_truth_dir: Path) -> None:
+def test_banding_ratios_are_those_that_came_with_the_maps(
+    printed: Run, ground_truth_dir: Path
+) -> None:
     index = json.loads((ground_truth_dir / "weight_banding_index.json").read_text())["models"]
     text = " ".join(row["measured"] for row in printed.rows if row["source"] == "Weight Banding")
     for entry in index:
@@ -281,7 +330,9 @@ def blur_filters(facts: Path) -> None:
 
 
 def negate_the_hand_written(facts: Path) -> None:
-    rewrite_arrays(facts / "aann_weights.npz", lambda name, array: -array if name == "aann_3a_to_3b" else array)
+    rewrite_arrays(
+        facts / "aann_weights.npz", lambda name, array: -array if name == "aann_3a_to_3b" else array
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +397,10 @@ def test_a_damaged_file_is_named(copy: Path, file: str, content: bytes, message:
 
 
 def test_families_that_leave_a_unit_out_are_refused(copy: Path) -> None:
-    rewrite(copy / "families_early_vision.json", lambda content: content["families"]["conv2d1"][0]["units"].pop())
+    rewrite(
+        copy / "families_early_vision.json",
+        lambda content: content["families"]["conv2d1"][0]["units"].pop(),
+    )
     got = run("thread-check", "--ground-truth", copy)
     assert got.code == 2
     assert "conv2d1" in got.err
@@ -361,7 +415,15 @@ def test_the_environment_names_the_facts_and_the_graph_can_be_kept(
     assert got.code == 0
     assert "cannot be checked" in got.out
     asked = run(
-        "query", "block_channel", "-p", "block=mixed3a", "-p", "channel=110", "--db", tmp_path / "kept.db", "--json"
+        "query",
+        "block_channel",
+        "-p",
+        "block=mixed3a",
+        "-p",
+        "channel=110",
+        "--db",
+        tmp_path / "kept.db",
+        "--json",
     )
     assert asked.rows[0]["neuron"] == f"{MODEL}/mixed3a_3x3:46"
 

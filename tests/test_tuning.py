@@ -15,7 +15,9 @@ SAMPLED = np.arange(720) / 2  # degrees at which the published curves were sampl
 NOISE = 0.05  # standard deviation of the added noise, as a share of the peak
 
 
-def bumps(angles: np.ndarray, centres: np.ndarray, *, sharpness: float = 3, period: float = 360) -> np.ndarray:
+def bumps(
+    angles: np.ndarray, centres: np.ndarray, *, sharpness: float = 3, period: float = 360
+) -> np.ndarray:
     """Von Mises bumps of height 1, ``(centres, angles)``."""
     return np.exp(sharpness * (np.cos(2 * np.pi * (angles - centres[:, None]) / period) - 1))
 
@@ -72,7 +74,9 @@ def test_selectivity_is_the_length_of_the_mean_vector():
 
 def test_selectivity_does_not_depend_on_where_the_curve_was_sampled():
     uneven = np.concatenate([np.arange(0, 90, 5.0), np.arange(90, 360, 20.0)])
-    even, crowded = (tune(at, bumps(at, np.array([45.0])), period=360).selectivity[0] for at in (ANGLES, uneven))
+    even, crowded = (
+        tune(at, bumps(at, np.array([45.0])), period=360).selectivity[0] for at in (ANGLES, uneven)
+    )
     assert crowded == pytest.approx(even, abs=0.02)
 
 
@@ -132,18 +136,24 @@ def test_a_neuron_that_does_not_vary_has_no_tuning_and_disturbs_no_other():
         (np.arange(3.0), np.array([[1, np.nan, 2]]), "NaN"),
     ],
 )
-def test_a_curve_that_cannot_be_fitted_is_refused(values: np.ndarray, responses: np.ndarray, message: str):
+def test_a_curve_that_cannot_be_fitted_is_refused(
+    values: np.ndarray, responses: np.ndarray, message: str
+):
     with pytest.raises(TuningError, match=message):
         tune(values, responses, period=360)
 
 
 @pytest.mark.parametrize("way", ["even", "random"])
 @pytest.mark.parametrize("count", [24, 36, 48])
-def test_the_published_curve_detectors_prefer_what_was_published(ground_truth_dir: Path, count: int, way: str):
+def test_the_published_curve_detectors_prefer_what_was_published(
+    ground_truth_dir: Path, count: int, way: str
+):
     """Median error over 25 noisy subsamples, 5 degrees at most for each of the ten; noise 5 % of the peak."""
     arrays = np.load(ground_truth_dir / "tuning_curves.npz")
     facts = json.loads((ground_truth_dir / "curve_detectors.json").read_text())["tuning_3b"]
-    published = np.array([facts[str(unit)]["preferred_deg_argmax"] for unit in arrays["mixed3b_units"]])
+    published = np.array(
+        [facts[str(unit)]["preferred_deg_argmax"] for unit in arrays["mixed3b_units"]]
+    )
     found = draws(arrays["mixed3b_act"].astype(np.float64), count, way)
     errors = np.median([apart(each.preferred, published) for each in found], axis=0)
     assert len(errors) == 10
@@ -153,7 +163,9 @@ def test_the_published_curve_detectors_prefer_what_was_published(ground_truth_di
 def test_early_curve_detectors_echo_at_half_a_turn_and_later_ones_do_not(ground_truth_dir: Path):
     arrays = np.load(ground_truth_dir / "tuning_curves.npz")
     median = {
-        layer: [np.median(each.echo) for each in draws(arrays[f"{layer}_act"], 36, "random", times=10)]
+        layer: [
+            np.median(each.echo) for each in draws(arrays[f"{layer}_act"], 36, "random", times=10)
+        ]
         for layer in ("conv2d2", "mixed3a", "mixed3b")
     }
     assert min(median["conv2d2"]) > max(median["mixed3b"])

@@ -36,14 +36,20 @@ def same_channels(here: SignedGraph, there: SignedGraph) -> Images:
     return Images.of(here, there, keys)
 
 
-def random_graph(path: Path, name: str, seed: int, layers: tuple[int, ...] = (3, 16, 16, 8)) -> SignedGraph:
-    return SignedGraph.of_bundle(write_bundle(path / f"{name}{seed}", name=name, layers=layers, seed=seed))
+def random_graph(
+    path: Path, name: str, seed: int, layers: tuple[int, ...] = (3, 16, 16, 8)
+) -> SignedGraph:
+    return SignedGraph.of_bundle(
+        write_bundle(path / f"{name}{seed}", name=name, layers=layers, seed=seed)
+    )
 
 
 def moved(graph: SignedGraph, name: str, seed: int) -> tuple[SignedGraph, Images]:
     """A copy with its channels permuted within their layers, and where each neuron went."""
     rng = np.random.default_rng(seed)
-    goal = np.lexsort((rng.random(len(graph.keys)), graph.layer))[np.argsort(np.argsort(graph.layer, kind="stable"))]
+    goal = np.lexsort((rng.random(len(graph.keys)), graph.layer))[
+        np.argsort(np.argsort(graph.layer, kind="stable"))
+    ]
     order = np.lexsort((np.arange(len(goal)), graph.layer))
     assert (graph.layer[goal] == graph.layer).all() and len(order) == len(set(goal.tolist()))
     fan_in = np.empty_like(graph.fan_in)
@@ -62,12 +68,22 @@ def test_an_edge_is_preserved_where_sign_and_strength_agree(tmp_path: Path) -> N
     here, there = one_layer(tmp_path, "a", strong), one_layer(tmp_path, "b", other)
     found = preserved_edges(here, there, same_channels(here, there), copies=9)
     assert (found.senders, found.receivers) == (("a/in",), ("a/out",))
-    assert (found.edges.tolist(), found.joined.tolist(), found.preserved.tolist()) == ([4], [4], [1])
+    assert (found.edges.tolist(), found.joined.tolist(), found.preserved.tolist()) == (
+        [4],
+        [4],
+        [1],
+    )
     lenient = preserved_edges(here, there, same_channels(here, there), copies=9, factor=4.5)
     assert lenient.preserved.tolist() == [2]
-    keys = [(f"a/in:{i}", f"b/in:{i}") for i in range(1, 8)] + [("a/out:0", "b/out:0"), ("a/out:3", "b/out:3")]
+    keys = [(f"a/in:{i}", f"b/in:{i}") for i in range(1, 8)] + [
+        ("a/out:0", "b/out:0"),
+        ("a/out:3", "b/out:3"),
+    ]
     part = preserved_edges(here, there, Images.of(here, there, keys), copies=9)
-    assert (part.edges.tolist(), part.preserved.tolist()) == ([1], [0])  # in:3 -> out:3 alone has both ends
+    assert (part.edges.tolist(), part.preserved.tolist()) == (
+        [1],
+        [0],
+    )  # in:3 -> out:3 alone has both ends
     assert len(Images.of(here, there, [("a/in:0", "b/none:0")]).here) == 0
 
 
@@ -80,11 +96,15 @@ def test_preserved_edges_are_those_of_loops_over_all(tmp_path: Path) -> None:
     goal = dict(zip(images.here.tolist(), images.there.tolist(), strict=True))
     edges = {
         (int(s), int(r)): (bool(e), float(x))
-        for s, r, e, x in zip(there.sender, there.receiver, there.excites, there.strength, strict=True)
+        for s, r, e, x in zip(
+            there.sender, there.receiver, there.excites, there.strength, strict=True
+        )
     }
     joined = {(there.layer[s], there.layer[r]) for s, r in edges}
     counts: dict[tuple[str, str], list[int]] = {}
-    for s, r, e, x in zip(here.sender.tolist(), here.receiver.tolist(), here.excites, here.strength, strict=True):
+    for s, r, e, x in zip(
+        here.sender.tolist(), here.receiver.tolist(), here.excites, here.strength, strict=True
+    ):
         if x >= 0.8 and s in goal and r in goal:
             names = (str(here.layers[here.layer[s]]), str(here.layers[here.layer[r]]))
             count = counts.setdefault(names, [0, 0, 0])
@@ -93,11 +113,16 @@ def test_preserved_edges_are_those_of_loops_over_all(tmp_path: Path) -> None:
             count[1] += (there.layer[goal[s]], there.layer[goal[r]]) in joined
             count[2] += other is not None and other[0] == e and 1 / 6 <= other[1] / x <= 6
     rows = zip(found.edges.tolist(), found.joined.tolist(), found.preserved.tolist(), strict=True)
-    assert dict(zip(zip(found.senders, found.receivers, strict=True), map(list, rows), strict=True)) == counts
+    assert (
+        dict(zip(zip(found.senders, found.receivers, strict=True), map(list, rows), strict=True))
+        == counts
+    )
     assert sum(count[2] for count in counts.values()) > 0
 
 
-def test_a_copy_under_a_permutation_preserves_everything_and_rewired_ones_do_not(tmp_path: Path) -> None:
+def test_a_copy_under_a_permutation_preserves_everything_and_rewired_ones_do_not(
+    tmp_path: Path,
+) -> None:
     here = random_graph(tmp_path, "a", 4)
     there, images = moved(here, "b", 5)
     found = preserved_edges(here, there, images, strength=1.0, copies=49)
@@ -121,14 +146,27 @@ def test_unrelated_networks_preserve_no_more_than_rewired_ones(tmp_path: Path) -
     assert (p <= 0.05).sum() <= 2 and p.min() < p.max()
 
 
-def test_the_part_that_is_rewired_has_every_column_and_all_edges_of_the_receivers(tmp_path: Path) -> None:
+def test_the_part_that_is_rewired_has_every_column_and_all_edges_of_the_receivers(
+    tmp_path: Path,
+) -> None:
     graph = random_graph(tmp_path, "a", 6)
     receivers = np.flatnonzero(graph.layer == graph.layer.max())[:2]
     part = _into(graph, receivers)
-    columns = [set(zip(g.sender.tolist(), g.layer[g.receiver].tolist(), strict=True)) for g in (graph, part)]
+    columns = [
+        set(zip(g.sender.tolist(), g.layer[g.receiver].tolist(), strict=True))
+        for g in (graph, part)
+    ]
     assert columns[0] == columns[1] and len(part.sender) < len(graph.sender)
     edges = [
-        sorted(zip(*(getattr(g, name)[np.isin(g.receiver, receivers)] for name in ("sender", "weight")), strict=True))
+        sorted(
+            zip(
+                *(
+                    getattr(g, name)[np.isin(g.receiver, receivers)]
+                    for name in ("sender", "weight")
+                ),
+                strict=True,
+            )
+        )
         for g in (graph, part)
     ]
     assert edges[0] == edges[1]
@@ -145,7 +183,9 @@ def opposed(path: Path) -> SignedGraph:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_motifs_recur_in_a_copy_whatever_the_order_of_their_cases(tmp_path: Path, seed: int) -> None:
+def test_motifs_recur_in_a_copy_whatever_the_order_of_their_cases(
+    tmp_path: Path, seed: int
+) -> None:
     here = opposed(tmp_path)
     there, images = moved(here, "b", seed)
     found = {row["motif"]: row for row in recurrences(here, there, images, copies=49)}
@@ -161,7 +201,10 @@ def test_a_motif_with_a_neuron_that_has_no_analogue_does_not_count(tmp_path: Pat
     here = opposed(tmp_path)
     there, images = moved(here, "b", 1)
     kept = images.here != np.flatnonzero(here.keys == "a/out:0")[0]
-    found = {row["motif"]: row for row in recurrences(here, there, Images(images.here[kept], images.there[kept]))}
+    found = {
+        row["motif"]: row
+        for row in recurrences(here, there, Images(images.here[kept], images.there[kept]))
+    }
     assert found["opponent_pairs"]["instances"] == found["opponent_pairs"]["recurring"] == 3
     assert found["mutual_inhibition"]["instances"] == found["mutual_inhibition"]["recurring"] == 3
 
@@ -169,7 +212,9 @@ def test_a_motif_with_a_neuron_that_has_no_analogue_does_not_count(tmp_path: Pat
 def test_chance_recurrences_are_those_of_permuted_analogues(tmp_path: Path) -> None:
     here = opposed(tmp_path)
     there, images = moved(here, "b", 1)
-    (row,) = [r for r in recurrences(here, there, images, copies=2000) if r["motif"] == "opponent_pairs"]
+    (row,) = [
+        r for r in recurrences(here, there, images, copies=2000) if r["motif"] == "opponent_pairs"
+    ]
     # each of four pairs falls on one of four among the 28 pairs of eight neurons
     assert row["expected"] == pytest.approx(4 * 4 / 28, abs=0.06)
 
@@ -181,7 +226,11 @@ def test_rows_have_the_columns_of_the_schema_and_one_shape(tmp_path: Path) -> No
     table = preserved_table([found])
     assert table.schema == arrow_schema("PRESERVED_IN") and table.num_rows == len(found.senders)
     row = table.to_pylist()[0]
-    assert row["to"] == "b" and row["null"] in ("kernels", "relabel") and row["edges"] == row["preserved"]
+    assert (
+        row["to"] == "b"
+        and row["null"] in ("kernels", "relabel")
+        and row["edges"] == row["preserved"]
+    )
     rows = circuit_rows(found, list(recurrences(here, there, images, copies=5)))
     assert len({tuple(row) for row in rows}) == 1
     assert [row["what"] for row in rows].count("edges") == 1 + table.num_rows
@@ -194,4 +243,6 @@ def test_without_analogues_there_is_nothing(tmp_path: Path) -> None:
     found = preserved_edges(here, there, none, copies=3)
     assert found.judged() == [] and preserved_table([found]).num_rows == 0
     assert found.judged(whole=True)[0]["p"] == 1
-    assert all(row["instances"] == 0 and row["p"] == 1 for row in recurrences(here, there, none, copies=3))
+    assert all(
+        row["instances"] == 0 and row["p"] == 1 for row in recurrences(here, there, none, copies=3)
+    )

@@ -48,7 +48,9 @@ def test_products_by_layers_are_those_of_the_whole(rows: np.ndarray, columns: np
     assert found.squares[0, 2] == pytest.approx((whole[:5, 6:] ** 2).sum(), rel=1e-4)
 
 
-def test_mutual_matches_are_those_that_choose_each_other(rows: np.ndarray, columns: np.ndarray) -> None:
+def test_mutual_matches_are_those_that_choose_each_other(
+    rows: np.ndarray, columns: np.ndarray
+) -> None:
     found, whole = multiply(rows, STARTS, columns, OTHERS), rows @ columns.T
     pairs = {(i, j) for i, j in enumerate(whole.argmax(1)) if whole[:, j].argmax() == i}
     assert set(np.flatnonzero(mutual_best(found))) == {i for i, _ in pairs}
@@ -58,10 +60,18 @@ def test_mutual_matches_are_those_that_choose_each_other(rows: np.ndarray, colum
 
 
 def test_linear_cka_is_that_of_the_kernels(rows: np.ndarray, columns: np.ndarray) -> None:
-    cka = linear_cka(multiply(rows, STARTS, columns, OTHERS), own_squares(rows, STARTS), own_squares(columns, OTHERS))
+    cka = linear_cka(
+        multiply(rows, STARTS, columns, OTHERS),
+        own_squares(rows, STARTS),
+        own_squares(columns, OTHERS),
+    )
     one, other = (part.T @ part for part in (rows[5:], columns[:4]))  # kernels over samples
-    assert cka[1, 0] == pytest.approx(np.sum(one * other) / np.linalg.norm(one) / np.linalg.norm(other), rel=1e-4)
-    itself = linear_cka(multiply(rows, STARTS, rows, STARTS), own_squares(rows, STARTS), own_squares(rows, STARTS))
+    assert cka[1, 0] == pytest.approx(
+        np.sum(one * other) / np.linalg.norm(one) / np.linalg.norm(other), rel=1e-4
+    )
+    itself = linear_cka(
+        multiply(rows, STARTS, rows, STARTS), own_squares(rows, STARTS), own_squares(rows, STARTS)
+    )
     assert np.diag(itself) == pytest.approx(1, rel=1e-4)
 
 
@@ -69,8 +79,12 @@ def test_shuffling_moves_whole_pictures_of_each_row_apart() -> None:
     rows = np.arange(24.0).reshape(2, 12)
     mixed = shuffled(rows, 3, seed=0)
     assert np.array_equal(np.sort(mixed, 1), rows)
-    assert {tuple(part) for part in mixed[0].reshape(-1, 3)} == {tuple(part) for part in rows[0].reshape(-1, 3)}
-    assert not np.array_equal(mixed[0].reshape(-1, 3)[:, 0] // 3, mixed[1].reshape(-1, 3)[:, 0] // 3 - 4)
+    assert {tuple(part) for part in mixed[0].reshape(-1, 3)} == {
+        tuple(part) for part in rows[0].reshape(-1, 3)
+    }
+    assert not np.array_equal(
+        mixed[0].reshape(-1, 3)[:, 0] // 3, mixed[1].reshape(-1, 3)[:, 0] // 3 - 4
+    )
 
 
 # -- significance ------------------------------------------------------------------------------------
@@ -88,7 +102,8 @@ def test_p_and_q_by_hand() -> None:
 def test_q_keeps_its_promise_where_everything_is_chance() -> None:
     rng, trials = np.random.default_rng(0), 600
     found = sum(
-        (false_discovery(rng.standard_t(3, 30), rng.standard_t(3, 90), copies=3) <= 0.05).any() for _ in range(trials)
+        (false_discovery(rng.standard_t(3, 30), rng.standard_t(3, 90), copies=3) <= 0.05).any()
+        for _ in range(trials)
     )
     assert found <= 0.05 * trials + 3 * np.sqrt(0.05 * 0.95 * trials)
 
@@ -120,7 +135,9 @@ def test_ridge_is_that_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_penalty_of_each_target_suits_it() -> None:
     rng = np.random.default_rng(3)
     x = rng.standard_normal((80, 40))
-    y = np.column_stack([x @ rng.standard_normal(40), rng.standard_normal(80)])  # all signal, no signal
+    y = np.column_stack(
+        [x @ rng.standard_normal(40), rng.standard_normal(80)]
+    )  # all signal, no signal
     new = rng.standard_normal((500, 40))
     found = readout._predicted(x, y, new)
     assert np.abs(found[:, 1]).mean() < 0.3 * np.abs(found[:, 0]).mean()
@@ -142,10 +159,14 @@ def test_a_rotated_code_is_read_out_though_no_neuron_matches() -> None:
 
 def test_no_picture_is_learned_and_tested_at_once() -> None:
     rng = np.random.default_rng(5)
-    repeated = [np.repeat(rng.standard_normal((n, 100)), 4, axis=1).astype(np.float32) for n in (90, 3)]
+    repeated = [
+        np.repeat(rng.standard_normal((n, 100)), 4, axis=1).astype(np.float32) for n in (90, 3)
+    ]
     predictors, targets = map(unit_rows, repeated)
     assert read_out(predictors, targets, per_picture=4).max() < 0.1
-    assert read_out(predictors, targets, per_picture=1).min() > 0.5  # so it looks where a picture is in several folds
+    assert (
+        read_out(predictors, targets, per_picture=1).min() > 0.5
+    )  # so it looks where a picture is in several folds
 
 
 def test_a_silent_neuron_has_no_read_out() -> None:
@@ -163,7 +184,11 @@ def both(one: Bundle, other: Bundle) -> Comparison:
 
 
 def matches(found: Comparison, source: str) -> list[dict]:
-    return [row for row in found.tables["ANALOGOUS_TO"].to_pylist() if row["from"].startswith(f"{source}/")]
+    return [
+        row
+        for row in found.tables["ANALOGOUS_TO"].to_pylist()
+        if row["from"].startswith(f"{source}/")
+    ]
 
 
 def test_a_network_finds_every_neuron_of_itself_under_a_permutation(tmp_path: Path) -> None:
@@ -188,7 +213,12 @@ def test_planted_features_are_found_and_nothing_else(tmp_path: Path) -> None:
     one, other = network(12, first=100, second=100), network(13, first=100, second=100)
     planted = plant(one, other, share=0.2, noise=0.15, seed=5)[:2]
     shown = small_gallery(300)
-    found = both(*(signed(net, tmp_path / name, gallery=shown) for net, name in ((one, "one"), (other, "other"))))
+    found = both(
+        *(
+            signed(net, tmp_path / name, gallery=shown)
+            for net, name in ((one, "one"), (other, "other"))
+        )
+    )
     for source, target, backward in (("one", "other", False), ("other", "one", True)):
         wanted = {
             (f"{source}/{2 * layer}:{pair[backward]}", f"{target}/{2 * layer}:{pair[not backward]}")
@@ -196,7 +226,9 @@ def test_planted_features_are_found_and_nothing_else(tmp_path: Path) -> None:
             for pair in pairs.items()
         }
         called = {
-            (row["from"], row["to"]) for row in matches(found, source) if row["q"] <= 0.05 and "/4:" not in row["from"]
+            (row["from"], row["to"])
+            for row in matches(found, source)
+            if row["q"] <= 0.05 and "/4:" not in row["from"]
         }
         assert len(wanted) == 40
         assert len(called & wanted) >= 0.95 * len(wanted)
@@ -236,14 +268,18 @@ def test_a_trained_network_is_not_found_in_its_twin(tmp_path: Path) -> None:
 
 
 def test_tables_have_the_columns_of_the_schema_and_every_pair_of_layers(tmp_path: Path) -> None:
-    found = both(signed(network(14), tmp_path / "one"), signed(network(15, first=30), tmp_path / "other"))
+    found = both(
+        signed(network(14), tmp_path / "one"), signed(network(15, first=30), tmp_path / "other")
+    )
     for name in TABLES:
         assert found.tables[name].schema == arrow_schema(name)
     aligned = found.tables["ALIGNED_WITH"].to_pylist()
     assert len({(row["from"], row["to"]) for row in aligned}) == len(aligned) == 2 * 9
     by_ends = {(row["from"], row["to"]): row for row in aligned}
     there, back = by_ends["one/0", "other/2"], by_ends["other/2", "one/0"]
-    assert there["cka"] == pytest.approx(back["cka"]) and there["mutual_share"] == back["mutual_share"]
+    assert (
+        there["cka"] == pytest.approx(back["cka"]) and there["mutual_share"] == back["mutual_share"]
+    )
     read = found.tables["READ_OUT_OF"].to_pylist()
     assert len(read) == 58 + 64 and all(row["r2"] <= 1 and 0 < row["p"] <= 1 for row in read)
     first = next(row for row in matches(found, "one") if row["from"].startswith("one/2"))

@@ -24,7 +24,9 @@ SHAPE = (3, 16, 16)
 
 @pytest.fixture
 def bundle(tmp_path) -> Bundle:
-    return extract(build("option_a"), output=tmp_path / "net", name="net", input_shape=SHAPE, device="cpu")
+    return extract(
+        build("option_a"), output=tmp_path / "net", name="net", input_shape=SHAPE, device="cpu"
+    )
 
 
 def _sign(bundle: Bundle) -> Bundle:
@@ -73,7 +75,10 @@ def _alter_column(path: Path, table: str, column: str, row: int) -> None:
     values = rows.column(column).to_pylist()
     values[row] = values[row] + 0.05 if isinstance(values[row], float) else values[row - 1]
     pq.write_table(
-        rows.set_column(place, rows.schema.field(column), pa.array(values, rows.schema.field(column).type)), file
+        rows.set_column(
+            place, rows.schema.field(column), pa.array(values, rows.schema.field(column).type)
+        ),
+        file,
     )
 
 
@@ -83,7 +88,9 @@ def _invent_edge(path: Path) -> None:
     last = rows.slice(rows.num_rows - 1)
     place = rows.column_names.index("kernel")
     beyond = pa.array([10**9], rows.schema.field("kernel").type)
-    pq.write_table(pa.concat_tables([rows, last.set_column(place, rows.schema.field("kernel"), beyond)]), file)
+    pq.write_table(
+        pa.concat_tables([rows, last.set_column(place, rows.schema.field("kernel"), beyond)]), file
+    )
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["files"]["tables/EXCITES.parquet"]["rows"] += 1
     (path / "manifest.json").write_text(json.dumps(manifest))

@@ -22,7 +22,9 @@ SHAPE = (3, 16, 16)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_kind_of_network_is_proven_by_verify(name, tmp_path):
     model = build(name)
-    bundle = extract(model, output=tmp_path / name, name=name, input_shape=SHAPE, keep=None, device="cpu")
+    bundle = extract(
+        model, output=tmp_path / name, name=name, input_shape=SHAPE, keep=None, device="cpu"
+    )
     checks = verify(bundle, model)
     assert [check for check in checks if not check.ok] == []
     assert len(checks) > len(trace(model, SHAPE).wiring.layers)
@@ -37,7 +39,10 @@ def test_what_cannot_be_wired_is_named_with_operation_and_node(name):
 
 def test_an_input_too_small_for_the_network_is_told_without_a_traceback(caplog):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3)).eval()
-    with caplog.at_level("INFO"), pytest.raises(WiringError, match=r"3x4x4 .*Output size is too small.*--input-size"):
+    with (
+        caplog.at_level("INFO"),
+        pytest.raises(WiringError, match=r"3x4x4 .*Output size is too small.*--input-size"),
+    ):
         trace(model, (3, 4, 4))
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
@@ -48,7 +53,9 @@ def test_control_flow_that_depends_on_data_is_refused():
         trace(model, SHAPE)
 
 
-@pytest.mark.parametrize("run", [lambda m, x: x, lambda m, x: torch.zeros(2, 3)], ids=["input", "constant"])
+@pytest.mark.parametrize(
+    "run", [lambda m, x: x, lambda m, x: torch.zeros(2, 3)], ids=["input", "constant"]
+)
 def test_a_network_without_layers_is_refused(run):
     with pytest.raises(WiringError, match="nothing to wire"):
         trace(Lambda(run).eval(), SHAPE)
@@ -87,7 +94,9 @@ def test_a_channel_shuffle_is_a_permutation():
     last = wiring.layers[-1]
     arrived = np.full(8, -1)
     for link in last.links:
-        arrived[link.positions] = np.where(wiring.layers[link.source].name == "a", link.channels, 4 + link.channels)
+        arrived[link.positions] = np.where(
+            wiring.layers[link.source].name == "a", link.channels, 4 + link.channels
+        )
     assert arrived.tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
 
 
@@ -102,12 +111,19 @@ def test_batch_norm_before_a_nonlinearity_leaves_no_step_and_after_one_a_gain():
     last = wiring.layers[-1]
     assert {tuple(step.name for step in link.path) for link in last.links} == {("affine", "relu")}
     gated = trace(build("gated"), SHAPE).wiring
-    assert all("affine" not in [step.name for step in link.path] for layer in gated.layers for link in layer.links)
+    assert all(
+        "affine" not in [step.name for step in link.path]
+        for layer in gated.layers
+        for link in layer.links
+    )
 
 
 def test_receptive_field_is_that_of_the_pixels_that_matter():
     model = nn.Sequential(
-        nn.Conv2d(3, 2, 3), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, dilation=2), nn.Conv2d(2, 1, 2, stride=2)
+        nn.Conv2d(3, 2, 3),
+        nn.MaxPool2d(2),
+        nn.Conv2d(2, 2, 3, dilation=2),
+        nn.Conv2d(2, 1, 2, stride=2),
     )
     wiring = trace(model.eval(), (3, 40, 40)).wiring
     fields = [layer.receptive_field[0] for layer in wiring.layers]
@@ -138,9 +154,12 @@ class Drawn(nn.Module):
             if kind == "conv":
                 groups = 2 if len(one) % 2 == 0 and size % 2 == 0 else 1
                 part = nn.Sequential(
-                    nn.Conv2d(len(one), 2 * size, 3, padding=1, groups=groups), nn.BatchNorm2d(2 * size)
+                    nn.Conv2d(len(one), 2 * size, 3, padding=1, groups=groups),
+                    nn.BatchNorm2d(2 * size),
                 )
-                pieces = [one[: len(one) // groups], one[len(one) // groups :]] if groups == 2 else [one]
+                pieces = (
+                    [one[: len(one) // groups], one[len(one) // groups :]] if groups == 2 else [one]
+                )
                 self.edges += sum(2 * size // groups * len(set(piece)) for piece in pieces)
                 made.append(self._fresh(2 * size))
             elif kind == "add":
@@ -173,12 +192,17 @@ class Drawn(nn.Module):
 
 
 steps = st.tuples(
-    st.sampled_from(["conv", "cat", "add", "pool"]), st.integers(0, 9), st.integers(0, 9), st.integers(1, 4)
+    st.sampled_from(["conv", "cat", "add", "pool"]),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.integers(1, 4),
 )
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=st.lists(steps, min_size=1, max_size=6), seed=st.integers(0, 100))
 def test_random_networks_are_proven_and_have_as_many_edges_as_counted_by_hand(plan, seed, tmp_path):
@@ -188,6 +212,8 @@ def test_random_networks_are_proven_and_have_as_many_edges_as_counted_by_hand(pl
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             module.running_mean.normal_()  # type: ignore[union-attr]
-    bundle = extract(model, output=tmp_path / "drawn", name="drawn", input_shape=(3, 8, 8), keep=None, force=True)
+    bundle = extract(
+        model, output=tmp_path / "drawn", name="drawn", input_shape=(3, 8, 8), keep=None, force=True
+    )
     assert [check for check in verify(bundle, model) if not check.ok] == []
     assert bundle.manifest["counts"]["edges"] == model.edges

@@ -19,11 +19,22 @@ __all__ = ["Images", "Twins", "annotate", "annotate_bundle", "parts_of"]
 
 Twins = Annotated[
     int,
-    typer.Option("--twins", metavar="N", min=3, help="Null networks to compare with; more make p and q finer."),
+    typer.Option(
+        "--twins",
+        metavar="N",
+        min=3,
+        help="Null networks to compare with; more make p and q finer.",
+    ),
 ]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Pictures of your own, as well."),
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Pictures of your own, as well.",
+    ),
 ]
 _SHARES: Final = ("explained", "equivariant", "in_families", "invariant")
 
@@ -44,11 +55,18 @@ def annotate(
     images: Images = None,
     device: Device = "auto",
     seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the stimuli and of the null networks.")
+        int,
+        typer.Option(
+            min=0, max=LARGEST_NUMBER, help="Seed of the stimuli and of the null networks."
+        ),
     ] = 0,
     families: Annotated[
         Path | None,
-        typer.Option("--families", metavar="FILE.csv", help="Curated families: family, neuron, offset (and group)."),
+        typer.Option(
+            "--families",
+            metavar="FILE.csv",
+            help="Curated families: family, neuron, offset (and group).",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,12 +94,22 @@ def annotate(
     if families is None or model is not None or weights is not None or parts is not None:
         from circuitome.extract.models import resolve_again
 
-        network = resolve_again(opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle))
+        network = resolve_again(
+            opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle)
+        )
         opened = annotate_bundle(
-            opened, network.model, parts=wanted, twins=twins, images=images, device=device, seed=seed
+            opened,
+            network.model,
+            parts=wanted,
+            twins=twins,
+            images=images,
+            device=device,
+            seed=seed,
         )
         show_rows(
-            _layer_rows(opened), as_json=as_json, empty=f"{bundle}: these parts have nothing to show of single layers"
+            _layer_rows(opened),
+            as_json=as_json,
+            empty=f"{bundle}: these parts have nothing to show of single layers",
         )
     elif as_json:
         show_rows([], as_json=True)
@@ -95,7 +123,8 @@ def parts_of(text: str, option: str) -> tuple[str, ...]:
     named = ANNOTATION_PARTS if text == "all" else tuple(part.strip() for part in text.split(","))
     if unknown := [part for part in named if part not in ANNOTATION_PARTS]:
         raise typer.BadParameter(
-            f"{unknown[0]!r}: give all, or some of {', '.join(ANNOTATION_PARTS)} between commas", param_hint=option
+            f"{unknown[0]!r}: give all, or some of {', '.join(ANNOTATION_PARTS)} between commas",
+            param_hint=option,
         )
     return tuple(part for part in ANNOTATION_PARTS if part in named)
 
@@ -116,7 +145,9 @@ def _curated(bundle: Bundle, file: Path) -> Bundle:
 
     amended = load_families(bundle, file)
     sources = amended.table("Family")["source"].to_pylist()
-    note(f"{bundle.path}: the families of {file} are in; {sources.count('curated')} of its families are curated")
+    note(
+        f"{bundle.path}: the families of {file} are in; {sources.count('curated')} of its families are curated"
+    )
     return amended
 
 

@@ -14,7 +14,17 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from circuitome.cli import annotate, ask, compare, databases, demo, models, motifs, neuron, thread_check
+from circuitome.cli import (
+    annotate,
+    ask,
+    compare,
+    databases,
+    demo,
+    models,
+    motifs,
+    neuron,
+    thread_check,
+)
 from circuitome.cli.output import note
 from circuitome.errors import CircuitomeError
 
@@ -80,7 +90,10 @@ class _Commands(TyperGroup):
 @app.callback(cls=_Commands)
 def program(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """The connectome of a trained convolutional network, in a graph database.
@@ -107,16 +120,22 @@ class _Notes(logging.Handler):
 
 def _short(message: str) -> str:
     """A message with what it repeats of a very long input cut out."""
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:1200]} [...] {message[-600:]}"
+    return (
+        message if len(message) <= _LONGEST_MESSAGE else f"{message[:1200]} [...] {message[-600:]}"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a name that the terminal has no letters for is no failure
     logging.getLogger("circuitome").handlers = [_Notes()]
     for argument in sys.argv[1:] if arguments is None else arguments:
-        if any("\ud800" <= char <= "\udfff" for char in argument):  # neither engine nor safetensors opens such a name
+        if any(
+            "\ud800" <= char <= "\udfff" for char in argument
+        ):  # neither engine nor safetensors opens such a name
             note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))
             sys.exit(2)
     if threading.current_thread() is threading.main_thread():
@@ -133,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         note(_short(f"circuitome: {error}"))
         sys.exit(2)
     except MemoryError:
-        note("circuitome: there is not enough memory for this; close other programs, or ask for less at once")
+        note(
+            "circuitome: there is not enough memory for this; close other programs, or ask for less at once"
+        )
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -143,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:  # a name that is too long, a folder that may not be read
         note(
-            _short(f"circuitome: {error.filename or 'a file'}: {error.strerror or error}; name another file or folder")
+            _short(
+                f"circuitome: {error.filename or 'a file'}: {error.strerror or error}; name another file or folder"
+            )
         )
         sys.exit(2)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from circuitome.cli.guard import watched
-from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
+from circuitome.cli.options import (
+    DEFAULT_DATABASE,
+    AsJson,
+    DatabaseAddress,
+    Limit,
+    ModelKey,
+    Timeout,
+)
 from circuitome.cli.output import note, print_json, show_rows, visible
 
 if TYPE_CHECKING:
@@ -21,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]
 
-_OPTIONS: Final = {"timeout": "--timeout", "database": "--db", "row_limit": "--limit", "unsafe": "--unsafe"}
+_OPTIONS: Final = {
+    "timeout": "--timeout",
+    "database": "--db",
+    "row_limit": "--limit",
+    "unsafe": "--unsafe",
+}
 MOST_ROWS: Final = 10_000
 """Rows of a user's own query that are shown, if nothing else is said."""
 
@@ -29,7 +41,9 @@ _OPTIONS_OF_MOTIFS: Final = {**_OPTIONS, "kind": "write the motif after the comm
 
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter; may be given several times."),
+    typer.Option(
+        "--param", "-p", metavar="KEY=VALUE", help="A parameter; may be given several times."
+    ),
 ]
 
 
@@ -44,7 +58,9 @@ def query(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME|FILE.cypher", show_default=False, help="A query of the library, or a file of your own."
+            metavar="NAME|FILE.cypher",
+            show_default=False,
+            help="A query of the library, or a file of your own.",
         ),
     ] = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
@@ -53,10 +69,17 @@ def query(
     timeout: Timeout = None,
     unsafe: Annotated[
         bool,
-        typer.Option("--unsafe", help="Let FILE.cypher read files and call procedures and plugins; never write."),
+        typer.Option(
+            "--unsafe",
+            help="Let FILE.cypher read files and call procedures and plugins; never write.",
+        ),
     ] = False,
-    list_queries: Annotated[bool, typer.Option("--list", help="Show the queries of the library.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")] = False,
+    list_queries: Annotated[
+        bool, typer.Option("--list", help="Show the queries of the library.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, by name or in Cypher.
@@ -75,7 +98,9 @@ def query(
 
     given = parameter_values(parameters, taken=_OPTIONS)
     if list_queries:
-        return show_rows([_about(query, as_json=as_json) for query in library().values()], as_json=as_json)
+        return show_rows(
+            [_about(query, as_json=as_json) for query in library().values()], as_json=as_json
+        )
     if name is None:
         raise typer.BadParameter("name a query, or --list them", param_hint="NAME")
     if show:
@@ -86,15 +111,28 @@ def query(
 
 def _about(query: Query, *, as_json: bool) -> dict[str, Any]:
     if not as_json:
-        parameters = ", ".join(p.name if p.required else f"{p.name}={p.default}" for p in query.parameters)
-        return {"topic": query.topic, "query": query.name, "parameters": parameters, "answers": query.title}
+        parameters = ", ".join(
+            p.name if p.required else f"{p.name}={p.default}" for p in query.parameters
+        )
+        return {
+            "topic": query.topic,
+            "query": query.name,
+            "parameters": parameters,
+            "answers": query.title,
+        }
     return {
         "name": query.name,
         "topic": query.topic,
         "title": query.title,
         "doc": query.doc,
         "parameters": [
-            {"name": p.name, "type": p.type, "doc": p.doc, "required": p.required, "default": p.default}
+            {
+                "name": p.name,
+                "type": p.type,
+                "doc": p.doc,
+                "required": p.required,
+                "default": p.default,
+            }
             for p in query.parameters
         ],
         "returns": [{"name": column.name, "doc": column.doc} for column in query.returns],
@@ -113,7 +151,9 @@ def parameter_values(
         if not equals or not key:
             raise typer.BadParameter(f"{text!r}: write it as key=value", param_hint="-p")
         if key in taken:
-            raise typer.BadParameter(f"{key!r} is an option of its own: {taken[key]}", param_hint="-p")
+            raise typer.BadParameter(
+                f"{key!r} is an option of its own: {taken[key]}", param_hint="-p"
+            )
         if key in pairs:
             raise typer.BadParameter(f"{key!r} is given twice", param_hint="-p")
         pairs[key] = Typed(value)
@@ -139,13 +179,19 @@ def _answer(
     most = MOST_ROWS + 1 if limit is None and own else None
     guard = watched(name, DEFAULT_TIMEOUT if timeout is None else timeout) if own else nullcontext()
     with open_database(db) as database, guard:
-        rows: Rows = database.query(name, limit=limit, timeout=timeout, row_limit=most, unsafe=unsafe, **given)
+        rows: Rows = database.query(
+            name, limit=limit, timeout=timeout, row_limit=most, unsafe=unsafe, **given
+        )
         loading = [row["key"] for row in database.models() if row["state"] != "ready"]
     for key in loading:
-        note(f"{key}: not wholly loaded, so what is shown of it may lack parts; `circuitome load BUNDLE` finishes it")
+        note(
+            f"{key}: not wholly loaded, so what is shown of it may lack parts; `circuitome load BUNDLE` finishes it"
+        )
     if most is not None and len(rows) == most:
         rows = rows.head(MOST_ROWS)
-        note(f"{name}: only the first {MOST_ROWS:,} rows are shown; narrow the query, or give another --limit")
+        note(
+            f"{name}: only the first {MOST_ROWS:,} rows are shown; narrow the query, or give another --limit"
+        )
     show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
 
 
@@ -159,13 +205,19 @@ def circuit(
         ),
     ],
     db: DatabaseAddress = DEFAULT_DATABASE,
-    direction: Annotated[Direction, typer.Option(help="What feeds the neuron, or what it feeds.")] = Direction.upstream,
+    direction: Annotated[
+        Direction, typer.Option(help="What feeds the neuron, or what it feeds.")
+    ] = Direction.upstream,
     depth: Annotated[int, typer.Option(metavar="HOPS", min=1, help="So many hops.")] = 2,
     strongest: Annotated[
-        int, typer.Option("--strongest", "-k", metavar="K", min=1, help="So many edges of each neuron.")
+        int,
+        typer.Option("--strongest", "-k", metavar="K", min=1, help="So many edges of each neuron."),
     ] = 5,
     least: Annotated[
-        float, typer.Option(metavar="SHARE", min=0, help="Least share of the receiver's squared fan-in norm.")
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, help="Least share of the receiver's squared fan-in norm."
+        ),
     ] = 0.0,
     bundle: Annotated[
         Path | None,
@@ -193,9 +245,13 @@ def circuit(
     if looks_like_a_motif(key):
         return _draw(key, db, bundle, as_json=as_json)
     if bundle is not None:
-        raise typer.BadParameter("only a motif is drawn with its kernels; leave it out", param_hint="--bundle")
+        raise typer.BadParameter(
+            "only a motif is drawn with its kernels; leave it out", param_hint="--bundle"
+        )
     given = {"neuron": key, "depth": depth, "k": strongest, "least": least}
-    return _answer(direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}")
+    return _answer(
+        direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}"
+    )
 
 
 def _draw(key: str, db: str, bundle: Path | None, *, as_json: bool) -> None:
@@ -207,10 +263,13 @@ def _draw(key: str, db: str, bundle: Path | None, *, as_json: bool) -> None:
     with open_database(db) as database:
         found = find_saved(database, key)
         shared = [] if as_json else shared_inputs_of(found, database)
-        kernels = None if bundle is None else kernels_of(found, [*found.edges, *shared], database, bundle)
+        kernels = (
+            None if bundle is None else kernels_of(found, [*found.edges, *shared], database, bundle)
+        )
     if as_json:
         edges = [
-            edge if kernels is None else edge | {"taps": kernels[edge["kernel"]]} for edge in map(dict, found.edges)
+            edge if kernels is None else edge | {"taps": kernels[edge["kernel"]]}
+            for edge in map(dict, found.edges)
         ]
         return print_json([{"motif": found.motif, "neurons": list(found.neurons), "edges": edges}])
     for line in drawing(found, kernels=kernels, shared=shared):
@@ -221,7 +280,9 @@ def _draw(key: str, db: str, bundle: Path | None, *, as_json: bool) -> None:
 def families(
     db: DatabaseAddress = DEFAULT_DATABASE,
     model: ModelKey = None,
-    layer: Annotated[str | None, typer.Option(metavar="LAYER", help="Only families of this layer.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="LAYER", help="Only families of this layer.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show families of equivariant neurons.
@@ -236,7 +297,11 @@ def families(
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        models = [model] if model else [row["key"] for row in database.models()] or [database.model_key()]
+        models = (
+            [model]
+            if model
+            else [row["key"] for row in database.models()] or [database.model_key()]
+        )
         where: dict[str, Any] = {} if layer is None else {"layer": database.layer_key(layer)}
         rows = [row for name in models for row in database.query("families", model=name, **where)]
     found = _gathered(rows)

@@ -30,7 +30,13 @@ def compare(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Write tables and pictures here."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            show_default=False,
+            help="Write tables and pictures here.",
+        ),
     ] = None,
     db: Annotated[
         str | None,
@@ -43,16 +49,24 @@ def compare(
             help="Write into this database, which holds the models: a file, or neo4j://, bolt://, neo4j+s://.",
         ),
     ] = None,
-    q: Annotated[float | None, typer.Option("--q", metavar="Q", help="Only matches with at most this q.")] = None,
+    q: Annotated[
+        float | None, typer.Option("--q", metavar="Q", help="Only matches with at most this q.")
+    ] = None,
     limit: Limit = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Show one row a layer instead of one a neuron.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show one row a layer instead of one a neuron.")
+    ] = False,
     circuits: Annotated[
-        bool, typer.Option("--circuits", help="Show what is preserved of strong edges and motifs instead.")
+        bool,
+        typer.Option(
+            "--circuits", help="Show what is preserved of strong edges and motifs instead."
+        ),
     ] = False,
     table: Annotated[
         bool,
         typer.Option(
-            "--table", help="Show the periodic table of features instead; without bundles, that of the database."
+            "--table",
+            help="Show the periodic table of features instead; without bundles, that of the database.",
         ),
     ] = False,
     published: Annotated[
@@ -65,7 +79,10 @@ def compare(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR; compare pairs again that the database has already.")
+        bool,
+        typer.Option(
+            "--force", help="Replace DIR; compare pairs again that the database has already."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,11 +114,19 @@ def compare(
     from circuitome.universality.circuits import compare_circuits
     from circuitome.universality.compare import CompareError, open_all
     from circuitome.universality.compare import compare as compare_two
-    from circuitome.universality.features import describe_bundles, features, mutual_links, record_features, table_csv
+    from circuitome.universality.features import (
+        describe_bundles,
+        features,
+        mutual_links,
+        record_features,
+        table_csv,
+    )
     from circuitome.universality.tables import FolderWriter, pairs_to_compare, record
 
     if layers + circuits + table > 1:
-        raise CompareError("--layers, --circuits and --table each show something else; give one of them")
+        raise CompareError(
+            "--layers, --circuits and --table each show something else; give one of them"
+        )
     if published is not None:
         _publish(published, db)
     if not bundles:
@@ -115,7 +140,11 @@ def compare(
         database = None if db is None else stack.enter_context(open_database(db))
         new = pairs_to_compare(networks, database, force=force)
         pairs = new if output is None else pairs_to_compare(networks)  # the folder gets them all
-        writer = None if output is None else stack.enter_context(FolderWriter(output, networks, force=force))
+        writer = (
+            None
+            if output is None
+            else stack.enter_context(FolderWriter(output, networks, force=force))
+        )
         report, rows, matches = stack.enter_context(progress()), [], []
         for number, (a, b) in enumerate(pairs):
             found = compare_two(a, b, report=_stage(report, f"pair {number + 1} of {len(pairs)}"))
@@ -126,7 +155,9 @@ def compare(
                 record(database, found)
             matches.append(found.tables["ANALOGOUS_TO"])
             rows += _shown(found, layers=layers, circuits=circuits, q=q)
-        if database is not None:  # also where no pair is new: a run that was cut off may have left those of before
+        if (
+            database is not None
+        ):  # also where no pair is new: a run that was cut off may have left those of before
             record_features(database)
         links = mutual_links(matches)
         kinds, groups = describe_bundles([one.bundle for one in networks])
@@ -161,7 +192,9 @@ def _publish(folder: Path, db: str | None) -> None:
         note(f"{db}: {plural(len(record_published(database, folder)), 'published feature')}")
 
 
-def _table_of_database(db: str | None, output: Path | None, limit: int | None, *, as_json: bool, force: bool) -> None:
+def _table_of_database(
+    db: str | None, output: Path | None, limit: int | None, *, as_json: bool, force: bool
+) -> None:
     """Make the features of all networks in a database anew, since one may have been dropped; show the table, and write it."""
     from circuitome.queries.database import open_database
     from circuitome.universality.compare import CompareError
@@ -171,7 +204,9 @@ def _table_of_database(db: str | None, output: Path | None, limit: int | None, *
         raise CompareError("--table needs bundles, or a database that holds comparisons: --db DB")
     path = None if output is None else output / "periodic_table.csv"
     if path is not None and path.exists() and not force:
-        raise CompareError(f"{path}: already there; name another folder with -o, or --force to replace it")
+        raise CompareError(
+            f"{path}: already there; name another folder with -o, or --force to replace it"
+        )
     with open_database(db) as database:
         links, kinds, found = record_features(database)
     if path is not None:
@@ -179,13 +214,20 @@ def _table_of_database(db: str | None, output: Path | None, limit: int | None, *
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(table_csv(found))
         except OSError as error:
-            raise CompareError(f"{path}: cannot be written ({error.strerror}); name another folder with -o") from error
+            raise CompareError(
+                f"{path}: cannot be written ({error.strerror}); name another folder with -o"
+            ) from error
         note(f"{path}: {plural(len(found), 'feature')}")
     _show_table(links, kinds, found, limit, as_json=as_json)
 
 
 def _show_table(
-    links: Links, kinds: dict[str, str | None], found: list[Feature], limit: int | None, *, as_json: bool
+    links: Links,
+    kinds: dict[str, str | None],
+    found: list[Feature],
+    limit: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     """The table for people, or its features as JSON; what chance gives goes to stderr."""
     from circuitome.universality.features import agreement, chance, grid
@@ -193,12 +235,20 @@ def _show_table(
     if as_json:
         show_rows([one.row() for one in found[:limit]], as_json=True)
     else:
-        show_rows(grid(found[:limit]), as_json=False, empty="no feature: no two neurons match both ways at q <= 0.05")
+        show_rows(
+            grid(found[:limit]),
+            as_json=False,
+            empty="no feature: no two neurons match both ways at q <= 0.05",
+        )
     for row in chance(links):
         plus = "" if row["models"] == len(links.networks) else " or more"
         expected = f"{row['expected']:.1f} (sd {row['sd']:.1f}) in permuted matches"
-        by_chance = expected if row["models"] > 2 else "what the q of matches says of chance holds for two"
-        note(f"in {row['models']}{plus} networks: {plural(row['features'], 'feature')}; {by_chance}")
+        by_chance = (
+            expected if row["models"] > 2 else "what the q of matches says of chance holds for two"
+        )
+        note(
+            f"in {row['models']}{plus} networks: {plural(row['features'], 'feature')}; {by_chance}"
+        )
     if (same := agreement(links, kinds)) is not None:
         note(
             f"of {same['links']:,} matches whose neurons both have a kind {same['same']:.0%} are of one kind; "
@@ -225,7 +275,13 @@ def _empty(pairs: list[tuple[Signatures, Signatures]], q: float | None) -> str:
     return "no match" + ("" if q is None else f" with q <= {q:g}") if pairs else ""
 
 
-def _tell(networks: list[Signatures], pairs: list[Any], new: list[Any], output: Path | None, db: str | None) -> None:
+def _tell(
+    networks: list[Signatures],
+    pairs: list[Any],
+    new: list[Any],
+    output: Path | None,
+    db: str | None,
+) -> None:
     left = len(networks) * (len(networks) - 1) // 2 - len(new)
     if left:
         note(f"{db} has {plural(left, 'pair')} already; --force compares them again")

@@ -17,10 +17,16 @@ OnlyModel = Annotated[str | None, typer.Option("--model", metavar="MODEL", help=
 
 
 def load(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to put in.")],
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to put in."),
+    ],
     db: DatabaseAddress = DEFAULT_DATABASE,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove all that the database holds first, of whatever schema.")
+        bool,
+        typer.Option(
+            "--replace", help="Remove all that the database holds first, of whatever schema."
+        ),
     ] = False,
 ) -> None:
     """Put bundles into a database.
@@ -49,11 +55,15 @@ def load(
             database.load(*opened, replace=replace, progress=report)
     for bundle in opened:
         edges = sum(map(bundle.rows, EDGE_TYPES))
-        note(f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}")
+        note(
+            f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}"
+        )
 
 
 def drop(
-    model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help="Key of the model.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", show_default=False, help="Key of the model.")
+    ],
     db: DatabaseAddress = DEFAULT_DATABASE,
 ) -> None:
     """Remove a model from a database.
@@ -90,17 +100,31 @@ def list_models(db: DatabaseAddress = DEFAULT_DATABASE, as_json: AsJson = False)
                 f"{row['key']}: made with another schema (version {row['schema_version']}; this program has {SCHEMA_VERSION}); "
                 f"`circuitome load BUNDLE... --replace --db {db}` makes the database anew"
             )
-    show_rows(rows, as_json=as_json, columns=shown, empty=f"{db} holds no model; `circuitome load BUNDLE` puts one in")
+    show_rows(
+        rows,
+        as_json=as_json,
+        columns=shown,
+        empty=f"{db} holds no model; `circuitome load BUNDLE` puts one in",
+    )
 
 
 def export(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PATH", help="The file (or folder) to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The file (or folder) to write.",
+            show_default=False,
+        ),
     ],
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="networkx (node-link JSON), graphml, gexf, cytoscape or neo4j-admin (CSV)."
+            "--format",
+            "-f",
+            help="networkx (node-link JSON), graphml, gexf, cytoscape or neo4j-admin (CSV).",
         ),
     ] = "networkx",
     model: OnlyModel = None,
@@ -120,8 +144,12 @@ def export(
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        chosen = [model] if model is not None else [row["key"] for row in database.models()] or [None]
-        keys = [database.model_key(key) for key in chosen]  # an error where one is not wholly loaded
+        chosen = (
+            [model] if model is not None else [row["key"] for row in database.models()] or [None]
+        )
+        keys = [
+            database.model_key(key) for key in chosen
+        ]  # an error where one is not wholly loaded
         write(database.store, format, output, model=None if model is None else keys[0])
     note(f"wrote {output}")
 
@@ -130,11 +158,18 @@ def schema(
     db: Annotated[
         str | None,
         typer.Option(
-            "--db", metavar="DB", callback=ask_password, help="Compare this database with it.", show_default=False
+            "--db",
+            metavar="DB",
+            callback=ask_password,
+            help="Compare this database with it.",
+            show_default=False,
         ),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make what the database lacks, and drop what is ours and outdated.")
+        bool,
+        typer.Option(
+            "--repair", help="Make what the database lacks, and drop what is ours and outdated."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -167,12 +202,21 @@ def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
     except OutdatedError as error:  # a file that cannot be opened
         items = [SchemaItem("version", db, error.wanted, error.found, "outdated")]
     rows = [
-        {"what": i.what, "name": i.name, "declared": i.declared, "actual": i.actual, "state": i.state} for i in items
+        {
+            "what": i.what,
+            "name": i.name,
+            "declared": i.declared,
+            "actual": i.actual,
+            "state": i.state,
+        }
+        for i in items
     ]
     show_rows(rows, as_json=as_json)
     differing = [item for item in items if item.differs]
     if any(item.what in {"constraint", "index"} for item in differing):
-        note(f"{db}: `circuitome schema --db {db} --repair` makes and drops constraints and indexes")
+        note(
+            f"{db}: `circuitome schema --db {db} --repair` makes and drops constraints and indexes"
+        )
     if any(item.what not in {"constraint", "index"} for item in differing):
         note(f"{db}: `circuitome load BUNDLE... --replace --db {db}` makes it anew")
     if differing:
@@ -185,7 +229,9 @@ def _show_schema(*, as_json: bool) -> None:
     rows = []
     for kind in (*NODES.values(), *RELATIONSHIPS.values()):
         ends = f"{kind.source} -> {kind.target}" if kind.name in RELATIONSHIPS else "node"  # pyright: ignore[reportAttributeAccessIssue]
-        rows.append({"of": kind.name, "ends": ends, "property": "", "type": "", "meaning": kind.doc})
+        rows.append(
+            {"of": kind.name, "ends": ends, "property": "", "type": "", "meaning": kind.doc}
+        )
         for column in kind.columns:
             rows.append(
                 {

@@ -19,7 +19,10 @@ __all__ = ["demo"]
 
 def demo(
     folder: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundles and the database go.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Where the bundles and the database go."
+        ),
     ] = Path("demo"),
 ) -> None:
     """Show the whole path on bundled networks.
@@ -42,7 +45,13 @@ def demo(
         print(
             f"\n2. The database: {database_file} holds {plural(len(bundles), 'network')}. Everything below is asked of it."
         )
-        for tell in (_tell_layers, _tell_opposition, _tell_union, _tell_superposition, _tell_banding):
+        for tell in (
+            _tell_layers,
+            _tell_opposition,
+            _tell_union,
+            _tell_superposition,
+            _tell_banding,
+        ):
             print("\n" + tell(database))
     print("\n" + _graph(bundles[0], folder))
     print(_GO_ON.format(db=database_file, name=bundles[0].model, bundle=bundles[0].path))
@@ -87,7 +96,11 @@ def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
         force=True,
         progress=lambda stage, done, total: report(f"{name}: {stage}", done, total),
     )
-    checks = verify(bundle, network.model, progress=lambda stage, done, total: report(f"{name}: {stage}", done, total))
+    checks = verify(
+        bundle,
+        network.model,
+        progress=lambda stage, done, total: report(f"{name}: {stage}", done, total),
+    )
     if failed := [check.layer for check in checks if not check.ok]:
         print(f"   {name}: the bundle is not the network, first at {failed[0]}")
         raise typer.Exit(1)
@@ -112,11 +125,15 @@ def _tell_layers(database: Database) -> str:
 
 
 def _tell_opposition(database: Database) -> str:
-    lines = ["4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: an opponent pair."]
+    lines = [
+        "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: an opponent pair."
+    ]
     for name in BUNDLED:
         row, number = _strongest(database, "mutual_inhibition", name)
         if row is not None:
-            (first, second), (source_1, source_2) = (map(_short, row["roles"][role]) for role in ("case", "source"))
+            (first, second), (source_1, source_2) = (
+                map(_short, row["roles"][role]) for role in ("case", "source")
+            )
             lines.append(
                 f"   {name}: {plural(number, 'candidate')}. The strongest: {source_1} excites {first} and inhibits {second},"
             )
@@ -125,7 +142,9 @@ def _tell_opposition(database: Database) -> str:
 
 
 def _tell_union(database: Database) -> str:
-    lines = ["5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of the two`."]
+    lines = [
+        "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of the two`."
+    ]
     for name in BUNDLED:
         row, number = _strongest(database, "unioning_over_cases", name)
         if row is not None:
@@ -153,11 +172,15 @@ def _tell_superposition(database: Database) -> str:
 
 
 def _tell_banding(database: Database) -> str:
-    lines = ["7. Weight banding. Do a layer's kernels vary more from top to bottom than from left to right? 1 is no."]
+    lines = [
+        "7. Weight banding. Do a layer's kernels vary more from top to bottom than from left to right? 1 is no."
+    ]
     for name in BUNDLED:
         row, _ = _strongest(database, "weight_banding", name)
         if row is not None:
-            lines.append(f"   {name}: most in {_short(row['roles']['layer'][0])}, {row['score']:.2f}.")
+            lines.append(
+                f"   {name}: most in {_short(row['roles']['layer'][0])}, {row['score']:.2f}."
+            )
     return "\n".join(lines)
 
 
@@ -167,7 +190,9 @@ def _strongest(database: Database, kind: str, model: str) -> tuple[dict[str, Any
     from circuitome.queries.motifs import find, find_motif
 
     rows = find(database, kind, model=model, limit=1)
-    return (rows[0] if rows else None), find_motif(kind).count(SignedGraph.of_database(database, model=model))
+    return (rows[0] if rows else None), find_motif(kind).count(
+        SignedGraph.of_database(database, model=model)
+    )
 
 
 def _short(key: str) -> str:

@@ -27,12 +27,8 @@ Kernel = Sequence[Sequence[float]]
 _COLUMNS: Final = 4  # receivers side by side; more are written one edge a line
 _LISTED: Final = 12  # members of a role, and edges of a list, that are written out
 _SHARED: Final = 4  # inputs that two neurons share, where nothing joins the motif's own
-_LEGEND: Final = (
-    "+ excites, - inhibits; %: share of the receiver's squared fan-in norm; #1: the receiver's strongest input of all"
-)
-_GLYPHS: Final = (
-    "kernels, each on its own scale: # + excite, = - inhibit (# and = at least half of the largest), · little"
-)
+_LEGEND: Final = "+ excites, - inhibits; %: share of the receiver's squared fan-in norm; #1: the receiver's strongest input of all"
+_GLYPHS: Final = "kernels, each on its own scale: # + excite, = - inhibit (# and = at least half of the largest), · little"
 
 
 def glyphs(kernel: Kernel) -> list[str]:
@@ -42,7 +38,9 @@ def glyphs(kernel: Kernel) -> list[str]:
     ['# + ·', '- = ·']
     """
     largest = max((abs(value) for row in kernel for value in row), default=0.0)
-    return [" ".join(_glyph(value / largest if largest else 0.0) for value in row) for row in kernel]
+    return [
+        " ".join(_glyph(value / largest if largest else 0.0) for value in row) for row in kernel
+    ]
 
 
 def _glyph(value: float) -> str:
@@ -98,7 +96,9 @@ def kernels_of(
     bundle = Bundle.open(path)
     model = instance.motif["model"]
     if bundle.model != model:
-        raise QueryError(f"{path}: holds {bundle.model}, and the motif is of {model}; name the bundle of {model}")
+        raise QueryError(
+            f"{path}: holds {bundle.model}, and the motif is of {model}; name the bundle of {model}"
+        )
     (row,) = (row for row in database.models() if row["key"] == model)
     if row["weights_sha256"] != bundle.manifest["model"].get("weights_sha256"):
         raise QueryError(
@@ -113,7 +113,10 @@ def shared_inputs_of(instance: Instance, database: Database) -> list[dict[str, A
     if instance.edges or len(neurons) < 2:
         return []
     pair = neurons[:2]
-    inputs = [row["sender"] for row in database.ask("shared_inputs", first=pair[0], second=pair[1], limit=_SHARED)]
+    inputs = [
+        row["sender"]
+        for row in database.ask("shared_inputs", first=pair[0], second=pair[1], limit=_SHARED)
+    ]
     edges = database.ask("edges_between", neurons=[*inputs, *pair]).to_dicts() if inputs else []
     between = [edge for edge in edges if edge["receiver"] in pair and edge["sender"] in inputs]
     return sorted(between, key=lambda edge: inputs.index(edge["sender"]))
@@ -125,7 +128,11 @@ def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
         yield visible(motif["title"], lines=False)
     parts = [f"score {number(motif['score'])}"] if motif["score"] is not None else []
     parts += [f"{name} {number(motif[name])}" for name in ("p", "q") if motif[name] is not None]
-    against = f", against `{motif['null']}`" if motif["null"] else "; no null model was asked, so it is a candidate"
+    against = (
+        f", against `{motif['null']}`"
+        if motif["null"]
+        else "; no null model was asked, so it is a candidate"
+    )
     yield visible(", ".join(parts) + against, lines=False)
 
 
@@ -145,12 +152,18 @@ def _names(motif: Mapping[str, Any]) -> dict[str, str]:
 def _cast(instance: Instance, names: Mapping[str, str]) -> Iterator[str]:
     """A line a member: its part, its key without the model, what it responds to."""
     about = {member["neuron"]: member for member in instance.neurons}
-    shown = list(dict.fromkeys(key for keys in instance.motif["roles"].values() for key in keys[:_LISTED]))
+    shown = list(
+        dict.fromkeys(key for keys in instance.motif["roles"].values() for key in keys[:_LISTED])
+    )
     short = {key: _short(key, instance.motif["model"]) for key in shown}
-    widths = [max(map(len, texts), default=0) for texts in ([names[key] for key in shown], short.values())]
+    widths = [
+        max(map(len, texts), default=0) for texts in ([names[key] for key in shown], short.values())
+    ]
     for key in shown:
         details = [
-            visible(str(about[key][what]), lines=False) for what in ("kind", "label") if about.get(key, {}).get(what)
+            visible(str(about[key][what]), lines=False)
+            for what in ("kind", "label")
+            if about.get(key, {}).get(what)
         ]
         yield f"  {names[key]:<{widths[0]}}  {short[key]:<{widths[1]}}  {', '.join(details)}".rstrip()
     if len(shown) < len(names):
@@ -168,7 +181,11 @@ def _grids(
     order = list(names)
     steps = _steps(edges)
     for step in sorted({steps[edge["receiver"]] for edge in edges}):
-        here = {(edge["sender"], edge["receiver"]): edge for edge in edges if steps[edge["receiver"]] == step}
+        here = {
+            (edge["sender"], edge["receiver"]): edge
+            for edge in edges
+            if steps[edge["receiver"]] == step
+        }
         senders = sorted({sender for sender, _ in here}, key=order.index)
         receivers = sorted({receiver for _, receiver in here}, key=order.index)
         if len(receivers) > _COLUMNS:
@@ -180,7 +197,10 @@ def _grids(
         yield _table(
             [names[key] for key in senders],
             [names[key] for key in receivers],
-            [[cells.get((sender, receiver), ["no edge"]) for receiver in receivers] for sender in senders],
+            [
+                [cells.get((sender, receiver), ["no edge"]) for receiver in receivers]
+                for sender in senders
+            ],
         )
 
 
@@ -197,7 +217,11 @@ def _cell(edge: Mapping[str, Any], kernel: Kernel | None) -> list[str]:
     """An edge as lines: sign, share and rank, then its kernel where it has more than one tap."""
     head = f"{'+' if edge['weight'] >= 0 else '-'} {_percent(edge['share'])}  #{edge['rank']}"
     spatial = kernel is not None and (len(kernel) > 1 or len(kernel[0]) > 1)
-    return [head, *(f"  {line}" for line in glyphs(kernel))] if spatial and kernel is not None else [head]
+    return (
+        [head, *(f"  {line}" for line in glyphs(kernel))]
+        if spatial and kernel is not None
+        else [head]
+    )
 
 
 def _percent(share: float) -> str:
@@ -208,20 +232,29 @@ def _line(edge: Mapping[str, Any], names: Mapping[str, str]) -> str:
     return f"  {names[edge['sender']]} to {names[edge['receiver']]}: {_cell(edge, None)[0]}"
 
 
-def _table(rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Sequence[str]]]) -> list[str]:
+def _table(
+    rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Sequence[str]]]
+) -> list[str]:
     """Lines of a grid whose cells are several lines high."""
     titles = [f"to {name}" for name in columns]
     widths = [max(map(len, ["from", *rows]))]
     widths += [
-        max(len(title), *(len(line) for row in cells for line in row[place])) for place, title in enumerate(titles)
+        max(len(title), *(len(line) for row in cells for line in row[place]))
+        for place, title in enumerate(titles)
     ]
     lines = [["from", *titles]]
     for name, row in zip(rows, cells, strict=True):
         height = max(map(len, row))
         blocks = [[name], *row]
-        lines += [[block[place] if place < len(block) else "" for block in blocks] for place in range(height)]
+        lines += [
+            [block[place] if place < len(block) else "" for block in blocks]
+            for place in range(height)
+        ]
         if height > 1:
             lines.append([])
     while not lines[-1]:
         lines.pop()
-    return ["  " + "    ".join(map(str.ljust, parts, widths)).rstrip() if parts else "" for parts in lines]
+    return [
+        "  " + "    ".join(map(str.ljust, parts, widths)).rstrip() if parts else ""
+        for parts in lines
+    ]

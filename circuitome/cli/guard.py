@@ -40,9 +40,13 @@ def watched(
     def watch() -> None:
         while not over.wait(0.1):
             if timeout and time.monotonic() - start > timeout + grace:
-                _end(f"{what}: the engine did not stop after {timeout:g} s; narrow the query's lists and patterns")
+                _end(
+                    f"{what}: the engine did not stop after {timeout:g} s; narrow the query's lists and patterns"
+                )
             if _peak() - first > memory:
-                _end(f"{what}: the query took more than {memory:g} GiB of memory; narrow its lists and patterns")
+                _end(
+                    f"{what}: the query took more than {memory:g} GiB of memory; narrow its lists and patterns"
+                )
 
     threading.Thread(target=watch, daemon=True).start()
     try:

@@ -35,48 +35,75 @@ def extract(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.  [default: NAME.circuitome]"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="BUNDLE",
+            help="The bundle to write.  [default: NAME.circuitome]",
+        ),
     ] = None,
     weights: Weights = None,
     name: Annotated[
-        str | None, typer.Option(help="Key of the model in the graph.  [default: as MODEL is called]")
+        str | None,
+        typer.Option(help="Key of the model in the graph.  [default: as MODEL is called]"),
     ] = None,
     input_size: Annotated[
         str | None,
-        typer.Option(metavar="C,H,W", help="Channels, height, width.  [default: what MODEL says, or 3,224,224]"),
+        typer.Option(
+            metavar="C,H,W",
+            help="Channels, height, width.  [default: what MODEL says, or 3,224,224]",
+        ),
     ] = None,
-    mean: Annotated[str | None, typer.Option(metavar="M,...", help="Subtracted from each input channel.")] = None,
-    std: Annotated[str | None, typer.Option(metavar="S,...", help="Each input channel is divided by it.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="M,...", help="Subtracted from each input channel.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="S,...", help="Each input channel is divided by it.")
+    ] = None,
     keep: Annotated[
         str,
         typer.Option(
-            metavar="SHARE|all", help="Keep the strongest edges up to this share of each neuron's squared fan-in norm."
+            metavar="SHARE|all",
+            help="Keep the strongest edges up to this share of each neuron's squared fan-in norm.",
         ),
     ] = "0.99",
     top: Annotated[
         int | None,
-        typer.Option(metavar="K", min=1, max=LARGEST_NUMBER, help="Keep at most this many incoming edges a neuron."),
+        typer.Option(
+            metavar="K",
+            min=1,
+            max=LARGEST_NUMBER,
+            help="Keep at most this many incoming edges a neuron.",
+        ),
     ] = None,
     span: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Expanded weights: residual additions to multiply out, besides bottlenecks."
+            metavar="N",
+            min=0,
+            help="Expanded weights: residual additions to multiply out, besides bottlenecks.",
         ),
     ] = 1,
     annotate: Annotated[
         str,
         typer.Option(
-            metavar="none|all|PART,...", help="Say what each neuron does, too, as `annotate --parts` (takes minutes)."
+            metavar="none|all|PART,...",
+            help="Say what each neuron does, too, as `annotate --parts` (takes minutes).",
         ),
     ] = "none",
     twins: Twins = 10,
     images: Images = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of everything random.")
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     allow_nonfinite: Annotated[
         bool,
-        typer.Option("--allow-nonfinite", help="Mark neurons with NaN or infinite weights, instead of refusing them."),
+        typer.Option(
+            "--allow-nonfinite",
+            help="Mark neurons with NaN or infinite weights, instead of refusing them.",
+        ),
     ] = False,
 ) -> None:
     """Turn a network into a bundle.
@@ -103,7 +130,8 @@ def extract(
     parts = () if annotate == "none" else parts_of(annotate, "--annotate")
     if parts and allow_nonfinite:
         raise typer.BadParameter(
-            "responses need weights that are finite: leave out --annotate", param_hint="--allow-nonfinite"
+            "responses need weights that are finite: leave out --annotate",
+            param_hint="--allow-nonfinite",
         )
     from circuitome.extract import extract as extract_model
     from circuitome.extract.models import is_known_name, resolve
@@ -151,11 +179,15 @@ def extract(
             "are left out; the bundle can be neither verified nor annotated"
         )
     elif parts:
-        annotate_bundle(bundle, network.model, parts=parts, twins=twins, images=images, device=device, seed=seed)
+        annotate_bundle(
+            bundle, network.model, parts=parts, twins=twins, images=images, device=device, seed=seed
+        )
     else:
         again = "" if is_known_name(network.architecture) else f" {model}"
         again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
-        note(f"not annotated: `circuitome annotate {bundle.path}{again}` says what each neuron does")
+        note(
+            f"not annotated: `circuitome annotate {bundle.path}{again}` says what each neuron does"
+        )
     print(visible(str(bundle.path), lines=False))
 
 
@@ -163,7 +195,9 @@ def verify(
     bundle: BundlePath,
     model: ModelAgain = None,
     weights: Weights = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "cpu",
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    ] = "cpu",
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the inputs.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -182,10 +216,14 @@ def verify(
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    network = resolve_again(opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle))
+    network = resolve_again(
+        opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle)
+    )
     with progress() as report:
         checks = verify_bundle(opened, network.model, device=device, seed=seed, progress=report)
-    rows = [{"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok} for c in checks]
+    rows = [
+        {"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok} for c in checks
+    ]
     show_rows(rows, as_json=as_json)
     failed = [check for check in checks if not check.ok]
     if failed:
@@ -193,12 +231,15 @@ def verify(
             f"{bundle}: {len(failed)} of {plural(len(checks), 'check')} failed, the first at {failed[0].layer}; extract it again"
         )
         raise typer.Exit(1)
-    note(f"{bundle}: {plural(len(checks), 'check')} passed, largest error {max(check.error for check in checks):.1e}")
+    note(
+        f"{bundle}: {plural(len(checks), 'check')} passed, largest error {max(check.error for check in checks):.1e}"
+    )
 
 
 def check(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to read through.")
+        list[Path],
+        typer.Argument(metavar="BUNDLE...", show_default=False, help="Bundles to read through."),
     ],
 ) -> None:
     """Read a bundle through for damage.

@@ -13,7 +13,15 @@ import typer
 
 from circuitome.cli.ask import Parameters, parameter_values
 from circuitome.cli.guard import watched
-from circuitome.cli.options import DEFAULT_DATABASE, LARGEST_NUMBER, AsJson, DatabaseAddress, Limit, ModelKey, Timeout
+from circuitome.cli.options import (
+    DEFAULT_DATABASE,
+    LARGEST_NUMBER,
+    AsJson,
+    DatabaseAddress,
+    Limit,
+    ModelKey,
+    Timeout,
+)
 from circuitome.cli.output import note, number, plural, progress, show_rows
 
 if TYPE_CHECKING:
@@ -38,7 +46,19 @@ _MEMORY: Final = 8.0  # ... and GiB
 _SAVED_Q: Final = 0.05
 _SAVED_LIMIT: Final = 100
 _SUMMARY_COLUMNS: Final = (
-    *("kind", "model", "instances", "strongest", "q", "q_null", "p", "null", "null_mean", "null_sd", "nulls"),
+    *(
+        "kind",
+        "model",
+        "instances",
+        "strongest",
+        "q",
+        "q_null",
+        "p",
+        "null",
+        "null_mean",
+        "null_sd",
+        "nulls",
+    ),
 )
 
 
@@ -77,10 +97,15 @@ def motifs(
     ] = None,
     q: Annotated[
         float | None,
-        typer.Option("--q", metavar="Q", help="Only instances with at most this q; a summary saves those at 0.05."),
+        typer.Option(
+            "--q",
+            metavar="Q",
+            help="Only instances with at most this q; a summary saves those at 0.05.",
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="SEED", min=0, max=LARGEST_NUMBER, help="Seed of the null networks.")
+        int,
+        typer.Option(metavar="SEED", min=0, max=LARGEST_NUMBER, help="Seed of the null networks."),
     ] = 0,
     bundle: Annotated[
         Path | None,
@@ -94,14 +119,20 @@ def motifs(
     save: Annotated[
         bool,
         typer.Option(
-            "--save", help="Put what is shown into the database, in the place of what was saved of KIND, or of all."
+            "--save",
+            help="Put what is shown into the database, in the place of what was saved of KIND, or of all.",
         ),
     ] = False,
     evidence: Annotated[
         Evidence,
-        typer.Option("--evidence", help="Motifs of weights alone, or also those that ask what annotation measured."),
+        typer.Option(
+            "--evidence",
+            help="Motifs of weights alone, or also those that ask what annotation measured.",
+        ),
     ] = Evidence.all,
-    list_motifs: Annotated[bool, typer.Option("--list", help="Show the motifs that are known.")] = False,
+    list_motifs: Annotated[
+        bool, typer.Option("--list", help="Show the motifs that are known.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find circuit motifs in a network.
@@ -133,7 +164,11 @@ def motifs(
     from circuitome.queries.database import open_database
     from circuitome.queries.motifs import MOTIFS, find_motif
 
-    kinds = [name for name, motif in MOTIFS.items() if evidence is Evidence.all or motif.evidence == evidence.value]
+    kinds = [
+        name
+        for name, motif in MOTIFS.items()
+        if evidence is Evidence.all or motif.evidence == evidence.value
+    ]
     if list_motifs:
         known = [
             {
@@ -146,7 +181,9 @@ def motifs(
         ]
         return show_rows(known, as_json=as_json)
     if null_model is not None and not (kind and kind.endswith(".cypher")):
-        raise typer.BadParameter("the motifs of the library have theirs; leave it out", param_hint="--null-model")
+        raise typer.BadParameter(
+            "the motifs of the library have theirs; leave it out", param_hint="--null-model"
+        )
     if kind is None:
         return _summary(
             db,
@@ -162,16 +199,26 @@ def motifs(
         )
     if not kind.endswith(".cypher") and find_motif(kind).kind not in kinds:
         raise typer.BadParameter(
-            f"{find_motif(kind).kind} asks what annotation measured; leave it out", param_hint="--evidence weights"
+            f"{find_motif(kind).kind} asks what annotation measured; leave it out",
+            param_hint="--evidence weights",
         )
     given = parameter_values(parameters) | ({} if limit is None else {"limit": limit})
     asked = {"model": model, "timeout": timeout, **given}
     with open_database(db) as database:
         if kind.endswith(".cypher"):
-            rows, found, lacking = _own(database, Path(kind), asked, nulls=nulls, null=null_model or "signs", seed=seed)
+            rows, found, lacking = _own(
+                database, Path(kind), asked, nulls=nulls, null=null_model or "signs", seed=seed
+            )
         else:
-            rows, found, lacking = _known(database, kind, asked, bundle=bundle, nulls=nulls, seed=seed)
-        unasked = bool(rows) and all(row["null"] is None for row in rows) and bundle is None and found is None
+            rows, found, lacking = _known(
+                database, kind, asked, bundle=bundle, nulls=nulls, seed=seed
+            )
+        unasked = (
+            bool(rows)
+            and all(row["null"] is None for row in rows)
+            and bundle is None
+            and found is None
+        )
         if q is not None:
             rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]
         if save:
@@ -184,9 +231,13 @@ def motifs(
     if found is not None:
         note(_in_words(found))
     elif unasked and q is not None:
-        note("no null model was asked, so no candidate has a q; leave out --q to see them, or ask with --null 199")
+        note(
+            "no null model was asked, so no candidate has a q; leave out --q to see them, or ask with --null 199"
+        )
     elif unasked:
-        note(f"{plural(len(rows), 'candidate')}; no null model was asked, so these are no findings (--null 199 asks)")
+        note(
+            f"{plural(len(rows), 'candidate')}; no null model was asked, so these are no findings (--null 199 asks)"
+        )
     if save:
         note(
             f"saved {plural(len(rows), 'motif')}"
@@ -196,7 +247,13 @@ def motifs(
 
 
 def _known(
-    database: Database, kind: str, asked: Mapping[str, Any], *, bundle: Path | None, nulls: int | None, seed: int
+    database: Database,
+    kind: str,
+    asked: Mapping[str, Any],
+    *,
+    bundle: Path | None,
+    nulls: int | None,
+    seed: int,
 ) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
     """Rows of a motif of the library, what null networks say of it, and what the model lacks for it."""
     from circuitome.queries.motifs import find, find_significant, missing
@@ -212,7 +269,13 @@ def _known(
 
 
 def _own(
-    database: Database, path: Path, asked: Mapping[str, Any], *, nulls: int | None, null: str, seed: int
+    database: Database,
+    path: Path,
+    asked: Mapping[str, Any],
+    *,
+    nulls: int | None,
+    null: str,
+    seed: int,
 ) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
     """The same for a query of the user's; it lacks nothing."""
     from circuitome.queries.database import DEFAULT_TIMEOUT
@@ -247,7 +310,9 @@ def _told() -> Iterator[Callable[[int, int], None]]:
                 start = time.perf_counter()
             elif done == 1:
                 each = time.perf_counter() - start
-                note(f"{plural(total, 'null network')}, {each:.1f} s for the first: about {_long(each * total)} in all")
+                note(
+                    f"{plural(total, 'null network')}, {each:.1f} s for the first: about {_long(each * total)} in all"
+                )
             bars("null networks", done, total)
 
         yield tell
@@ -287,13 +352,21 @@ def _save(
     enrichment = None if found is None else Enrichment.of(found, seed=seed)
     if own is not None and own.parameter("limit") is None:
         given = {name: value for name, value in given.items() if name != "limit"}
-    finding = Finding.of(own or find_motif(kind).kind, rows, model=key, enrichment=enrichment, **given)
+    finding = Finding.of(
+        own or find_motif(kind).kind, rows, model=key, enrichment=enrichment, **given
+    )
     (kept,) = save(database, key, [finding])
     return kept
 
 
 def _of_bundle(
-    database: Database, kind: str, path: Path, asked: Mapping[str, Any], *, nulls: int | None, seed: int
+    database: Database,
+    kind: str,
+    path: Path,
+    asked: Mapping[str, Any],
+    *,
+    nulls: int | None,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Rows of a motif asked of the model's bundle; what there is to say of them is told."""
     from circuitome.graphdb.bundle import Bundle
@@ -302,7 +375,9 @@ def _of_bundle(
 
     bundle, model = Bundle.open(path), database.model_key(asked["model"])
     if bundle.model != model:
-        raise QueryError(f"{path}: holds {bundle.model}, not {model}; give the bundle of that model")
+        raise QueryError(
+            f"{path}: holds {bundle.model}, not {model}; give the bundle of that model"
+        )
     given = {name: value for name, value in asked.items() if name not in ("model", "timeout")}
     rows, said = find_in_bundle(bundle, kind, nulls=nulls, seed=seed, **given)
     for line in said:
@@ -336,7 +411,9 @@ def _summary(
             rows = [_stored_row(row, key) for kind, row in saved.items() if kind in kinds]
             note("stored significance; --null N computes anew")
         else:
-            found = summary(database, model=key, nulls=NULLS if nulls is None else nulls, seed=seed, kinds=kinds)
+            found = summary(
+                database, model=key, nulls=NULLS if nulls is None else nulls, seed=seed, kinds=kinds
+            )
             rows = [_summary_row(item) for item in found]
             if save:
                 kept = save_summary(
@@ -349,7 +426,9 @@ def _summary(
                 )
                 note(f"saved {plural(sum(kept.values()), 'motif')} of {plural(len(found), 'kind')}")
     show_rows(rows, as_json=as_json)
-    note("q: of the best instance, against rewired connections; p: of the number of instances, against kept wiring")
+    note(
+        "q: of the best instance, against rewired connections; p: of the number of instances, against kept wiring"
+    )
 
 
 def _stored_row(row: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -363,11 +442,18 @@ def _summary_row(found: Significance | Tally) -> dict[str, Any]:
     from circuitome.queries.motifs import Tally
 
     row: dict[str, Any] = dict.fromkeys(_SUMMARY_COLUMNS)
-    row |= {"kind": found.kind, "model": found.model, "instances": found.instances, "strongest": found.strongest}
+    row |= {
+        "kind": found.kind,
+        "model": found.model,
+        "instances": found.instances,
+        "strongest": found.strongest,
+    }
     row |= {"q": found.least_q, "q_null": found.instance_null}
     if isinstance(found, Tally):
         return row
-    return row | {name: getattr(found, name) for name in ("p", "null", "null_mean", "null_sd", "nulls")}
+    return row | {
+        name: getattr(found, name) for name in ("p", "null", "null_mean", "null_sd", "nulls")
+    }
 
 
 def _in_words(found: Significance) -> str:
@@ -380,7 +466,13 @@ def _in_words(found: Significance) -> str:
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:
     """A motif row with a column a role."""
-    shown = {name: row[name] for name in ("key", "model", "score", "p", "q") if row.get(name) is not None}
+    shown = {
+        name: row[name] for name in ("key", "model", "score", "p", "q") if row.get(name) is not None
+    }
     prefix = f"{row['model']}/"
     counts = {name: value for name, value in row.items() if name not in _ROW}
-    return shown | counts | {role: [key.removeprefix(prefix) for key in keys] for role, keys in row["roles"].items()}
+    return (
+        shown
+        | counts
+        | {role: [key.removeprefix(prefix) for key in keys] for role, keys in row["roles"].items()}
+    )

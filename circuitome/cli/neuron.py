@@ -21,14 +21,25 @@ _PREFERRED: Final = (
     ("hue_deg", "hue", "degrees"),
     ("radius_px", "radius", "pixels"),
 )
-_UNITS: Final = {"rotate": "degrees", "scale": "octaves", "hue": "degrees", "hue_rotate": "degrees of hue"}
+_UNITS: Final = {
+    "rotate": "degrees",
+    "scale": "octaves",
+    "hue": "degrees",
+    "hue_rotate": "degrees of hue",
+}
 
 
 def neuron(
     key: NeuronKey,
     db: DatabaseAddress = DEFAULT_DATABASE,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=0, help="At most so many partners, inputs, outputs and stimuli.")
+        int,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=0,
+            help="At most so many partners, inputs, outputs and stimuli.",
+        ),
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +70,9 @@ def neuron(
         print(visible(line))
     _print_tables(about)
     if not about["annotated"]:
-        note("not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, say what it does")
+        note(
+            "not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, say what it does"
+        )
     return None
 
 
@@ -85,7 +98,9 @@ def _kind(about: Mapping[str, Any]) -> str:
     if about["kind"] is None:
         return ""
     details = [
-        f"explains {about['explained']:.0%} of its variance" if about["explained"] is not None else "",
+        f"explains {about['explained']:.0%} of its variance"
+        if about["explained"] is not None
+        else "",
         *(f"{name} {number(about[name])}" for name in ("p", "q") if about[name] is not None),
         f"then {about['runner_up']}" if about["runner_up"] else "",
     ]
@@ -94,7 +109,11 @@ def _kind(about: Mapping[str, Any]) -> str:
 
 
 def _preferred(about: Mapping[str, Any]) -> str:
-    parts = [f"{title} {number(about[name])} {unit}" for name, title, unit in _PREFERRED if about[name] is not None]
+    parts = [
+        f"{title} {number(about[name])} {unit}"
+        for name, title, unit in _PREFERRED
+        if about[name] is not None
+    ]
     if about["selectivity"] is not None:
         error = "" if about["selectivity_sd"] is None else f" ± {about['selectivity_sd']:.2g}"
         parts.append(f"selectivity {number(about['selectivity'])}{error}")
@@ -124,7 +143,9 @@ def sparkline(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     lowest, highest = min([0.0, *known]), max([0.0, *known])
     step = (highest - lowest) / (len(_BARS) - 1) or 1.0
-    return "".join(" " if value is None else _BARS[int((value - lowest) / step + 0.5)] for value in values)
+    return "".join(
+        " " if value is None else _BARS[int((value - lowest) / step + 0.5)] for value in values
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -135,7 +156,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _responses(about: Mapping[str, Any]) -> str:
     parts = [
         f"{title} {number(about[name])}"
-        for name, title in (("mean_response", "mean"), ("sd_response", "sd"), ("max_response", "maximum"))
+        for name, title in (
+            ("mean_response", "mean"),
+            ("sd_response", "sd"),
+            ("max_response", "maximum"),
+        )
         if about[name] is not None
     ]
     if about["sparsity"] is not None:
@@ -158,13 +183,28 @@ def _family(family: Mapping[str, Any]) -> str:
 
 def _print_tables(about: Mapping[str, Any]) -> None:
     for title, columns in (
-        ("partners", ("partner", "transform", "amount", "turn", "score", "baseline", "q", "evidence", "kind")),
+        (
+            "partners",
+            (
+                "partner",
+                "transform",
+                "amount",
+                "turn",
+                "score",
+                "baseline",
+                "q",
+                "evidence",
+                "kind",
+            ),
+        ),
         ("inputs", ("sender", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
         ("outputs", ("receiver", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
     ):
         rows = about[title]
         if rows:
             print(f"\n{title}")
-            print_table(rows, [name for name in columns if any(row[name] is not None for row in rows)])
+            print_table(
+                rows, [name for name in columns if any(row[name] is not None for row in rows)]
+            )
     if not about["inputs"] and not about["outputs"]:
         note(f"{about['neuron']}: no edges")

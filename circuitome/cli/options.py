@@ -37,16 +37,24 @@ def ask_password(context: typer.Context, address: str | None) -> str | None:
     It goes into the environment of this process alone, so that no command line or shell history has it.
     """
     server = address is not None and "://" in address and "@" not in address
-    if server and not context.resilient_parsing and "NEO4J_PASSWORD" not in os.environ and sys.stdin.isatty():
+    if (
+        server
+        and not context.resilient_parsing
+        and "NEO4J_PASSWORD" not in os.environ
+        and sys.stdin.isatty()
+    ):
         user = os.environ.get("NEO4J_USER") or "neo4j"
-        os.environ["NEO4J_PASSWORD"] = typer.prompt(f"Password of {user} at {address}", hide_input=True, err=True)
+        os.environ["NEO4J_PASSWORD"] = typer.prompt(
+            f"Password of {user} at {address}", hide_input=True, err=True
+        )
     return address
 
 
 LARGEST_NUMBER: Final = 2**63 - 1  # what a database holds as a whole number
 
 BundlePath = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="A bundle, as `extract` wrote it.", show_default=False)
+    Path,
+    typer.Argument(metavar="BUNDLE", help="A bundle, as `extract` wrote it.", show_default=False),
 ]
 DatabaseAddress = Annotated[
     str,
@@ -68,7 +76,10 @@ ModelAgain = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array of row objects on stdout.")]
 ModelKey = Annotated[
-    str | None, typer.Option("--model", metavar="MODEL", help="Which model; may be left out where there is only one.")
+    str | None,
+    typer.Option(
+        "--model", metavar="MODEL", help="Which model; may be left out where there is only one."
+    ),
 ]
 NeuronKey = Annotated[
     str,
@@ -86,11 +97,17 @@ Weights = Annotated[
         help="A .safetensors or .pth file (code in it is never run); published ones; or random ones from the seed.",
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")
+]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=0, max=1e9, help="Stop after so long; 0 is no limit."),
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0, max=1e9, help="Stop after so long; 0 is no limit."
+    ),
 ]
 
 
@@ -109,7 +126,9 @@ def _numbers(text: str, option: str, kind: type[int] | type[float]) -> list[floa
         return [kind(part) for part in text.split(",")]
     except ValueError:
         example = "3,224,224" if kind is int else "0.485,0.456,0.406"
-        raise typer.BadParameter(f"{text!r}: give numbers between commas, as in {example}", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{text!r}: give numbers between commas, as in {example}", param_hint=option
+        ) from None
 
 
 def kept_share(text: str) -> float | None:
@@ -121,5 +140,7 @@ def kept_share(text: str) -> float | None:
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
-        raise typer.BadParameter(f"{text!r}: give a share such as 0.99, or all", param_hint="--keep")
+        raise typer.BadParameter(
+            f"{text!r}: give a share such as 0.99, or all", param_hint="--keep"
+        )
     return share

@@ -10,14 +10,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["Progress", "note", "number", "plural", "print_json", "print_table", "progress", "show_rows", "visible"]
+__all__ = [
+    "Progress",
+    "note",
+    "number",
+    "plural",
+    "print_json",
+    "print_table",
+    "progress",
+    "show_rows",
+    "visible",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str] = (), empty: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    columns: Sequence[str] = (),
+    empty: str = "",
 ) -> None:
     """Print rows: as one JSON array, or as a table with ``empty`` as a message where there are none."""
     if as_json:
@@ -98,7 +112,9 @@ def visible(text: str, *, lines: bool = True) -> str:
     if text.isprintable():
         return text
     kept = "\n\t" if lines else ""
-    return "".join(char if char.isprintable() or char in kept else ascii(char)[1:-1] for char in text)
+    return "".join(
+        char if char.isprintable() or char in kept else ascii(char)[1:-1] for char in text
+    )
 
 
 def note(message: str) -> None:
@@ -132,7 +148,12 @@ def progress() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 

@@ -61,7 +61,9 @@ def find_blocks(tracer: Tracer, layers: Sequence[Layer]) -> list[Block]:
             if block is not None:
                 found.append((block, node, {node, *reach}))
     nested = [replace(block, parent=_parent(block, node, found)) for block, node, _ in found]
-    return nested + [_groups(index, layer, names) for index, layer in enumerate(layers) if _is_grouped(layer)]
+    return nested + [
+        _groups(index, layer, names) for index, layer in enumerate(layers) if _is_grouped(layer)
+    ]
 
 
 def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
@@ -78,14 +80,20 @@ def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
 
 
 def _carries(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) or (isinstance(value, (tuple, list)) and any(isinstance(v, kind) for v in value))
+    return isinstance(value, kind) or (
+        isinstance(value, (tuple, list)) and any(isinstance(v, kind) for v in value)
+    )
 
 
 def _operands(tracer: Tracer, node: Any) -> list[Node]:
     """The nodes that meet in a join, or none where this is no join."""
     from circuitome.extract.trace import Value, operation_name
 
-    if isinstance(node, str) or node.op != "call_function" or not str(node.target).startswith("aten."):
+    if (
+        isinstance(node, str)
+        or node.op != "call_function"
+        or not str(node.target).startswith("aten.")
+    ):
         return []
     name = operation_name(node)
     if name in ("cat", "concat", "concatenate"):
@@ -112,7 +120,9 @@ def _join(
     branches = []
     for number, operand in enumerate(operands):
         value: Value = tracer.env[operand]
-        direct = {int(layer) for layer in value.layer if layer >= 0 and tracer.drafts[layer].node in reach}
+        direct = {
+            int(layer) for layer in value.layer if layer >= 0 and tracer.drafts[layer].node in reach
+        }
         private = {home[n] for n, mask in reach.items() if mask == 1 << number and n in home}
         inside = sorted(direct | private)
         name = layers[inside[-1]].name.removeprefix(f"{path}.") if inside else "identity"
@@ -123,10 +133,14 @@ def _join(
     value = tracer.env[node]
     name = _unique(path if path and path not in names else node.name, names)
     names.add(name)
-    return Block(name, "add" if node in home else "concat", tuple(branches), value.layer, value.channel)
+    return Block(
+        name, "add" if node in home else "concat", tuple(branches), value.layer, value.channel
+    )
 
 
-def _reach(graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]) -> dict[Any, int]:
+def _reach(
+    graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]
+) -> dict[Any, int]:
     """Nodes strictly between split and join, each with a bit for every operand by which it reaches the join."""
     start = order.get(split, -1)
     masks: dict[Any, int] = {}
@@ -151,7 +165,11 @@ def _reach(graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mappi
 
 
 def _parent(block: Block, join: Node, found: Sequence[tuple[Block, Node, set[Any]]]) -> str | None:
-    around = [(len(region), other.name) for other, _, region in found if other is not block and join in region]
+    around = [
+        (len(region), other.name)
+        for other, _, region in found
+        if other is not block and join in region
+    ]
     return min(around)[1] if around else None
 
 
@@ -170,8 +188,11 @@ def _is_grouped(layer: Layer) -> bool:
 def _groups(index: int, layer: Layer, names: set[str]) -> Block:
     size = layer.channels // layer.groups
     branches = tuple(
-        Branch(f"group{group}", size, ((index, group * size, (group + 1) * size),)) for group in range(layer.groups)
+        Branch(f"group{group}", size, ((index, group * size, (group + 1) * size),))
+        for group in range(layer.groups)
     )
     name = _unique(layer.name, names)
     names.add(name)
-    return Block(name, "groups", branches, np.full(layer.channels, index), np.arange(layer.channels))
+    return Block(
+        name, "groups", branches, np.full(layer.channels, index), np.arange(layer.channels)
+    )

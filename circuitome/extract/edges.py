@@ -48,7 +48,9 @@ class Pruning:
 
     def __post_init__(self) -> None:
         if self.share is not None and not 0 < self.share <= 1:
-            raise PruningError(f"keep {self.share} is not a share; give a number above 0 and at most 1, or `all`")
+            raise PruningError(
+                f"keep {self.share} is not a share; give a number above 0 and at most 1, or `all`"
+            )
         if self.top is not None and self.top < 1:
             raise PruningError(f"top {self.top} keeps no edge; give 1 or more")
 
@@ -163,10 +165,15 @@ def weigh(
         part = slice(first, min(first + size, out))
         neuron, gain = sources.neuron[group[part]], sources.gain[group[part]]
         numbers = np.arange(part.start, part.stop)
-        kernels = kernel[part].to(torch.float64) * torch.as_tensor(gain, device=kernel.device)[..., None, None]
+        kernels = (
+            kernel[part].to(torch.float64)
+            * torch.as_tensor(gain, device=kernel.device)[..., None, None]
+        )
         if repeated:
             kernels, neuron = _merge(kernels, neuron)
-        yield _weigh_part(kernels, neuron, numbers + receivers, rows + numbers[:, None] * fan_in, keep)
+        yield _weigh_part(
+            kernels, neuron, numbers + receivers, rows + numbers[:, None] * fan_in, keep
+        )
 
 
 def _repeats(sources: Senders) -> bool:
@@ -233,7 +240,11 @@ def _ranked(share: Tensor) -> tuple[Tensor, Tensor]:
     """
     columns = torch.arange(share.shape[1], device=share.device)
     keys = ((0x7FFFFFFF - share.view(torch.int32).to(torch.int64)) << 32) | columns
-    keys = torch.from_numpy(np.sort(keys.numpy(), axis=1)) if keys.device.type == "cpu" else keys.sort(dim=1).values
+    keys = (
+        torch.from_numpy(np.sort(keys.numpy(), axis=1))
+        if keys.device.type == "cpu"
+        else keys.sort(dim=1).values
+    )
     order = keys & 0xFFFFFFFF
     return order, torch.empty_like(order).scatter_(1, order, columns.expand_as(order))
 
@@ -268,7 +279,9 @@ def _edges(
     weight = excitation - inhibition
     centres = [part[:, axis] / part[:, 0] for part in moments for axis in (1, 2)]
     floats = [weight, excitation, weight / (excitation + inhibition), share, *centres]
-    weight32, excitation32, polarity, share32, ex, ey, ix, iy = (v.to(torch.float32).cpu().numpy() for v in floats)
+    weight32, excitation32, polarity, share32, ex, ey, ix, iy = (
+        v.to(torch.float32).cpu().numpy() for v in floats
+    )
     return Edges(
         sender=sender.astype(np.int32),
         receiver=receiver.astype(np.int32),

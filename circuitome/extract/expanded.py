@@ -46,7 +46,9 @@ class Front:
     """How the receivers of a sweep read one layer, or one operand of it."""
 
     kernel: Tensor  # (receivers, channels, height, width)
-    origin: tuple[int, int]  # row and column that the first entry reads, seen from the receiver at (0, 0)
+    origin: tuple[
+        int, int
+    ]  # row and column that the first entry reads, seen from the receiver at (0, 0)
     hops: int  # edges of the longest path multiplied out
     bent: bool = False  # a nonlinearity on the way was taken for linear
     relu: bool = False  # so was one right behind this layer, which an edge from it takes as given
@@ -69,7 +71,9 @@ def bottlenecks(wiring: Wiring) -> frozenset[int]:
     """
     found = set()
     for index, layer in enumerate(wiring.layers):
-        readers = [other for other in wiring.layers if any(link.source == index for link in other.links)]
+        readers = [
+            other for other in wiring.layers if any(link.source == index for link in other.links)
+        ]
         alone = all({link.source for link in reader.links} == {index} for reader in readers)
         pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
         if pointwise and layer.channels < layer.width and readers and alone:
@@ -89,12 +93,21 @@ def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Callable[[int, i
         return index in narrow or op == "norm" or (op == "add" and additions < span)
 
     for index, layer in enumerate(wiring.layers):
-        if layer.op in ("conv", "linear") and index not in narrow and any(passes(x.source, 0) for x in layer.links):
+        if (
+            layer.op in ("conv", "linear")
+            and index not in narrow
+            and any(passes(x.source, 0) for x in layer.links)
+        ):
             yield index, passes
 
 
 def expand(
-    wiring: Wiring, arrays: Mapping[str, np.ndarray], sources: Sequence[str], target: str, *, device: str = "cpu"
+    wiring: Wiring,
+    arrays: Mapping[str, np.ndarray],
+    sources: Sequence[str],
+    target: str,
+    *,
+    device: str = "cpu",
 ) -> dict[str, Front]:
     """The kernels by which layer ``target`` reads some earlier layers over all paths between them, in one sweep.
 
@@ -103,18 +116,26 @@ def expand(
     that ``target`` does not depend on.
 
     Example:
-        >>> fronts = expand(wiring, arrays, ["features.3.expand3x3"], "features.6.expand3x3")  # doctest: +SKIP
+        >>> fronts = expand(
+        ...     wiring, arrays, ["features.3.expand3x3"], "features.6.expand3x3"
+        ... )  # doctest: +SKIP
     """
     names = [layer.name for layer in wiring.layers]
     for name in (*sources, target):
         if name not in names:
-            raise ExpandError(f"{name!r} is not a layer of this network; `circuitome query layers` lists them")
+            raise ExpandError(
+                f"{name!r} is not a layer of this network; `circuitome query layers` lists them"
+            )
     starts, end = {names.index(source) for source in sources}, names.index(target)
     reach = _between(wiring, starts, end)
-    found = _sweep(wiring, arrays, end, lambda index, _: index in reach, torch.device(device), stops=starts)
+    found = _sweep(
+        wiring, arrays, end, lambda index, _: index in reach, torch.device(device), stops=starts
+    )
     for source in sources:
         if names.index(source) not in found:
-            raise ExpandError(f"{target!r} does not depend on {source!r} by a path that can be multiplied out")
+            raise ExpandError(
+                f"{target!r} does not depend on {source!r} by a path that can be multiplied out"
+            )
     return {source: found[names.index(source)] for source in sources}
 
 
@@ -131,13 +152,22 @@ def expand_target(
 
     ``keep`` prunes by the receiver's squared expanded norm.
     """
-    fronts = {i: front for i, front in _sweep(wiring, arrays, target, passes, device).items() if front.hops > 1}
+    fronts = {
+        i: front
+        for i, front in _sweep(wiring, arrays, target, passes, device).items()
+        if front.hops > 1
+    }
     if not fronts:
         return
     whole = _sweep(wiring, arrays, target, passes, device, magnitude=True)
     size = [max(front.kernel.shape[2 + axis] for front in fronts.values()) for axis in (0, 1)]
-    parts = [F.pad(f.kernel, (0, size[1] - f.kernel.shape[3], 0, size[0] - f.kernel.shape[2])) for f in fronts.values()]
-    neuron = np.concatenate([wiring.offsets[i] + np.arange(f.kernel.shape[1]) for i, f in fronts.items()])
+    parts = [
+        F.pad(f.kernel, (0, size[1] - f.kernel.shape[3], 0, size[0] - f.kernel.shape[2]))
+        for f in fronts.values()
+    ]
+    neuron = np.concatenate(
+        [wiring.offsets[i] + np.arange(f.kernel.shape[1]) for i, f in fronts.items()]
+    )
     counts = [front.kernel.shape[1] for front in fronts.values()]
     hops = np.repeat([front.hops for front in fronts.values()], counts)
     bent = np.repeat([front.bent for front in fronts.values()], counts)
@@ -194,7 +224,9 @@ def _sweep(
             for link in wiring.layers[index].links:
                 key = (link.source, additions)
                 ending = not passes(*key)
-                if link.operand != operand or (ending and stops is not None and link.source not in stops):
+                if link.operand != operand or (
+                    ending and stops is not None and link.source not in stops
+                ):
                     continue
                 arrived = _through(wiring, link, front, arrays, magnitude)
                 if ending:
@@ -210,13 +242,17 @@ def _sweep(
         front = waiting.pop((index, additions))
         layer = wiring.layers[index]
         if layer.op not in LINEAR:
-            raise ExpandError(f"the {layer.op} layer {layer.name} lies between: it cannot be multiplied out")
+            raise ExpandError(
+                f"the {layer.op} layer {layer.name} lies between: it cannot be multiplied out"
+            )
         kernel = _kernel(layer, arrays, device, magnitude)
         more = additions + (layer.op == "add")
         state = [(index, more, own) for own in _passed(layer, kernel, front, magnitude)]
 
 
-def _kernel(layer: Layer, arrays: Mapping[str, np.ndarray], device: torch.device, magnitude: bool) -> Tensor:
+def _kernel(
+    layer: Layer, arrays: Mapping[str, np.ndarray], device: torch.device, magnitude: bool
+) -> Tensor:
     kernel = torch.as_tensor(arrays[f"kernel/{layer.name}"]).to(device)
     return kernel.sum((2, 3), keepdim=True).abs() if magnitude else kernel
 
@@ -224,7 +260,9 @@ def _kernel(layer: Layer, arrays: Mapping[str, np.ndarray], device: torch.device
 def _own_front(layer: Layer, kernel: Tensor) -> Front:
     """How a layer's own neurons read their input."""
     if layer.output_padding is not None:
-        raise ExpandError(f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out")
+        raise ExpandError(
+            f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out"
+        )
     if kernel.shape[2:] != (1, 1):
         kernel = _dilated(kernel, layer.dilation)
     return Front(_ungrouped(kernel, layer.groups), (-layer.padding[0], -layer.padding[1]), 1)
@@ -254,16 +292,26 @@ def _passed(layer: Layer, kernel: Tensor, front: Front, magnitude: bool) -> list
     if layer.op in ("add", "norm", "readout"):
         factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
         passed = replace(front, hops=front.hops + 1, bent=bent, relu=False)
-        return [(s, replace(passed, kernel=front.kernel * factor)) for s, factor in enumerate(factors)]
+        return [
+            (s, replace(passed, kernel=front.kernel * factor)) for s, factor in enumerate(factors)
+        ]
     if layer.output_padding is not None:
-        raise ExpandError(f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out")
+        raise ExpandError(
+            f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out"
+        )
     stride, dilation = ((1, 1), (1, 1)) if magnitude else (layer.stride, layer.dilation)
-    wide = F.conv_transpose2d(front.kernel, kernel, stride=stride, groups=layer.groups, dilation=dilation)
-    origin = tuple(o * s - p for o, s, p in zip(front.origin, layer.stride, layer.padding, strict=True))
+    wide = F.conv_transpose2d(
+        front.kernel, kernel, stride=stride, groups=layer.groups, dilation=dilation
+    )
+    origin = tuple(
+        o * s - p for o, s, p in zip(front.origin, layer.stride, layer.padding, strict=True)
+    )
     return [(0, Front(wide, (origin[0], origin[1]), front.hops + 1, bent))]
 
 
-def _through(wiring: Wiring, link: Link, front: Front, arrays: Mapping[str, np.ndarray], magnitude: bool) -> Front:
+def _through(
+    wiring: Wiring, link: Link, front: Front, arrays: Mapping[str, np.ndarray], magnitude: bool
+) -> Front:
     """A front at an operand, taken back through the steps of one link to the channels of its source."""
     source = wiring.layers[link.source]
     part = replace(front, kernel=_columns(front.kernel, link.positions), relu=False)
@@ -280,7 +328,9 @@ def _through(wiring: Wiring, link: Link, front: Front, arrays: Mapping[str, np.n
 
 def _columns(kernel: Tensor, positions: np.ndarray) -> Tensor:
     return (
-        kernel if _is_range(positions, kernel.shape[1]) else kernel[:, torch.as_tensor(positions, device=kernel.device)]
+        kernel
+        if _is_range(positions, kernel.shape[1])
+        else kernel[:, torch.as_tensor(positions, device=kernel.device)]
     )
 
 
@@ -299,20 +349,34 @@ def _sizes(link: Link, source: Layer) -> list[tuple[int, int]]:
     return sizes
 
 
-def _back(step: Step, front: Front, size: tuple[int, int], arrays: Mapping[str, np.ndarray], magnitude: bool) -> Front:
+def _back(
+    step: Step,
+    front: Front,
+    size: tuple[int, int],
+    arrays: Mapping[str, np.ndarray],
+    magnitude: bool,
+) -> Front:
     """A front behind a step, as a front before it."""
     kind = STEPS[step.name]
     if step.name == "affine":
-        gain = torch.full((front.kernel.shape[1],), float(step.attrs.get("scale", 1.0)), device=front.kernel.device)
+        gain = torch.full(
+            (front.kernel.shape[1],),
+            float(step.attrs.get("scale", 1.0)),
+            device=front.kernel.device,
+        )
         if "gain" in step.vectors:
             gain = gain * torch.as_tensor(arrays[step.vectors["gain"]]).to(gain.device)
-        return replace(front, kernel=front.kernel * (gain.abs() if magnitude else gain).view(1, -1, 1, 1))
+        return replace(
+            front, kernel=front.kernel * (gain.abs() if magnitude else gain).view(1, -1, 1, 1)
+        )
     if kind.window is not None:
         window, stride = (pair(step.attrs[name]) for name in kind.window)
         bent = front.bent or not kind.linear
         if step.attrs.get("dilation", (1, 1)) not in ((1, 1), [1, 1], 1):
             raise ExpandError("a dilated max pool lies between: it cannot be multiplied out")
-        return replace(_spread(front, window, stride, pair(step.attrs["padding"]), magnitude), bent=bent)
+        return replace(
+            _spread(front, window, stride, pair(step.attrs["padding"]), magnitude), bent=bent
+        )
     if kind.whole:
         return replace(_averaged(step, front, size, magnitude), bent=front.bent or not kind.linear)
     if step.name == "slice":
@@ -321,12 +385,18 @@ def _back(step: Step, front: Front, size: tuple[int, int], arrays: Mapping[str, 
         left, _, top, _ = (*step.attrs["pad"], 0, 0)[:4]
         return replace(front, origin=(front.origin[0] - top, front.origin[1] - left))
     if step.name == "upsample":
-        raise ExpandError("an upsampling lies between, which reads by phases: it cannot be multiplied out")
+        raise ExpandError(
+            "an upsampling lies between, which reads by phases: it cannot be multiplied out"
+        )
     return replace(front, relu=True) if kind.plain else replace(front, bent=True)
 
 
 def _spread(
-    front: Front, window: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], magnitude: bool
+    front: Front,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    magnitude: bool,
 ) -> Front:
     """Back through a pool: every position of its window gets an equal share."""
     origin = tuple(o * s - p for o, s, p in zip(front.origin, stride, padding, strict=True))
@@ -344,7 +414,9 @@ def _averaged(step: Step, front: Front, size: tuple[int, int], magnitude: bool) 
     if tuple(out) in ((1, 1), size):
         return replace(front, origin=(0, 0)) if tuple(out) == (1, 1) else front
     if any(length % o for length, o in zip(size, out, strict=True)):
-        raise ExpandError(f"a pool from {size} to {tuple(out)} has uneven windows: it cannot be multiplied out")
+        raise ExpandError(
+            f"a pool from {size} to {tuple(out)} has uneven windows: it cannot be multiplied out"
+        )
     window = (size[0] // out[0], size[1] // out[1])
     return _spread(front, window, window, (0, 0), magnitude)
 
@@ -371,7 +443,9 @@ def _accumulate(fronts: dict, key: object, front: Front) -> None:
     total = old.kernel.new_zeros(shape)
     for each in (old, front):
         row, column = (each.origin[axis] - origin[axis] for axis in (0, 1))
-        total[:, :, row : row + each.kernel.shape[2], column : column + each.kernel.shape[3]] += each.kernel
+        total[:, :, row : row + each.kernel.shape[2], column : column + each.kernel.shape[3]] += (
+            each.kernel
+        )
     fronts[key] = Front(
         total,
         (origin[0], origin[1]),

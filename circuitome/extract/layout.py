@@ -44,7 +44,9 @@ class Layout:
     @property
     def channel_axes(self) -> tuple[str, ...]:
         """The axes that hold channels, in the order in which channels are numbered."""
-        return tuple(sorted((axis for axis in self.sizes if axis[0] == "C"), key=lambda axis: axis[1:]))
+        return tuple(
+            sorted((axis for axis in self.sizes if axis[0] == "C"), key=lambda axis: axis[1:])
+        )
 
     @property
     def channels(self) -> int:
@@ -65,7 +67,9 @@ class Layout:
     def is_image(self) -> bool:
         """Whether this is ``(N, C, H, W)``."""
         names = ("N", "C", "H", "W")
-        return len(self.dims) == 4 and all(dim in ((name,), ()) for dim, name in zip(self.dims, names, strict=True))
+        return len(self.dims) == 4 and all(
+            dim in ((name,), ()) for dim, name in zip(self.dims, names, strict=True)
+        )
 
     def axis_of(self, dim: int) -> str:
         """The one axis of a dimension; ``C`` where the only channel has size one; `LayoutError` for a merged one."""
@@ -107,7 +111,9 @@ class Layout:
             rest = int(target)
             while rest > 1:
                 if not axes:
-                    raise LayoutError(f"a view of {self.shape} as {tuple(shape)} does not keep its axes")
+                    raise LayoutError(
+                        f"a view of {self.shape} as {tuple(shape)} does not keep its axes"
+                    )
                 axis, size = axes.pop(0)
                 if rest % size == 0:
                     dim.append((axis, size))
@@ -142,7 +148,9 @@ class Layout:
         cube = order.reshape([self.sizes[axis] for axis in axes])
         order = cube.transpose([axes.index(axis) for axis in now]).reshape(-1)
         merged = (*dim[: places[0]], "C", *dim[places[-1] + 1 :])
-        sizes = {axis: size for axis, size in self.sizes.items() if axis not in axes} | {"C": len(order)}
+        sizes = {axis: size for axis, size in self.sizes.items() if axis not in axes} | {
+            "C": len(order)
+        }
         dims = tuple(merged if index == homes[0] else old for index, old in enumerate(self.dims))
         return Layout(dims, sizes), order
 

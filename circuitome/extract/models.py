@@ -24,14 +24,24 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.weights import WeightsError, digest, fit, randomise, read_weights, refuse_nonfinite
+from circuitome.extract.weights import (
+    WeightsError,
+    digest,
+    fit,
+    randomise,
+    read_weights,
+    refuse_nonfinite,
+)
 from circuitome.networks import BUNDLED
 
 __all__ = ["ModelError", "Network", "is_known_name", "resolve", "resolve_again"]
 
 DEFAULT: Final = "DEFAULT"
 RANDOM: Final = "random"
-_WITH_TRANSFORM: Final = ("googlenet", "inception_v3")  # their published weights expect torchvision's input transform
+_WITH_TRANSFORM: Final = (
+    "googlenet",
+    "inception_v3",
+)  # their published weights expect torchvision's input transform
 _NAME: Final = re.compile(r"[^\W_][\w.+-]*")
 _LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 255 bytes
 
@@ -117,11 +127,15 @@ def resolve(
     """
     source = _source(spec)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # a factory that leaves its weights random does so the same way every time
+        torch.manual_seed(
+            seed
+        )  # a factory that leaves its weights random does so the same way every time
         model = source.build().float().eval().requires_grad_(False)
     origin = _weigh(model, source, weights, seed)
     if not allow_nonfinite:
-        refuse_nonfinite(model, source=weights if weights not in (None, DEFAULT) else source.architecture)
+        refuse_nonfinite(
+            model, source=weights if weights not in (None, DEFAULT) else source.architecture
+        )
     shape = _input_shape(input_size or _known(source, model, "input_shape"))
     return Network(
         model=model,
@@ -130,14 +144,18 @@ def resolve(
         weights=origin,
         weights_sha256=digest(model),
         input_shape=shape,
-        mean=_per_channel("mean", mean or _fitting(_known(source, model, "mean"), shape[0]), shape[0]),
+        mean=_per_channel(
+            "mean", mean or _fitting(_known(source, model, "mean"), shape[0]), shape[0]
+        ),
         std=_per_channel("std", std or _fitting(_known(source, model, "std"), shape[0]), shape[0]),
         task=str(_known(source, model, "task") or ""),
         labels=tuple(map(str, _known(source, model, "labels") or ())),
     )
 
 
-def resolve_again(described: Mapping[str, Any], *, spec: str | None, weights: str | None, bundle: str) -> Network:
+def resolve_again(
+    described: Mapping[str, Any], *, spec: str | None, weights: str | None, bundle: str
+) -> Network:
     """Build the network that a bundle was made from, and make sure that it is the same one.
 
     Args:
@@ -157,8 +175,14 @@ def resolve_again(described: Mapping[str, Any], *, spec: str | None, weights: st
         )
     if weights is None and origin in (DEFAULT, RANDOM):
         weights = origin
-    elif weights is None and origin != "factory" and not _is_bundled_file(spec or architecture, origin):
-        raise ModelError(f"{bundle} was made with the weights {origin}; name that file with --weights")
+    elif (
+        weights is None
+        and origin != "factory"
+        and not _is_bundled_file(spec or architecture, origin)
+    ):
+        raise ModelError(
+            f"{bundle} was made with the weights {origin}; name that file with --weights"
+        )
     network = resolve(
         spec or architecture,
         weights=weights,
@@ -190,7 +214,9 @@ def _source(spec: str) -> _Source:
 def _suggestion(spec: str) -> str:
     if spec.endswith(".py"):
         functions = _functions(Path(spec))
-        return f"name the function that builds it: {spec}:{functions[0] if functions else 'FACTORY'}"
+        return (
+            f"name the function that builds it: {spec}:{functions[0] if functions else 'FACTORY'}"
+        )
     known = [*BUNDLED, *_torchvision_names()]
     near = difflib.get_close_matches(spec.lower(), known, n=4, cutoff=0.5)
     return (
@@ -209,8 +235,15 @@ def _torchvision_names() -> list[str]:
 def _bundled(name: str) -> _Source:
     network = BUNDLED[name]
     module, _, function = network.factory.partition(":")
-    about = {"input_shape": network.input_size, "mean": network.mean, "std": network.std, "task": network.task}
-    return _Source(name, name, getattr(importlib.import_module(module), function), network.weights, about=about)
+    about = {
+        "input_shape": network.input_size,
+        "mean": network.mean,
+        "std": network.std,
+        "task": network.task,
+    }
+    return _Source(
+        name, name, getattr(importlib.import_module(module), function), network.weights, about=about
+    )
 
 
 def _torchvision(name: str) -> _Source:
@@ -233,13 +266,17 @@ def _torchvision(name: str) -> _Source:
     def download() -> Mapping[str, Tensor]:
         try:
             return published.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        except Exception as error:  # no network, no such host, a cut connection, a wrong hash, a full disk
+        except (
+            Exception
+        ) as error:  # no network, no such host, a cut connection, a wrong hash, a full disk
             raise WeightsError(
                 f"{name}: its published weights could not be fetched from {published.url} ({error}); "
                 "give a file with --weights FILE, or take --weights random"
             ) from error
 
-    return _Source(name, name, build, download, _densenet_name if name.startswith("densenet") else str, about)
+    return _Source(
+        name, name, build, download, _densenet_name if name.startswith("densenet") else str, about
+    )
 
 
 def _densenet_name(name: str) -> str:
@@ -263,10 +300,16 @@ def _call(place: str, function: str) -> nn.Module:
         for part in function.split("."):
             factory = getattr(factory, part, None)
         if factory is None:
-            raise ModelError(f"{place}: has no {function!r}; it has {', '.join(_callables(module)) or 'no functions'}")
-        model = factory if isinstance(factory, nn.Module) else _guarded(f"{place}:{function}", factory)
+            raise ModelError(
+                f"{place}: has no {function!r}; it has {', '.join(_callables(module)) or 'no functions'}"
+            )
+        model = (
+            factory if isinstance(factory, nn.Module) else _guarded(f"{place}:{function}", factory)
+        )
     if not isinstance(model, nn.Module):
-        raise ModelError(f"{place}:{function} gave a {type(model).__name__}, not a torch.nn.Module; return the network")
+        raise ModelError(
+            f"{place}:{function} gave a {type(model).__name__}, not a torch.nn.Module; return the network"
+        )
     return model
 
 
@@ -312,12 +355,20 @@ def _guarded(what: str, run: Callable[[], Any]) -> Any:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}, line {last.lineno}"
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ModelError(f"{what} failed: {reason} ({place}); it must run without arguments") from error
+        raise ModelError(
+            f"{what} failed: {reason} ({place}); it must run without arguments"
+        ) from error
 
 
 def _callables(module: ModuleType) -> list[str]:
-    own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-    return [name for name in own if getattr(getattr(module, name), "__module__", None) == module.__name__][:12]
+    own = [
+        name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+    ]
+    return [
+        name
+        for name in own
+        if getattr(getattr(module, name), "__module__", None) == module.__name__
+    ][:12]
 
 
 def _functions(path: Path) -> list[str]:
@@ -326,7 +377,11 @@ def _functions(path: Path) -> list[str]:
         body = ast.parse(path.read_text()).body
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [node.name for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    return [
+        node.name
+        for node in body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
 
 
 def _weigh(model: nn.Module, source: _Source, weights: str | None, seed: int) -> str:
@@ -359,7 +414,9 @@ def _fit(model: nn.Module, source: _Source, state: Mapping[str, Tensor], origin:
 def _drop_absent_heads(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Auxiliary heads take part in training only; a file without them is whole."""
     for head in ("aux1", "aux2", "AuxLogits"):
-        if getattr(model, head, None) is not None and not any(name.startswith(f"{head}.") for name in state):
+        if getattr(model, head, None) is not None and not any(
+            name.startswith(f"{head}.") for name in state
+        ):
             setattr(model, head, None)
             setattr(model, "aux_logits", False)  # noqa: B010 (nn.Module's types know no such attribute)
 
@@ -382,7 +439,9 @@ def _checked_name(name: str) -> str:
 def _input_shape(size: Any) -> tuple[int, int, int]:
     shape = tuple(size or (3, 224, 224))
     if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
-        raise ModelError(f"input size {shape}: give channels, height and width, as in --input-size 3,224,224")
+        raise ModelError(
+            f"input size {shape}: give channels, height and width, as in --input-size 3,224,224"
+        )
     return shape
 
 
@@ -396,7 +455,11 @@ def _per_channel(what: str, values: Any, channels: int) -> tuple[float, ...] | N
         return None
     numbers = tuple(map(float, values))
     if len(numbers) != channels:
-        raise ModelError(f"--{what} has {len(numbers)} numbers and the input {channels} channels; give one a channel")
+        raise ModelError(
+            f"--{what} has {len(numbers)} numbers and the input {channels} channels; give one a channel"
+        )
     if what == "std" and not all(number > 0 for number in numbers):
-        raise ModelError(f"--std {numbers}: each input channel is divided by it, so give numbers above 0")
+        raise ModelError(
+            f"--std {numbers}: each input channel is divided by it, so give numbers above 0"
+        )
     return numbers

@@ -79,7 +79,13 @@ def conv2d(
             x = _padded(t, x, pad, "constant")
         padding = 0 if any(size % 2 for size in whole) else [size // 2 for size in whole]
     pad = (0, 0) if padding == "valid" else pair(padding)
-    attrs = {"kernel": kernel, "stride": pair(stride), "padding": pad, "dilation": dilation, "groups": groups}
+    attrs = {
+        "kernel": kernel,
+        "stride": pair(stride),
+        "padding": pad,
+        "dilation": dilation,
+        "groups": groups,
+    }
     return _conv_layer(t, x, weight, bias, attrs)
 
 
@@ -101,7 +107,12 @@ def conv_transpose2d(
     senders, receivers, *kernel = weight.shape
     turned = weight.view(groups, senders // groups, receivers, *kernel).transpose(1, 2).flip(-2, -1)
     turned = turned.reshape(groups * receivers, senders // groups, *kernel)
-    attrs = {"stride": pair(stride), "padding": pair(padding), "dilation": pair(dilation), "groups": groups}
+    attrs = {
+        "stride": pair(stride),
+        "padding": pair(padding),
+        "dilation": pair(dilation),
+        "groups": groups,
+    }
     return _conv_layer(t, x, turned, bias, attrs | {"output_padding": pair(output_padding)})
 
 
@@ -110,12 +121,16 @@ def _weights(t: Tracer, x: Any, weight: Any, bias: Any) -> None:
         raise t.error("has weights that depend on the input; that is not wired")
 
 
-def _conv_layer(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, attrs: dict[str, Any]) -> Value:
+def _conv_layer(
+    t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, attrs: dict[str, Any]
+) -> Value:
     weight_node = t.node.args[1] if isinstance(t.node.args[1], Node) else None
     name = t.name_of(t.node, weight_node)
     attrs = {key: value for key, value in attrs.items() if key != "kernel"}
     layout = Layout.image(_shape(t))
-    return t.add_layer(Draft(name, "conv", t.node, layout, (x,), (_node(t, 0),), x.channels, weight, bias, attrs))
+    return t.add_layer(
+        Draft(name, "conv", t.node, layout, (x,), (_node(t, 0),), x.channels, weight, bias, attrs)
+    )
 
 
 @rule("linear")
@@ -129,7 +144,9 @@ def _linear_layer(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, *, p
     layout, last = x.layout, len(x.layout.dims) - 1
     axes = layout.dims[last]
     space = tuple(axis for axis in axes if axis in "HW")
-    if any(axis[0] == "N" for axis in axes) or (layout.channels > 1 and not any(axis[0] == "C" for axis in axes)):
+    if any(axis[0] == "N" for axis in axes) or (
+        layout.channels > 1 and not any(axis[0] == "C" for axis in axes)
+    ):
         raise t.error(f"mixes {'x'.join(axes) or 'nothing'}, not channels; that is not wired")
     if layout.channels > 1 and "C" not in axes:
         raise t.error("reads channels in pieces; that is not wired")
@@ -143,7 +160,9 @@ def _linear_layer(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None, *, p
     out = Layout((*layout.dims[:last], ()), out_sizes).with_channels(int(weight.shape[0]), last)
     weight_node = t.node.args[place + 1]
     name = t.name_of(t.node, weight_node if isinstance(weight_node, Node) else None)
-    return t.add_layer(Draft(name, "linear", t.node, out, (x,), (_node(t, place),), x.channels, weight, bias))
+    return t.add_layer(
+        Draft(name, "linear", t.node, out, (x,), (_node(t, place),), x.channels, weight, bias)
+    )
 
 
 @rule("matmul", "mm")
@@ -164,7 +183,13 @@ def addmm(t: Tracer, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: 
 
 @rule("batch_norm", "_native_batch_norm_legit_no_training")
 def batch_norm(
-    t: Tracer, x: Value, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, *rest: Any
+    t: Tracer,
+    x: Value,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    *rest: Any,
 ) -> Any:
     """Batch norm by its running statistics: an affine map of each channel."""
     native = "native" in str(t.node.target)
@@ -216,25 +241,38 @@ def group_norm(
 
 @rule("instance_norm")
 def instance_norm(
-    t: Tracer, x: Value, weight: Tensor | None, bias: Tensor | None, mean: Any, var: Any, use_input: bool, *rest: Any
+    t: Tracer,
+    x: Value,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Any,
+    var: Any,
+    use_input: bool,
+    *rest: Any,
 ) -> Value:
     """Instance norm by the map's own statistics: group norm with one channel a group."""
     _image(t, x)
     if not use_input:
         raise t.error("uses running statistics; that is not wired")
-    return _norm_layer(t, x, {"name": "group_norm", "groups": x.channels, "eps": rest[1]}, weight, bias)
+    return _norm_layer(
+        t, x, {"name": "group_norm", "groups": x.channels, "eps": rest[1]}, weight, bias
+    )
 
 
 @rule("softmax", "_softmax", "log_softmax", "_log_softmax")
 def softmax(t: Tracer, x: Value, dim: int, *_: Any) -> Value:
     """Softmax over the channels: neurons of a `norm` layer."""
     if x.layout.axis_of(dim % len(x.layout.dims)) != "C":
-        raise t.error("is not over the channels (attention over positions, for one); that is not wired")
+        raise t.error(
+            "is not over the channels (attention over positions, for one); that is not wired"
+        )
     name = "log_softmax" if "log" in str(t.node.target) else "softmax"
     return _norm_layer(t, x, {"name": name}, None, None)
 
 
-def _norm_layer(t: Tracer, x: Value, norm: dict[str, Any], weight: Tensor | None, bias: Tensor | None) -> Value:
+def _norm_layer(
+    t: Tracer, x: Value, norm: dict[str, Any], weight: Tensor | None, bias: Tensor | None
+) -> Value:
     weight_node = next((arg for arg in t.node.args[1:] if isinstance(arg, Node)), None)
     draft = identity_layer(t, t.name_of(t.node, weight_node), "norm", (x,), (_node(t, 0),))
     if weight is not None:
@@ -314,8 +352,14 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
     tensor = torch.as_tensor(constant, dtype=torch.float64).cpu()
     if tensor.numel() == 1:
         return tensor.reshape(1).expand(x.channels).clone()
-    dims = x.layout.dims[len(x.layout.dims) - tensor.dim() :] if tensor.dim() <= len(x.layout.dims) else ()
-    varying = [dim for dim, size in zip(dims, tensor.shape, strict=True) if size != 1] if dims else []
+    dims = (
+        x.layout.dims[len(x.layout.dims) - tensor.dim() :]
+        if tensor.dim() <= len(x.layout.dims)
+        else ()
+    )
+    varying = (
+        [dim for dim, size in zip(dims, tensor.shape, strict=True) if size != 1] if dims else []
+    )
     if varying != [("C",)] or tensor.numel() != x.channels:
         raise t.error(
             f"has a constant of shape {tuple(tensor.shape)} that differs between positions; that is not wired"
@@ -326,7 +370,11 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
 def _aligned(t: Tracer, a: Value, b: Value) -> tuple[Value, Value]:
     """Two values for an elementwise operation; a single channel is repeated to match."""
     homes = [
-        [len(v.layout.dims) - i for i, dim in enumerate(v.layout.dims) if any(axis[0] == "C" for axis in dim)]
+        [
+            len(v.layout.dims) - i
+            for i, dim in enumerate(v.layout.dims)
+            if any(axis[0] == "C" for axis in dim)
+        ]
         for v in (a, b)
     ]
     if a.channels != b.channels and 1 in (a.channels, b.channels):
@@ -352,7 +400,11 @@ def _joint(t: Tracer, a: Value, b: Value) -> Layout:
 def _add_layer(t: Tracer, a: Value, b: Value, coefficients: tuple[float, float]) -> Value:
     layout, nodes = _joint(t, a, b), (_node(t, 0), _node(t, 1))
     a, b = _aligned(t, a, b)
-    return t.add_layer(identity_layer(t, t.node.name, "add", (a, b), nodes, layout=layout, coefficients=coefficients))
+    return t.add_layer(
+        identity_layer(
+            t, t.node.name, "add", (a, b), nodes, layout=layout, coefficients=coefficients
+        )
+    )
 
 
 def _gate_layer(t: Tracer, a: Value, b: Value) -> Value:
@@ -382,7 +434,9 @@ def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
         if value.layout.axis_of(dim) != "C" or others != [
             axes for place, axes in enumerate(values[0].layout.dims) if place != dim
         ]:
-            raise t.error(f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not channels")
+            raise t.error(
+                f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not channels"
+            )
     return t.concat(values, dim)
 
 
@@ -392,7 +446,9 @@ def _as_value(t: Tracer, tensor: Any, tensors: Sequence[Any]) -> Value:
     if tensor.count_nonzero() > 0:
         raise t.error("joins a constant that is not zero; that is not wired")
     model = next(value for value in tensors if isinstance(value, Value))
-    return model.take(np.full(tensor.shape[1], -1), model.layout.with_channels(int(tensor.shape[1]), 1))
+    return model.take(
+        np.full(tensor.shape[1], -1), model.layout.with_channels(int(tensor.shape[1]), 1)
+    )
 
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
@@ -410,7 +466,9 @@ def split(t: Tracer, x: Value, _sections: Any, dim: int = 0) -> list[Value]:
 
 
 @rule("slice")
-def slice_(t: Tracer, x: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Value:
+def slice_(
+    t: Tracer, x: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Value:
     """A range of channels, or of rows or columns."""
     dim %= len(x.layout.dims)
     size = x.layout.shape[dim]
@@ -424,7 +482,9 @@ def slice_(t: Tracer, x: Value, dim: int = 0, start: Any = None, end: Any = None
     if axis not in ("H", "W"):
         raise t.error(f"cuts {axis}, not channels or positions; that is not wired")
     attrs = {"dim": 2 + "HW".index(axis), "start": first, "stop": last, "step": step}
-    return t.step(x, Step("slice", attrs), layout=_resized(x.layout, axis, len(range(first, last, step))))
+    return t.step(
+        x, Step("slice", attrs), layout=_resized(x.layout, axis, len(range(first, last, step)))
+    )
 
 
 @rule("select")
@@ -454,7 +514,9 @@ def index(t: Tracer, x: Value, indices: Sequence[Any]) -> Value:
     if len(given) != 1 or isinstance(given[0][1], Value) or given[0][1].dim() != 1:
         raise t.error("indexes by more than one list of channels; that is not wired")
     chosen = given[0][1]
-    return index_select(t, x, given[0][0], chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen)
+    return index_select(
+        t, x, given[0][0], chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen
+    )
 
 
 def _resized(layout: Layout, axis: str, size: int) -> Layout:
@@ -474,7 +536,9 @@ def channel_shuffle(t: Tracer, x: Value, groups: int) -> Value:
 # -- views -----------------------------------------------------------------------------------------------
 
 
-@rule("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_copy")
+@rule(
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_copy"
+)
 def view(t: Tracer, x: Value, *_: Any) -> Value:
     """The same numbers in another shape, read off the export."""
     return t.relayout(x, x.layout.reshape(_shape(t)))
@@ -522,10 +586,19 @@ def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
     shape = _shape(t)
     if shape == x.layout.shape:
         return t.relayout(x, x.layout)
-    if len(shape) != 4 or not x.layout.is_image or shape[1] != x.channels or x.layout.space != (1, 1):
-        raise t.error(f"copies {x.layout.shape} to {shape}; only one position to a whole map is wired")
+    if (
+        len(shape) != 4
+        or not x.layout.is_image
+        or shape[1] != x.channels
+        or x.layout.space != (1, 1)
+    ):
+        raise t.error(
+            f"copies {x.layout.shape} to {shape}; only one position to a whole map is wired"
+        )
     size = (int(shape[2]), int(shape[3]))
-    return t.step(x, Step("upsample", {"size": size, "mode": "nearest"}), layout=x.layout.with_space(*size))
+    return t.step(
+        x, Step("upsample", {"size": size, "mode": "nearest"}), layout=x.layout.with_space(*size)
+    )
 
 
 # -- maps ------------------------------------------------------------------------------------------------
@@ -533,7 +606,13 @@ def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
 
 @rule("max_pool2d", "max_pool2d_with_indices")
 def max_pool2d(
-    t: Tracer, x: Value, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    t: Tracer,
+    x: Value,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> Any:
     """Max pooling."""
     attrs = {"padding": pair(padding), "dilation": pair(dilation), "ceil_mode": ceil_mode}
@@ -553,11 +632,17 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Value:
     """Average pooling."""
-    attrs = {"padding": pair(padding), "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+    attrs = {
+        "padding": pair(padding),
+        "ceil_mode": ceil_mode,
+        "count_include_pad": count_include_pad,
+    }
     return _pooled(t, x, "avg_pool", kernel, stride, attrs | {"divisor_override": divisor_override})
 
 
-def _pooled(t: Tracer, x: Value, name: str, kernel: Any, stride: Any, attrs: dict[str, Any]) -> Value:
+def _pooled(
+    t: Tracer, x: Value, name: str, kernel: Any, stride: Any, attrs: dict[str, Any]
+) -> Value:
     _image(t, x)
     attrs = {"kernel_size": pair(kernel), "stride": pair(stride or kernel), **attrs}
     meta = t.node.meta["val"]
@@ -603,9 +688,17 @@ def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
     axes = [axis for place in places for axis in x.layout.dims[place]]
     if any(axis not in ("H", "W") for axis in axes):
         raise t.error(f"reduces over {'x'.join(axes)}, not positions alone; that is not wired")
-    kept = [() if place in places else old for place, old in enumerate(x.layout.dims) if keepdim or place not in places]
-    layout = Layout(tuple(kept), {axis: size for axis, size in x.layout.sizes.items() if axis not in axes})
-    return t.step(x, Step(name, {"dims": tuple(2 + "HW".index(axis) for axis in sorted(axes))}), layout=layout)
+    kept = [
+        () if place in places else old
+        for place, old in enumerate(x.layout.dims)
+        if keepdim or place not in places
+    ]
+    layout = Layout(
+        tuple(kept), {axis: size for axis, size in x.layout.sizes.items() if axis not in axes}
+    )
+    return t.step(
+        x, Step(name, {"dims": tuple(2 + "HW".index(axis) for axis in sorted(axes))}), layout=layout
+    )
 
 
 @rule("pad", "constant_pad_nd")
@@ -622,7 +715,9 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
     if any(widths[4:6]):
         if given != "constant":
             raise t.error(f"pads channels by {given}; that is not wired")
-        index = np.concatenate([np.full(widths[4], -1), np.arange(x.channels), np.full(widths[5], -1)])
+        index = np.concatenate(
+            [np.full(widths[4], -1), np.arange(x.channels), np.full(widths[5], -1)]
+        )
         x = x.take(index, x.layout.with_channels(len(index), 1))
     return _padded(t, x, widths[:4], given) if any(widths[:4]) else x
 
@@ -630,22 +725,32 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
 def _padded(t: Tracer, x: Value, widths: Sequence[int], mode: str) -> Value:
     height, width = x.layout.space
     layout = x.layout.with_space(height + widths[2] + widths[3], width + widths[0] + widths[1])
-    return t.step(x, Step("pad", {"pad": tuple(int(w) for w in widths), "mode": mode}), layout=layout)
+    return t.step(
+        x, Step("pad", {"pad": tuple(int(w) for w in widths), "mode": mode}), layout=layout
+    )
 
 
-@rule("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d")
+@rule(
+    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d"
+)
 def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
     """Nearest, bilinear or bicubic upsampling."""
     _image(t, x)
     size = tuple(int(length) for length in _shape(t)[2:])
     target = str(t.node.target)
-    mode = next(m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target).replace("_", "-")
+    mode = next(
+        m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target
+    ).replace("_", "-")
     attrs: dict[str, Any] = {"size": size, "mode": mode}
     if mode in ("bilinear", "bicubic"):
         attrs["align_corners"] = bool(rest[1])
     factors = rest[-1] if isinstance(rest[-1], (list, tuple)) else None
-    if factors and any(length * f != out for length, f, out in zip(x.layout.space, factors, size, strict=True)):
-        raise t.error(f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not wired")
+    if factors and any(
+        length * f != out for length, f, out in zip(x.layout.space, factors, size, strict=True)
+    ):
+        raise t.error(
+            f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not wired"
+        )
     return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(*size))
 
 
@@ -655,10 +760,14 @@ def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
 @rule("prelu")
 def prelu(t: Tracer, x: Value, weight: Tensor) -> Value:
     """PReLU with one slope, or one a channel."""
-    return t.step(x, Step("prelu"), vectors={"slope": weight.detach().reshape(-1).expand(x.channels).clone()})
+    return t.step(
+        x, Step("prelu"), vectors={"slope": weight.detach().reshape(-1).expand(x.channels).clone()}
+    )
 
 
-def _activation(t: Tracer, x: Value, *args: Any, name: str, arguments: tuple[str, ...], **kwargs: Any) -> Value:
+def _activation(
+    t: Tracer, x: Value, *args: Any, name: str, arguments: tuple[str, ...], **kwargs: Any
+) -> Value:
     return t.step(x, Step(name, dict(zip(arguments, args, strict=False)) | kwargs))
 
 

@@ -103,7 +103,9 @@ def extract(
     report("tracing", 1, 1)
     traced = _marked(traced) if allow_nonfinite else traced
     _refuse_nonfinite(traced, source=weights or row["architecture"])
-    return write_bundle(writer, name, traced, row, keep=pruning, span=span, device=place, progress=report)
+    return write_bundle(
+        writer, name, traced, row, keep=pruning, span=span, device=place, progress=report
+    )
 
 
 def write_bundle(
@@ -134,7 +136,9 @@ def write_bundle(
                 "counts": counts,
                 "versions": _versions(),
                 "device": device.type,
-                "nonfinite": [neuron_keys(name, traced.wiring)[number] for number in sorted(traced.nonfinite)],
+                "nonfinite": [
+                    neuron_keys(name, traced.wiring)[number] for number in sorted(traced.nonfinite)
+                ],
             },
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,
@@ -144,14 +148,18 @@ def write_bundle(
 
 
 def _versions() -> dict[str, str]:
-    return {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()}
+    return {package: version(package) for package in _PACKAGES} | {
+        "python": platform.python_version()
+    }
 
 
 def _nonfinite(traced: Trace, index: int) -> np.ndarray:
     """Which neurons of a layer have a kernel or a bias that is not finite, ``(channels,)`` bool."""
     layer = traced.wiring.layers[index]
     kernel = traced.kernels.get(f"kernel/{layer.name}", np.zeros((layer.channels, 1)))
-    return ~np.isfinite(kernel).all(axis=tuple(range(1, kernel.ndim))) | ~np.isfinite(traced.biases[index])
+    return ~np.isfinite(kernel).all(axis=tuple(range(1, kernel.ndim))) | ~np.isfinite(
+        traced.biases[index]
+    )
 
 
 def _marked(traced: Trace) -> Trace:
@@ -159,7 +167,8 @@ def _marked(traced: Trace) -> Trace:
     kernels, biases, marked = dict(traced.kernels), [], set()
     for index, layer in enumerate(traced.wiring.layers):
         marked |= {
-            int(traced.wiring.offsets[index]) + int(channel) for channel in _nonfinite(traced, index).nonzero()[0]
+            int(traced.wiring.offsets[index]) + int(channel)
+            for channel in _nonfinite(traced, index).nonzero()[0]
         }
         biases.append(np.where(np.isfinite(traced.biases[index]), traced.biases[index], np.nan))
         kernel = kernels.get(f"kernel/{layer.name}")

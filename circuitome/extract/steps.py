@@ -32,14 +32,18 @@ class StepKind:
     zero: bool = True  # maps a map of zeros to zeros
     window: tuple[str, str] | None = None  # attributes with its kernel size and its stride
     whole: bool = False  # reads the whole map
-    arguments: tuple[str, ...] | None = None  # an ATen operation of this name is this step, with these arguments
+    arguments: tuple[str, ...] | None = (
+        None  # an ATen operation of this name is this step, with these arguments
+    )
 
 
 def _vector(vector: Tensor) -> Tensor:
     return vector.view(1, -1, 1, 1)
 
 
-def _affine(x: Tensor, *, gain: Tensor | None = None, shift: Tensor | None = None, scale: float = 1.0) -> Tensor:
+def _affine(
+    x: Tensor, *, gain: Tensor | None = None, shift: Tensor | None = None, scale: float = 1.0
+) -> Tensor:
     x = x if scale == 1.0 else x * scale
     x = x if gain is None else x * _vector(gain)
     return x if shift is None else x + _vector(shift)
@@ -85,7 +89,9 @@ STEPS: Final[Mapping[str, StepKind]] = {
     "avg_pool": StepKind(F.avg_pool2d, linear=True, plain=True, window=("kernel_size", "stride")),
     "adaptive_avg_pool": StepKind(F.adaptive_avg_pool2d, linear=True, plain=True, whole=True),
     "adaptive_max_pool": StepKind(F.adaptive_max_pool2d, whole=True),
-    "mean": StepKind(lambda x, *, dims: x.mean(dims, keepdim=True), linear=True, plain=True, whole=True),
+    "mean": StepKind(
+        lambda x, *, dims: x.mean(dims, keepdim=True), linear=True, plain=True, whole=True
+    ),
     "amax": StepKind(lambda x, *, dims: x.amax(dims, keepdim=True), whole=True),
     "pad": StepKind(lambda x, *, pad, mode: F.pad(x, pad, mode=mode), linear=True, plain=True),
     "slice": StepKind(_slice, linear=True, plain=True),
@@ -108,7 +114,9 @@ def receptive_field(step: Step, field: Field, size: tuple[int, int]) -> Field:
     if kind.whole:
         return grow(rf, jump, size, (1, 1)), (jump[0] * size[0], jump[1] * size[1])
     if step.name == "slice" and attrs["dim"] >= 2:
-        down = tuple(jump[axis] * (attrs["step"] if axis == attrs["dim"] - 2 else 1) for axis in (0, 1))
+        down = tuple(
+            jump[axis] * (attrs["step"] if axis == attrs["dim"] - 2 else 1) for axis in (0, 1)
+        )
         return rf, (down[0], down[1])
     if step.name == "upsample":
         out = attrs["size"]
@@ -117,7 +125,10 @@ def receptive_field(step: Step, field: Field, size: tuple[int, int]) -> Field:
 
 
 def grow(
-    rf: tuple[float, float], jump: tuple[float, float], kernel: tuple[int, int], dilation: tuple[int, int]
+    rf: tuple[float, float],
+    jump: tuple[float, float],
+    kernel: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> tuple[float, float]:
     """A receptive field seen through one more kernel, vertical and horizontal."""
     return (

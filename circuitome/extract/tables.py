@@ -11,7 +11,16 @@ import pyarrow as pa
 import torch
 
 from circuitome.extract.blocks import Block
-from circuitome.extract.edges import Edges, FanIn, Flow, Pruning, banding_ratio, linearised, senders, weigh
+from circuitome.extract.edges import (
+    Edges,
+    FanIn,
+    Flow,
+    Pruning,
+    banding_ratio,
+    linearised,
+    senders,
+    weigh,
+)
 from circuitome.extract.expanded import Expanded, ExpandError, expand_target, spans
 from circuitome.extract.trace import Trace
 from circuitome.extract.wiring import Layer, Wiring
@@ -47,7 +56,10 @@ def write_tables(
         fans.append(_joined(fan) if fan else _no_fan_in(layer.channels))
         report("weighing", index + 1, len(wiring.layers))
     tables.flush()
-    writer.write("Model", _table("Model", {column: [model[column]] for column in arrow_schema("Model").names}))
+    writer.write(
+        "Model",
+        _table("Model", {column: [model[column]] for column in arrow_schema("Model").names}),
+    )
     writer.write("Layer", _layer_rows(name, traced, fans))
     writer.write("Neuron", _neuron_rows(name, traced, fans, dictionary))
     _write_structure(writer, name, wiring, dictionary, pairs)
@@ -64,10 +76,16 @@ def write_tables(
 
 def neuron_keys(name: str, wiring: Wiring) -> list[str]:
     """Keys of all neurons, in their order."""
-    return [f"{name}/{layer.name}:{channel}" for layer in wiring.layers for channel in range(layer.channels)]
+    return [
+        f"{name}/{layer.name}:{channel}"
+        for layer in wiring.layers
+        for channel in range(layer.channels)
+    ]
 
 
-def layer_edges(traced: Trace, index: int, keep: Pruning, device: torch.device) -> Iterator[tuple[Edges, FanIn, Flow]]:
+def layer_edges(
+    traced: Trace, index: int, keep: Pruning, device: torch.device
+) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer of a traced network, in runs of receivers; none for the input."""
     wiring, layer = traced.wiring, traced.wiring.layers[index]
     if layer.op == "input":
@@ -80,7 +98,12 @@ def layer_edges(traced: Trace, index: int, keep: Pruning, device: torch.device) 
 
 
 def _joined(fans: Sequence[FanIn]) -> FanIn:
-    return FanIn(*(np.concatenate([getattr(fan, name) for fan in fans]) for name in FanIn.__dataclass_fields__))
+    return FanIn(
+        *(
+            np.concatenate([getattr(fan, name) for fan in fans])
+            for name in FanIn.__dataclass_fields__
+        )
+    )
 
 
 def _no_fan_in(channels: int) -> FanIn:
@@ -113,13 +136,22 @@ class _EdgeWriter:
         inhibits = columns["inhibits"].astype(bool)
         signs = (("EXCITES", np.flatnonzero(~inhibits)), ("INHIBITS", np.flatnonzero(inhibits)))
         with ThreadPoolExecutor(2) as pool:  # each table has its own file
-            list(pool.map(lambda sign: self.writer.write(sign[0], self._rows(sign[0], sign[1], columns)), signs))
+            list(
+                pool.map(
+                    lambda sign: self.writer.write(sign[0], self._rows(sign[0], sign[1], columns)),
+                    signs,
+                )
+            )
         self.waiting, self.rows = [], 0
 
     def _rows(self, name: str, index: np.ndarray, columns: Mapping[str, np.ndarray]) -> pa.Table:
         ends = {"from": columns["sender"][index], "to": columns["receiver"][index]}
         given: dict[str, Any] = {end: _keys_of(numbers, self.keys) for end, numbers in ends.items()}
-        given |= {field.name: columns[field.name][index] for field in arrow_schema(name) if field.name not in given}
+        given |= {
+            field.name: columns[field.name][index]
+            for field in arrow_schema(name)
+            if field.name not in given
+        }
         return _table(name, given)
 
 
@@ -129,7 +161,9 @@ def _keys_of(numbers: np.ndarray, keys: pa.Array) -> pa.Array:
     used[numbers.astype(np.int64)] = True
     place = np.cumsum(used) - 1
     dictionary = keys.take(pa.array(np.flatnonzero(used)))
-    return pa.DictionaryArray.from_arrays(pa.array(place[numbers.astype(np.int64)], pa.int32()), dictionary)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(place[numbers.astype(np.int64)], pa.int32()), dictionary
+    )
 
 
 def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -143,7 +177,9 @@ def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
             arrays.append(values)
         else:
             arrays.append(
-                pa.nulls(rows, field.type) if values is None else pa.array(values, field.type, from_pandas=True)
+                pa.nulls(rows, field.type)
+                if values is None
+                else pa.array(values, field.type, from_pandas=True)
             )
     return pa.table(arrays, names=schema.names)
 
@@ -152,7 +188,9 @@ def _layer_rows(name: str, traced: Trace, fans: Sequence[FanIn]) -> pa.Table:
     layers = traced.wiring.layers
     ratios = [_banding(traced, layer) for layer in layers]
     weighed = [layer.op in ("conv", "linear") for layer in layers]
-    masses = [_mass(fan) if layer.op != "input" else None for layer, fan in zip(layers, fans, strict=True)]
+    masses = [
+        _mass(fan) if layer.op != "input" else None for layer, fan in zip(layers, fans, strict=True)
+    ]
     return _table(
         "Layer",
         {
@@ -165,10 +203,15 @@ def _layer_rows(name: str, traced: Trace, fans: Sequence[FanIn]) -> pa.Table:
             "channels": [layer.channels for layer in layers],
             "size": [list(layer.size) for layer in layers],
             **{
-                field: [list(getattr(layer, field)) if w else None for layer, w in zip(layers, weighed, strict=True)]
+                field: [
+                    list(getattr(layer, field)) if w else None
+                    for layer, w in zip(layers, weighed, strict=True)
+                ]
                 for field in ("kernel", "stride", "padding", "dilation")
             },
-            "groups": [layer.groups if w else None for layer, w in zip(layers, weighed, strict=True)],
+            "groups": [
+                layer.groups if w else None for layer, w in zip(layers, weighed, strict=True)
+            ],
             "receptive_field": [list(layer.receptive_field) for layer in layers],
             "kept_mass": masses,
             "banding_ratio": ratios,
@@ -199,7 +242,8 @@ def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array
     unknown = np.repeat([layer.op == "input" for layer in layers], counts)
     unknown[list(traced.nonfinite)] = True
     norm, fan_in, dropped, mass = (
-        np.concatenate([getattr(fan, field) for fan in fans]) for field in ("norm", "fan_in", "dropped", "kept_mass")
+        np.concatenate([getattr(fan, field) for fan in fans])
+        for field in ("norm", "fan_in", "dropped", "kept_mass")
     )
     return _table(
         "Neuron",
@@ -209,7 +253,9 @@ def _neuron_rows(name: str, traced: Trace, fans: Sequence[FanIn], keys: pa.Array
             "layer": spread([f"{name}/{layer.name}" for layer in layers]),
             "channel": np.concatenate([np.arange(count) for count in counts]),
             "op": spread([layer.op for layer in layers]),
-            "label": [label for layer in layers for label in layer.labels or (None,) * layer.channels],
+            "label": [
+                label for layer in layers for label in layer.labels or (None,) * layer.channels
+            ],
             "bias": np.concatenate(traced.biases).astype(np.float64),
             "depth": spread([layer.depth for layer in layers]),
             "fan_in_norm": pa.array(norm, pa.float64(), mask=unknown),
@@ -237,7 +283,9 @@ def write_expanded(
     written, skipped = 0, 0
     for number, (target, passes) in enumerate(targets):
         try:
-            waiting += expand_target(wiring, traced.kernels, target, passes, keep=keep, device=device)
+            waiting += expand_target(
+                wiring, traced.kernels, target, passes, keep=keep, device=device
+            )
         except ExpandError:
             skipped += 1
         if sum(len(run.hops) for run in waiting) >= ROW_GROUP or number == len(targets) - 1:
@@ -285,10 +333,14 @@ class _Pairs:
         return int(kept), int(edges - kept), float(kept_mass / mass) if mass else None
 
 
-def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.Array, pairs: _Pairs) -> None:
+def _write_structure(
+    writer: BundleWriter, name: str, wiring: Wiring, keys: pa.Array, pairs: _Pairs
+) -> None:
     layer_keys = pa.array([f"{name}/{layer.name}" for layer in wiring.layers], pa.string())
     counts = [layer.channels for layer in wiring.layers]
-    home = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(len(counts)), counts), pa.int32()), layer_keys)
+    home = pa.DictionaryArray.from_arrays(
+        pa.array(np.repeat(np.arange(len(counts)), counts), pa.int32()), layer_keys
+    )
     writer.write("IN_LAYER", _table("IN_LAYER", {"from": keys, "to": home}))
     writer.write("OF_MODEL", _table("OF_MODEL", {"from": layer_keys, "to": [name] * len(counts)}))
     steps: dict[tuple[int, int], tuple[list[str], bool]] = {}
@@ -306,12 +358,18 @@ def _write_structure(writer: BundleWriter, name: str, wiring: Wiring, keys: pa.A
         "linearised": [bent for _, bent in steps.values()],
     }
     rows |= dict(
-        zip(("edges", "dropped", "kept_mass"), zip(*(pairs.of(*pair) for pair in steps), strict=True), strict=True)
+        zip(
+            ("edges", "dropped", "kept_mass"),
+            zip(*(pairs.of(*pair) for pair in steps), strict=True),
+            strict=True,
+        )
     )
     writer.write("NEXT", _table("NEXT", rows))
 
 
-def _write_blocks(writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array) -> None:
+def _write_blocks(
+    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
+) -> None:
     if not blocks:
         return
     rows = {
@@ -323,7 +381,9 @@ def _write_blocks(writer: BundleWriter, name: str, wiring: Wiring, blocks: Seque
         "parent": [block.parent and f"{name}/{block.parent}" for block in blocks],
     }
     writer.write("Block", _table("Block", rows))
-    branches = [(block, number, branch) for block in blocks for number, branch in enumerate(block.branches)]
+    branches = [
+        (block, number, branch) for block in blocks for number, branch in enumerate(block.branches)
+    ]
     branch_keys = [f"{name}/{block.name}#{branch.name}" for block, _, branch in branches]
     rows = {
         "key": branch_keys,
@@ -344,25 +404,35 @@ def _write_blocks(writer: BundleWriter, name: str, wiring: Wiring, blocks: Seque
 
 
 def _write_members(
-    writer: BundleWriter, table: str, runs: Sequence[tuple[np.ndarray, int]], keys: pa.Array, targets: Sequence[str]
+    writer: BundleWriter,
+    table: str,
+    runs: Sequence[tuple[np.ndarray, int]],
+    keys: pa.Array,
+    targets: Sequence[str],
 ) -> None:
     sender = np.concatenate([neurons for neurons, _ in runs]) if runs else np.empty(0)
     target = np.repeat([number for _, number in runs], [len(neurons) for neurons, _ in runs])
     columns = {
         "from": _keys_of(sender, keys),
-        "to": pa.DictionaryArray.from_arrays(pa.array(target, pa.int32()), pa.array(targets, pa.string())),
+        "to": pa.DictionaryArray.from_arrays(
+            pa.array(target, pa.int32()), pa.array(targets, pa.string())
+        ),
     }
     writer.write(table, _table(table, columns))
 
 
-def _write_in_block(writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array) -> None:
+def _write_in_block(
+    writer: BundleWriter, name: str, wiring: Wiring, blocks: Sequence[Block], keys: pa.Array
+) -> None:
     """Every channel after the join with its index, and every other neuron inside without one."""
     neurons, targets, channels = [], [], []
     for number, block in enumerate(blocks):
         joined = np.where(block.layer >= 0, wiring.offsets[block.layer] + block.channel, -1)
         places = np.flatnonzero(joined >= 0)
         inside = [
-            wiring.offsets[layer] + np.arange(first, stop) for b in block.branches for layer, first, stop in b.parts
+            wiring.offsets[layer] + np.arange(first, stop)
+            for b in block.branches
+            for layer, first, stop in b.parts
         ]
         rest = np.setdiff1d(np.concatenate(inside), joined)
         neurons += [joined[places], rest]
@@ -372,7 +442,9 @@ def _write_in_block(writer: BundleWriter, name: str, wiring: Wiring, blocks: Seq
     block_keys = pa.array([f"{name}/{block.name}" for block in blocks], pa.string())
     columns = {
         "from": _keys_of(np.concatenate(neurons), keys),
-        "to": pa.DictionaryArray.from_arrays(pa.array(np.concatenate(targets), pa.int32()), block_keys),
+        "to": pa.DictionaryArray.from_arrays(
+            pa.array(np.concatenate(targets), pa.int32()), block_keys
+        ),
         "channel": pa.array(channel, pa.int64(), mask=channel < 0),
     }
     writer.write("IN_BLOCK", _table("IN_BLOCK", columns))

@@ -30,7 +30,9 @@ from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
 __all__ = ["BATCH", "Draft", "Trace", "Tracer", "Value", "WiringError", "export_graph", "trace"]
 
-BATCH: Final = 2  # images in the exported graph; a batch of one could not be told from other sizes of one
+BATCH: Final = (
+    2  # images in the exported graph; a batch of one could not be told from other sizes of one
+)
 
 
 class WiringError(CircuitomeError):
@@ -62,10 +64,16 @@ class Value:
         zero = index < 0
 
         def pick(array: np.ndarray, nothing: int) -> np.ndarray:
-            return np.where(zero, nothing, array[index]) if len(array) else np.full(len(index), nothing)
+            return (
+                np.where(zero, nothing, array[index])
+                if len(array)
+                else np.full(len(index), nothing)
+            )
 
         slots = {slot: pick(array, -1) for slot, array in self.slots.items()}
-        return Value(layout, pick(self.layer, -1), pick(self.channel, 0), pick(self.path, 0), slots, False)
+        return Value(
+            layout, pick(self.layer, -1), pick(self.channel, 0), pick(self.path, 0), slots, False
+        )
 
 
 @dataclass
@@ -90,11 +98,15 @@ class Trace:
     """A traced model: wiring, arrays, and what is needed to run it again while recording."""
 
     wiring: Wiring
-    kernels: Mapping[str, np.ndarray]  # "kernel/NAME" (out, fan_in, kh, kw), and the vectors of the steps
+    kernels: Mapping[
+        str, np.ndarray
+    ]  # "kernel/NAME" (out, fan_in, kh, kw), and the vectors of the steps
     biases: tuple[np.ndarray, ...]  # one (channels,) a layer
     program: ExportedProgram
     blocks: tuple[Block, ...]
-    nonfinite: frozenset[int] = frozenset()  # numbers of neurons whose kernels or bias hold a NaN or an infinity
+    nonfinite: frozenset[int] = (
+        frozenset()
+    )  # numbers of neurons whose kernels or bias hold a NaN or an infinity
 
 
 Rule = Callable[..., Any]
@@ -106,7 +118,9 @@ class Tracer:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules = rules
         self.drafts: list[Draft] = []
-        self.paths: list[tuple[tuple[Step, int], ...]] = [()]  # steps, each with the slot of its vectors or -1
+        self.paths: list[tuple[tuple[Step, int], ...]] = [
+            ()
+        ]  # steps, each with the slot of its vectors or -1
         self.vectors: dict[int, dict[str, Tensor]] = {}  # slot -> argument -> (channels,)
         self.parameters: dict[Node, str] = {}
         self.env: dict[Node, Any] = {}
@@ -158,11 +172,18 @@ class Tracer:
     # -- values ------------------------------------------------------------------------------------
 
     def step(
-        self, value: Value, step: Step, *, layout: Layout | None = None, vectors: Mapping[str, Tensor] | None = None
+        self,
+        value: Value,
+        step: Step,
+        *,
+        layout: Layout | None = None,
+        vectors: Mapping[str, Tensor] | None = None,
     ) -> Value:
         """Every channel passes one more step; ``vectors`` have one entry a channel."""
         if not STEPS[step.name].zero and (value.layer < 0).any():
-            raise self.error("meets channels of zeros that it would make constant; that is not wired")
+            raise self.error(
+                "meets channels of zeros that it would make constant; that is not wired"
+            )
         slot = -1
         slots = dict(value.slots)
         if vectors:
@@ -177,11 +198,20 @@ class Tracer:
     def affine(self, value: Value, gain: Tensor | None, shift: Tensor | None) -> Value:
         """Per-channel gain and shift: folded into the layer where that is exact, else a step."""
         draft = self.whole_layer(value)
-        if draft is not None and value.sole and draft.op in ("conv", "linear") and draft.weight is not None:
+        if (
+            draft is not None
+            and value.sole
+            and draft.op in ("conv", "linear")
+            and draft.weight is not None
+        ):
             draft.weight, draft.bias = _fold(draft.weight, draft.bias, gain, shift)
             draft.node, draft.layout = self.node, value.layout
             return replace(value, sole=len(self.node.users) == 1)
-        vectors = {name: tensor for name, tensor in (("gain", gain), ("shift", shift)) if tensor is not None}
+        vectors = {
+            name: tensor
+            for name, tensor in (("gain", gain), ("shift", shift))
+            if tensor is not None
+        }
         return self.step(value, Step("affine"), vectors=vectors)
 
     def relayout(self, value: Value, layout: Layout) -> Value:
@@ -201,7 +231,10 @@ class Tracer:
             np.concatenate([value.layer for value in values]),
             np.concatenate([value.channel for value in values]),
             np.concatenate([value.path for value in values]),
-            {s: np.concatenate([v.slots.get(s, np.full(v.channels, -1)) for v in values]) for s in slots},
+            {
+                s: np.concatenate([v.slots.get(s, np.full(v.channels, -1)) for v in values])
+                for s in slots
+            },
             False,
         )
 
@@ -271,7 +304,9 @@ def _fold(
 # -- export ------------------------------------------------------------------------------------------
 
 
-def export_graph(model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH) -> ExportedProgram:
+def export_graph(
+    model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH
+) -> ExportedProgram:
     """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height, width), without in-place operations."""
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
@@ -404,7 +439,9 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     with torch.no_grad():
         for node in program.graph.nodes:
             if node.op == "placeholder":
-                if node.name in fixed:  # on the CPU, wherever the model is: folding mixes them with plain numbers
+                if (
+                    node.name in fixed
+                ):  # on the CPU, wherever the model is: folding mixes them with plain numbers
                     value = fixed[node.name]
                     tracer.env[node] = value.cpu() if isinstance(value, Tensor) else value
                     tracer.parameters[node] = targets[node.name]
@@ -417,7 +454,9 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
             elif node.op == "output":
                 _readouts(tracer, node, program, labels)
     if all(draft.op == "input" for draft in tracer.drafts):
-        raise WiringError(f"{type(model).__name__} has no layer that reads its input: there is nothing to wire")
+        raise WiringError(
+            f"{type(model).__name__} has no layer that reads its input: there is nothing to wire"
+        )
     layers, kernels, biases, layouts = _finish(tracer)
     blocks = tuple(find_blocks(tracer, layers))
     return Trace(Wiring(layers, layouts), kernels, biases, program, blocks)
@@ -436,8 +475,14 @@ def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
 def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequence[str]) -> None:
     """Make readout neurons of outputs that are not a layer's own neurons, and name the classes."""
     specs = program.graph_signature.output_specs
-    user = {s.arg.name for s in specs if s.kind == torch.export.graph_signature.OutputKind.USER_OUTPUT}
-    outputs = list(dict.fromkeys(leaf for leaf in _leaves(node.args) if isinstance(leaf, Node) and leaf.name in user))
+    user = {
+        s.arg.name for s in specs if s.kind == torch.export.graph_signature.OutputKind.USER_OUTPUT
+    }
+    outputs = list(
+        dict.fromkeys(
+            leaf for leaf in _leaves(node.args) if isinstance(leaf, Node) and leaf.name in user
+        )
+    )
     values = [(leaf, tracer.env[leaf]) for leaf in outputs if isinstance(tracer.env[leaf], Value)]
     for number, (leaf, value) in enumerate(values):
         tracer.node = leaf
@@ -446,7 +491,9 @@ def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequ
             name = "output" if len(values) == 1 else f"output.{number}"
             draft = identity_layer(tracer, name, "readout", (value,), (leaf,))
             tracer.add_layer(draft)
-        if len(labels) == draft.layout.channels and not any(d.labels == tuple(labels) for d in tracer.drafts):
+        if len(labels) == draft.layout.channels and not any(
+            d.labels == tuple(labels) for d in tracer.drafts
+        ):
             draft.labels = tuple(labels)
 
 
@@ -491,7 +538,11 @@ def _finish(
         if draft.op in ("add", "gate"):  # their operands are compared one by one
             operands = zip(draft.operand_nodes, draft.operands, strict=True)
             layouts.update({node.name: value.layout for node, value in operands})
-        kernel = (1, 1) if draft.weight is None else (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
+        kernel = (
+            (1, 1)
+            if draft.weight is None
+            else (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
+        )
         if draft.weight is not None:
             kernels[f"kernel/{name}"] = draft.weight.to(torch.float32).contiguous().cpu().numpy()
         layer = Layer(
@@ -515,11 +566,15 @@ def _finish(
         bias = torch.zeros(layer.channels) if draft.bias is None else draft.bias
         biases.append(bias.to(torch.float32).cpu().numpy())
     longest = max(chain, default=0) or 1
-    finished = tuple(replace(layer, depth=hops / longest) for layer, hops in zip(layers, chain, strict=True))
+    finished = tuple(
+        replace(layer, depth=hops / longest) for layer, hops in zip(layers, chain, strict=True)
+    )
     return finished, kernels, tuple(biases), layouts
 
 
-def _links(tracer: Tracer, draft: Draft, index: int, kernels: dict[str, np.ndarray]) -> tuple[Link, ...]:
+def _links(
+    tracer: Tracer, draft: Draft, index: int, kernels: dict[str, np.ndarray]
+) -> tuple[Link, ...]:
     links = []
     for operand, value in enumerate(draft.operands):
         pairs = np.stack([value.layer, value.path], axis=1)
@@ -530,10 +585,14 @@ def _links(tracer: Tracer, draft: Draft, index: int, kernels: dict[str, np.ndarr
                 vectors = {}
                 for argument, tensor in tracer.vectors.get(slot, {}).items():
                     name = f"step/{index}/{operand}/{source}.{path}.{number}/{argument}"
-                    kernels[name] = tensor.to(torch.float32).cpu().numpy()[value.slots[slot][positions]]
+                    kernels[name] = (
+                        tensor.to(torch.float32).cpu().numpy()[value.slots[slot][positions]]
+                    )
                     vectors[argument] = name
                 steps.append(replace(step, vectors=vectors))
-            links.append(Link(int(source), operand, value.channel[positions], positions, tuple(steps)))
+            links.append(
+                Link(int(source), operand, value.channel[positions], positions, tuple(steps))
+            )
     return tuple(links)
 
 
@@ -548,9 +607,19 @@ def _receptive_field(layer: Layer, layers: Sequence[Layer], fields: Sequence[Any
     if not arrived:
         return (1.0, 1.0), (1.0, 1.0)
     rf = (max(seen[0][0] for seen in arrived), max(seen[0][1] for seen in arrived))
-    jump = (min(seen[1][0] for seen in arrived), min(seen[1][1] for seen in arrived))  # a gate's 1x1 map is spread
-    scale = (1 / layer.stride[0], 1 / layer.stride[1]) if layer.output_padding is not None else layer.stride
-    return grow_field(rf, jump, layer.kernel, layer.dilation), (jump[0] * scale[0], jump[1] * scale[1])
+    jump = (
+        min(seen[1][0] for seen in arrived),
+        min(seen[1][1] for seen in arrived),
+    )  # a gate's 1x1 map is spread
+    scale = (
+        (1 / layer.stride[0], 1 / layer.stride[1])
+        if layer.output_padding is not None
+        else layer.stride
+    )
+    return grow_field(rf, jump, layer.kernel, layer.dilation), (
+        jump[0] * scale[0],
+        jump[1] * scale[1],
+    )
 
 
 def output_size(step: Step, size: tuple[int, int]) -> tuple[int, int]:

@@ -53,7 +53,12 @@ class LayerCheck:
 
 
 def verify(
-    bundle: Bundle, model: nn.Module, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None
+    bundle: Bundle,
+    model: nn.Module,
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[LayerCheck]:
     """Compare every layer of ``bundle`` with ``model`` on two random images; float32, TF32 off.
 
@@ -65,14 +70,23 @@ def verify(
         return _checks(bundle, model, device=device, seed=seed, progress=progress)
     except CircuitomeError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise BundleError(
             f"{bundle.path}: its wiring, kernels and tables do not go together with the model, or with one another "
             f"({type(error).__name__}: {str(error)[:200]}); extract the bundle again"
         ) from error
 
 
-def _checks(bundle: Bundle, model: nn.Module, *, device: str, seed: int, progress: Progress | None) -> list[LayerCheck]:
+def _checks(
+    bundle: Bundle, model: nn.Module, *, device: str, seed: int, progress: Progress | None
+) -> list[LayerCheck]:
     wiring = _read_wiring(bundle)
     arrays = bundle.kernels.arrays()
     place = pick_device(device)
@@ -108,7 +122,9 @@ def _read_wiring(bundle: Bundle) -> Wiring:
     try:
         return Wiring.from_json(bundle.wiring)
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{bundle.path}: its wiring is damaged ({error}); extract the bundle again") from error
+        raise BundleError(
+            f"{bundle.path}: its wiring is damaged ({error}); extract the bundle again"
+        ) from error
 
 
 def _record(
@@ -128,8 +144,12 @@ def _record(
         )
     images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(seed)).to(device)
     recorder = Recorder(program.graph_module, wiring.layouts)
-    recorder.run(*(fixed.get(node.name, images) for node in program.graph.nodes if node.op == "placeholder"))
-    return {name: wiring.layouts[name].canonical(value) for name, value in recorder.recorded.items()}
+    recorder.run(
+        *(fixed.get(node.name, images) for node in program.graph.nodes if node.op == "placeholder")
+    )
+    return {
+        name: wiring.layouts[name].canonical(value) for name, value in recorder.recorded.items()
+    }
 
 
 def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
@@ -145,8 +165,12 @@ def _kernel(bundle: Bundle, arrays: Mapping[str, np.ndarray], layer: Layer) -> T
     kernel = arrays.get(f"kernel/{layer.name}")
     shape = (layer.channels, layer.fan_in, *layer.kernel)
     if kernel is None or kernel.shape != shape:
-        found = "is missing" if kernel is None else f"has shape {kernel.shape}, the wiring says {shape}"
-        raise BundleError(f"{bundle.path}: the kernel of {layer.name} {found}; extract the bundle again")
+        found = (
+            "is missing" if kernel is None else f"has shape {kernel.shape}, the wiring says {shape}"
+        )
+        raise BundleError(
+            f"{bundle.path}: the kernel of {layer.name} {found}; extract the bundle again"
+        )
     return torch.as_tensor(kernel)
 
 
@@ -160,7 +184,10 @@ def _check_layer(
 ) -> list[LayerCheck]:
     layer = wiring.layers[index]
     truth = recorded[layer.node]
-    operands = [read_operand(wiring, layer, number, arrays, recorded) for number in range(len(layer.operands))]
+    operands = [
+        read_operand(wiring, layer, number, arrays, recorded)
+        for number in range(len(layer.operands))
+    ]
     checks = []
     if layer.op in ("add", "gate"):
         part = "summand" if layer.op == "add" else "factor"
@@ -171,7 +198,11 @@ def _check_layer(
 
 
 def read_operand(
-    wiring: Wiring, layer: Layer, number: int, arrays: Mapping[str, np.ndarray], recorded: Mapping[str, Tensor]
+    wiring: Wiring,
+    layer: Layer,
+    number: int,
+    arrays: Mapping[str, np.ndarray],
+    recorded: Mapping[str, Tensor],
 ) -> Tensor:
     """One operand of a layer, ``(N, width, H, W)``, from the values of its sources (by node) through the links."""
     device = next(iter(recorded.values())).device
@@ -183,7 +214,9 @@ def read_operand(
     for link in layer.links:
         if link.operand != number:
             continue
-        x = recorded[wiring.layers[link.source].node][:, torch.as_tensor(link.channels, device=device)]
+        x = recorded[wiring.layers[link.source].node][
+            :, torch.as_tensor(link.channels, device=device)
+        ]
         for step in link.path:
             x = apply(step, x, array)
         if operand is None:
@@ -198,29 +231,47 @@ def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tens
     """Pre-activation of a layer, ``(N, channels, H, W)``, from its operands and its kernel."""
     spread = bias.view(1, -1, 1, 1)
     if layer.op in ("conv", "linear") and layer.output_padding is None:
-        return F.conv2d(operands[0], kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        return F.conv2d(
+            operands[0], kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups
+        )
     if layer.op == "conv":
         return _transposed(layer, operands[0], kernel, bias)
     if layer.op == "add":
         weights = kernel[:, :, 0, 0]
         return sum((weights[:, i].view(1, -1, 1, 1) * x for i, x in enumerate(operands)), spread)
     if layer.op == "gate":
-        return kernel[:, 0].view(1, -1, 1, 1) * operands[0] * (kernel[:, 1].view(1, -1, 1, 1) * operands[1]) + spread
+        return (
+            kernel[:, 0].view(1, -1, 1, 1)
+            * operands[0]
+            * (kernel[:, 1].view(1, -1, 1, 1) * operands[1])
+            + spread
+        )
     x = operands[0] if layer.norm is None else _normalised(operands[0], **layer.norm)
     return kernel.view(1, -1, 1, 1) * x + spread
 
 
 def _transposed(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     height, width = layer.kernel
-    weight = kernel.reshape(layer.groups, -1, layer.fan_in, height, width).transpose(1, 2).flip(-2, -1)
+    weight = (
+        kernel.reshape(layer.groups, -1, layer.fan_in, height, width).transpose(1, 2).flip(-2, -1)
+    )
     weight = weight.reshape(layer.width, -1, height, width)
     assert layer.output_padding is not None
     return F.conv_transpose2d(
-        x, weight, bias, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+        x,
+        weight,
+        bias,
+        layer.stride,
+        layer.padding,
+        layer.output_padding,
+        layer.groups,
+        layer.dilation,
     )
 
 
-def _normalised(x: Tensor, *, name: str, dims: Sequence[int] = (), groups: int = 1, eps: float = 0.0) -> Tensor:
+def _normalised(
+    x: Tensor, *, name: str, dims: Sequence[int] = (), groups: int = 1, eps: float = 0.0
+) -> Tensor:
     if name == "standardize":
         variance, mean = torch.var_mean(x, list(dims), correction=0, keepdim=True)
         return (x - mean) * torch.rsqrt(variance + eps)
@@ -256,23 +307,35 @@ class _EdgeTables:
         layer = self.wiring.layers[index]
         row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
         sources = senders(self.wiring, layer, arrays)
-        runs = [edges for edges, _, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)]
-        truth = {name: np.concatenate([getattr(edges, name) for edges in runs]) for name in (*_COLUMNS, "inhibits")}
+        runs = [
+            edges
+            for edges, _, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)
+        ]
+        truth = {
+            name: np.concatenate([getattr(edges, name) for edges in runs])
+            for name in (*_COLUMNS, "inhibits")
+        }
         errors = []
         for stream, sign in zip(self.streams, (~truth["inhibits"], truth["inhibits"]), strict=True):
-            errors.append(_edge_error(stream.until(int(self.rows[index + 1])), truth, np.flatnonzero(sign)))
+            errors.append(
+                _edge_error(stream.until(int(self.rows[index + 1])), truth, np.flatnonzero(sign))
+            )
         return LayerCheck(layer.name, layer.op, "edges", max(errors), max(errors) <= TOLERANCE)
 
     def rest(self) -> list[LayerCheck]:
         """A failure for edges that belong to no layer, if there are any."""
-        left = sum(len(part["kernel"]) for part in (stream.until(1 << 62) for stream in self.streams))
+        left = sum(
+            len(part["kernel"]) for part in (stream.until(1 << 62) for stream in self.streams)
+        )
         return [LayerCheck("(no layer)", "", "edges", float("inf"), False)] if left else []
 
 
 _COLUMNS: Final = ("sender", "receiver", "kernel", "weight", "excitation", "share")
 
 
-def _edge_error(mine: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], rows: np.ndarray) -> float:
+def _edge_error(
+    mine: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], rows: np.ndarray
+) -> float:
     """Largest relative error of a column; inf where the edges are not the same ones."""
     if not all(np.array_equal(mine[name], truth[name][rows]) for name in _COLUMNS[:3]):
         return float("inf")
@@ -297,20 +360,28 @@ class _EdgeStream:
             if len(self.waiting["kernel"]):
                 break
             self.waiting = self._next()
-        return {name: np.concatenate([part[name] for part in taken] or [np.empty(0)]) for name in _COLUMNS}
+        return {
+            name: np.concatenate([part[name] for part in taken] or [np.empty(0)])
+            for name in _COLUMNS
+        }
 
     def _next(self) -> dict[str, np.ndarray] | None:
         batch = next(self.batches, None)
         if batch is None:
             return None
         columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[2:]}
-        return columns | {"sender": self._numbers(batch, "from"), "receiver": self._numbers(batch, "to")}
+        return columns | {
+            "sender": self._numbers(batch, "from"),
+            "receiver": self._numbers(batch, "to"),
+        }
 
     def _numbers(self, batch: pa.RecordBatch, end: str) -> np.ndarray:
         column = batch.column(end)
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         found = pc.call_function("index_in", [encoded.dictionary], pc.SetLookupOptions(self.keys))
-        return found.fill_null(-1).to_numpy(zero_copy_only=False)[encoded.indices.to_numpy(zero_copy_only=False)]
+        return found.fill_null(-1).to_numpy(zero_copy_only=False)[
+            encoded.indices.to_numpy(zero_copy_only=False)
+        ]
 
 
 def _relative(mine: np.ndarray, truth: np.ndarray) -> float:

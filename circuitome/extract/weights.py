@@ -28,8 +28,12 @@ _PICKLED: Final = (".pth", ".pt", ".th")
 _WRAPPINGS: Final = ("state_dict", "model_state_dict", "model")
 _PREFIXES: Final = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
 _COUNTERS: Final = "num_batches_tracked"  # batch norm's counter: no weight, absent from older files
-_CODE: Final = re.compile(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)")  # what the reader refused to call
-_RESAVE: Final = "save its tensors with `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
+_CODE: Final = re.compile(
+    r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)"
+)  # what the reader refused to call
+_RESAVE: Final = (
+    "save its tensors with `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
+)
 
 
 class WeightsError(CircuitomeError):
@@ -47,12 +51,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: there is no such file, it is damaged, holds code, or holds no tensors.
     """
     if not _is_file(path):
-        raise WeightsError(f"{path}: no such file; name a weights file, DEFAULT or random with --weights")
+        raise WeightsError(
+            f"{path}: no such file; name a weights file, DEFAULT or random with --weights"
+        )
     if path.suffix == ".safetensors":
         return _without_prefix(_read_safetensors(path))
     if path.suffix in _PICKLED:
         return _without_prefix(_state_dict(path, _read_pickled(path)))
-    raise WeightsError(f"{path}: not a weights file by its name; it ends in .safetensors, {', '.join(_PICKLED)}")
+    raise WeightsError(
+        f"{path}: not a weights file by its name; it ends in .safetensors, {', '.join(_PICKLED)}"
+    )
 
 
 def _is_file(path: Path) -> bool:
@@ -95,7 +103,9 @@ def _refuse_bomb(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return  # an older PyTorch file, or none at all: the reader says which
     if unpacked > path.stat().st_size:
-        raise WeightsError(f"{path}: would unpack to {unpacked:,} bytes from {path.stat().st_size:,}; {_RESAVE}")
+        raise WeightsError(
+            f"{path}: would unpack to {unpacked:,} bytes from {path.stat().st_size:,}; {_RESAVE}"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -104,7 +114,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1].strip()[:200].rstrip(".") if str(error).strip() else type(error).__name__
+    return (
+        str(error).strip().splitlines()[-1].strip()[:200].rstrip(".")
+        if str(error).strip()
+        else type(error).__name__
+    )
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
@@ -115,14 +129,18 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict; {_RESAVE}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise WeightsError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {_RESAVE}")
+            raise WeightsError(
+                f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {_RESAVE}"
+            )
     return dict(content)
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
-            return _without_prefix({name.removeprefix(prefix): tensor for name, tensor in state.items()})
+            return _without_prefix(
+                {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+            )
     return state
 
 
@@ -146,23 +164,41 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architect
     _same_names(expected, state, source=source, architecture=architecture)
     for name, tensor in expected.items():
         if name in state and tensor.is_floating_point() and not state[name].is_floating_point():
-            raise WeightsError(f"{source}: {name} holds {state[name].dtype}, not floats; save it without quantisation")
+            raise WeightsError(
+                f"{source}: {name} holds {state[name].dtype}, not floats; save it without quantisation"
+            )
     try:
-        model.load_state_dict(dict(state), strict=False)  # not strict for batch norm's counters alone
-    except (RuntimeError, NotImplementedError, TypeError) as error:  # tensors that hold no values, or are no plain ones
-        raise WeightsError(f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}") from error
+        model.load_state_dict(
+            dict(state), strict=False
+        )  # not strict for batch norm's counters alone
+    except (
+        RuntimeError,
+        NotImplementedError,
+        TypeError,
+    ) as error:  # tensors that hold no values, or are no plain ones
+        raise WeightsError(
+            f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}"
+        ) from error
 
 
-def _same_names(expected: Mapping[str, Any], state: Mapping[str, Any], *, source: str, architecture: str) -> None:
+def _same_names(
+    expected: Mapping[str, Any], state: Mapping[str, Any], *, source: str, architecture: str
+) -> None:
     missing = [name for name in expected if name not in state and not name.endswith(_COUNTERS)]
     unknown = [name for name in state if name not in expected and not name.endswith(_COUNTERS)]
     if not missing and not unknown:
         return
     faults = []
     if missing:
-        faults.append(f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
+        faults.append(
+            f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+        )
     if unknown:
-        faults.append(f"has {unknown[0]}" + (f" and {len(unknown) - 1} more" if unknown[1:] else "") + " unknown to it")
+        faults.append(
+            f"has {unknown[0]}"
+            + (f" and {len(unknown) - 1} more" if unknown[1:] else "")
+            + " unknown to it"
+        )
     raise WeightsError(
         f"{source}: not the weights of {architecture}: the file {' and '.join(faults)}; "
         "name the architecture that these weights were trained with"

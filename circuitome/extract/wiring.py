@@ -86,7 +86,9 @@ class Wiring:
     """All layers in the order of computation; a link's source is an index into them."""
 
     layers: tuple[Layer, ...]
-    layouts: Mapping[str, Layout] = field(default_factory=dict)  # of the export's nodes that layers name
+    layouts: Mapping[str, Layout] = field(
+        default_factory=dict
+    )  # of the export's nodes that layers name
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -105,7 +107,10 @@ class Wiring:
                 | {"links": [_link_to_json(link) for link in layer.links]}
                 for layer in self.layers
             ],
-            "layouts": {node: {"dims": layout.dims, "sizes": layout.sizes} for node, layout in self.layouts.items()},
+            "layouts": {
+                node: {"dims": layout.dims, "sizes": layout.sizes}
+                for node, layout in self.layouts.items()
+            },
         }
 
     @classmethod
@@ -113,15 +118,26 @@ class Wiring:
         """The wiring that `to_json` wrote; `DamagedWiring` where it did not."""
         try:
             return cls._from_json(data)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-            raise DamagedWiring(f"the bundle's wiring.json is damaged ({error}); extract the bundle again") from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+        ) as error:
+            raise DamagedWiring(
+                f"the bundle's wiring.json is damaged ({error}); extract the bundle again"
+            ) from error
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> Wiring:
         layers = []
         for entry in data["layers"]:
             fields = {name: _tupled(value) for name, value in entry.items() if name != "links"}
-            layers.append(Layer(**fields, links=tuple(_link_from_json(link) for link in entry["links"])))
+            layers.append(
+                Layer(**fields, links=tuple(_link_from_json(link) for link in entry["links"]))
+            )
         layouts = {
             node: Layout(tuple(tuple(dim) for dim in entry["dims"]), entry["sizes"])
             for node, entry in data["layouts"].items()
@@ -144,7 +160,10 @@ def _link_to_json(link: Link) -> dict[str, Any]:
 
 
 def _link_from_json(data: Mapping[str, Any]) -> Link:
-    channels, positions = _indices_from_json(data["channels"]), _indices_from_json(data["positions"])
+    channels, positions = (
+        _indices_from_json(data["channels"]),
+        _indices_from_json(data["positions"]),
+    )
     if channels.shape != positions.shape:
         raise ValueError(f"a link has {len(channels)} channels and {len(positions)} positions")
     path = tuple(Step(step["name"], step["attrs"], step["vectors"]) for step in data["path"])

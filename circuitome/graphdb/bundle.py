@@ -39,14 +39,27 @@ from circuitome.errors import CircuitomeError
 from circuitome.graphdb.drafts import clear, draft, put_in_place
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
 
-__all__ = ["Bundle", "BundleAmendment", "BundleError", "BundleWriter", "Kernels", "exchange", "set_aside", "unwritten"]
+__all__ = [
+    "Bundle",
+    "BundleAmendment",
+    "BundleError",
+    "BundleWriter",
+    "Kernels",
+    "exchange",
+    "set_aside",
+    "unwritten",
+]
 
 MANIFEST: Final = "manifest.json"
 WIRING: Final = "wiring.json"
 KERNELS: Final = "kernels.safetensors"
 ANNOTATIONS: Final = "annotations"
 _FORMAT: Final = "circuitome bundle"
-_CODECS: Final = ("LZ4", "SNAPPY", "UNCOMPRESSED")  # bundles have the first; others can pack a thousandfold and more
+_CODECS: Final = (
+    "LZ4",
+    "SNAPPY",
+    "UNCOMPRESSED",
+)  # bundles have the first; others can pack a thousandfold and more
 _LONGEST_KEY: Final = 4_000  # bytes: Neo4j indexes no text of more than 8,164
 _ROOM: Final = 64 << 20  # bytes that any table may take in memory ...
 _SWELL: Final = 64  # ... and so many more for each byte of its file: real tables take up to 13
@@ -89,7 +102,9 @@ class Kernels:
             with safe_open(self.path, framework="numpy") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         except (SafetensorError, OSError) as error:
-            raise BundleError(f"{self.path}: not readable ({error}); extract the bundle again") from error
+            raise BundleError(
+                f"{self.path}: not readable ({error}); extract the bundle again"
+            ) from error
 
     def row(self, row: int) -> np.ndarray:
         """One kernel, ``(kh, kw)`` float32, by the ``kernel`` property of an edge."""
@@ -136,7 +151,9 @@ class Bundle:
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that it holds, nodes first, in the order of the schema."""
-        return tuple(name for name in (*NODES, *RELATIONSHIPS) if self._file(name) in self.manifest["files"])
+        return tuple(
+            name for name in (*NODES, *RELATIONSHIPS) if self._file(name) in self.manifest["files"]
+        )
 
     @staticmethod
     def _file(table: str) -> str:
@@ -155,12 +172,20 @@ class Bundle:
     def attached(self) -> tuple[str, ...]:
         """Names of the further files that `BundleAmendment.attach` put in, sorted."""
         prefix = f"{ANNOTATIONS}/"
-        return tuple(sorted(name.removeprefix(prefix) for name in self.manifest["files"] if name.startswith(prefix)))
+        return tuple(
+            sorted(
+                name.removeprefix(prefix)
+                for name in self.manifest["files"]
+                if name.startswith(prefix)
+            )
+        )
 
     def attached_path(self, name: str) -> Path:
         """Path of a further file; `BundleError` where the bundle has none of that name."""
         if name not in self.attached:
-            raise BundleError(f"{self.path}: no annotation {name!r}; `circuitome annotate {self.path}` makes them")
+            raise BundleError(
+                f"{self.path}: no annotation {name!r}; `circuitome annotate {self.path}` makes them"
+            )
         return self.path / ANNOTATIONS / name
 
     def table(self, name: str) -> pa.Table:
@@ -189,9 +214,13 @@ class Bundle:
                     raise BundleError(f"{path}: {fault}; extract the bundle again")
                 yield file
         except KeyError as error:  # no ends
-            raise BundleError(f"{path}: its columns are not those of the schema; extract the bundle again") from error
+            raise BundleError(
+                f"{path}: its columns are not those of the schema; extract the bundle again"
+            ) from error
         except (pa.ArrowException, OSError) as error:
-            raise BundleError(f"{path}: not readable ({_first_line(error)}); extract the bundle again") from error
+            raise BundleError(
+                f"{path}: not readable ({_first_line(error)}); extract the bundle again"
+            ) from error
 
     @cached_property
     def wiring(self) -> dict[str, Any]:
@@ -239,16 +268,24 @@ class Bundle:
                 yield f"{path}: {keys.null_count} rows have no key"
             if (repeated := _repeated(keys)) is not None:
                 yield f"{path}: the key {repeated!r} is there twice"
-            longest = pc.call_function("max", [pc.call_function("binary_length", [keys])]).as_py() or 0
+            longest = (
+                pc.call_function("max", [pc.call_function("binary_length", [keys])]).as_py() or 0
+            )
             if longest > _LONGEST_KEY:
                 yield f"{path}: a key has {longest:,} bytes, and {_LONGEST_KEY:,} at most are found in a database"
             owner = "key" if name == "Model" else "model"
-            if owner in table.column_names and (others := set(table[owner].unique().to_pylist()) - {self.model}):
+            if owner in table.column_names and (
+                others := set(table[owner].unique().to_pylist()) - {self.model}
+            ):
                 yield f"{path}: {owner} is {sorted(map(str, others))[0]!r} in some rows, the manifest says {self.model!r}"
             yield from _not_numbers(path, table)
 
     def _relationship_faults(self) -> Iterator[str]:
-        keys = {name: table["key"].combine_chunks() for name in NODES if (table := self._readable(name)[0]) is not None}
+        keys = {
+            name: table["key"].combine_chunks()
+            for name in NODES
+            if (table := self._readable(name)[0]) is not None
+        }
         pairs: list[np.ndarray] = []
         for name, kind in RELATIONSHIPS.items():
             table, fault = self._readable(name)
@@ -277,7 +314,13 @@ class Bundle:
 def _inside(folder: Path, name: str) -> Path:
     """The file of that name, which must lie in the folder itself: not above it, and not behind a link that leads out."""
     place = PurePosixPath(name)
-    outside = not name.isprintable() or "\\" in name or place.is_absolute() or ".." in place.parts or not place.parts
+    outside = (
+        not name.isprintable()
+        or "\\" in name
+        or place.is_absolute()
+        or ".." in place.parts
+        or not place.parts
+    )
     if outside or not (folder / place).resolve().is_relative_to(folder.resolve()):
         raise BundleError(
             f"{folder}: {name!r} is not a file of the bundle's folder; get the bundle from its maker again"
@@ -299,7 +342,11 @@ def _fault_of(path: Path, file: pq.ParquetFile, name: str, *, rows: int) -> str:
             return f"its column `{field.name}` holds {kind}, not {expected.type}"
     if file.metadata.num_rows != rows:
         return f"{file.metadata.num_rows} rows, the manifest says {rows}"
-    columns = [(group, column) for group in range(file.num_row_groups) for column in range(file.metadata.num_columns)]
+    columns = [
+        (group, column)
+        for group in range(file.num_row_groups)
+        for column in range(file.metadata.num_columns)
+    ]
     chunks = [file.metadata.row_group(group).column(column) for group, column in columns]
     if any(chunk.compression not in _CODECS for chunk in chunks):
         return f"compressed with {', '.join(sorted({chunk.compression for chunk in chunks}))}, not with {_CODECS[0]}"
@@ -313,7 +360,11 @@ def _fault_of(path: Path, file: pq.ParquetFile, name: str, *, rows: int) -> str:
 def _text_bytes(path: Path, file: pq.ParquetFile, room: int) -> int:
     """Bytes that the table's texts take when each is written out; counted from their dictionaries, so none is."""
     texts = [file.schema.column(number) for number in range(len(file.schema.names))]
-    paths = [leaf.path for leaf in texts if leaf.physical_type == "BYTE_ARRAY" and leaf.path not in ("from", "to")]
+    paths = [
+        leaf.path
+        for leaf in texts
+        if leaf.physical_type == "BYTE_ARRAY" and leaf.path not in ("from", "to")
+    ]
     total = 0
     if paths:
         with pq.ParquetFile(path, read_dictionary=paths) as packed:
@@ -344,13 +395,17 @@ def _places(ends: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
     places = [np.empty(0, np.int64)]
     for chunk in ends.dictionary_encode().chunks:
         known = pc.call_function("index_in", [chunk.dictionary], pc.SetLookupOptions(keys))
-        places.append(known.take(chunk.indices).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+        places.append(
+            known.take(chunk.indices).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        )
     return np.concatenate(places)
 
 
 def _not_numbers(path: Path, table: pa.Table) -> Iterator[str]:
     for name, column in zip(table.column_names, table.columns, strict=True):
-        values = pc.call_function("list_flatten", [column]) if pa.types.is_list(column.type) else column
+        values = (
+            pc.call_function("list_flatten", [column]) if pa.types.is_list(column.type) else column
+        )
         bad = (
             pc.call_function("sum", [pc.call_function("is_nan", [values])]).as_py()
             if pa.types.is_floating(values.type)
@@ -367,7 +422,9 @@ def _read_json(path: Path) -> Any:
             raise ValueError(f"{path.stat().st_size} bytes are too many")
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not readable as JSON ({_first_line(error)}); extract the bundle again") from error
+        raise BundleError(
+            f"{path}: not readable as JSON ({_first_line(error)}); extract the bundle again"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -378,7 +435,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not _is_dir(folder):
         clear(folder)
     if not _is_dir(folder):
-        raise BundleError(f"{folder}: no such bundle; `circuitome extract MODEL -o {folder}` makes one")
+        raise BundleError(
+            f"{folder}: no such bundle; `circuitome extract MODEL -o {folder}` makes one"
+        )
     if not (folder / MANIFEST).exists():
         raise BundleError(
             f"{folder}: no {MANIFEST}, so it is not a bundle; `circuitome extract MODEL -o DIR` makes one"
@@ -393,8 +452,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: written with schema version {manifest.get('schema_version')}, this program has {SCHEMA_VERSION}; "
             "extract the bundle again"
         )
-    if missing := next((name for name, holds in _ENTRIES.items() if not holds(manifest.get(name))), None):
-        raise BundleError(f"{folder / MANIFEST}: its entry `{missing}` is missing or damaged; extract the bundle again")
+    if missing := next(
+        (name for name, holds in _ENTRIES.items() if not holds(manifest.get(name))), None
+    ):
+        raise BundleError(
+            f"{folder / MANIFEST}: its entry `{missing}` is missing or damaged; extract the bundle again"
+        )
     return manifest
 
 
@@ -433,7 +496,9 @@ _ENTRIES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
         "kernels": lambda kernels: (
             isinstance(kernels, list)
             and all(
-                isinstance(entry, dict) and isinstance(entry.get("layer"), str) and _is_count(entry.get("rows"))
+                isinstance(entry, dict)
+                and isinstance(entry.get("layer"), str)
+                and _is_count(entry.get("rows"))
                 for entry in kernels
             )
         ),
@@ -480,11 +545,16 @@ class _Draft:
             self._folder = self._stack.enter_context(draft(self.path))
             (self._folder / "tables").mkdir()
         except OSError as error:
-            raise BundleError(f"{self.path}: cannot be written ({error.strerror}); {self._cure}") from error
+            raise BundleError(
+                f"{self.path}: cannot be written ({error.strerror}); {self._cure}"
+            ) from error
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             with self._stack:
@@ -505,7 +575,9 @@ class _Draft:
 
     def _append(self, table: str, rows: pa.Table) -> None:
         if rows.column_names != arrow_schema(table).names:
-            raise ValueError(f"{table}: columns {rows.column_names} are not the schema's {arrow_schema(table).names}")
+            raise ValueError(
+                f"{table}: columns {rows.column_names} are not the schema's {arrow_schema(table).names}"
+            )
         if table not in self._writers:
             self._writers[table] = pq.ParquetWriter(
                 self._folder / Bundle._file(table),
@@ -520,7 +592,10 @@ class _Draft:
 
     def _entry(self, name: str) -> dict[str, Any]:
         """What the manifest says of one file of the folder, rows of tables excepted."""
-        return {"bytes": (self._folder / name).stat().st_size, "sha256": _sha256(self._folder / name)}
+        return {
+            "bytes": (self._folder / name).stat().st_size,
+            "sha256": _sha256(self._folder / name),
+        }
 
     def _seal(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest: from now on the folder is whole."""
@@ -544,7 +619,9 @@ class BundleWriter(_Draft):
     def __init__(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         super().__init__(Path(path))
         if self.path.exists() and not force:
-            raise BundleError(f"{self.path}: already there; name another with -o, or --force to replace it")
+            raise BundleError(
+                f"{self.path}: already there; name another with -o, or --force to replace it"
+            )
         if self.path.exists() and not (self.path / MANIFEST).is_file():
             raise BundleError(
                 f"{self.path}: exists and is not a bundle, so --force does not replace it; name another with -o"
@@ -570,7 +647,9 @@ class BundleWriter(_Draft):
         """Write the rest and the manifest. ``kernel_rows``: layer name and number of kernel rows, in order."""
         self._close()
         save_file(dict(kernels), self._folder / KERNELS)
-        (self._folder / KERNELS).chmod(self._folder.stat().st_mode & 0o666)  # safetensors writes for its owner alone
+        (self._folder / KERNELS).chmod(
+            self._folder.stat().st_mode & 0o666
+        )  # safetensors writes for its owner alone
         (self._folder / WIRING).write_text(json.dumps(wiring, separators=(",", ":")))
         names = [WIRING, KERNELS, *(Bundle._file(table) for table in sorted(self._rows))]
         files = {name: self._entry(name) for name in names}
@@ -604,7 +683,9 @@ class BundleAmendment(_Draft):
     _cure = "copy the bundle to a folder that can be written"
 
     def __init__(self, bundle: Bundle) -> None:
-        super().__init__(bundle.path.resolve())  # behind a link, the bundle is replaced and not the link
+        super().__init__(
+            bundle.path.resolve()
+        )  # behind a link, the bundle is replaced and not the link
         self._bundle = bundle
         self._files: dict[str, dict[str, Any]] = dict(bundle.manifest["files"])
 
@@ -623,7 +704,12 @@ class BundleAmendment(_Draft):
         ``ValueError`` for a name that leads out of that folder.
         """
         place = PurePosixPath(ANNOTATIONS, name)
-        if not name or place.is_absolute() or ".." in place.parts or place == PurePosixPath(ANNOTATIONS):
+        if (
+            not name
+            or place.is_absolute()
+            or ".." in place.parts
+            or place == PurePosixPath(ANNOTATIONS)
+        ):
             raise ValueError(f"{name!r}: a file's name below {ANNOTATIONS}/ is wanted")
         target = self._folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -638,7 +724,9 @@ class BundleAmendment(_Draft):
         self._bundle.attached_path(name)
         del self._files[f"{ANNOTATIONS}/{name}"]
 
-    def finish(self, *, model: Mapping[str, Any] | None = None, manifest: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self, *, model: Mapping[str, Any] | None = None, manifest: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the manifest and the `Model` table.
 
         Args:
@@ -654,7 +742,9 @@ class BundleAmendment(_Draft):
         if unknown := set(model or ()) - set(arrow_schema("Model").names):
             raise ValueError(f"Model: {', '.join(sorted(unknown))} is no column of the schema")
         if dict(_read_manifest(self.path)) != dict(self._bundle.manifest):
-            raise BundleError(f"{self.path}: was replaced while it was being amended; run the command again")
+            raise BundleError(
+                f"{self.path}: was replaced while it was being amended; run the command again"
+            )
         changes = dict(model or {})
         rows = [row | changes for row in self._bundle.table("Model").to_pylist()]
         self.replace("Model", pa.Table.from_pylist(rows, schema=arrow_schema("Model")))
@@ -689,7 +779,11 @@ def set_aside(bundle: Bundle, folder: Path) -> Bundle:
     """A copy of a bundle at ``folder``, its files linked, that several steps may amend until `exchange` puts it in its place."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        shutil.copytree(bundle.path, folder, copy_function=lambda source, target: _link(Path(source), Path(target)))
+        shutil.copytree(
+            bundle.path,
+            folder,
+            copy_function=lambda source, target: _link(Path(source), Path(target)),
+        )
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({unwritten(error)}); make room") from error
     return Bundle.open(folder)

@@ -19,7 +19,9 @@ _FIRST: Final = frozenset(["MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN", "CAL
 _PLAN: Final = re.compile(
     r"(?:EXPLAIN|PROFILE)\b\s*", re.IGNORECASE
 )  # Kuzu takes any statement after it: COPY, INSTALL
-_ESCAPE: Final = re.compile(r"\\u+[0-9a-fA-F]{4}")  # Neo4j decodes it before it looks at quotes and words
+_ESCAPE: Final = re.compile(
+    r"\\u+[0-9a-fA-F]{4}"
+)  # Neo4j decodes it before it looks at quotes and words
 _RUN: Final = re.compile(r"(?<!\w)\w+")
 _NUMBER: Final = re.compile(r"[0-9][0-9_]*(?:[eE][0-9]*)?[dDfF]?|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+")
 _AFTER_A_NAME: Final = re.compile(
@@ -56,7 +58,9 @@ _PROCEDURES: Final = frozenset(
     + [f"db.schema.{name}" for name in ("visualization", "nodetypeproperties", "reltypeproperties")]
 )
 """Procedures that look at the graph's shape alone; every other may read files, change settings or reach other hosts."""
-_SPACES: Final = frozenset(["date", "datetime", "localdatetime", "localtime", "time", "duration", "point", "vector"])
+_SPACES: Final = frozenset(
+    ["date", "datetime", "localdatetime", "localtime", "time", "duration", "point", "vector"]
+)
 """Namespaces of Neo4j's own functions; every other belongs to a plugin."""
 
 
@@ -91,7 +95,9 @@ def check_parameters(text: str, given: Mapping[str, Any]) -> None:
     """Raise `CypherError` where parameters are missing or unused: engines differ in what they let pass."""
     used = parameters_of(text)
     if missing := [name for name in used if name not in given]:
-        raise CypherError(f"the query uses ${', $'.join(missing)}, which was not given; add `-p {missing[0]}=VALUE`")
+        raise CypherError(
+            f"the query uses ${', $'.join(missing)}, which was not given; add `-p {missing[0]}=VALUE`"
+        )
     if unused := [name for name in given if name not in used]:
         known = f"it uses ${', $'.join(used)}" if used else "it takes none"
         raise CypherError(f"the query has no parameter ${', $'.join(unused)}; {known}")
@@ -123,7 +129,9 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
             f"a query starts with MATCH, UNWIND or CALL and reads; this one starts with {first or code[0]!r}"
         )
     if ";" in code:
-        raise CypherError("the text holds several statements; run them one by one, without `;` between")
+        raise CypherError(
+            "the text holds several statements; run them one by one, without `;` between"
+        )
     if found := _clause(_WRITING, code) or _BATCHES.search(code):
         raise CypherError(
             f"a query only reads; leave out `{found.group(found.re.groups)}` (`circuitome load` and `drop` change a "
@@ -139,15 +147,21 @@ def _tight(code: str) -> str:
 def _refuse_disguise(text: str, code: str) -> None:
     """Refuse what an engine may read otherwise than this module does: escapes, and characters that nobody sees."""
     if escape := _ESCAPE.search(text):
-        raise CypherError(f"`{escape.group()}` may hide what a query does; write the character itself")
+        raise CypherError(
+            f"`{escape.group()}` may hide what a query does; write the character itself"
+        )
     for char in code:
         if not char.isprintable() and char not in "\n\r\t":
-            raise CypherError(f"the query has an invisible character, {char!r}, outside its texts; remove it")
+            raise CypherError(
+                f"the query has an invisible character, {char!r}, outside its texts; remove it"
+            )
     if "/*" in code:
         raise CypherError("the query has a comment without an end; write `*/` behind it")
     for run in _RUN.finditer(code):
         word = run.group()
-        if not word.isidentifier() and not _NUMBER.fullmatch(word):  # Kuzu reads `1LOAD` as a number and a clause
+        if not word.isidentifier() and not _NUMBER.fullmatch(
+            word
+        ):  # Kuzu reads `1LOAD` as a number and a clause
             raise CypherError(
                 f"`{word[:40]}` is neither a number nor a name; put a blank between the two, or backticks around"
             )
@@ -159,9 +173,13 @@ def _refuse_depth(code: str) -> None:
     for bracket in _BRACKET.finditer(code):
         depth += 1 if bracket.group() in "([{" else -1
         if depth > _DEEPEST:
-            raise CypherError(f"more than {_DEEPEST} brackets stand one in the other; take the query apart")
+            raise CypherError(
+                f"more than {_DEEPEST} brackets stand one in the other; take the query apart"
+            )
     if len(_JOINT.findall(_LITERAL.sub("0", code))) > _JOINTS:
-        raise CypherError(f"more than {_JOINTS:,} operators; take the query apart, or give a list as a parameter")
+        raise CypherError(
+            f"more than {_JOINTS:,} operators; take the query apart, or give a list as a parameter"
+        )
 
 
 def _beyond(code: str) -> str | None:

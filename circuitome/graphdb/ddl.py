@@ -73,7 +73,9 @@ def neo4j_constraints() -> dict[str, str]:
 
 def neo4j_indexes() -> dict[str, str]:
     """An index for each column that users filter by, by name; running them again changes nothing."""
-    patterns = {name: f"(n:`{name}`)" for name in NODES} | {name: f"()-[n:`{name}`]-()" for name in RELATIONSHIPS}
+    patterns = {name: f"(n:`{name}`)" for name in NODES} | {
+        name: f"()-[n:`{name}`]-()" for name in RELATIONSHIPS
+    }
     return {
         f"{name}_{column.name}": f"CREATE INDEX `{name}_{column.name}` IF NOT EXISTS FOR {pattern} ON (n.`{column.name}`)"
         for name, pattern in patterns.items()
@@ -84,7 +86,9 @@ def neo4j_indexes() -> dict[str, str]:
 
 def neo4j_declared() -> dict[str, dict[str, str]]:
     """Constraints and indexes as `compared` takes them: ``constraint`` and ``index``, each name by meaning."""
-    constraints = {f"UNIQUENESS {name}.{node.key.name}": f"{name}_key" for name, node in NODES.items()}
+    constraints = {
+        f"UNIQUENESS {name}.{node.key.name}": f"{name}_key" for name, node in NODES.items()
+    }
     indexes = {
         f"RANGE {name}.{column.name}": f"{name}_{column.name}"
         for name in (*NODES, *RELATIONSHIPS)
@@ -94,7 +98,9 @@ def neo4j_declared() -> dict[str, dict[str, str]]:
     return {"constraint": constraints, "index": indexes}
 
 
-def compared(what: str, declared: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[SchemaItem]:
+def compared(
+    what: str, declared: Mapping[str, str], actual: Mapping[str, str]
+) -> Iterator[SchemaItem]:
     """What is declared against what is there, each a name by its meaning, such as ``RANGE Neuron.kind``.
 
     Equal meaning is enough: another name is no difference. What is there and not declared is ours where its label or type
@@ -103,7 +109,11 @@ def compared(what: str, declared: Mapping[str, str], actual: Mapping[str, str]) 
     for meaning, name in declared.items():
         found = meaning in actual
         yield SchemaItem(
-            what, actual.get(meaning, name), meaning, meaning if found else "", "ok" if found else "missing"
+            what,
+            actual.get(meaning, name),
+            meaning,
+            meaning if found else "",
+            "ok" if found else "missing",
         )
     for meaning, name in actual.items():
         if meaning not in declared:
@@ -127,13 +137,16 @@ _SHOWN = {
 """Each engine's own words for types, where they differ from those of Kuzu's DDL."""
 
 
-def properties_compared(table: str, found: Mapping[str, str], *, engine: str) -> Iterator[SchemaItem]:
+def properties_compared(
+    table: str, found: Mapping[str, str], *, engine: str
+) -> Iterator[SchemaItem]:
     """The properties of a label or type, types by name, against those declared; ``engine`` is ``kuzu`` or ``neo4j``.
 
     Neo4j does not know of a property that no node has, so there none is missing.
     """
     declared = {
-        column.name: _SHOWN[engine].get(column.type.kuzu, column.type.kuzu) for column in table_type(table).columns
+        column.name: _SHOWN[engine].get(column.type.kuzu, column.type.kuzu)
+        for column in table_type(table).columns
     }
     for name in declared if engine == "kuzu" else ():
         if name not in found:
@@ -142,7 +155,9 @@ def properties_compared(table: str, found: Mapping[str, str], *, engine: str) ->
         wanted = declared.get(name, "")
         if wanted.endswith("Array") and all(part.endswith("Array") for part in kind.split(" | ")):
             kind = wanted  # Neo4j forgets what an empty list was one of
-        yield SchemaItem("property", f"{table}.{name}", wanted, kind, "ok" if kind == wanted else "outdated")
+        yield SchemaItem(
+            "property", f"{table}.{name}", wanted, kind, "ok" if kind == wanted else "outdated"
+        )
 
 
 _PREFACE = """\
@@ -157,7 +172,9 @@ An index is there for the columns marked with `*`.
 def schema_markdown() -> str:
     """The schema as a page of Markdown: `docs/schema.md`."""
     parts = [_PREFACE.format(version=SCHEMA_VERSION), "## Nodes\n"]
-    parts += [f"### `{node.name}`\n\n{node.doc}\n\n{_columns(node.columns)}" for node in NODES.values()]
+    parts += [
+        f"### `{node.name}`\n\n{node.doc}\n\n{_columns(node.columns)}" for node in NODES.values()
+    ]
     parts.append("## Relationships\n")
     parts += [_relationship(kind) for kind in RELATIONSHIPS.values()]
     return "\n".join(parts)
@@ -165,7 +182,9 @@ def schema_markdown() -> str:
 
 def _relationship(kind: RelationshipType) -> str:
     arrow = f"`(:{kind.source})-[:{kind.name}]->(:{kind.target})`"
-    return f"### `{kind.name}`\n\n{arrow}: {kind.doc}\n" + (f"\n{_columns(kind.columns)}" if kind.columns else "")
+    return f"### `{kind.name}`\n\n{arrow}: {kind.doc}\n" + (
+        f"\n{_columns(kind.columns)}" if kind.columns else ""
+    )
 
 
 def _columns(columns: Iterable[Column]) -> str:

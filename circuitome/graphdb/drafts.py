@@ -17,7 +17,9 @@ from typing import Final
 
 __all__ = ["clear", "draft", "put_in_place"]
 
-_OLD: Final = "old"  # in a draft: what stood at the place before, where the system cannot swap folders
+_OLD: Final = (
+    "old"  # in a draft: what stood at the place before, where the system cannot swap folders
+)
 _HERE: Final = -100  # AT_FDCWD: paths are relative to the working folder
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE
 

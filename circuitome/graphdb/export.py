@@ -24,7 +24,15 @@ from circuitome.graphdb.neo4j_import import ExportError, write_import
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
 from circuitome.graphdb.stores import Store
 
-__all__ = ["FORMATS", "ExportError", "Tables", "export", "from_networkx", "tables_of", "to_networkx"]
+__all__ = [
+    "FORMATS",
+    "ExportError",
+    "Tables",
+    "export",
+    "from_networkx",
+    "tables_of",
+    "to_networkx",
+]
 
 Tables = Mapping[str, pa.Table]
 """Tables by name, with the schema's columns; what is not there is empty."""
@@ -42,7 +50,9 @@ def tables_of(source: Bundle | Store | Tables, *, model: str | None = None) -> d
     return {name: table for name, table in tables.items() if table is not None and table.num_rows}
 
 
-def _streams(source: Bundle | Store | Tables, model: str | None) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+def _streams(
+    source: Bundle | Store | Tables, model: str | None
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
     """All tables that hold rows, nodes first, one after the other: a bundle in batches, a store a table at a time."""
     if isinstance(source, Bundle):
         yield from ((name, source.batches(name)) for name in source.tables)
@@ -57,9 +67,12 @@ def _streams(source: Bundle | Store | Tables, model: str | None) -> Iterator[tup
 def _from_store(store: Store, model: str | None) -> Callable[[str], pa.Table]:
     def read(name: str) -> pa.Table:
         cypher = _reading(name, model)
-        rows = store.run(cypher, {} if model is None or "$model" not in cypher else {"model": model})
+        rows = store.run(
+            cypher, {} if model is None or "$model" not in cypher else {"model": model}
+        )
         return pa.table(
-            [_cast(rows[field.name], field.type) for field in arrow_schema(name)], schema=arrow_schema(name)
+            [_cast(rows[field.name], field.type) for field in arrow_schema(name)],
+            schema=arrow_schema(name),
         )
 
     return read
@@ -111,7 +124,8 @@ def to_networkx(source: Bundle | Store | Tables, *, model: str | None = None) ->
             names[label] = {key: (label, key) if key in graph else key for key in keys}
             attributes = _attributes(tables[label])
             graph.add_nodes_from(
-                (names[label][key], {"type": label, **values}) for key, values in zip(keys, attributes, strict=True)
+                (names[label][key], {"type": label, **values})
+                for key, values in zip(keys, attributes, strict=True)
             )
     for name, kind in RELATIONSHIPS.items():
         if name in tables:
@@ -120,7 +134,9 @@ def to_networkx(source: Bundle | Store | Tables, *, model: str | None = None) ->
                 _ends(tables[name], "to", names[kind.target]),
                 strict=True,
             )
-            _add_edges(graph, name, list(ends), _attributes(tables[name].drop_columns(["from", "to"])))
+            _add_edges(
+                graph, name, list(ends), _attributes(tables[name].drop_columns(["from", "to"]))
+            )
     return graph
 
 
@@ -143,14 +159,19 @@ def _add_edges(
 
 def _attributes(table: pa.Table) -> list[dict[str, Any]]:
     """Rows as dictionaries without nulls."""
-    columns = {name: table[name] for name in table.column_names if table[name].null_count < table.num_rows}
+    columns = {
+        name: table[name] for name in table.column_names if table[name].null_count < table.num_rows
+    }
     if not columns:
         return [{} for _ in range(table.num_rows)]
     names = list(columns)
     rows = zip(*(column.to_pylist() for column in columns.values()), strict=True)
     if not any(column.null_count for column in columns.values()):
         return [dict(zip(names, row, strict=True)) for row in rows]
-    return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in rows
+    ]
 
 
 def from_networkx(graph: nx.MultiDiGraph) -> dict[str, pa.Table]:
@@ -159,11 +180,18 @@ def from_networkx(graph: nx.MultiDiGraph) -> dict[str, pa.Table]:
     for node, values in graph.nodes(data=True):
         key = node[1] if isinstance(node, tuple) else node
         values = {"key": key, **values}
-        rows.setdefault(_known(str(values.pop("type", "")), NODES, f"node {key!r}"), []).append(values)
+        rows.setdefault(_known(str(values.pop("type", "")), NODES, f"node {key!r}"), []).append(
+            values
+        )
     for a, b, name, values in graph.edges(keys=True, data=True):
-        ends = {"from": a[1] if isinstance(a, tuple) else a, "to": b[1] if isinstance(b, tuple) else b}
+        ends = {
+            "from": a[1] if isinstance(a, tuple) else a,
+            "to": b[1] if isinstance(b, tuple) else b,
+        }
         kind = name[0] if isinstance(name, tuple) else name
-        rows.setdefault(_known(str(kind), RELATIONSHIPS, f"edge {ends}"), []).append({**ends, **values})
+        rows.setdefault(_known(str(kind), RELATIONSHIPS, f"edge {ends}"), []).append(
+            {**ends, **values}
+        )
     return {name: _table(name, rows[name]) for name in (*NODES, *RELATIONSHIPS) if name in rows}
 
 
@@ -176,15 +204,23 @@ def _known(name: str, known: Mapping[str, Any], where: str) -> str:
 def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     schema = arrow_schema(name)
     if unknown := set().union(*rows) - set(schema.names):
-        raise ExportError(f"{name}: property {min(unknown)!r} is not in the schema; see docs/schema.md")
+        raise ExportError(
+            f"{name}: property {min(unknown)!r} is not in the schema; see docs/schema.md"
+        )
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ExportError(f"{name}: a value does not fit the schema ({error}); see docs/schema.md") from error
+        raise ExportError(
+            f"{name}: a value does not fit the schema ({error}); see docs/schema.md"
+        ) from error
 
 
 def export(
-    source: Bundle | Store | Tables, format: str, path: str | os.PathLike[str], *, model: str | None = None
+    source: Bundle | Store | Tables,
+    format: str,
+    path: str | os.PathLike[str],
+    *,
+    model: str | None = None,
 ) -> Path:
     """Write the graph to ``path`` in one of `FORMATS`: a file, or a new folder for ``neo4j-admin``.
 
@@ -224,10 +260,14 @@ def _place(written: Path, target: Path) -> None:
 
 def _write_node_link(tables: Tables, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
-        json.dump(nx.node_link_data(to_networkx(tables), edges="edges"), file, separators=(",", ":"))
+        json.dump(
+            nx.node_link_data(to_networkx(tables), edges="edges"), file, separators=(",", ":")
+        )
 
 
-def _elements(tables: Tables) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, str, str, dict[str, Any]]]]:
+def _elements(
+    tables: Tables,
+) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, str, str, dict[str, Any]]]]:
     """Nodes and edges with text for names, unique over all labels: a key that two labels share gets its label before it."""
     graph = to_networkx(tables)
     name = {node: f"{node[0]} {node[1]}" if isinstance(node, tuple) else node for node in graph}
@@ -249,7 +289,9 @@ def _write_cytoscape(tables: Tables, path: Path) -> None:
         ],
     }
     with path.open("w", encoding="utf-8") as file:
-        json.dump({"data": {"name": "circuitome"}, "elements": elements}, file, separators=(",", ":"))
+        json.dump(
+            {"data": {"name": "circuitome"}, "elements": elements}, file, separators=(",", ":")
+        )
 
 
 _NOT_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -292,7 +334,11 @@ def _write_graphml(tables: Tables, path: Path) -> None:
         "node": _fields(values for _, values in nodes),
         "edge": {"type": "string", **_fields(v for *_, v in edges)},
     }
-    ids = {(place, name): f"{place[0]}{i}" for place, names in fields.items() for i, name in enumerate(names)}
+    ids = {
+        (place, name): f"{place[0]}{i}"
+        for place, names in fields.items()
+        for i, name in enumerate(names)
+    }
     with path.open("w", encoding="utf-8") as file:
         file.write(_GRAPHML)
         for (place, name), key in ids.items():
@@ -310,7 +356,8 @@ def _write_graphml(tables: Tables, path: Path) -> None:
 
 def _graphml_data(values: Mapping[str, Any], place: str, ids: Mapping[tuple[str, str], str]) -> str:
     return "".join(
-        f'<data key="{ids[place, name]}">{escape(_xml_text(value))}</data>' for name, value in values.items()
+        f'<data key="{ids[place, name]}">{escape(_xml_text(value))}</data>'
+        for name, value in values.items()
     )
 
 
@@ -330,11 +377,15 @@ def _write_gexf(tables: Tables, path: Path) -> None:
         for place, names in fields.items():
             file.write(f'<attributes class="{place}" mode="static">\n')
             for name, kind in names.items():
-                file.write(f'<attribute id="{ids[place, name]}" title={quoteattr(name)} type="{kind}"/>\n')
+                file.write(
+                    f'<attribute id="{ids[place, name]}" title={quoteattr(name)} type="{kind}"/>\n'
+                )
             file.write("</attributes>\n")
         file.write("<nodes>\n")
         for key, values in nodes:
-            file.write(f"<node id={_attribute(key)} label={_attribute(key)}>{_gexf_data(values, 'node', ids)}</node>\n")
+            file.write(
+                f"<node id={_attribute(key)} label={_attribute(key)}>{_gexf_data(values, 'node', ids)}</node>\n"
+            )
         file.write("</nodes>\n<edges>\n")
         for number, (a, b, kind, values) in enumerate(edges):
             data = _gexf_data({"type": kind, **values}, "edge", ids)
@@ -345,11 +396,16 @@ def _write_gexf(tables: Tables, path: Path) -> None:
 
 
 def _gexf_data(values: Mapping[str, Any], place: str, ids: Mapping[tuple[str, str], str]) -> str:
-    items = (f'<attvalue for="{ids[place, name]}" value={_attribute(value)}/>' for name, value in values.items())
+    items = (
+        f'<attvalue for="{ids[place, name]}" value={_attribute(value)}/>'
+        for name, value in values.items()
+    )
     return f"<attvalues>{''.join(items)}</attvalues>"
 
 
-def _whole(write: Callable[[Tables, Path], None]) -> Callable[[Bundle | Store | Tables, str | None, Path], None]:
+def _whole(
+    write: Callable[[Tables, Path], None],
+) -> Callable[[Bundle | Store | Tables, str | None, Path], None]:
     """A writer that takes all tables at once."""
     return lambda source, model, path: write(tables_of(source, model=model), path)
 

@@ -98,11 +98,15 @@ def _write_table(name: str, batches: Iterator[pa.RecordBatch], file: BinaryIO) -
     options, multiline = pacsv.WriteOptions(include_header=False), False
     for batch in batches:
         _check_lists(name, batch)
-        columns = [_column(column) for column in _settled(name, batch).cast(arrow_schema(name)).columns]
+        columns = [
+            _column(column) for column in _settled(name, batch).cast(arrow_schema(name)).columns
+        ]
         if _lists(name):
             columns.append(_empty_lists(name, batch))
         multiline |= any(_spans_lines(column) for column in columns)
-        pacsv.write_csv(pa.RecordBatch.from_arrays(columns, schema=_untitled(columns)), file, options)
+        pacsv.write_csv(
+            pa.RecordBatch.from_arrays(columns, schema=_untitled(columns)), file, options
+        )
     return multiline
 
 
@@ -152,7 +156,9 @@ def _check_lists(name: str, batch: pa.RecordBatch) -> None:
     for column in _lists(name):
         values = batch[column].flatten()
         if pa.types.is_string(values.type):
-            found = pc.call_function("match_substring", [values], pc.MatchSubstringOptions(_BETWEEN))
+            found = pc.call_function(
+                "match_substring", [values], pc.MatchSubstringOptions(_BETWEEN)
+            )
             if pc.call_function("any", [found]).as_py():
                 raise ExportError(
                     f"{name}: a text in `{column}` holds the character U+001F, which the import tool would split; "
@@ -164,11 +170,19 @@ def _empty_lists(name: str, batch: pa.RecordBatch) -> pa.Array:
     """The names of the columns whose list the tool takes for null, null where there is none."""
     nothing, words = pa.scalar(""), []
     for column in _lists(name):
-        lost = pc.call_function("equal", [_column(batch[column]), nothing])  # no value, or an empty one alone
-        none = pc.call_function("equal", [pc.call_function("list_value_length", [batch[column]]), pa.scalar(0)])
-        said = pc.call_function("if_else", [none, pa.scalar(column + _BETWEEN), pa.scalar(column + _BLANK + _BETWEEN)])
+        lost = pc.call_function(
+            "equal", [_column(batch[column]), nothing]
+        )  # no value, or an empty one alone
+        none = pc.call_function(
+            "equal", [pc.call_function("list_value_length", [batch[column]]), pa.scalar(0)]
+        )
+        said = pc.call_function(
+            "if_else", [none, pa.scalar(column + _BETWEEN), pa.scalar(column + _BLANK + _BETWEEN)]
+        )
         words.append(
-            pc.call_function("if_else", [pc.call_function("coalesce", [lost, pa.scalar(False)]), said, nothing])
+            pc.call_function(
+                "if_else", [pc.call_function("coalesce", [lost, pa.scalar(False)]), said, nothing]
+            )
         )
     joined = pc.call_function("binary_join_element_wise", [*words, nothing])
     none = pc.call_function("equal", [joined, nothing])

@@ -30,7 +30,14 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 3
 
-ANNOTATION_PARTS: Final = ("responses", "kinds", "equivariance", "families", "circuits", "signatures")
+ANNOTATION_PARTS: Final = (
+    "responses",
+    "kinds",
+    "equivariance",
+    "families",
+    "circuits",
+    "signatures",
+)
 """What `Model.annotated` may name, in the order in which the parts are done."""
 
 TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
@@ -143,22 +150,32 @@ _NODES: Final = (
         "A network: one architecture with one set of weights.",
         (
             _key("squeezenet1_1"),
-            _string("architecture", "what was named on the command line: torchvision name or factory"),
+            _string(
+                "architecture", "what was named on the command line: torchvision name or factory"
+            ),
             _string("weights", "file name of the weights, `DEFAULT`, or `random`"),
             _string("weights_sha256", "SHA-256 of every parameter and buffer, names and bytes"),
             _string("task", "what it was trained for, where known"),
             Column("input_shape", Type.INTS, "channels, height, width"),
             Column("mean", Type.FLOATS, "subtracted from each input channel"),
             Column("std", Type.FLOATS, "each input channel is divided by it"),
-            _string("keep", "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so"),
+            _string(
+                "keep",
+                "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so",
+            ),
             _int("seed", "seed of everything random in the extraction"),
             _string(
                 "annotated",
                 f"parts of the annotation that are done, between commas: `{','.join(ANNOTATION_PARTS)}`; null before",
             ),
             _int("twins", "null networks that the annotation was compared with"),
-            _string("stimuli_sha256", "SHA-256 of everything that defines the stimuli of the annotation"),
-            _string("signatures_sha256", "SHA-256 of everything that defines the stimuli of the response signatures"),
+            _string(
+                "stimuli_sha256", "SHA-256 of everything that defines the stimuli of the annotation"
+            ),
+            _string(
+                "signatures_sha256",
+                "SHA-256 of everything that defines the stimuli of the response signatures",
+            ),
             _int("schema_version", "version of this schema"),
             _string("state", "`loading` until every table is in the database, then `ready`"),
         ),
@@ -170,9 +187,13 @@ _NODES: Final = (
             _key("squeezenet1_1/features.3.expand3x3"),
             _string("model", "key of its model", indexed=True),
             _string("name", "dotted path as in PyTorch; `path@2` where a module is called again"),
-            _string("op", "`input`, `conv`, `linear`, `add`, `gate`, `norm` or `readout`", indexed=True),
+            _string(
+                "op", "`input`, `conv`, `linear`, `add`, `gate`, `norm` or `readout`", indexed=True
+            ),
             _int("index", "position in the order of computation, from 0"),
-            _float("depth", "convolutions and linear layers before it, as a share of the longest chain"),
+            _float(
+                "depth", "convolutions and linear layers before it, as a share of the longest chain"
+            ),
             _int("channels", "number of neurons"),
             Column("size", Type.INTS, "height and width of its maps, pixels"),
             Column("kernel", Type.INTS, "kernel height and width, pixels"),
@@ -189,7 +210,10 @@ _NODES: Final = (
             _float("kept_mass", "share of the squared kernel norm whose edges were kept"),
             _float("banding_ratio", "variance of the signed kernels along y over that along x"),
             _float("banding_p", "p of the ratio against kernels transposed at random"),
-            _float("explained", "share of its neurons whose `kind` is neither `unexplained` nor `silent`"),
+            _float(
+                "explained",
+                "share of its neurons whose `kind` is neither `unexplained` nor `silent`",
+            ),
             _float("equivariant", "share of its neurons with an equivariant partner at q <= 0.05"),
             _float("in_families", "share of its neurons that are members of a computed family"),
             _float(
@@ -231,7 +255,10 @@ _NODES: Final = (
             _string("layer", "key of its layer", indexed=True),
             _int("channel", "index in its layer, from 0"),
             _string("op", "its layer's `op`"),
-            _string("label", "what the channel stands for where known: colour of an input, class of a logit"),
+            _string(
+                "label",
+                "what the channel stands for where known: colour of an input, class of a logit",
+            ),
             _float("bias", "folded bias: what is added to the weighted sum"),
             _float("depth", "its layer's depth"),
             _float("fan_in_norm", "L2 norm of all its incoming kernels together"),
@@ -242,19 +269,28 @@ _NODES: Final = (
             _float("sd_response", "standard deviation over natural-like images, activation units"),
             _float("max_response", "maximum over natural-like images, activation units"),
             _float("sparsity", "share of positions where it is silent"),
-            _string("kind", "best-explaining family of stimuli, `unexplained`, or `silent`", indexed=True),
+            _string(
+                "kind",
+                "best-explaining family of stimuli, `unexplained`, or `silent`",
+                indexed=True,
+            ),
             _string("runner_up", "second-best family of stimuli"),
             _float("orientation_deg", "preferred orientation, degrees"),
             _float("frequency", "preferred spatial frequency, cycles per pixel"),
             _float("hue_deg", "preferred hue, degrees"),
             _float("radius_px", "preferred radius, pixels"),
-            _float("selectivity", "how sharply it is tuned along the main axis of its kind, 0 to 1"),
+            _float(
+                "selectivity", "how sharply it is tuned along the main axis of its kind, 0 to 1"
+            ),
             _float("selectivity_sd", "standard error of that"),
             _string("tuned_to", "axis of its tuning curve, such as `curve: orientation, degrees`"),
             Column("tuning_at", Type.FLOATS, "places on that axis"),
             Column("tuning", Type.FLOATS, "mean responses there, activation units"),
             Column("top_stimuli", Type.STRINGS, "what it answers most, in words, strongest first"),
-            _float("explained", "share of its variance that its best-explaining family of stimuli explains"),
+            _float(
+                "explained",
+                "share of its variance that its best-explaining family of stimuli explains",
+            ),
             *_SIGNIFICANCE,
             *_INVARIANCE,
             _float("superposition", "degree of superposition"),
@@ -294,7 +330,11 @@ _NODES: Final = (
             _float("depth", "median relative depth of its members"),
             _float("score", "mean match of its members"),
             _string("source", "`computed` or `curated`"),
-            Column("addresses", Type.STRINGS, "where it was published, `network layer:unit`, for curated features"),
+            Column(
+                "addresses",
+                Type.STRINGS,
+                "where it was published, `network layer:unit`, for curated features",
+            ),
             Column("depths", Type.FLOATS, "relative depth of each address"),
         ),
     ),
@@ -320,7 +360,11 @@ _NODES: Final = (
             _string("null", "null model of `p` and `q`"),
             _string("parameters", "parameters of the search, as JSON"),
             Column("roles", Type.STRINGS, "role of each of `members`, in order"),
-            Column("members", Type.STRINGS, "keys of what plays a part: neurons, layers, families, branches"),
+            Column(
+                "members",
+                Type.STRINGS,
+                "keys of what plays a part: neurons, layers, families, branches",
+            ),
         ),
     ),
 )
@@ -351,9 +395,15 @@ _SIGNED_EDGE: Final = (
 
 _RELATIONSHIPS: Final = (
     RelationshipType(
-        "EXCITES", "Neuron", "Neuron", "Its kernel sums to more than zero, or to exactly zero.", _SIGNED_EDGE
+        "EXCITES",
+        "Neuron",
+        "Neuron",
+        "Its kernel sums to more than zero, or to exactly zero.",
+        _SIGNED_EDGE,
     ),
-    RelationshipType("INHIBITS", "Neuron", "Neuron", "Its kernel sums to less than zero.", _SIGNED_EDGE),
+    RelationshipType(
+        "INHIBITS", "Neuron", "Neuron", "Its kernel sums to less than zero.", _SIGNED_EDGE
+    ),
     RelationshipType(
         "EXPANDED",
         "Neuron",
@@ -363,7 +413,9 @@ _RELATIONSHIPS: Final = (
             *_CORE_EDGE,
             *_SHARE,
             _edge("hops", "edges of the longest path multiplied out", Type.INT),
-            _edge("linearised", "whether a nonlinearity on the way was taken for linear", Type.BOOL),
+            _edge(
+                "linearised", "whether a nonlinearity on the way was taken for linear", Type.BOOL
+            ),
             _edge("cancellation", "|sum of paths| / sum of |paths|: near 0 the paths cancel"),
         ),
     ),
@@ -384,7 +436,9 @@ _RELATIONSHIPS: Final = (
             _float("amount", "degrees or octaves"),
             _float("turn", "of `hue_rotate`: the rotation that goes with the hue, degrees"),
             _float("score", "correlation of responses", indexed=True),
-            _float("baseline", "the best of the correlations without the pair or without the transform"),
+            _float(
+                "baseline", "the best of the correlations without the pair or without the transform"
+            ),
             *_SIGNIFICANCE,
             _string("evidence", "`responses` or `weights`"),
         ),
@@ -409,7 +463,11 @@ _RELATIONSHIPS: Final = (
             _float("compression", "weights over free parameters"),
             _int("pairs", "pairs of members that the weights are between"),
             Column("offsets", Type.FLOATS, "relative offsets of the template, degrees or octaves"),
-            Column("template", Type.FLOATS, "mean weight at each of them, in units of the receivers' root mean square"),
+            Column(
+                "template",
+                Type.FLOATS,
+                "mean weight at each of them, in units of the receivers' root mean square",
+            ),
         ),
     ),
     RelationshipType(
@@ -417,7 +475,11 @@ _RELATIONSHIPS: Final = (
         "Family",
         "Branch",
         "More members in one branch than chance puts there.",
-        (_int("observed", "members in the branch"), _float("expected", "by chance"), *_SIGNIFICANCE),
+        (
+            _int("observed", "members in the branch"),
+            _float("expected", "by chance"),
+            *_SIGNIFICANCE,
+        ),
     ),
     RelationshipType(
         "ENRICHED_IN",
@@ -448,10 +510,14 @@ _RELATIONSHIPS: Final = (
             Column("mutual", Type.BOOL, "each is the other's best match"),
             *_SIGNIFICANCE,
             _string("null", "null model of `p` and `q`"),
-            _float("share", "score over what is possible: the geometric mean of both reliabilities"),
+            _float(
+                "share", "score over what is possible: the geometric mean of both reliabilities"
+            ),
             _float("depth_from", "relative depth of the first"),
             _float("depth_to", "relative depth of the second"),
-            _float("field_from", "theoretical receptive field of the first, its height in input pixels"),
+            _float(
+                "field_from", "theoretical receptive field of the first, its height in input pixels"
+            ),
             _float("field_to", "the same of the second"),
         ),
     ),
@@ -479,7 +545,10 @@ _RELATIONSHIPS: Final = (
             ),
             _float("cka", "linear centred kernel alignment of their response signatures"),
             _float("score", "median best match of the first's neurons in the second"),
-            _float("auc", "chance that a neuron's best match beats that of a neuron of a twin of the first's network"),
+            _float(
+                "auc",
+                "chance that a neuron's best match beats that of a neuron of a twin of the first's network",
+            ),
         ),
     ),
     RelationshipType(
@@ -490,7 +559,10 @@ _RELATIONSHIPS: Final = (
         (
             _string("senders", "key of the layer that the edges come from"),
             _int("edges", "strong edges whose ends both have an analogue"),
-            _int("preserved", "those that the other model has with the same sign and comparable strength"),
+            _int(
+                "preserved",
+                "those that the other model has with the same sign and comparable strength",
+            ),
             _float("expected", "mean of that over rewired copies"),
             _float("sd", "its standard deviation"),
             _float("p", "p value"),
@@ -498,7 +570,11 @@ _RELATIONSHIPS: Final = (
         ),
     ),
     RelationshipType(
-        "INSTANCE_OF", "Neuron", "Feature", "An occurrence of a universal feature.", (_float("score", "mean match"),)
+        "INSTANCE_OF",
+        "Neuron",
+        "Feature",
+        "An occurrence of a universal feature.",
+        (_float("score", "mean match"),),
     ),
     RelationshipType("OF_KIND", "Motif", "MotifKind", "Kind of a motif instance."),
     RelationshipType(
@@ -506,14 +582,21 @@ _RELATIONSHIPS: Final = (
         "Motif",
         "Neuron",
         "A neuron's part in a motif instance.",
-        (_string("role", "such as `union`, `case`, `source`"), _int("position", "order among neurons of one role")),
+        (
+            _string("role", "such as `union`, `case`, `source`"),
+            _int("position", "order among neurons of one role"),
+        ),
     ),
     RelationshipType(
         "IN_BLOCK",
         "Neuron",
         "Block",
         "A neuron may be in several blocks.",
-        (_int("channel", "index after concatenation or addition; none for neurons inside a branch"),),
+        (
+            _int(
+                "channel", "index after concatenation or addition; none for neurons inside a branch"
+            ),
+        ),
     ),
     RelationshipType("IN_LAYER", "Neuron", "Layer", "Its layer."),
     RelationshipType("IN_BRANCH", "Neuron", "Branch", "A path that it lies on."),
@@ -554,5 +637,9 @@ def arrow_schema(name: str) -> pa.Schema:
     ['from', 'to', 'channel']
     """
     kind = table_type(name)
-    ends = [] if isinstance(kind, NodeType) else [pa.field("from", pa.string()), pa.field("to", pa.string())]
+    ends = (
+        []
+        if isinstance(kind, NodeType)
+        else [pa.field("from", pa.string()), pa.field("to", pa.string())]
+    )
     return pa.schema(ends + [pa.field(column.name, column.type.arrow) for column in kind.columns])

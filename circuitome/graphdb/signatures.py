@@ -39,9 +39,7 @@ class Signatures:
     starts: np.ndarray  # (layers + 1,) int64: first neuron of every layer
     depth: np.ndarray  # (layers,) relative depth
     field: np.ndarray  # (layers,) height of the theoretical receptive field, input pixels
-    reliability: (
-        np.ndarray
-    )  # (neurons,) how alike a neuron's signature is to that of pictures a little displaced; NaN: none
+    reliability: np.ndarray  # (neurons,) how alike a neuron's signature is to that of pictures a little displaced; NaN: none
 
     @classmethod
     def open(cls, bundle: Bundle) -> Self:
@@ -72,7 +70,12 @@ class Signatures:
             depth=np.array([row["depth"] for row in rows], dtype=float),
             field=np.array([row["receptive_field"][0] for row in rows], dtype=float),
             reliability=np.array(
-                [reliability[row["key"], channel] for row in rows for channel in range(row["channels"])], dtype=float
+                [
+                    reliability[row["key"], channel]
+                    for row in rows
+                    for channel in range(row["channels"])
+                ],
+                dtype=float,
             ),
         )
 
@@ -102,14 +105,22 @@ class Signatures:
             with safe_open(path, framework="numpy") as file:
                 arrays = [file.get_tensor(f"{name}/{layer}") for layer in self.layers]
         except (SafetensorError, OSError) as error:
-            raise BundleError(f"{path}: not readable ({error}); annotate the bundle again") from error
+            raise BundleError(
+                f"{path}: not readable ({error}); annotate the bundle again"
+            ) from error
         return unit_rows(np.concatenate(arrays).astype(np.float32))
 
 
 def packed(copies: Mapping[str, Mapping[str, np.ndarray]], *, about: Mapping[str, Any]) -> bytes:
     """The file's bytes, of rows ``(C, samples)`` by copy and layer; ``about`` goes into its metadata."""
-    arrays = {f"{copy}/{layer}": _quantised(rows) for copy, layers in copies.items() for layer, rows in layers.items()}
-    return save(arrays, metadata={_ABOUT: json.dumps(about, sort_keys=True)})  # several entries come in any order
+    arrays = {
+        f"{copy}/{layer}": _quantised(rows)
+        for copy, layers in copies.items()
+        for layer, rows in layers.items()
+    }
+    return save(
+        arrays, metadata={_ABOUT: json.dumps(about, sort_keys=True)}
+    )  # several entries come in any order
 
 
 def _quantised(rows: np.ndarray) -> np.ndarray:

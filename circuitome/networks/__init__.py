@@ -60,7 +60,9 @@ def _menagerie(seed: int) -> BundledNetwork:
     )
 
 
-BUNDLED: dict[str, BundledNetwork] = {network.name: network for network in map(_menagerie, range(3))}
+BUNDLED: dict[str, BundledNetwork] = {
+    network.name: network for network in map(_menagerie, range(3))
+}
 """The bundled networks by name: one architecture, three seeds (own scenes, own fresh weights, own order)."""
 
 
@@ -76,11 +78,15 @@ def load(name: str) -> nn.Module:
         torch.Size([1, 18])
     """
     if name not in BUNDLED:
-        raise CircuitomeError(f"No bundled network is called {name!r}; there are {', '.join(BUNDLED)}.")
+        raise CircuitomeError(
+            f"No bundled network is called {name!r}; there are {', '.join(BUNDLED)}."
+        )
     from safetensors.torch import load_file
 
     network = BUNDLED[name]
     module, function = network.factory.split(":")
     net: nn.Module = getattr(import_module(module), function)()
-    net.load_state_dict(load_file(network.weights))  # copying into float32 parameters widens float16
+    net.load_state_dict(
+        load_file(network.weights)
+    )  # copying into float32 parameters widens float16
     return net.eval()

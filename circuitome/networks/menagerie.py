@@ -18,9 +18,13 @@ __all__ = ["Block", "ConvNorm", "Menagerie", "menagerie"]
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm, rectifier: `(n, in, h, w)` to `(n, out, h', w')`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,7 +79,9 @@ class Menagerie(nn.Module):
         self.a = Block(64, branch1x1=24, branch3x3=(32, 40), branch5x5=(12, 16), pool=16)
         self.b = Block(96, branch1x1=32, branch3x3=(48, 56), branch5x5=(16, 24), pool=16)
         self.c = Block(128, branch1x1=64, branch3x3=(64, 108), branch5x5=(28, 40), pool=28)
-        self.heads = nn.ModuleDict({name: nn.Linear(240, len(answers)) for name, answers in CLASSES.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(240, len(answers)) for name, answers in CLASSES.items()}
+        )
 
     def ground(self, x: Tensor) -> Tensor:
         """Everything up to block `b`: `(n, 3, 64, 64)` to `(n, 128, 16, 16)`."""

@@ -96,7 +96,9 @@ def _draw_chunk(rng: np.random.Generator, count: int) -> Scenes:
     tone = rng.choice(np.array([0.03, 0.97], np.float32), (count, 1, 1, 1))
     image = image + ink[:, None] * (tone - image)
     image = image * _shading(rng, count)[:, None]
-    image += rng.uniform(0, 0.04, (count, 1, 1, 1)) * rng.standard_normal(image.shape, dtype=np.float32)
+    image += rng.uniform(0, 0.04, (count, 1, 1, 1)) * rng.standard_normal(
+        image.shape, dtype=np.float32
+    )
     masks = coverage.reshape(count, 16, SIZE // 16, 16, SIZE // 16).mean((2, 4))
     return Scenes((np.clip(image, 0, 1) * 255).astype(np.uint8), labels, masks.astype(np.float32))
 
@@ -118,7 +120,9 @@ def _draw_lots(rng: np.random.Generator, count: int) -> _Lots:
     return _Lots(dict(zip(CLASSES, (shape, facing, *textures, *hues, focus), strict=True)), hidden)
 
 
-def _silhouettes(rng: np.random.Generator, shape: NDArray[np.int64], facing: NDArray[np.int64]) -> Field:
+def _silhouettes(
+    rng: np.random.Generator, shape: NDArray[np.int64], facing: NDArray[np.int64]
+) -> Field:
     """Signed distances `(n, 64, 64)` in pixels, each figure at its own place, size and rotation."""
     count = len(shape)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) - (SIZE - 1) / 2
@@ -136,7 +140,9 @@ def _silhouettes(rng: np.random.Generator, shape: NDArray[np.int64], facing: NDA
     return distance * radius
 
 
-def _tones(rng: np.random.Generator, lots: _Lots) -> tuple[tuple[Field, Field], tuple[Field, Field]]:
+def _tones(
+    rng: np.random.Generator, lots: _Lots
+) -> tuple[tuple[Field, Field], tuple[Field, Field]]:
     """Base colour and texture swing, `(n, 3)` each, for figure and ground."""
     count = len(lots.hidden)
     lightness = rng.uniform(0.25, 0.8, (2, count))
@@ -145,7 +151,9 @@ def _tones(rng: np.random.Generator, lots: _Lots) -> tuple[tuple[Field, Field], 
     # Mostly, and always where both sides have one hue, the figure stands out by its lightness.
     apart = same_hue | (rng.random(count) < 0.75)
     step = rng.choice([-1, 1], count) * rng.uniform(0.25, 0.5, count)
-    stepped = np.where(np.abs(lightness[0] + step - 0.5) < 0.4, lightness[0] + step, lightness[0] - step)
+    stepped = np.where(
+        np.abs(lightness[0] + step - 0.5) < 0.4, lightness[0] + step, lightness[0] - step
+    )
     lightness[1] = np.where(apart, stepped, lightness[1])
     lightness[1] = np.where(lots.hidden, lightness[0], lightness[1])
     layers = []
@@ -159,7 +167,9 @@ def _tones(rng: np.random.Generator, lots: _Lots) -> tuple[tuple[Field, Field], 
     return layers[0], layers[1]
 
 
-def _rgb(hue: NDArray[np.floating], saturation: NDArray[np.floating], lightness: NDArray[np.floating]) -> Field:
+def _rgb(
+    hue: NDArray[np.floating], saturation: NDArray[np.floating], lightness: NDArray[np.floating]
+) -> Field:
     """HSL to RGB, `(n, 3)`; hue in turns."""
     lightness = np.clip(lightness, 0.05, 0.95)
     wheel = np.abs((hue[:, None] * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
@@ -167,7 +177,9 @@ def _rgb(hue: NDArray[np.floating], saturation: NDArray[np.floating], lightness:
     return (lightness[:, None] + chroma[:, None] * (np.clip(wheel, 0, 1) - 0.5)).astype(np.float32)
 
 
-def _layer(rng: np.random.Generator, texture: NDArray[np.int64], tones: tuple[Field, Field], blur: Field) -> Field:
+def _layer(
+    rng: np.random.Generator, texture: NDArray[np.int64], tones: tuple[Field, Field], blur: Field
+) -> Field:
     """One painted layer, `(n, 3, 64, 64)`."""
     field = np.empty((len(texture), SIZE, SIZE), np.float32)
     for index, paint in enumerate(TEXTURES.values()):

@@ -20,7 +20,9 @@ def _disc(u: Field, v: Field, x: float, y: float, r: float) -> Field:
     return np.hypot(u - x, v - y) - r
 
 
-def _ellipse(u: Field, v: Field, x: float, y: float, a: float, b: float, tilt: float = 0.0) -> Field:
+def _ellipse(
+    u: Field, v: Field, x: float, y: float, a: float, b: float, tilt: float = 0.0
+) -> Field:
     """Ellipse with half axes `a`, `b`, its first axis turned by `tilt` degrees from `u` towards `v`."""
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     p, q = c * (u - x) + s * (v - y), c * (v - y) - s * (u - x)
@@ -58,7 +60,10 @@ def _union(*parts: Field) -> Field:
 def _wheel(count: int, *radii: float) -> list[tuple[float, float]]:
     """Corners at `count` equal angles whose radii alternate."""
     angles = np.arange(count) * 2 * np.pi / count
-    return [(radii[i % len(radii)] * np.sin(t), -radii[i % len(radii)] * np.cos(t)) for i, t in enumerate(angles)]
+    return [
+        (radii[i % len(radii)] * np.sin(t), -radii[i % len(radii)] * np.cos(t))
+        for i, t in enumerate(angles)
+    ]
 
 
 def _ring(u: Field, v: Field) -> Field:
@@ -74,7 +79,9 @@ def _half_disc(u: Field, v: Field) -> Field:
 
 
 def _drop(u: Field, v: Field) -> Field:
-    return _union(_disc(u, v, 0, 0.35, 0.62), _polygon(u, v, (0, -1.1), (0.56, 0.08), (-0.56, 0.08)))
+    return _union(
+        _disc(u, v, 0, 0.35, 0.62), _polygon(u, v, (0, -1.1), (0.56, 0.08), (-0.56, 0.08))
+    )
 
 
 def _cross(u: Field, v: Field) -> Field:
@@ -104,7 +111,9 @@ def _bird(u: Field, v: Field) -> Field:
     beak = _polygon(u, v, (0.8, -0.68), (1.2, -0.48), (0.8, -0.36))
     tail = _polygon(u, v, (-0.4, 0.05), (-1.15, 0.25), (-1.05, 0.6), (-0.3, 0.4))
     legs = [_capsule(u, v, x, 0.5, x, 0.95, 0.05) for x in (0.0, 0.2)]
-    return _union(_ellipse(u, v, 0.05, 0.12, 0.65, 0.45, -20), _disc(u, v, 0.62, -0.5, 0.3), beak, tail, *legs)
+    return _union(
+        _ellipse(u, v, 0.05, 0.12, 0.65, 0.45, -20), _disc(u, v, 0.62, -0.5, 0.3), beak, tail, *legs
+    )
 
 
 def _fish(u: Field, v: Field) -> Field:
@@ -123,7 +132,13 @@ def _giraffe(u: Field, v: Field) -> Field:
     legs = [_capsule(u, v, x, 0.2, x, 1.05, 0.07) for x in (-0.6, -0.42, 0.1, 0.28)]
     neck = _capsule(u, v, 0.25, 0.05, 0.55, -0.85, 0.12)
     head = _ellipse(u, v, 0.75, -0.92, 0.32, 0.14, 15)
-    return _union(_ellipse(u, v, -0.15, 0.15, 0.6, 0.3), neck, head, _capsule(u, v, -0.7, 0.1, -0.9, 0.5, 0.05), *legs)
+    return _union(
+        _ellipse(u, v, -0.15, 0.15, 0.6, 0.3),
+        neck,
+        head,
+        _capsule(u, v, -0.7, 0.1, -0.9, 0.5, 0.05),
+        *legs,
+    )
 
 
 def _rabbit(u: Field, v: Field) -> Field:

@@ -33,7 +33,9 @@ def _phase_scale(rng: np.random.Generator, count: int, low: float, high: float) 
 def _spread(field: Field) -> Field:
     """Scale every field to mean 0 and a spread of 0.5, clipped to [-1, 1]."""
     field = field - field.mean((1, 2), keepdims=True)
-    return np.clip(0.5 * field / (field.std((1, 2), keepdims=True) + 1e-6), -1, 1).astype(np.float32)
+    return np.clip(0.5 * field / (field.std((1, 2), keepdims=True) + 1e-6), -1, 1).astype(
+        np.float32
+    )
 
 
 def _solid(rng: np.random.Generator, count: int, size: int) -> Field:
@@ -70,7 +72,9 @@ def _leaves(rng: np.random.Generator, count: int, size: int, discs: int = 50) ->
     y, x = np.mgrid[:size, :size].astype(np.float32)
     field = np.zeros((count, size, size), np.float32)
     cx, cy = rng.uniform(-4, size + 4, (2, discs, count, 1, 1)).astype(np.float32)
-    radius = np.sort(3 / rng.uniform(0.15, 1, (discs, count, 1, 1)).astype(np.float32), axis=0)[::-1]
+    radius = np.sort(3 / rng.uniform(0.15, 1, (discs, count, 1, 1)).astype(np.float32), axis=0)[
+        ::-1
+    ]
     grey = rng.uniform(-1, 1, (discs, count, 1, 1)).astype(np.float32)
     for i in range(discs):
         np.copyto(field, grey[i], where=(x - cx[i]) ** 2 + (y - cy[i]) ** 2 < radius[i] ** 2)
@@ -89,7 +93,9 @@ def _frequencies(size: int) -> Field:
 
 def _cloud(rng: np.random.Generator, count: int, size: int) -> Field:
     """1/f noise, as natural scenes have."""
-    return _filtered_noise(rng, count, size, 1 / np.maximum(_frequencies(size), 1 / size) ** np.float32(1.2))
+    return _filtered_noise(
+        rng, count, size, 1 / np.maximum(_frequencies(size), 1 / size) ** np.float32(1.2)
+    )
 
 
 def _grain(rng: np.random.Generator, count: int, size: int) -> Field:

@@ -101,10 +101,14 @@ def train(seed: int, recipe: Recipe) -> tuple[Menagerie, list[dict[str, float]]]
     trainee = _Trainee(recipe).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     steps = recipe.presentations // recipe.batch
     optimiser = torch.optim.AdamW(_parameter_groups(trainee, recipe))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps + 1, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.rate, total_steps=steps + 1, pct_start=0.1
+    )
     log: list[dict[str, float]] = []
     recent: list[dict[str, float]] = []
-    for step, batch in enumerate(_batches(draw_scenes(recipe.images, seed=seed), steps, recipe.batch, seed), 1):
+    for step, batch in enumerate(
+        _batches(draw_scenes(recipe.images, seed=seed), steps, recipe.batch, seed), 1
+    ):
         losses = _losses(trainee, batch)
         optimiser.zero_grad()
         losses["loss"].backward()
@@ -122,9 +126,13 @@ def accuracies(net: nn.Module, scenes: Scenes, *, batch: int = 250) -> dict[str,
     """Share of right answers by question, over the scenes that answer it."""
     with torch.no_grad():
         outputs = [net(normalise(part)) for part in torch.from_numpy(scenes.images).split(batch)]
-    answers = {name: torch.cat([output[name].argmax(1) for output in outputs]).numpy() for name in CLASSES}
+    answers = {
+        name: torch.cat([output[name].argmax(1) for output in outputs]).numpy() for name in CLASSES
+    }
     asked = {name: labels != IGNORED for name, labels in scenes.labels.items()}
-    return {name: float((answers[name] == scenes.labels[name])[asked[name]].mean()) for name in CLASSES}
+    return {
+        name: float((answers[name] == scenes.labels[name])[asked[name]].mean()) for name in CLASSES
+    }
 
 
 def _parameter_groups(trainee: _Trainee, recipe: Recipe) -> list[dict[str, object]]:
@@ -133,13 +141,17 @@ def _parameter_groups(trainee: _Trainee, recipe: Recipe) -> list[dict[str, objec
     kernels = [p for p in trainee.parameters() if p.ndim > 1 and p is not first]
     vectors = [p for p in trainee.parameters() if p.ndim == 1]
     decays = ((recipe.first_decay, [first]), (recipe.decay, kernels), (0.0, vectors))
-    return [{"params": params, "weight_decay": decay, "lr": recipe.rate} for decay, params in decays]
+    return [
+        {"params": params, "weight_decay": decay, "lr": recipe.rate} for decay, params in decays
+    ]
 
 
 def _batches(scenes: Scenes, steps: int, size: int, seed: int) -> Iterator[_Batch]:
     """Random batches, half of the scenes mirrored, contrast varied."""
     rng = np.random.default_rng([seed, 1])
-    order = np.concatenate([rng.permutation(len(scenes.images)) for _ in range(-(-steps * size // len(scenes.images)))])
+    order = np.concatenate(
+        [rng.permutation(len(scenes.images)) for _ in range(-(-steps * size // len(scenes.images)))]
+    )
     for chosen in order[: steps * size].reshape(steps, size):
         mirrored = torch.from_numpy(rng.random(size) < 0.5)
         contrast = torch.from_numpy(rng.uniform(0.6, 1.2, (size, 1, 1, 1)).astype(np.float32))
@@ -167,11 +179,15 @@ def _losses(trainee: _Trainee, batch: _Batch) -> dict[str, Tensor]:
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean over the scenes that are asked; zero, not a nan, where none is."""
-    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / max(1, int((labels >= 0).sum()))
+    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / max(
+        1, int((labels >= 0).sum())
+    )
 
 
 def _means(entries: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(float(np.mean([entry[name] for entry in entries])), 4) for name in entries[0]}
+    return {
+        name: round(float(np.mean([entry[name] for entry in entries])), 4) for name in entries[0]
+    }
 
 
 def _stored(net: nn.Module) -> dict[str, Tensor]:
@@ -226,12 +242,20 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m circuitome.networks.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m circuitome.networks.train", description=__doc__
+    )
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the log")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the weights and the log"
+    )
     parser.add_argument("--images", type=int, default=Recipe().images, help="training scenes")
-    parser.add_argument("--presentations", type=int, default=Recipe().presentations, help="scenes shown in all")
-    parser.add_argument("--tests", type=int, default=4_000, help="scenes to measure the accuracies on")
+    parser.add_argument(
+        "--presentations", type=int, default=Recipe().presentations, help="scenes shown in all"
+    )
+    parser.add_argument(
+        "--tests", type=int, default=4_000, help="scenes to measure the accuracies on"
+    )
     parser.add_argument("--threads", type=int, default=1)
     return parser
 

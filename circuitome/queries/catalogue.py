@@ -21,7 +21,10 @@ def library() -> dict[str, Query]:
     'What a neuron reads: its strongest inputs.'
     """
     queries = load_folder() | paths.algorithms() | matrices.algorithms()
-    return {query.name: query for query in sorted(queries.values(), key=lambda query: (query.topic, query.name))}
+    return {
+        query.name: query
+        for query in sorted(queries.values(), key=lambda query: (query.topic, query.name))
+    }
 
 
 def find_query(name_or_file: str | os.PathLike[str]) -> Query:
@@ -35,5 +38,9 @@ def find_query(name_or_file: str | os.PathLike[str]) -> Query:
     name = text.strip().lower().replace("-", "_")
     if name in library():
         return library()[name]
-    cure = near(name, library(), otherwise="`circuitome query --list` shows all; a file must end in `.cypher`")
+    cure = near(
+        name,
+        library(),
+        otherwise="`circuitome query --list` shows all; a file must end in `.cypher`",
+    )
     raise QueryError(f"no query is called {text!r}; {cure}")

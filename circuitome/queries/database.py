@@ -72,7 +72,11 @@ class Database:
             if query.name in library():
                 raise
             raise QueryError(f"{os.fspath(name_or_file)}: {error}") from error
-        values = [item for value in bound.values() for item in (value if isinstance(value, list) else [value])]
+        values = [
+            item
+            for value in bound.values()
+            for item in (value if isinstance(value, list) else [value])
+        ]
         self._refuse_loading(values)  # a load may have begun since the parameters were looked up
         return rows
 
@@ -86,13 +90,18 @@ class Database:
         return self.store.models()
 
     def load(
-        self, *bundles: Bundle | str | os.PathLike[str], replace: bool = False, progress: Progress | None = None
+        self,
+        *bundles: Bundle | str | os.PathLike[str],
+        replace: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         """Put bundles in, opened or named by their paths, replacing what the database has of the same models.
 
         With ``replace`` all that the database holds goes first; a database of an older schema needs that.
         """
-        opened = [bundle if isinstance(bundle, Bundle) else Bundle.open(bundle) for bundle in bundles]
+        opened = [
+            bundle if isinstance(bundle, Bundle) else Bundle.open(bundle) for bundle in bundles
+        ]
         self.store.load(*opened, replace=replace, progress=progress)
 
     def drop(self, model: str) -> None:
@@ -107,14 +116,19 @@ class Database:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def model_key(self, model: str | None = None) -> str:
         """The key of a model that is here, wholly: the one named, or the only one. `QueryError` where that is none."""
         rows = self.store.models()
-        if error := outdated(self.store.address, ((row["key"], row["schema_version"]) for row in rows)):
+        if error := outdated(
+            self.store.address, ((row["key"], row["schema_version"]) for row in rows)
+        ):
             raise error
         return self._ready(self._model_here(model, rows), rows)
 
@@ -157,20 +171,31 @@ class Database:
             )
         if full not in families:
             short = [name.removeprefix(f"{model}/") for name in families]
-            cure = near(full.removeprefix(f"{model}/"), short, otherwise="`circuitome families` lists them")
+            cure = near(
+                full.removeprefix(f"{model}/"), short, otherwise="`circuitome families` lists them"
+            )
             raise QueryError(f"no family {key!r} in the database; {cure}")
         return full
 
     def _answer(
-        self, query: Query, parameters: Mapping[str, Any], *, most: int | None = None, unsafe: bool = False
+        self,
+        query: Query,
+        parameters: Mapping[str, Any],
+        *,
+        most: int | None = None,
+        unsafe: bool = False,
     ) -> Rows:
         if query.algorithm is not None:
             rows = query.algorithm(self, **parameters)
             return rows if most is None else rows.head(most)
         text = query.text_for(self.store.dialect)
-        return Rows(self.store.run(text, parameters, timeout=self.timeout, most=most, unsafe=unsafe))
+        return Rows(
+            self.store.run(text, parameters, timeout=self.timeout, most=most, unsafe=unsafe)
+        )
 
-    def _bound(self, query: Query, given: Mapping[str, Any], limit: int | str | None) -> dict[str, Any]:
+    def _bound(
+        self, query: Query, given: Mapping[str, Any], limit: int | str | None
+    ) -> dict[str, Any]:
         values = dict(given)
         if limit is not None and query.parameter("limit") is not None:
             values["limit"] = limit
@@ -178,7 +203,9 @@ class Database:
             values["model"] = self.model_key()
         bound = bind(query.name, query.parameters, values)
         for parameter in query.parameters:
-            bound[parameter.name] = self._checked(query, parameter.name, parameter.type, bound[parameter.name])
+            bound[parameter.name] = self._checked(
+                query, parameter.name, parameter.type, bound[parameter.name]
+            )
         return bound
 
     def _checked(self, query: Query, name: str, kind: str, value: Any) -> Any:
@@ -266,7 +293,9 @@ def _unknown_layer(what: str, key: str, model: str, layer: str, layers: Mapping[
     names = [name.removeprefix(f"{model}/") for name in layers]
     some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     cure = near(
-        layer.removeprefix(f"{model}/"), names, otherwise=f"it has {some} (`circuitome query layers` lists them)"
+        layer.removeprefix(f"{model}/"),
+        names,
+        otherwise=f"it has {some} (`circuitome query layers` lists them)",
     )
     return f"no {what} {key!r} in the database: {model} has no layer {layer.removeprefix(f'{model}/')!r}; {cure}"
 
@@ -282,12 +311,18 @@ def _whole(query: Query, limit: int | str | None) -> int:
 
 
 def open_database(
-    address: str | os.PathLike[str], *, create: bool = False, timeout: float | None = DEFAULT_TIMEOUT
+    address: str | os.PathLike[str],
+    *,
+    create: bool = False,
+    timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Database:
     """Open the database at ``address``: a file (embedded), or ``neo4j://``, ``bolt://``, ``neo4j+s://`` (server).
 
     ``create`` makes an embedded database where there is none; ``timeout`` is the default for queries, in seconds.
     """
     return Database(
-        open_store(str(Path(address)) if isinstance(address, os.PathLike) else address, create=create), timeout
+        open_store(
+            str(Path(address)) if isinstance(address, os.PathLike) else address, create=create
+        ),
+        timeout,
     )

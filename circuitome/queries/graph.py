@@ -84,16 +84,20 @@ class SignedGraph:
     share: np.ndarray  # (e,) float64
     polarity: np.ndarray  # (e,) float64
     rank: np.ndarray  # (e,) int64
-    ex: (
-        np.ndarray
-    )  # (e,) float64, centre of the positive part, pixels right of the kernel's centre; NaN where there is none
+    ex: np.ndarray  # (e,) float64, centre of the positive part, pixels right of the kernel's centre; NaN where there is none
     ey: np.ndarray  # (e,) float64, the same, pixels below it
     ix: np.ndarray  # (e,) float64, centre of the negative part
     iy: np.ndarray  # (e,) float64
     kind: np.ndarray  # (n,) str, what each neuron responds to; empty where that is not known
-    preferences: Mapping[str, np.ndarray]  # of `PREFERENCES`, each (n,) float64; NaN where there is none
-    partners: Partners  # pairs that annotation found, in the order of transform, first, second and amount
-    banding: tuple[tuple[str, float, float | None], ...] = ()  # layer key, banding ratio, p; where there is a ratio
+    preferences: Mapping[
+        str, np.ndarray
+    ]  # of `PREFERENCES`, each (n,) float64; NaN where there is none
+    partners: (
+        Partners  # pairs that annotation found, in the order of transform, first, second and amount
+    )
+    banding: tuple[
+        tuple[str, float, float | None], ...
+    ] = ()  # layer key, banding ratio, p; where there is a ratio
     derived: dict[tuple[Any, ...], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # see `once`
@@ -107,7 +111,9 @@ class SignedGraph:
     def rewired(self, *same: str, **changes: Any) -> SignedGraph:
         """The graph with other arrays; what `once` made under a name that begins with one of ``same`` stays true of it."""
         graph = dataclasses.replace(self, **changes)
-        graph.derived.update({name: value for name, value in self.derived.copy().items() if name[0] in same})
+        graph.derived.update(
+            {name: value for name, value in self.derived.copy().items() if name[0] in same}
+        )
         return graph
 
     @property
@@ -122,7 +128,8 @@ class SignedGraph:
     def strong(self, *, strength: float, polarity: float) -> np.ndarray:
         """Which edges have at least this strength and |polarity|, ``(e,)`` bool."""
         return self.once(
-            ("strong", strength, polarity), lambda: (self.strength >= strength) & (np.abs(self.polarity) >= polarity)
+            ("strong", strength, polarity),
+            lambda: (self.strength >= strength) & (np.abs(self.polarity) >= polarity),
         )
 
     @property
@@ -146,7 +153,9 @@ class SignedGraph:
 
     def _fans(self) -> Iterator[Fan]:
         into = self.layer[self.receiver]
-        order = np.argsort(into.astype(np.int16 if len(self.layers) < 1 << 15 else np.int64), kind="stable")
+        order = np.argsort(
+            into.astype(np.int16 if len(self.layers) < 1 << 15 else np.int64), kind="stable"
+        )
         bounds = np.searchsorted(into[order], np.arange(len(self.layers) + 1))
         place = np.empty(len(self.keys), np.int64)
         for layer in np.flatnonzero(np.diff(bounds)):
@@ -164,13 +173,17 @@ class SignedGraph:
         """The graph of a bundle; its edges in the order of the tables."""
         columns = ["from", "to", *EDGE_COLUMNS]
         tables = [bundle.table(name).select(columns) for name in EDGE_TYPES]
-        excites = np.repeat([name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables])
+        excites = np.repeat(
+            [name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables]
+        )
         edges = pa.concat_tables([_plain(table) for table in tables]).rename_columns(
             ["sender", "receiver", *columns[2:]]
         )
         known = ["layer", "op", "fan_in", "kind", *PREFERENCES]
         neurons = bundle.table("Neuron").select(["key", *known]).rename_columns(["neuron", *known])
-        layers = bundle.table("Layer").rename_columns({"key": "layer", "banding_ratio": "score", "banding_p": "p"})
+        layers = bundle.table("Layer").rename_columns(
+            {"key": "layer", "banding_ratio": "score", "banding_p": "p"}
+        )
         ends = ["from", "to"]
         pairs = bundle.table("EQUIVARIANT_TO").select([*ends, "transform", "amount", "q"])
         return cls._of(bundle.model, neurons, edges, excites, layers, pairs)
@@ -183,7 +196,9 @@ class SignedGraph:
         excites = _array(edges.column("weight")) >= 0
         bands = database.ask("weight_banding", model=model, limit=1_000_000).table
         pairs = database.ask("equivariant_pairs", model=model).table
-        return cls._of(model, database.ask("neurons", model=model).table, edges, excites, bands, pairs)
+        return cls._of(
+            model, database.ask("neurons", model=model).table, edges, excites, bands, pairs
+        )
 
     @classmethod
     def _of(
@@ -198,7 +213,11 @@ class SignedGraph:
         neurons = neurons.sort_by("neuron")
         keys = neurons.column("neuron").combine_chunks()
         names = neurons.column("layer").unique().sort()
-        bands = [row for row in layers.select(["layer", "score", "p"]).to_pylist() if row["score"] is not None]
+        bands = [
+            row
+            for row in layers.select(["layer", "score", "p"]).to_pylist()
+            if row["score"] is not None
+        ]
         return cls(
             model=model,
             keys=_array(keys),
@@ -214,8 +233,12 @@ class SignedGraph:
                 for name in EDGE_COLUMNS
             },
             kind=_array(neurons.column("kind").cast(pa.string()).fill_null("")),
-            preferences={name: _array(neurons.column(name)).astype(np.float64) for name in PREFERENCES},
-            partners=_partners(pairs.rename_columns(["first", "second", "transform", "amount", "q"]), keys),
+            preferences={
+                name: _array(neurons.column(name)).astype(np.float64) for name in PREFERENCES
+            },
+            partners=_partners(
+                pairs.rename_columns(["first", "second", "transform", "amount", "q"]), keys
+            ),
             banding=tuple((row["layer"], row["score"], row["p"]) for row in bands),
         )
 
@@ -224,7 +247,9 @@ def _edges(database: Database, model: str) -> pa.Table:
     """All edges of a model by receiver and sender, asked layer by layer: an engine that sorts them all needs gigabytes."""
     layers = database.ask("layers", model=model).table.column("layer").to_pylist()
     tables = [database.ask("edges", model=model, layer=layer).table for layer in layers]
-    found = [table for table in tables if table.num_rows] or tables[:1]  # without rows an engine may know no types
+    found = [table for table in tables if table.num_rows] or tables[
+        :1
+    ]  # without rows an engine may know no types
     return pa.concat_tables(found, promote_options="permissive").sort_by(
         [("receiver", "ascending"), ("sender", "ascending")]
     )
@@ -232,7 +257,9 @@ def _edges(database: Database, model: str) -> pa.Table:
 
 def _partners(table: pa.Table, keys: pa.Array) -> Partners:
     """The pairs of a table with the columns ``first``, ``second``, ``transform``, ``amount`` and ``q``."""
-    first, second = (numbers_of(table.column(name).cast(pa.string()), keys) for name in ("first", "second"))
+    first, second = (
+        numbers_of(table.column(name).cast(pa.string()), keys) for name in ("first", "second")
+    )
     transform = _array(table.column("transform").cast(pa.string())).astype(str)
     # a database that has no pairs knows no types
     amount, q = (_array(table.column(name).cast(pa.float64())) for name in ("amount", "q"))
@@ -244,14 +271,22 @@ def _partners(table: pa.Table, keys: pa.Array) -> Partners:
 def numbers_of(column: pa.Array | pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
     """Place of each key of a column in ``keys``, which holds them all, ``(len(column),)`` int64."""
     # pyarrow makes its compute functions when it is imported, so that no type checker sees them
-    return _array(pc.call_function("index_in", [column], pc.SetLookupOptions(keys))).astype(np.int64)
+    return _array(pc.call_function("index_in", [column], pc.SetLookupOptions(keys))).astype(
+        np.int64
+    )
 
 
 def _plain(table: pa.Table) -> pa.Table:
     """The table with its ends as plain strings: two dictionaries are not one."""
     ends = [table.column(name).cast(pa.string()) for name in ("from", "to")]
-    return pa.table([*ends, *(table.column(name) for name in table.column_names[2:])], names=table.column_names)
+    return pa.table(
+        [*ends, *(table.column(name) for name in table.column_names[2:])], names=table.column_names
+    )
 
 
 def _array(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+    return (
+        column.to_numpy()
+        if isinstance(column, pa.ChunkedArray)
+        else column.to_numpy(zero_copy_only=False)
+    )

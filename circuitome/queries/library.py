@@ -49,7 +49,9 @@ _RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
 _LARGEST: Final = 1_000_000  # bytes of a query file
-_LONGEST_LINE: Final = 2_000  # characters; the pattern of a parameter takes time that grows with their square
+_LONGEST_LINE: Final = (
+    2_000  # characters; the pattern of a parameter takes time that grows with their square
+)
 _ONE_OF: Final = f"write one of: {', '.join(TYPES)}"
 _PLACEHOLDERS: Final = {
     "model": "model",
@@ -104,9 +106,15 @@ class Query:
         not convert.
         """
         used = parameters_of(self.text_for("neo4j"))
-        declared = [(self.step or self).parameter(name) or Parameter(name, "any", "") for name in used]
+        declared = [
+            (self.step or self).parameter(name) or Parameter(name, "any", "") for name in used
+        ]
         shown = {p.name: _PLACEHOLDERS.get(p.type) if p.required else p.default for p in declared}
-        shown |= {p.name: convert(self.name, p, values[p.name]) for p in declared if values and p.name in values}
+        shown |= {
+            p.name: convert(self.name, p, values[p.name])
+            for p in declared
+            if values and p.name in values
+        }
         lines = [f"// {self.title}"]
         if self.algorithm is not None:
             lines.append(
@@ -141,7 +149,9 @@ def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
                 )
             queries[query.name] = query
         elif not _base(path).exists():
-            raise QueryError(f"{path}: a variant without {_base(path).name} beside it; add that, or rename the file")
+            raise QueryError(
+                f"{path}: a variant without {_base(path).name} beside it; add that, or rename the file"
+            )
     return queries
 
 
@@ -157,7 +167,9 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
     if not code_of(body).strip():
         raise QueryError(f"{path}: no Cypher in it; write the query below its `//` header")
     if strict and not header.title:
-        raise QueryError(f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// returns:`")
+        raise QueryError(
+            f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// returns:`"
+        )
     parameters = header.parameters
     if parameters is None and not strict:
         parameters = tuple(Parameter(name, "any", "") for name in parameters_of(body))
@@ -172,7 +184,12 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         variants={} if _dialect(path) else _variants(path),
     )
     for dialect, cypher in {"": query.text, **query.variants}.items():
-        _agree(f"{path.with_suffix(f'.{dialect}.cypher')}" if dialect else str(path), query, cypher, strict=strict)
+        _agree(
+            f"{path.with_suffix(f'.{dialect}.cypher')}" if dialect else str(path),
+            query,
+            cypher,
+            strict=strict,
+        )
     return query
 
 
@@ -198,7 +215,9 @@ def parse_header(text: str, *, where: str) -> Header:
     return Header(
         title=" ".join(sections["title"]),
         doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
-        parameters=tuple(_parameter(line, where) for line in sections["params"]) if "params" in seen else None,
+        parameters=tuple(_parameter(line, where) for line in sections["params"])
+        if "params" in seen
+        else None,
         returns=tuple(_output(line, where) for line in sections["returns"]),
     )
 
@@ -209,7 +228,11 @@ def columns_of(text: str) -> tuple[str, ...]:
     found = list(re.finditer(r"\bRETURN\b(?:\s+DISTINCT\b)?", code, re.IGNORECASE))
     if not found:
         return ()
-    clause = re.split(r"\bORDER\s+BY\b|(?<![$.\w])(?:SKIP|LIMIT)\b|;", code[found[-1].end() :], flags=re.IGNORECASE)[0]
+    clause = re.split(
+        r"\bORDER\s+BY\b|(?<![$.\w])(?:SKIP|LIMIT)\b|;",
+        code[found[-1].end() :],
+        flags=re.IGNORECASE,
+    )[0]
     return tuple(_column_name(item) for item in split_items(clause))
 
 
@@ -232,8 +255,14 @@ def _column_name(item: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        if path.exists() and not path.is_dir() and (not path.is_file() or path.stat().st_size > _LARGEST):
-            raise ValueError(f"no plain file of at most {_LARGEST:,} bytes")  # a pipe or a device has no end
+        if (
+            path.exists()
+            and not path.is_dir()
+            and (not path.is_file() or path.stat().st_size > _LARGEST)
+        ):
+            raise ValueError(
+                f"no plain file of at most {_LARGEST:,} bytes"
+            )  # a pipe or a device has no end
         return path.read_text(encoding="utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         raise QueryError(
@@ -263,7 +292,11 @@ def _base(path: Path) -> Path:
 
 def _variants(path: Path) -> dict[str, str]:
     files = {dialect: path.with_suffix(f".{dialect}.cypher") for dialect in DIALECTS}
-    return {dialect: _split(_read(file))[1].strip() + "\n" for dialect, file in files.items() if file.exists()}
+    return {
+        dialect: _split(_read(file))[1].strip() + "\n"
+        for dialect, file in files.items()
+        if file.exists()
+    }
 
 
 def _parameter(line: str, where: str) -> Parameter:

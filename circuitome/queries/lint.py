@@ -34,7 +34,9 @@ class Rule:
 
     name: str
     cure: str  # why, and what to write instead
-    find: Callable[[str], Iterator[int]]  # positions in the code (comments blanked, strings emptied)
+    find: Callable[
+        [str], Iterator[int]
+    ]  # positions in the code (comments blanked, strings emptied)
     dialects: tuple[str, ...] = ("both", "kuzu", "neo4j")  # texts it applies to
     crashes: tuple[str, ...] = ()  # engines that it kills: refused in users' files, too
 
@@ -46,7 +48,10 @@ def lint(text: str, *, dialect: str = "both") -> list[Problem]:
     ['log', 'order']
     """
     code = code_of(text)
-    return sorted(_problems(code, [rule for rule in RULES if dialect in rule.dialects]), key=lambda p: (p.line, p.rule))
+    return sorted(
+        _problems(code, [rule for rule in RULES if dialect in rule.dialects]),
+        key=lambda p: (p.line, p.rule),
+    )
 
 
 def dangers(text: str, *, dialect: str) -> list[Problem]:
@@ -56,9 +61,15 @@ def dangers(text: str, *, dialect: str) -> list[Problem]:
 
 def lint_query(query: Query) -> list[Problem]:
     """Problems of a query and of its variants."""
-    shared = "neo4j" if "kuzu" in query.variants else "kuzu" if "neo4j" in query.variants else "both"
+    shared = (
+        "neo4j" if "kuzu" in query.variants else "kuzu" if "neo4j" in query.variants else "both"
+    )
     found = lint(query.text, dialect=shared)
-    return found + [problem for dialect, text in query.variants.items() for problem in lint(text, dialect=dialect)]
+    return found + [
+        problem
+        for dialect, text in query.variants.items()
+        for problem in lint(text, dialect=dialect)
+    ]
 
 
 def _problems(code: str, rules: list[Rule]) -> Iterator[Problem]:
@@ -76,7 +87,9 @@ _CLAUSE: Final = re.compile(
     r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT|UNION(?:\s+ALL)?)\b",
     re.IGNORECASE,
 )
-_AGGREGATE: Final = re.compile(r"\b(count|sum|avg|min|max|collect)\s*\(\s*(DISTINCT\b)?", re.IGNORECASE)
+_AGGREGATE: Final = re.compile(
+    r"\b(count|sum|avg|min|max|collect)\s*\(\s*(DISTINCT\b)?", re.IGNORECASE
+)
 
 
 def _clauses(code: str) -> list[tuple[str, int, str]]:
@@ -99,7 +112,9 @@ def _distinct_before_aggregate(code: str) -> Iterator[int]:
         if keyword in ("WITH", "RETURN"):
             calls = [(match.start(), bool(match.group(2))) for match in _AGGREGATE.finditer(body)]
             first = next((place for place, distinct in calls if distinct), None)
-            if first is not None and any(place > first and not distinct for place, distinct in calls):
+            if first is not None and any(
+                place > first and not distinct for place, distinct in calls
+            ):
                 yield start
 
 
@@ -130,7 +145,9 @@ def _links(pattern: str) -> list[_Link]:
 
 def _same_relationship_twice(code: str) -> Iterator[int]:
     """Two relationships of one pattern that may be one and the same: a walk in Kuzu, forbidden in Neo4j."""
-    apart = set(map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code)))
+    apart = set(
+        map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code))
+    )
     for keyword, start, body in _clauses(code):
         if keyword.endswith("MATCH"):
             links = _links(body)
@@ -140,7 +157,9 @@ def _same_relationship_twice(code: str) -> Iterator[int]:
                     yield start
 
 
-def _may_coincide(first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]) -> bool:
+def _may_coincide(
+    first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]
+) -> bool:
     """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop (the graph has none)."""
     if frozenset((first.variable, second.variable)) in apart and first.variable:
         return False
@@ -165,10 +184,16 @@ def _unordered(code: str) -> Iterator[int]:
         return
     start, projection = returns[-1]
     items = split_items(re.sub(r"^\s*DISTINCT\b", "", projection, flags=re.IGNORECASE))
-    if items and all(_AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items):
+    if items and all(
+        _AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items
+    ):
         return  # one row
     orders = [body for keyword, place, body in clauses if keyword == "ORDER BY" and place > start]
-    last = re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE) if orders else ""
+    last = (
+        re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE)
+        if orders
+        else ""
+    )
     if not _is_key(last, code):
         yield start
 
@@ -182,7 +207,9 @@ def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
     name = item.rpartition(".")[2]
     sources = re.findall(rf"([\w.]+)\s+AS\s+{name}\b", code, re.IGNORECASE) if name == item else []
     sources += re.findall(rf"[{{,]\s*{name}\s*:\s*(\w+)", code) if name != item else []
-    choices = re.findall(rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b", code, re.IGNORECASE)
+    choices = re.findall(
+        rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b", code, re.IGNORECASE
+    )
     return any(
         all(_is_key(source, code, seen | {item}) for source in choice)
         for choice in (*choices, *((source,) for source in sources))
@@ -194,7 +221,9 @@ def _with_order_without_limit(code: str) -> Iterator[int]:
     for place, (keyword, start, _) in enumerate(clauses):
         if keyword == "WITH":
             rest = list(
-                itertools.takewhile(lambda clause: clause[0] in ("ORDER BY", "SKIP", "LIMIT"), clauses[place + 1 :])
+                itertools.takewhile(
+                    lambda clause: clause[0] in ("ORDER BY", "SKIP", "LIMIT"), clauses[place + 1 :]
+                )
             )
             words = [word for word, _, _ in rest]
             if "ORDER BY" in words and "LIMIT" not in words:
@@ -216,7 +245,9 @@ def _null_aggregate(code: str) -> Iterator[int]:
         if keyword in ("WITH", "RETURN"):
             items = split_items(body)
             alone = all(_AGGREGATE.search(item) for item in items)
-            for match in re.finditer(r"(coalesce\s*\(\s*)?\b(sum|collect)\s*\(", body, re.IGNORECASE):
+            for match in re.finditer(
+                r"(coalesce\s*\(\s*)?\b(sum|collect)\s*\(", body, re.IGNORECASE
+            ):
                 if (alone or optional) and not match.group(1):
                     yield start
             optional = False
@@ -230,7 +261,8 @@ def _alias_is_variable(code: str) -> Iterator[int]:
 
 
 _PROPERTIES: Final = {
-    table.name: {column.name for column in table.columns} for table in (*NODES.values(), *RELATIONSHIPS.values())
+    table.name: {column.name for column in table.columns}
+    for table in (*NODES.values(), *RELATIONSHIPS.values())
 }
 
 
@@ -243,7 +275,9 @@ def _unknown_names(code: str) -> Iterator[int]:
         if any(name not in _PROPERTIES for name in names):
             yield match.start()
     for match in re.finditer(r"\b([A-Za-z_]\w*)\.(\w+)", code):
-        known = [_PROPERTIES[name] for name in tables.get(match.group(1), ()) if name in _PROPERTIES]
+        known = [
+            _PROPERTIES[name] for name in tables.get(match.group(1), ()) if name in _PROPERTIES
+        ]
         if known and not any(match.group(2) in columns for columns in known):
             yield match.start()
 
@@ -254,9 +288,7 @@ def _spliced(code: str) -> Iterator[int]:
 
 
 def _writes(code: str) -> Iterator[int]:
-    words = (
-        r"CREATE|MERGE|SET|DELETE|REMOVE|DROP|ALTER|COPY|LOAD|FOREACH|INSTALL|ATTACH|DETACH|EXPORT|IMPORT|CHECKPOINT"
-    )
+    words = r"CREATE|MERGE|SET|DELETE|REMOVE|DROP|ALTER|COPY|LOAD|FOREACH|INSTALL|ATTACH|DETACH|EXPORT|IMPORT|CHECKPOINT"
     yield from _pattern(rf"(?<![.:$\w])(?:{words})(?=\s+[\w(:{{])")(code)
 
 
@@ -303,7 +335,12 @@ RULES: Final[tuple[Rule, ...]] = (
         _pattern(r"\blog\s*\("),
         _NOT_KUZU,
     ),
-    Rule("ln", "Neo4j has no `ln`: write a variant, or do it outside", _pattern(r"\bln\s*\("), _NOT_NEO4J),
+    Rule(
+        "ln",
+        "Neo4j has no `ln`: write a variant, or do it outside",
+        _pattern(r"\bln\s*\("),
+        _NOT_NEO4J,
+    ),
     Rule(
         "null-aggregate",
         "over no rows `sum` and `collect` give NULL in Kuzu: write `coalesce(sum(x), 0)`",
@@ -357,7 +394,9 @@ RULES: Final[tuple[Rule, ...]] = (
         _pattern(r"\blabels?\s*\("),
         _NOT_NEO4J,
     ),
-    Rule("id", "internal ids are the engine's own: use `key`", _pattern(r"\b(?:elementId|id)\s*\(")),
+    Rule(
+        "id", "internal ids are the engine's own: use `key`", _pattern(r"\b(?:elementId|id)\s*\(")
+    ),
     Rule(
         "hops",
         "patterns of several hops differ in syntax and meaning: use a library algorithm over one-hop queries",
@@ -432,9 +471,17 @@ RULES: Final[tuple[Rule, ...]] = (
         _NOT_KUZU,
     ),
     Rule("order", "rows must come in a fixed order: end with `ORDER BY ..., key`", _unordered),
-    Rule("schema", "the schema declares no such label, type or property: see docs/schema.md", _unknown_names),
+    Rule(
+        "schema",
+        "the schema declares no such label, type or property: see docs/schema.md",
+        _unknown_names,
+    ),
     Rule("spliced", "values belong in `$parameters`, never in the text", _spliced),
-    Rule("parameter-place", "a label, type or hop bound cannot be a parameter", _missing_parameter_use),
+    Rule(
+        "parameter-place",
+        "a label, type or hop bound cannot be a parameter",
+        _missing_parameter_use,
+    ),
     Rule("writes", "a query of the library only reads", _writes),
 )
 """Every rule, with why it is there."""

@@ -91,7 +91,10 @@ _LATENT_ROW: Final = pa.schema(
     [
         ("sends", pa.string()),
         ("receives", pa.string()),
-        *((name, pa.list_(pa.string())) for name in ("sender_1", "receiver_1", "sender_2", "receiver_2")),
+        *(
+            (name, pa.list_(pa.string()))
+            for name in ("sender_1", "receiver_1", "sender_2", "receiver_2")
+        ),
         *((name, pa.float64()) for name in ("share", "null_mean", "score", "p")),
     ]
 )
@@ -114,8 +117,16 @@ def _over_edges(motif: str, function: str, schema: pa.Schema) -> Callable[..., R
 def algorithms() -> dict[str, Query]:
     """The algorithms as queries of the library, by name; ``text`` is that of the edges that they read."""
     declared = (
-        ("latent_branches", _LATENT_BRANCHES, _over_edges("latent_branches", "layer_pairs", _LATENT_ROW)),
-        ("superposition_read_back", _READ_BACK, _over_edges("superposition_read_back", "pairs", _READ_BACK_ROW)),
+        (
+            "latent_branches",
+            _LATENT_BRANCHES,
+            _over_edges("latent_branches", "layer_pairs", _LATENT_ROW),
+        ),
+        (
+            "superposition_read_back",
+            _READ_BACK,
+            _over_edges("superposition_read_back", "pairs", _READ_BACK_ROW),
+        ),
     )
     step = load_file(LIBRARY / "connections" / "edges.cypher")
     queries = {}

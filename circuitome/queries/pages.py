@@ -52,15 +52,22 @@ def query_section(query: Query) -> str:
         parts.append(f"{query.doc}\n")
     if query.parameters:
         parts.append("| parameter | type | default | |\n|---|---|---|---|")
-        parts += [f"| `{p.name}` | {p.type} | {_default(p)} | {_cell(p.doc)} |" for p in query.parameters]
+        parts += [
+            f"| `{p.name}` | {p.type} | {_default(p)} | {_cell(p.doc)} |" for p in query.parameters
+        ]
         parts.append("")
     parts.append("| column | |\n|---|---|")
     parts += [f"| `{output.name}` | {_cell(output.doc)} |" for output in query.returns]
     if query.step is not None:
-        parts.append(f"\nA library algorithm: the query that it asks is [`{query.step.name}`](#{query.step.name}).\n")
+        parts.append(
+            f"\nA library algorithm: the query that it asks is [`{query.step.name}`](#{query.step.name}).\n"
+        )
     else:
         parts.append(f"\n```cypher\n{query.text.rstrip()}\n```\n")
-        parts += [f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n" for dialect, text in query.variants.items()]
+        parts += [
+            f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n"
+            for dialect, text in query.variants.items()
+        ]
     return "\n".join(parts)
 
 

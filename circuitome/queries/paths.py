@@ -74,7 +74,9 @@ class Circuit:
     edges: Rows  # distance, sender, receiver, effect, share, weight, polarity; by distance, share (largest first), keys
 
 
-def upstream(database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0) -> Circuit:
+def upstream(
+    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0
+) -> Circuit:
     """The circuit that feeds a neuron: its ``k`` strongest inputs, theirs, and so on, ``depth`` hops up.
 
     Inputs below a share of ``least`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
@@ -87,7 +89,9 @@ def upstream(database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: 
     return _grow(database.neuron_key(neuron), depth, step, near="receiver", far="sender")
 
 
-def downstream(database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0) -> Circuit:
+def downstream(
+    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0
+) -> Circuit:
     """The circuit that a neuron feeds: the ``k`` receivers in which it has the largest share, theirs, and so on.
 
     Receivers below a share of ``least`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
@@ -101,7 +105,9 @@ def downstream(database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least
     return _grow(database.neuron_key(neuron), depth, step, near="sender", far="receiver")
 
 
-def strongest_paths(database: Asks, source: str, target: str, *, k: int = 10, least: float = 0.0) -> Rows:
+def strongest_paths(
+    database: Asks, source: str, target: str, *, k: int = 10, least: float = 0.0
+) -> Rows:
     """The ``k`` strongest paths from one neuron to another, strongest first.
 
     Exact, by dynamic programming over the layers from the target down: of every neuron between the two its ``k``
@@ -121,7 +127,11 @@ def strongest_paths(database: Asks, source: str, target: str, *, k: int = 10, le
     ways.strength[last, 0] = 1.0
     pending: dict[int, list[_Candidates]] = {}
     for position in range(ways.position[last], ways.position[first], -1):
-        receivers = np.array([last]) if position == ways.position[last] else ways.settle(pending.pop(position, []))
+        receivers = (
+            np.array([last])
+            if position == ways.position[last]
+            else ways.settle(pending.pop(position, []))
+        )
         if len(receivers):
             keys = ways.keys.take(pa.array(receivers)).to_pylist()
             edges = database.ask("inputs_of", neurons=keys, k=_ALL, least=least)
@@ -130,7 +140,9 @@ def strongest_paths(database: Asks, source: str, target: str, *, k: int = 10, le
                 pending.setdefault(place, []).append(some)
     ways.settle(pending.pop(int(ways.position[first]), []))
     slots = np.flatnonzero(ways.strength[first])
-    return Rows.of([ways.path(first, int(slot), place) for place, slot in enumerate(slots, 1)], _PATH)
+    return Rows.of(
+        [ways.path(first, int(slot), place) for place, slot in enumerate(slots, 1)], _PATH
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +188,9 @@ class _Ways:
         shape = (neurons.num_rows, k)
         floats = [np.zeros(shape) for _ in range(3)]
         ints = [np.full(shape, -1), np.zeros(shape, np.int64)]
-        return cls(neurons.column("neuron").combine_chunks(), position, floats[0], *ints, *floats[1:])
+        return cls(
+            neurons.column("neuron").combine_chunks(), position, floats[0], *ints, *floats[1:]
+        )
 
     def number(self, key: str) -> int:
         return self.keys.index(key).as_py()
@@ -186,24 +200,36 @@ class _Ways:
         if not pending:
             return np.zeros(0, np.int64)
         found = _Candidates(
-            *(np.concatenate([getattr(some, name) for some in pending]) for name in _Candidates.__slots__)
+            *(
+                np.concatenate([getattr(some, name) for some in pending])
+                for name in _Candidates.__slots__
+            )
         )
         found = found.rows(np.lexsort((found.slot, found.next, -found.strength, found.sender)))
         place = _place_in_run(found.sender)
-        found, place = found.rows(place < self.strength.shape[1]), place[place < self.strength.shape[1]]
+        found, place = (
+            found.rows(place < self.strength.shape[1]),
+            place[place < self.strength.shape[1]],
+        )
         for name in ("strength", "next", "slot", "share", "weight"):
             getattr(self, name)[found.sender, place] = getattr(found, name)
         return np.unique(found.sender)
 
     def over_edges(self, edges: Rows, *, above: int, source: int) -> _Candidates:
         """Ways over the given edges, from senders computed after position ``above``, and from the source itself."""
-        sender, receiver = (numbers_of(edges.table.column(name), self.keys) for name in ("sender", "receiver"))
-        share, weight = (np.asarray(edges.table.column(name), np.float64) for name in ("share", "weight"))
+        sender, receiver = (
+            numbers_of(edges.table.column(name), self.keys) for name in ("sender", "receiver")
+        )
+        share, weight = (
+            np.asarray(edges.table.column(name), np.float64) for name in ("share", "weight")
+        )
         rows = np.flatnonzero((self.position[sender] > above) | (sender == source))
         strongest = share * self.strength[receiver, 0]
         rows = rows[np.lexsort((receiver[rows], -strongest[rows], sender[rows]))]
         k = self.strength.shape[1]
-        rows = rows[_place_in_run(sender[rows]) < k]  # no other edge can be on one of the sender's k strongest ways
+        rows = rows[
+            _place_in_run(sender[rows]) < k
+        ]  # no other edge can be on one of the sender's k strongest ways
         edge, slot = np.nonzero(self.strength[receiver[rows]])
         rows = rows[edge]
         strength = share[rows] * self.strength[receiver[rows], slot]
@@ -219,7 +245,11 @@ class _Ways:
             numbers.append(neuron)
         effect = _effect(float(np.prod([1.0 if weight >= 0 else -1.0 for weight in weights])))
         row = {"place": place, "strength": strength, "effect": effect, "hops": len(shares)}
-        return row | {"neurons": self.keys.take(pa.array(numbers)).to_pylist(), "shares": shares, "weights": weights}
+        return row | {
+            "neurons": self.keys.take(pa.array(numbers)).to_pylist(),
+            "shares": shares,
+            "weights": weights,
+        }
 
 
 def _place_in_run(values: np.ndarray) -> np.ndarray:
@@ -231,7 +261,9 @@ def _place_in_run(values: np.ndarray) -> np.ndarray:
 
 
 def _common_model(database: Asks, source: str, target: str) -> str:
-    models = {row["neuron"]: row["model"] for row in database.ask("look_up", neurons=[source, target])}
+    models = {
+        row["neuron"]: row["model"] for row in database.ask("look_up", neurons=[source, target])
+    }
     if models[source] != models[target]:
         raise QueryError(
             f"strongest_paths: {source} and {target} are neurons of two models, and no edge joins models; "
@@ -256,7 +288,10 @@ def _grow(neuron: str, depth: int, step: Any, *, near: str, far: str) -> Circuit
     distances, edges, frontier = {neuron: 0}, [], [neuron]
     for distance in range(1, depth + 1):
         rows = step(frontier).to_dicts()
-        edges += [{"distance": distance, "effect": _effect(row["weight"]), **row} for row in _by_share(rows)]
+        edges += [
+            {"distance": distance, "effect": _effect(row["weight"]), **row}
+            for row in _by_share(rows)
+        ]
         frontier = sorted({row[far] for row in rows} - distances.keys())
         distances |= dict.fromkeys(frontier, distance)
         if not frontier:
@@ -280,7 +315,9 @@ def _first_of_each(column: pa.ChunkedArray, k: int) -> pa.Array:
 def _positive(algorithm: str, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise QueryError(f"{algorithm}: `{name}` cannot be {number}; give a whole number from 1")
+            raise QueryError(
+                f"{algorithm}: `{name}` cannot be {number}; give a whole number from 1"
+            )
 
 
 _EDGES_DOC: Final = """\
@@ -366,6 +403,14 @@ def algorithms() -> dict[str, Query]:
         hop = load_file(LIBRARY / "paths" / f"{step}.cypher")
         declared_here = header.parameters or ()
         queries[name] = Query(
-            name, "paths", header.title, header.doc, declared_here, header.returns, hop.text, algorithm=run, step=hop
+            name,
+            "paths",
+            header.title,
+            header.doc,
+            declared_here,
+            header.returns,
+            hop.text,
+            algorithm=run,
+            step=hop,
         )
     return queries

@@ -79,7 +79,11 @@ def _list(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 def _items(value: Any) -> list[Any]:
     if isinstance(value, str):
         text = value.strip()
-        return json.loads(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
+        return (
+            json.loads(text)
+            if text.startswith("[")
+            else [item.strip() for item in text.split(",") if item.strip()]
+        )
     if isinstance(value, Mapping):
         raise ValueError
     return list(value)
@@ -109,7 +113,10 @@ TYPES: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
     "float": (_float, "a finite number"),
     "boolean": (_boolean, "`true` or `false`"),
     "list of string": (_list(_string), 'a list such as `["a", "b"]` or `a,b`'),
-    "list of neuron": (_list(_string), 'a list of neuron keys such as `["toy/conv1:0", "toy/conv1:3"]`'),
+    "list of neuron": (
+        _list(_string),
+        'a list of neuron keys such as `["toy/conv1:0", "toy/conv1:3"]`',
+    ),
     "list of integer": (_list(_integer), "a list of whole numbers such as `[1, 2]` or `1,2`"),
     "list of float": (_list(_float), "a list of numbers such as `[0.5, 1]` or `0.5,1`"),
     "any": (_any, "any value"),
@@ -129,8 +136,14 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
     names = [parameter.name for parameter in declared]
     for name in given:
         if name not in names:
-            takes = f"it takes {', '.join(f'`{other}`' for other in names)}" if names else "it takes none"
-            raise QueryError(f"{where}: no parameter `{name}`; {near(name, names, otherwise=takes)}")
+            takes = (
+                f"it takes {', '.join(f'`{other}`' for other in names)}"
+                if names
+                else "it takes none"
+            )
+            raise QueryError(
+                f"{where}: no parameter `{name}`; {near(name, names, otherwise=takes)}"
+            )
     return {parameter.name: _value(where, parameter, given) for parameter in declared}
 
 
@@ -151,4 +164,6 @@ def convert(where: str, parameter: Parameter, value: Any) -> Any:
     try:
         return converter(_native(value))
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise QueryError(f"{where}: `{parameter.name}` cannot be {value!r}; give {accepts}") from None
+        raise QueryError(
+            f"{where}: `{parameter.name}` cannot be {value!r}; give {accepts}"
+        ) from None

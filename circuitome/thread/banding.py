@@ -33,11 +33,18 @@ def expected_band(layer: BandedLayer) -> Band:
 
 def banding(evidence: Evidence) -> Iterator[Finding]:
     """Row variance over column variance of every layer that the article shows, against what it says of each."""
-    ratios: dict[Band, dict[str, float]] = {"horizontal": {}, "vertical": {}, "none": {}, "exception": {}}
+    ratios: dict[Band, dict[str, float]] = {
+        "horizontal": {},
+        "vertical": {},
+        "none": {},
+        "exception": {},
+    }
     for layer in evidence.truth.banded:
         place = " 5a" if "/5a/" in layer.layer else ""
         ratios[expected_band(layer)][f"{layer.network}{place}"] = banding_ratio(layer.maps)
-    banded, turned, plain, odd = (ratios[band].values() for band in ("horizontal", "vertical", "none", "exception"))
+    banded, turned, plain, odd = (
+        ratios[band].values() for band in ("horizontal", "vertical", "none", "exception")
+    )
     yield _row(
         "last layers before global average pooling are banded",
         "banded",

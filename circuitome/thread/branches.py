@@ -90,7 +90,9 @@ def all_pairs(evidence: Evidence) -> Iterator[Finding]:
         "Branch Specialization",
         "no table; the families named above, and more",
         f"{len(found)} of {len(tests)} pairs at p <= {bar:.1e} (Bonferroni): " + "; ".join(found),
-        verdict(any("BW vs Color" in text for text in found) and any("Curves" in text for text in found)),
+        verdict(
+            any("BW vs Color" in text for text in found) and any("Curves" in text for text in found)
+        ),
     )
 
 

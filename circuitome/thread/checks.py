@@ -14,12 +14,23 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.database import Database
 from circuitome.thread.banding import banding
 from circuitome.thread.branches import all_pairs, black_and_white, curve_features
-from circuitome.thread.curves import curves_by_angle, echoes, hand_written, named_curve_pairs, preferred_angles
+from circuitome.thread.curves import (
+    curves_by_angle,
+    echoes,
+    hand_written,
+    named_curve_pairs,
+    preferred_angles,
+)
 from circuitome.thread.equivariance import circles_and_evolutes, contrast_to_centre
 from circuitome.thread.evidence import Evidence, Finding
 from circuitome.thread.features import early_vision, first_layer
 from circuitome.thread.ground_truth import GroundTruth
-from circuitome.thread.high_low import high_low_branch, high_low_depth, high_low_inputs, high_low_readers
+from circuitome.thread.high_low import (
+    high_low_branch,
+    high_low_depth,
+    high_low_inputs,
+    high_low_readers,
+)
 from circuitome.thread.zoom_in import car, dog_heads
 
 __all__ = ["CHECKS", "Check", "check_thread"]

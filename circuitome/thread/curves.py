@@ -29,7 +29,10 @@ def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
         for unit, angle in evidence.truth.curve_fact("orientation_hardcoded_in_article").items()
     }
     curves = [evidence.curves[key] for key in published]
-    angles, responses = np.array(curves[0]["tuning_at"]), np.array([each["tuning"] for each in curves])
+    angles, responses = (
+        np.array(curves[0]["tuning_at"]),
+        np.array([each["tuning"] for each in curves]),
+    )
     wanted = np.array(list(published.values()))
     largest = angles[responses.argmax(1)]
     same = int((largest == wanted).sum())
@@ -50,7 +53,9 @@ def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _errors_of_estimator(angles: np.ndarray, responses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _errors_of_estimator(
+    angles: np.ndarray, responses: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
     """Median error of each neuron's estimated angle over draws of angles and noise, degrees ``(neurons,)``."""
     from circuitome.extract.annotate.tuning import tune
 
@@ -58,7 +63,9 @@ def _errors_of_estimator(angles: np.ndarray, responses: np.ndarray, wanted: np.n
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
         at = rng.choice(len(angles), SAMPLES, replace=False)
-        noise = NOISE * responses.max(1, keepdims=True) * rng.standard_normal((len(responses), SAMPLES))
+        noise = (
+            NOISE * responses.max(1, keepdims=True) * rng.standard_normal((len(responses), SAMPLES))
+        )
         found = tune(angles[at], responses[:, at] + noise, period=360, samples=2).preferred
         errors.append(np.abs((found - wanted + 180) % 360 - 180))
     return np.median(errors, axis=0)
@@ -77,7 +84,8 @@ def echoes(evidence: Evidence) -> Iterator[Finding]:
         "early curve detectors also answer the opposite curve, those of mixed3b do not",
         "Curve Detectors",
         "echoes at 180 degrees in conv2d2 and mixed3a, none in mixed3b",
-        "median share of the largest response: " + ", ".join(f"{layer} {value:.3f}" for layer, value in median.items()),
+        "median share of the largest response: "
+        + ", ".join(f"{layer} {value:.3f}" for layer, value in median.items()),
         verdict(min(median["conv2d2"], median["mixed3a"]) > median["mixed3b"]),
     )
 
@@ -86,16 +94,22 @@ def curves_by_angle(evidence: Evidence) -> Iterator[Finding]:
     """Signs of the decoded kernels between curve detectors of mixed3a and of mixed3b, by their published angles."""
     like, opposed = [], []
     for (sender, receiver), weight in evidence.edges.items():
-        if evidence.block_of(receiver) != "mixed3b" or not {sender, receiver} <= set(evidence.curves):
+        if evidence.block_of(receiver) != "mixed3b" or not {sender, receiver} <= set(
+            evidence.curves
+        ):
             continue
         angle = apart(*(evidence.curves[end]["orientation_deg"] for end in (sender, receiver)))
-        text = f"{evidence.unit(sender)}->{evidence.unit(receiver)} {weight:+.1f} at {angle:g} degrees"
+        text = (
+            f"{evidence.unit(sender)}->{evidence.unit(receiver)} {weight:+.1f} at {angle:g} degrees"
+        )
         if angle < ALIGNED:
             like.append((weight > 0, text))
         elif angle > 180 - ALIGNED:
             opposed.append((weight < 0, text))
     yield _signs("curves excite curves within 45 degrees", "same orientation excites", like)
-    yield _signs("curves inhibit curves beyond 135 degrees", "opposite orientation inhibits", opposed)
+    yield _signs(
+        "curves inhibit curves beyond 135 degrees", "opposite orientation inhibits", opposed
+    )
 
 
 def _signs(claim: str, published: str, rows: Sequence[tuple[bool, str]]) -> Finding:
@@ -114,9 +128,15 @@ def _signs(claim: str, published: str, rows: Sequence[tuple[bool, str]]) -> Find
 
 def named_curve_pairs(evidence: Evidence) -> Iterator[Finding]:
     """The pairs of curve detectors that the article itself says excite or inhibit."""
-    for word, field, sign in (("excite", "excited_pairs_3a_3b", 1), ("inhibit", "inhibited_pairs_3a_3b", -1)):
+    for word, field, sign in (
+        ("excite", "excited_pairs_3a_3b", 1),
+        ("inhibit", "inhibited_pairs_3a_3b", -1),
+    ):
         pairs = [
-            (neuron_key(evidence.truth, f"mixed3a:{sender}"), neuron_key(evidence.truth, f"mixed3b:{receiver}"))
+            (
+                neuron_key(evidence.truth, f"mixed3a:{sender}"),
+                neuron_key(evidence.truth, f"mixed3b:{receiver}"),
+            )
             for sender, receiver in evidence.truth.curve_fact(field)
         ]
         known = [evidence.edges[pair] for pair in pairs if pair in evidence.edges]
@@ -124,7 +144,10 @@ def named_curve_pairs(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             f"pairs of curves that {word}, as named",
             "Curve Circuits",
-            ", ".join(f"3a:{sender}->3b:{receiver}" for sender, receiver in evidence.truth.curve_fact(field)),
+            ", ".join(
+                f"3a:{sender}->3b:{receiver}"
+                for sender, receiver in evidence.truth.curve_fact(field)
+            ),
             f"{right} of {len(known)} with a decoded kernel, {len(pairs) - len(known)} have none",
             verdict(right == len(known)) if known else "cannot be checked",
         )

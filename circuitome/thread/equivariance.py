@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from circuitome.thread.evidence import ALIGNED, LEVEL, Evidence, Finding, apart, binomial, direction, verdict
+from circuitome.thread.evidence import (
+    ALIGNED,
+    LEVEL,
+    Evidence,
+    Finding,
+    apart,
+    binomial,
+    direction,
+    verdict,
+)
 
 __all__ = ["circles_and_evolutes", "contrast_to_centre"]
 
@@ -23,7 +32,8 @@ def circles_and_evolutes(evidence: Evidence) -> Iterator[Finding]:
         for unit, angle in zip(tuned.units, tuned.preferred, strict=True)
     }
     large, medium, small = (
-        evidence.truth.circuit(name) for name in ("large evolute and circle", "medium evolute", "small circle")
+        evidence.truth.circuit(name)
+        for name in ("large evolute and circle", "medium evolute", "small circle")
     )
     circle = next(unit for unit in large["post"] if unit in evidence.truth.circles)
     evolute = next(unit for unit in large["post"] if unit != circle)
@@ -38,10 +48,16 @@ def circles_and_evolutes(evidence: Evidence) -> Iterator[Finding]:
         yield _beside(f"{what} {unit} is excited by curves {side}", what, turned, away)
 
 
-def _turned(evidence: Evidence, unit: str, senders: Sequence[str], angles: Mapping[str, float]) -> list[float]:
+def _turned(
+    evidence: Evidence, unit: str, senders: Sequence[str], angles: Mapping[str, float]
+) -> list[float]:
     """Direction of each kernel's positive part less the published angle of the curve that it reads, degrees."""
     kernels = {sender: evidence.kernel(sender, unit) for sender in senders}
-    return [direction(kernel) - angles[sender] for sender, kernel in kernels.items() if kernel is not None]
+    return [
+        direction(kernel) - angles[sender]
+        for sender, kernel in kernels.items()
+        if kernel is not None
+    ]
 
 
 def _beside(claim: str, what: str, turned: Sequence[float], away: float) -> Finding:
@@ -79,7 +95,13 @@ def contrast_to_centre(evidence: Evidence) -> Iterator[Finding]:
         ]
         claim = f"{what}: four turned contrasts become {' and '.join(circuit['post'])}, from opposite sides"
         if any(len(each) < len(circuit["pre"]) for each in sides):
-            yield Finding(claim, "Equivariance", "contrast -> centre", "kernels are missing", "cannot be checked")
+            yield Finding(
+                claim,
+                "Equivariance",
+                "contrast -> centre",
+                "kernels are missing",
+                "cannot be checked",
+            )
             continue
         opposite = [apart(one, other) for one, other in zip(*sides, strict=True)]
         around = [_gaps(each) for each in sides]

@@ -90,7 +90,10 @@ class Evidence:
     @cached_property
     def edges(self) -> Mapping[tuple[str, str], float]:
         """Signed sum of every decoded kernel in the graph, by sender and receiver."""
-        return {(row["sender"], row["receiver"]): row["weight"] for row in self.database.query("edges", model=MODEL)}
+        return {
+            (row["sender"], row["receiver"]): row["weight"]
+            for row in self.database.query("edges", model=MODEL)
+        }
 
     @cached_property
     def curves(self) -> Mapping[str, Mapping[str, Any]]:
@@ -115,12 +118,16 @@ class Evidence:
         """How many of some neurons of a block are in a branch, and the chance of as many (hypergeometric)."""
         sizes = next(branches for branches in self.branches.values() if branch in branches)
         inside = self.by_branch(neurons)[branch]
-        return inside, hypergeometric(inside, len(neurons), special=sizes[branch], total=sum(sizes.values()))
+        return inside, hypergeometric(
+            inside, len(neurons), special=sizes[branch], total=sum(sizes.values())
+        )
 
     def block_of(self, neuron: str) -> str:
         """The article's layer of a neuron: the block of its branch, or its own layer."""
         layer = self.layer_of[neuron]
-        return next((block for block, branches in self.branches.items() if layer in branches), layer)
+        return next(
+            (block for block, branches in self.branches.items() if layer in branches), layer
+        )
 
     def unit(self, neuron: str) -> str:
         """A neuron as the articles write it, `mixed3b:379`, from its key."""
@@ -142,7 +149,9 @@ class Evidence:
         if keys not in self.edges:
             return None
         layer, _, channel = keys[1].removeprefix(f"{MODEL}/").rpartition(":")
-        return self.bundle.kernels.layer(layer)[int(channel), int(sender.partition(":")[2])].astype(np.float64)
+        return self.bundle.kernels.layer(layer)[int(channel), int(sender.partition(":")[2])].astype(
+            np.float64
+        )
 
 
 def hypergeometric(found: int, drawn: int, *, special: int, total: int) -> float:
@@ -152,7 +161,8 @@ def hypergeometric(found: int, drawn: int, *, special: int, total: int) -> float
     0.16666666666666666
     """
     ways = sum(
-        math.comb(special, k) * math.comb(total - special, drawn - k) for k in range(found, min(drawn, special) + 1)
+        math.comb(special, k) * math.comb(total - special, drawn - k)
+        for k in range(found, min(drawn, special) + 1)
     )
     return ways / math.comb(total, drawn)
 

@@ -22,7 +22,9 @@ def early_vision(evidence: Evidence) -> Iterator[Finding]:
         f"{neurons:,} neurons, {families} families, {'each neuron in one' if sorted_once else 'not each in one'}",
         verdict(neurons == 1056 and sorted_once),
     )
-    lines = len(evidence.members("conv2d2", "Line")) + len(evidence.members("conv2d2", "Shifted Line"))
+    lines = len(evidence.members("conv2d2", "Line")) + len(
+        evidence.members("conv2d2", "Shifted Line")
+    )
     layer = sum(name == "conv2d2" for name in evidence.layer_of.values())
     yield Finding(
         "line detectors in conv2d2",
@@ -42,16 +44,20 @@ def first_layer(evidence: Evidence) -> Iterator[Finding]:
     cells = []
     agree = 0
     for title, label in labels.items():
-        kinds = Counter(str(found[int(key.rpartition(":")[2])]) for key in evidence.members("conv2d0", title))
+        kinds = Counter(
+            str(found[int(key.rpartition(":")[2])]) for key in evidence.members("conv2d0", title)
+        )
         agree += kinds[label]
         cells.append(
-            f"{title} {sum(kinds.values())}: " + ", ".join(f"{kinds[kind]} {kind}" for kind in labels.values())
+            f"{title} {sum(kinds.values())}: "
+            + ", ".join(f"{kinds[kind]} {kind}" for kind in labels.values())
         )
     commonest = max(len(evidence.members("conv2d0", title)) for title in labels)
     yield Finding(
         "taxonomy of the 64 filters of conv2d0",
         "Early Vision",
         "Gabor 28, Color Contrast 27, Other 9",
-        f"{agree} of {len(found)} agree with our rule, which was found on these labels; " + "; ".join(cells),
+        f"{agree} of {len(found)} agree with our rule, which was found on these labels; "
+        + "; ".join(cells),
         verdict(agree > commonest),  # more than the best constant answer
     )

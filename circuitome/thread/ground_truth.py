@@ -167,14 +167,18 @@ class GroundTruth:
                 for family in entries
             )
             for layer in EARLY_LAYERS:
-                self._check_partition(layer, [family for family in families if family.layer == layer])
+                self._check_partition(
+                    layer, [family for family in families if family.layer == layer]
+                )
             return families
 
     def _check_partition(self, layer: str, families: list[CuratedFamily]) -> None:
         times = Counter(unit for family in families for unit in family.units)
         expected = range(self.branches[layer][-1].stop)
         if set(times) != set(expected) or max(times.values(), default=0) > 1:
-            odd = sorted(set(expected) ^ set(times)) or [unit for unit, count in times.items() if count > 1]
+            odd = sorted(set(expected) ^ set(times)) or [
+                unit for unit, count in times.items() if count > 1
+            ]
             raise GroundTruthError(
                 f"{self.folder / _FAMILIES}: the families of {layer} do not sort each of its {len(expected)} units into "
                 f"one family (see unit {odd[0]}); take the file as it was published"
@@ -185,7 +189,10 @@ class GroundTruth:
         """The branches of every layer, in the order of concatenation."""
         with self._reading(_ARCHITECTURE):
             return {
-                layer: tuple(BranchSlice(entry["name"], entry["start"], entry["stop"]) for entry in each["branches"])
+                layer: tuple(
+                    BranchSlice(entry["name"], entry["start"], entry["stop"])
+                    for entry in each["branches"]
+                )
                 for layer, each in self._json(_ARCHITECTURE)["layers"].items()
             }
 
@@ -215,7 +222,9 @@ class GroundTruth:
 
     def tile(self, sender: str, receiver: str) -> Tile | None:
         """The first kernel of an edge that is not flagged, None where no figure has one."""
-        fits = (t for t in self.tiles if (t.sender, t.receiver) == (sender, receiver) and t.flag is None)
+        fits = (
+            t for t in self.tiles if (t.sender, t.receiver) == (sender, receiver) and t.flag is None
+        )
         return next(fits, None)
 
     def factor_tiles(self, factor: str) -> Mapping[str, Tile]:
@@ -227,9 +236,16 @@ class GroundTruth:
         """Tuning to curves of the layers that the articles show."""
         with self._reading(_TUNING):
             arrays = self._arrays(_TUNING)
-            layers = [name.removesuffix("_units") for name in arrays if name.removesuffix("_units") in self.branches]
+            layers = [
+                name.removesuffix("_units")
+                for name in arrays
+                if name.removesuffix("_units") in self.branches
+            ]
             return {
-                layer: TunedUnits(tuple(arrays[f"{layer}_units"].tolist()), arrays[f"{layer}_act"].astype(np.float64))
+                layer: TunedUnits(
+                    tuple(arrays[f"{layer}_units"].tolist()),
+                    arrays[f"{layer}_act"].astype(np.float64),
+                )
                 for layer in layers
             }
 
@@ -244,7 +260,9 @@ class GroundTruth:
     def hand_written_curves(self) -> np.ndarray:
         """Kernels ``(curves of mixed3a, curves of mixed3b, 5, 5)`` of the network that the authors wrote by hand."""
         with self._reading(_HAND_WRITTEN):
-            return self._arrays(_HAND_WRITTEN)["aann_3a_to_3b"][:24, :24].astype(np.float64)  # the rest are lines
+            return self._arrays(_HAND_WRITTEN)["aann_3a_to_3b"][:24, :24].astype(
+                np.float64
+            )  # the rest are lines
 
     @cached_property
     def first_filters(self) -> np.ndarray:
@@ -258,7 +276,11 @@ class GroundTruth:
         with self._reading(_BANDS):
             maps = self._arrays(_BAND_MAPS)
             return tuple(
-                BandedLayer(entry["model"], entry["layer"], maps[entry["key"]].transpose(0, 3, 1, 2).astype(np.float64))
+                BandedLayer(
+                    entry["model"],
+                    entry["layer"],
+                    maps[entry["key"]].transpose(0, 3, 1, 2).astype(np.float64),
+                )
                 for entry in self._json(_BANDS)["models"]
             )
 

@@ -16,7 +16,8 @@ def high_low_branch(evidence: Evidence) -> Iterator[Finding]:
     """The high-low frequency detectors of mixed3a, and their branch."""
     neurons = evidence.members("mixed3a", "High-Low Frequency")
     listed = {
-        neuron_key(evidence.truth, f"mixed3a:{u}") for u in evidence.truth.high_low_fact("detectors_mixed3a_family")
+        neuron_key(evidence.truth, f"mixed3a:{u}")
+        for u in evidence.truth.high_low_fact("detectors_mixed3a_family")
     }
     inside, p = evidence.in_branch(neurons, "mixed3a_3x3")
     shown = len(evidence.truth.high_low_fact("detectors_shown_in_article"))
@@ -44,7 +45,9 @@ def high_low_inputs(evidence: Evidence) -> Iterator[Finding]:
         "one factor of high, one of low frequencies, as drawn",
         f"{', '.join(both)}: correlation of the two kernels {', '.join(f'{value:+.2f}' for value in like)}; the sides that "
         f"they excite lie {', '.join(f'{value:.0f}' for value in opposite)} degrees apart",
-        verdict(all(value < 0 for value in like) and all(value > 180 - ALIGNED for value in opposite))
+        verdict(
+            all(value < 0 for value in like) and all(value > 180 - ALIGNED for value in opposite)
+        )
         if both
         else "cannot be checked",
     )
@@ -59,7 +62,10 @@ def high_low_depth(evidence: Evidence) -> Iterator[Finding]:
         "high-low frequency detectors of other networks lie at one depth",
         "High-Low Frequency Detectors",
         "between 29 % and 33 % of the depth",
-        ", ".join(f"{name} {layer}/{layers} = {shares[name]:.3f}" for name, (layer, layers) in depth.items())
+        ", ".join(
+            f"{name} {layer}/{layers} = {shares[name]:.3f}"
+            for name, (layer, layers) in depth.items()
+        )
         + "; the article's own layer counts: that the units do the same is not in the facts",
         verdict(all(29 <= round(100 * share) <= 33 for share in shares.values())),
     )
@@ -86,11 +92,16 @@ def high_low_readers(evidence: Evidence) -> Iterator[Finding]:
         "High-Low Frequency Detectors",
         "excited by both",
         ", ".join(listed) if known else "no kernel of such a detector is published",
-        verdict(all(weight > 0 for weight in known.values())) if len(sides) == 2 else "cannot be checked",
+        verdict(all(weight > 0 for weight in known.values()))
+        if len(sides) == 2
+        else "cannot be checked",
     )
     detectors = set(evidence.members("mixed3a", "High-Low Frequency"))
     receivers = sum(evidence.branches["mixed3b"].values())
-    shown = sum(sender in detectors and evidence.block_of(receiver) == "mixed3b" for sender, receiver in evidence.edges)
+    shown = sum(
+        sender in detectors and evidence.block_of(receiver) == "mixed3b"
+        for sender, receiver in evidence.edges
+    )
     yield Finding(
         "8 of the 20 strongest readers of the high-low detectors are about boundaries",
         "High-Low Frequency Detectors",

@@ -29,7 +29,13 @@ import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
-from circuitome.thread.ground_truth import EARLY_LAYERS, BranchSlice, CuratedFamily, GroundTruth, Tile
+from circuitome.thread.ground_truth import (
+    EARLY_LAYERS,
+    BranchSlice,
+    CuratedFamily,
+    GroundTruth,
+    Tile,
+)
 
 __all__ = ["MODEL", "chosen_tiles", "family_key", "neuron_key", "part_centres", "write_inception"]
 
@@ -106,12 +112,16 @@ def write_inception(truth: GroundTruth, path: Path, *, force: bool = False) -> B
         "Neuron": list(_neurons(truth, tiles)),
         "Family": [_family(truth, family) for family in _early_families(truth)],
         "MEMBER_OF": list(_members(truth)),
-        "OF_MODEL": [{"from": f"{MODEL}/{branch.name}", "to": MODEL} for _, _, branch in _branches(truth)],
+        "OF_MODEL": [
+            {"from": f"{MODEL}/{branch.name}", "to": MODEL} for _, _, branch in _branches(truth)
+        ],
         "NEXT": list(_next(truth, tiles)),
         **_edges(truth, tiles, rows),
         "EXPANDED": _expanded(truth),
     }
-    tables["IN_LAYER"] = [{"from": neuron["key"], "to": neuron["layer"]} for neuron in tables["Neuron"]]
+    tables["IN_LAYER"] = [
+        {"from": neuron["key"], "to": neuron["layer"]} for neuron in tables["Neuron"]
+    ]
     with BundleWriter(path, force=force) as writer:
         for name, entries in tables.items():
             writer.write(name, pa.Table.from_pylist(entries, schema=arrow_schema(name)))
@@ -125,10 +135,14 @@ def write_inception(truth: GroundTruth, path: Path, *, force: bool = False) -> B
                 "note": NOTE,
                 "counts": {name: len(entries) for name, entries in tables.items()},
             },
-            wiring={"layers": [{"name": branch.name} for _, _, branch in _branches(truth)], "note": NOTE},
+            wiring={
+                "layers": [{"name": branch.name} for _, _, branch in _branches(truth)],
+                "note": NOTE,
+            },
             kernels=kernels,
             kernel_rows=[
-                (name.removeprefix("kernel/"), array.shape[0] * array.shape[1]) for name, array in kernels.items()
+                (name.removeprefix("kernel/"), array.shape[0] * array.shape[1])
+                for name, array in kernels.items()
             ],
         )
     return Bundle.open(path)
@@ -212,18 +226,33 @@ def _layers(truth: GroundTruth) -> Iterator[dict[str, Any]]:
 def _blocks(truth: GroundTruth) -> dict[str, list[dict[str, Any]]]:
     """Rows of `Block`, `Branch`, `IN_BLOCK` and `IN_BRANCH`."""
     blocks = [layer for layer in EARLY_LAYERS if len(truth.branches[layer]) > 1]
-    tables: dict[str, list[dict[str, Any]]] = {"Block": [], "Branch": [], "IN_BLOCK": [], "IN_BRANCH": []}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "Block": [],
+        "Branch": [],
+        "IN_BLOCK": [],
+        "IN_BRANCH": [],
+    }
     for block in blocks:
         key, branches = f"{MODEL}/{block}", truth.branches[block]
-        tables["Block"].append({"key": key, "model": MODEL, "name": block, "join": "concat", "branches": len(branches)})
+        tables["Block"].append(
+            {"key": key, "model": MODEL, "name": block, "join": "concat", "branches": len(branches)}
+        )
         for index, branch in enumerate(branches):
             size, path = branch.stop - branch.start, f"{key}#{branch.name}"
-            row = {"key": path, "model": MODEL, "block": key, "name": branch.name, "index": index, "channels": size}
+            row = {
+                "key": path,
+                "model": MODEL,
+                "block": key,
+                "name": branch.name,
+                "index": index,
+                "channels": size,
+            }
             tables["Branch"].append(row)
             neurons = [f"{MODEL}/{branch.name}:{channel}" for channel in range(size)]
             tables["IN_BRANCH"] += [{"from": neuron, "to": path} for neuron in neurons]
             tables["IN_BLOCK"] += [
-                {"from": neuron, "to": key, "channel": branch.start + channel} for channel, neuron in enumerate(neurons)
+                {"from": neuron, "to": key, "channel": branch.start + channel}
+                for channel, neuron in enumerate(neurons)
             ]
     return tables
 
@@ -232,7 +261,9 @@ def _neurons(truth: GroundTruth, tiles: Sequence[Tile]) -> Iterator[dict[str, An
     depth = {row["name"]: row["depth"] for row in _layers(truth)}
     fan_in = _fan_in(truth)
     decoded = Counter(neuron_key(truth, tile.receiver) for tile in tiles)
-    kinds = {(f.layer, unit): KINDS.get(f.title) for f in _early_families(truth) for unit in f.units}
+    kinds = {
+        (f.layer, unit): KINDS.get(f.title) for f in _early_families(truth) for unit in f.units
+    }
     tuning = {
         (layer, unit): {
             "orientation_deg": float(tuned.preferred[row]),
@@ -262,7 +293,9 @@ def _neurons(truth: GroundTruth, tiles: Sequence[Tile]) -> Iterator[dict[str, An
 
 def _fan_in(truth: GroundTruth) -> dict[str, int]:
     """Inputs of the neurons of each layer: a bottleneck's inputs where there is one, as it is multiplied out."""
-    return {layer: truth.convolutions[truth.branches[layer][0].name].fan_in for layer in EARLY_LAYERS}
+    return {
+        layer: truth.convolutions[truth.branches[layer][0].name].fan_in for layer in EARLY_LAYERS
+    }
 
 
 def _family(truth: GroundTruth, family: CuratedFamily) -> dict[str, Any]:
@@ -289,12 +322,18 @@ def _members(truth: GroundTruth) -> Iterator[dict[str, Any]]:
     for family in _early_families(truth):
         angles, key = _angles(truth, family), family_key(family.layer, family.title)
         for unit in family.units:
-            yield {"from": neuron_key(truth, f"{family.layer}:{unit}"), "to": key, "offset": angles.get(unit)}
+            yield {
+                "from": neuron_key(truth, f"{family.layer}:{unit}"),
+                "to": key,
+                "offset": angles.get(unit),
+            }
 
 
 def _next(truth: GroundTruth, tiles: Sequence[Tile]) -> Iterator[dict[str, Any]]:
     """What reads what; ``through`` is left empty, since pools and normalisations are not in the facts."""
-    edges = Counter(tuple(_home(truth, unit) for unit in (tile.sender, tile.receiver)) for tile in tiles)
+    edges = Counter(
+        tuple(_home(truth, unit) for unit in (tile.sender, tile.receiver)) for tile in tiles
+    )
     for before, after in itertools.pairwise(EARLY_LAYERS):
         for source in truth.branches[before]:
             for target in truth.branches[after]:
@@ -315,7 +354,9 @@ def _home(truth: GroundTruth, unit: str) -> str:
     return _branch_of(truth, layer, int(channel)).name
 
 
-def _kernels(truth: GroundTruth, tiles: Sequence[Tile]) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], int]]:
+def _kernels(
+    truth: GroundTruth, tiles: Sequence[Tile]
+) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], int]]:
     """Kernels of every layer that a figure shows, zero where none does, and the row of each edge (sender, receiver)."""
     fan_in, arrays, offsets, rows = _fan_in(truth), {}, {}, {}
     shown = {_home(truth, tile.receiver) for tile in tiles}
@@ -323,7 +364,9 @@ def _kernels(truth: GroundTruth, tiles: Sequence[Tile]) -> tuple[dict[str, np.nd
     for layer, _, branch in _branches(truth):
         if branch.name in shown:
             size = branch.stop - branch.start
-            arrays[f"kernel/{branch.name}"] = np.zeros((size, fan_in[layer], *tiles[0].kernel.shape), np.float32)
+            arrays[f"kernel/{branch.name}"] = np.zeros(
+                (size, fan_in[layer], *tiles[0].kernel.shape), np.float32
+            )
             offsets[branch.name] = start
             start += size * fan_in[layer]
     for tile in tiles:
@@ -348,7 +391,9 @@ def part_centres(kernels: np.ndarray) -> dict[str, np.ndarray]:
         total = part.sum((1, 2))
         for axis, places in (("x", right), ("y", down)):
             moment = (part * places).sum((1, 2))
-            centres[letter + axis] = np.divide(moment, total, out=np.full(len(total), np.nan), where=total > 0)
+            centres[letter + axis] = np.divide(
+                moment, total, out=np.full(len(total), np.nan), where=total > 0
+            )
     return centres
 
 
@@ -369,7 +414,10 @@ def _edges(
     }
     tables: dict[str, list[dict[str, Any]]] = {"EXCITES": [], "INHIBITS": []}
     for number, tile in enumerate(tiles):
-        row: dict[str, Any] = {"from": neuron_key(truth, tile.sender), "to": neuron_key(truth, tile.receiver)}
+        row: dict[str, Any] = {
+            "from": neuron_key(truth, tile.sender),
+            "to": neuron_key(truth, tile.receiver),
+        }
         row |= {name: _or_none(column[number].item()) for name, column in columns.items()}
         row["kernel"] = rows[tile.sender, tile.receiver]
         tables["INHIBITS" if weight[number] < 0 else "EXCITES"].append(row)

@@ -39,12 +39,19 @@ def car(evidence: Evidence) -> Iterator[Finding]:
 
 def _height(down: float) -> str:
     """Where the centre of a kernel's part lies, in words."""
-    return "absent" if math.isnan(down) else f"{abs(down):.1f} pixels {'below' if down > 0 else 'above'} the centre"
+    return (
+        "absent"
+        if math.isnan(down)
+        else f"{abs(down):.1f} pixels {'below' if down > 0 else 'above'} the centre"
+    )
 
 
 def dog_heads(evidence: Evidence) -> Iterator[Finding]:
     """The union of the oriented dog heads: what the units are called, and the kernels that no figure shows."""
-    merge, heads = (evidence.truth.circuit(name) for name in ("dog merge (union over cases)", "oriented dog head"))
+    merge, heads = (
+        evidence.truth.circuit(name)
+        for name in ("dog merge (union over cases)", "oriented dog head")
+    )
     paths = evidence.truth.circuit("dog head pathways")
     (union,), pair = merge["post"], paths["pre"]
     titles = {unit: _titles(evidence.truth, unit) for unit in (*merge["pre"], union)}
@@ -52,25 +59,46 @@ def dog_heads(evidence: Evidence) -> Iterator[Finding]:
         f"the mirrored pair {', '.join(pair)} and the union {union} are dog heads",
         "Zoom In",
         "two mirrored dog heads, and either of them",
-        "the authors' families: " + "; ".join(f"{unit} {', '.join(names) or 'none'}" for unit, names in titles.items()),
+        "the authors' families: "
+        + "; ".join(f"{unit} {', '.join(names) or 'none'}" for unit, names in titles.items()),
         verdict(all(any("Dog Head" in title for title in titles[unit]) for unit in (*pair, union))),
     )
     sources = [f"mixed3b:{unit}" for unit in heads["units"]["mixed3b"]]
-    yield _by_tiles(evidence, "dog heads: sources excite one case", [(s, c) for s in sources for c in pair])
-    yield _by_tiles(evidence, "dog heads: the paths inhibit each other", [(s, c) for s in pair for c in paths["post"]])
-    yield _by_tiles(evidence, "dog heads: every case excites the union", [(case, union) for case in merge["pre"]])
+    yield _by_tiles(
+        evidence, "dog heads: sources excite one case", [(s, c) for s in sources for c in pair]
+    )
+    yield _by_tiles(
+        evidence,
+        "dog heads: the paths inhibit each other",
+        [(s, c) for s in pair for c in paths["post"]],
+    )
+    yield _by_tiles(
+        evidence,
+        "dog heads: every case excites the union",
+        [(case, union) for case in merge["pre"]],
+    )
 
 
 def _titles(truth: GroundTruth, unit: str) -> list[str]:
     layer, _, channel = unit.partition(":")
-    return [family.title for family in truth.families if family.layer == layer and int(channel) in family.units]
+    return [
+        family.title
+        for family in truth.families
+        if family.layer == layer and int(channel) in family.units
+    ]
 
 
 def _by_tiles(evidence: Evidence, claim: str, pairs: Sequence[tuple[str, str]]) -> Finding:
     """A row on edges of later layers: their signs where figures show them, otherwise what is missing."""
-    kernels = {f"{sender}->{receiver}": evidence.kernel(sender, receiver) for sender, receiver in pairs}
-    shown = [f"{edge} {kernel.sum():+.1f}" for edge, kernel in kernels.items() if kernel is not None]
+    kernels = {
+        f"{sender}->{receiver}": evidence.kernel(sender, receiver) for sender, receiver in pairs
+    }
+    shown = [
+        f"{edge} {kernel.sum():+.1f}" for edge, kernel in kernels.items() if kernel is not None
+    ]
     measured = f"kernels of {len(shown)} of {len(pairs)} edges are published" + (
         f": {', '.join(shown)}" if shown else ""
     )
-    return Finding(claim, "Zoom In", "drawn with arrows, without numbers", measured, "cannot be checked")
+    return Finding(
+        claim, "Zoom In", "drawn with arrows, without numbers", measured, "cannot be checked"
+    )

@@ -43,7 +43,10 @@ MARGIN = 190
 
 
 def alignment_svg(
-    title: str, rows: Sequence[str], columns: Sequence[str], matrices: Sequence[tuple[str, np.ndarray]]
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    matrices: Sequence[tuple[str, np.ndarray]],
 ) -> str:
     """Heat maps side by side as SVG: 0 is white, 1 is dark; a cell's title says its layers and value."""
     width, height = len(columns) * CELL, len(rows) * CELL
@@ -51,7 +54,10 @@ def alignment_svg(
     for number, (name, matrix) in enumerate(matrices):
         left, top = MARGIN + number * (width + MARGIN), MARGIN
         parts.append(_text(left, 36, name, size=12))
-        parts += [_text(left - 4, top + (i + 0.75) * CELL, row, anchor="end") for i, row in enumerate(rows)]
+        parts += [
+            _text(left - 4, top + (i + 0.75) * CELL, row, anchor="end")
+            for i, row in enumerate(rows)
+        ]
         for j, column in enumerate(columns):
             parts.append(_text(left + (j + 0.75) * CELL, top - 4, column, turn=True))
         for i, j in np.ndindex(matrix.shape):
@@ -60,13 +66,20 @@ def alignment_svg(
                 f'<rect x="{left + j * CELL}" y="{top + i * CELL}" width="{CELL}" height="{CELL}" '
                 f'fill="{_shade(float(matrix[i, j]))}"><title>{said}</title></rect>'
             )
-        parts.append(f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#888"/>')
+        parts.append(
+            f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#888"/>'
+        )
     size = (len(matrices) * (width + MARGIN) + 20, height + MARGIN + 20)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" font-family="sans-serif">'
-    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"]) + "\n"
+    return (
+        "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"])
+        + "\n"
+    )
 
 
-def _text(x: float, y: float, text: str, *, size: int = 9, anchor: str = "start", turn: bool = False) -> str:
+def _text(
+    x: float, y: float, text: str, *, size: int = 9, anchor: str = "start", turn: bool = False
+) -> str:
     turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turn else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}"{turned}>{escape(text)}</text>'
 

@@ -62,7 +62,10 @@ class Images:
     @classmethod
     def of(cls, here: SignedGraph, there: SignedGraph, pairs: Sequence[tuple[str, str]]) -> Images:
         """The images of keys; pairs with a neuron that is not in its graph are left out."""
-        ends = [_numbers(graph, [pair[side] for pair in pairs]) for side, graph in enumerate((here, there))]
+        ends = [
+            _numbers(graph, [pair[side] for pair in pairs])
+            for side, graph in enumerate((here, there))
+        ]
         known = (ends[0] >= 0) & (ends[1] >= 0)
         return cls(ends[0][known], ends[1][known])
 
@@ -107,7 +110,10 @@ class Preserved:
         rows = []
         for place, (sender, receiver) in enumerate(ends):
             found = int(pick(self.preserved)[place])
-            tests = [(_judged(found, pick(counts)[:, place]), name) for name, counts in self.nulls.items()]
+            tests = [
+                (_judged(found, pick(counts)[:, place]), name)
+                for name, counts in self.nulls.items()
+            ]
             test, name = max(tests, key=lambda item: (item[0]["p"], item[0]["expected"], item[1]))
             rows.append(
                 {
@@ -155,14 +161,20 @@ def preserved_edges(
         """Preserved edges of each pair of layers, ``(k,)``."""
         at, edge = _found(sent * n + received, graph.sender * n + graph.receiver)
         one, other = here.strength[chosen[at]], graph.strength[edge]
-        alike = (here.excites[chosen[at]] == graph.excites[edge]) & (other <= one * factor) & (one <= other * factor)
+        alike = (
+            (here.excites[chosen[at]] == graph.excites[edge])
+            & (other <= one * factor)
+            & (one <= other * factor)
+        )
         return np.bincount(group[at[alike]], minlength=len(pairs))
 
     part, rng = _into(there, received), np.random.default_rng(seed)
     layers = np.unique(there.layer[there.sender] * len(there.layers) + there.layer[there.receiver])
     joined = np.isin(there.layer[sent] * len(there.layers) + there.layer[received], layers)
     nulls = {
-        name: np.array([count(find_null(name)(part, rng)) for _ in range(copies)]).reshape(copies, len(pairs))
+        name: np.array([count(find_null(name)(part, rng)) for _ in range(copies)]).reshape(
+            copies, len(pairs)
+        )
         for name in REWIRED
     }
     return Preserved(
@@ -194,8 +206,12 @@ def _into(graph: SignedGraph, receivers: np.ndarray) -> SignedGraph:
     """
     chosen = np.zeros(len(graph.keys), bool)
     chosen[receivers] = True
-    _, column = np.unique(graph.sender * len(graph.layers) + graph.layer[graph.receiver], return_index=True)
-    return _with_edges(graph, np.union1d(np.flatnonzero(chosen[graph.receiver]), column)).by_receiver()
+    _, column = np.unique(
+        graph.sender * len(graph.layers) + graph.layer[graph.receiver], return_index=True
+    )
+    return _with_edges(
+        graph, np.union1d(np.flatnonzero(chosen[graph.receiver]), column)
+    ).by_receiver()
 
 
 def _with_edges(graph: SignedGraph, edges: np.ndarray) -> SignedGraph:
@@ -270,19 +286,33 @@ def circuit_rows(found: Preserved, motifs: Sequence[Mapping[str, Any]]) -> list[
     for row in (*found.judged(whole=True), *found.judged()):
         counts = {"found": row["edges"], "again": row["preserved"]}
         rest = {name: row[name] for name in ("expected", "sd", "p", "null")}
-        rows.append(model | {"what": "edges", "senders": row["senders"], "receivers": row["receivers"]} | counts | rest)
+        rows.append(
+            model
+            | {"what": "edges", "senders": row["senders"], "receivers": row["receivers"]}
+            | counts
+            | rest
+        )
     for row in motifs:
         counts = {"found": row["instances"], "again": row["recurring"]}
-        rest = {name: row[name] for name in ("expected", "sd", "p")} | {"null": "permuted analogues"}
-        rows.append(model | {"what": row["motif"], "senders": None, "receivers": None} | counts | rest)
+        rest = {name: row[name] for name in ("expected", "sd", "p")} | {
+            "null": "permuted analogues"
+        }
+        rows.append(
+            model | {"what": row["motif"], "senders": None, "receivers": None} | counts | rest
+        )
     return rows
 
 
-def compare_circuits(found: Comparison, a: Bundle, b: Bundle, *, copies: int = COPIES, seed: int = 0) -> Comparison:
+def compare_circuits(
+    found: Comparison, a: Bundle, b: Bundle, *, copies: int = COPIES, seed: int = 0
+) -> Comparison:
     """The comparison of two networks with their circuits: rows of ``PRESERVED_IN``, and `Comparison.circuits`."""
     links = mutual_links([found.tables["ANALOGOUS_TO"]])
     ends = zip(links.first, links.second, strict=True)
-    pairs = [(first, second) if first.startswith(f"{found.a}/") else (second, first) for first, second in ends]
+    pairs = [
+        (first, second) if first.startswith(f"{found.a}/") else (second, first)
+        for first, second in ends
+    ]
     one, other = SignedGraph.of_bundle(a), SignedGraph.of_bundle(b)
     images = Images.of(one, other, pairs)
     ways, rows = [], []

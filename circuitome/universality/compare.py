@@ -49,10 +49,14 @@ class Comparison:
     a: str  # keys of the models
     b: str
     tables: Mapping[str, pa.Table]  # of `TABLES`, in the schema's columns
-    layers: tuple[Mapping[str, Any], ...]  # one row a layer of either network, in the order of computation
+    layers: tuple[
+        Mapping[str, Any], ...
+    ]  # one row a layer of either network, in the order of computation
     matrices: Mapping[str, np.ndarray]  # mutual share and CKA, (layers of a, layers of b)
     names: tuple[tuple[str, ...], tuple[str, ...]]  # of these layers
-    circuits: tuple[Mapping[str, Any], ...] = ()  # rows of preserved edges and motifs, where they were looked for
+    circuits: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # rows of preserved edges and motifs, where they were looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ class _Way:
     mutual: np.ndarray  # (n,) bool
     by_layer: np.ndarray  # (n, target layers)
     queries: np.ndarray  # (twins, n, target layers): what twins' neurons of the source find
-    candidates: np.ndarray  # (target's twins, n): what the source's neurons find in twins of the target
+    candidates: (
+        np.ndarray
+    )  # (target's twins, n): what the source's neurons find in twins of the target
     crossed: np.ndarray  # (source's twins, target's twins, n): what twins' neurons find in twins
     chance: np.ndarray  # (n,) what is found where every channel's pictures are shuffled
     cka: np.ndarray  # (source layers, target layers)
@@ -93,7 +99,9 @@ def open_all(bundles: Sequence[Bundle]) -> list[Signatures]:
     return opened
 
 
-def compare(a: Signatures, b: Signatures, *, report: Callable[[int, int], None] = lambda *_: None) -> Comparison:
+def compare(
+    a: Signatures, b: Signatures, *, report: Callable[[int, int], None] = lambda *_: None
+) -> Comparison:
     """Compare two networks; the signatures of one copy of each are in memory at a time."""
     total, done = (1 + len(a.twins)) * (1 + len(b.twins)) + 3 + len(a.twins) + len(b.twins), 0
 
@@ -107,7 +115,9 @@ def compare(a: Signatures, b: Signatures, *, report: Callable[[int, int], None] 
     layers = [row for way, outs in zip(ways, read, strict=True) for row in _layer_rows(way, outs)]
     tables = {
         "ANALOGOUS_TO": pa.concat_tables([_analogous(way) for way in ways]),
-        "READ_OUT_OF": pa.concat_tables([_read_table(way, outs) for way, outs in zip(ways, read, strict=True)]),
+        "READ_OUT_OF": pa.concat_tables(
+            [_read_table(way, outs) for way, outs in zip(ways, read, strict=True)]
+        ),
         "ALIGNED_WITH": pa.concat_tables([_aligned(way) for way in ways]),
     }
     matrices = {"mutual matches": ways[0].shares, "linear CKA": ways[0].cka}
@@ -251,7 +261,9 @@ def _read_outs(way: _Way, step: Callable[[], None]) -> _ReadOuts:
         found = np.full(len(wanted), np.nan)
         for layer in np.unique(aligned):
             rows = np.flatnonzero((chosen == layer) & way.alive)
-            found[rows] = read_out(copy[_rows_of(way.target, layer)], wanted[rows], per_picture=way.source.per_picture)
+            found[rows] = read_out(
+                copy[_rows_of(way.target, layer)], wanted[rows], per_picture=way.source.per_picture
+            )
         step()
         return found
 
@@ -293,7 +305,9 @@ def _aligned(way: _Way) -> pa.Table:
                 "mutual_share": float(way.shares[i, j]),
                 "cka": float(way.cka[i, j]),
                 "score": float(np.median(scores)) if len(scores) else None,
-                "auc": area(scores, way.queries[:, _rows_of(way.source, i), j].reshape(-1)) if len(scores) else None,
+                "auc": area(scores, way.queries[:, _rows_of(way.source, i), j].reshape(-1))
+                if len(scores)
+                else None,
             }
             rows.append(row)
     return pa.Table.from_pylist(rows, schema=arrow_schema("ALIGNED_WITH"))
@@ -306,7 +320,10 @@ def _layer_rows(way: _Way, outs: _ReadOuts) -> list[dict[str, Any]]:
     rows = []
     for i, layer in enumerate(way.source.layers):
         neurons = np.arange(len(q))[_rows_of(way.source, i)]
-        queries, candidates = way.queries[:, neurons].max(2).reshape(-1), way.candidates[:, neurons].reshape(-1)
+        queries, candidates = (
+            way.queries[:, neurons].max(2).reshape(-1),
+            way.candidates[:, neurons].reshape(-1),
+        )
         crossed, chance = way.crossed[..., neurons].reshape(-1), by_twins[:, neurons].reshape(-1)
         neurons = neurons[way.alive[neurons]]
         if not len(neurons):
@@ -319,7 +336,9 @@ def _layer_rows(way: _Way, outs: _ReadOuts) -> list[dict[str, Any]]:
                 "depth": float(way.source.depth[i]),
                 "neurons": len(neurons),
                 "score": float(np.median(way.scores[neurons])),
-                "share": float(np.nanmedian(share[neurons])) if np.isfinite(share[neurons]).any() else None,
+                "share": float(np.nanmedian(share[neurons]))
+                if np.isfinite(share[neurons]).any()
+                else None,
                 "twin_finds": float(np.median(queries)),
                 "found_in_twin": float(np.median(candidates)),
                 "twin_in_twin": float(np.median(crossed)),

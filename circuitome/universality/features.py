@@ -115,7 +115,11 @@ def mutual_links(matches: Iterable[pa.Table], *, q: float = BELIEVED) -> Links:
     names = ("from", "to", "score", "mutual", "q", "depth_from", "depth_to")
     rows = [row for table in matches for row in table.select(names).to_pylist()]
     believed = {(row["from"], row["to"]) for row in rows if row["mutual"] and row["q"] <= q}
-    kept = [row for row in rows if row["from"] < row["to"] and {_ends(row), _ends(row)[::-1]} <= believed]
+    kept = [
+        row
+        for row in rows
+        if row["from"] < row["to"] and {_ends(row), _ends(row)[::-1]} <= believed
+    ]
     kept = sorted({_ends(row): row for row in kept}.items())
     depth = {row[end]: row[f"depth_{end}"] for _, row in kept for end in ("from", "to")}
     first, second = (tuple(ends[side] for ends, _ in kept) for side in (0, 1))
@@ -126,13 +130,17 @@ def _ends(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["from"], row["to"]
 
 
-def cluster(first: np.ndarray, second: np.ndarray, score: np.ndarray, network: np.ndarray) -> list[list[int]]:
+def cluster(
+    first: np.ndarray, second: np.ndarray, score: np.ndarray, network: np.ndarray
+) -> list[list[int]]:
     """Clusters of two neurons or more, each ascending; ``network`` ``(n,)`` says whose a neuron is.
 
     >>> chain = np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.8])
     >>> cluster(*chain, np.array([0, 1, 2]))
     [[0, 1]]
-    >>> cluster(np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2]))
+    >>> cluster(
+    ...     np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2])
+    ... )
     [[0, 1, 2]]
     """
     members = {int(n): [int(n)] for n in np.union1d(first, second)}
@@ -186,7 +194,10 @@ def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[st
 
 
 def features(
-    links: Links, *, kinds: Mapping[str, str | None] | None = None, groups: Mapping[str, Sequence[str]] | None = None
+    links: Links,
+    *,
+    kinds: Mapping[str, str | None] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Feature]:
     """The features, those of most networks first, then the most alike; ``kinds`` and ``groups``: what annotation says of neurons."""
     found = []
@@ -194,7 +205,11 @@ def features(
     score = {frozenset(pair): value for pair, value in zip(ends, links.score.tolist(), strict=True)}
     for members in _clusters(links):
         linked = {
-            one: [score[pair] for other in members if (pair := frozenset((one, other))) in score and one != other]
+            one: [
+                score[pair]
+                for other in members
+                if (pair := frozenset((one, other))) in score and one != other
+            ]
             for one in members
         }
         every = [value for values in linked.values() for value in values]
@@ -229,7 +244,9 @@ def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[st
     """For every number of networks: features found in at least so many, and how many in permuted links."""
     most = len(links.networks)
     second, null = np.array(links.second, dtype=object), np.zeros((copies, most + 1))
-    for copy, drawn in enumerate(_permutations(links.first, links.second, copies if len(links) else 0, seed)):
+    for copy, drawn in enumerate(
+        _permutations(links.first, links.second, copies if len(links) else 0, seed)
+    ):
         null[copy] = _at_least(_clusters(links, second[drawn].tolist()), most)
     found = _at_least(_clusters(links), most)
     return [
@@ -244,10 +261,14 @@ def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[st
     ]
 
 
-def _permutations(first: Sequence[str], second: Sequence[str], copies: int, seed: int) -> Iterator[np.ndarray]:
+def _permutations(
+    first: Sequence[str], second: Sequence[str], copies: int, seed: int
+) -> Iterator[np.ndarray]:
     """Permutations of second ends among links from one network to one layer of another."""
     rng = np.random.default_rng(seed)
-    group = np.array([f"{_network(a)} {_layer(b)}" for a, b in zip(first, second, strict=True)], dtype=str)
+    group = np.array(
+        [f"{_network(a)} {_layer(b)}" for a, b in zip(first, second, strict=True)], dtype=str
+    )
     home = np.argsort(group, kind="stable")
     for _ in range(copies):
         drawn = np.empty(len(group), np.int64)
@@ -284,14 +305,21 @@ def _at_least(found: Sequence[Sequence[str]], most: int) -> np.ndarray:
     return sizes[::-1].cumsum()[::-1]
 
 
-def describe_bundles(bundles: Iterable[Bundle]) -> tuple[dict[str, str | None], dict[str, list[str]]]:
+def describe_bundles(
+    bundles: Iterable[Bundle],
+) -> tuple[dict[str, str | None], dict[str, list[str]]]:
     """Kind of each neuron, and transform groups of its believed families, as the bundles know them."""
     kinds: dict[str, str | None] = {}
     groups: dict[str, list[str]] = {}
     for bundle in bundles:
-        kinds |= {row["key"]: row["kind"] for row in bundle.table("Neuron").select(["key", "kind"]).to_pylist()}
+        kinds |= {
+            row["key"]: row["kind"]
+            for row in bundle.table("Neuron").select(["key", "kind"]).to_pylist()
+        }
         rows = bundle.table("Family").select(["key", "group", "q"]).to_pylist()
-        family = {row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= BELIEVED}
+        family = {
+            row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= BELIEVED
+        }
         for row in bundle.table("MEMBER_OF").select(["from", "to"]).to_pylist():
             if family.get(row["to"]) is not None:
                 groups.setdefault(row["from"], []).append(family[row["to"]])
@@ -335,7 +363,9 @@ def record_features(database: Database) -> tuple[Links, dict[str, str | None], l
     database.store.amend(
         Amendment(
             remove=(Removal("Feature", {"source": ["computed"]}),),
-            insert={n: pa.Table.from_pylist(r, schema=arrow_schema(n)) for n, r in tables.items() if r},
+            insert={
+                n: pa.Table.from_pylist(r, schema=arrow_schema(n)) for n, r in tables.items() if r
+            },
         )
     )
     return links, kinds, found

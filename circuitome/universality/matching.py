@@ -14,8 +14,12 @@ __all__ = ["Products", "multiply", "mutual_best", "shuffled"]
 class Products:
     """Correlations of all neurons of one network (rows) with all of another (columns), by their layers."""
 
-    by_column_layer: np.ndarray  # (rows, column layers) float32: a row's best in each layer of the columns
-    by_row_layer: np.ndarray  # (row layers, columns) float32: a column's best in each layer of the rows
+    by_column_layer: (
+        np.ndarray
+    )  # (rows, column layers) float32: a row's best in each layer of the columns
+    by_row_layer: (
+        np.ndarray
+    )  # (row layers, columns) float32: a column's best in each layer of the rows
     column_of: np.ndarray  # (rows,) the column that matches a row best
     row_of: np.ndarray  # (columns,) the row that matches a column best
     squares: np.ndarray  # (row layers, column layers) float64: sums of squared correlations
@@ -31,7 +35,9 @@ class Products:
         return self.by_row_layer.max(0)
 
 
-def multiply(rows: np.ndarray, row_starts: np.ndarray, columns: np.ndarray, column_starts: np.ndarray) -> Products:
+def multiply(
+    rows: np.ndarray, row_starts: np.ndarray, columns: np.ndarray, column_starts: np.ndarray
+) -> Products:
     """Correlate ``rows`` ``(n, samples)`` with ``columns`` ``(m, samples)``, both of mean 0 and length 1, layer by layer.
 
     ``starts``: first neuron of every layer, and their number at the end. No more than one layer's correlations are in
@@ -54,7 +60,9 @@ def multiply(rows: np.ndarray, row_starts: np.ndarray, columns: np.ndarray, colu
         by_row_layer[layer] = scores[place, np.arange(len(columns))]
         row_of = np.where(by_row_layer[layer] > best, start + place, row_of)
         best = np.maximum(best, by_row_layer[layer])
-        squares[layer] = np.add.reduceat(np.einsum("ij,ij->j", scores, scores, dtype=np.float64), firsts)
+        squares[layer] = np.add.reduceat(
+            np.einsum("ij,ij->j", scores, scores, dtype=np.float64), firsts
+        )
     return Products(by_column_layer, by_row_layer, column_of, row_of, squares)
 
 

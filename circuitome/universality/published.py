@@ -50,7 +50,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise PublishedError(f"{path}: cannot be read ({error.strerror}); name the folder that holds it") from error
+        raise PublishedError(
+            f"{path}: cannot be read ({error.strerror}); name the folder that holds it"
+        ) from error
     except ValueError as error:
         raise PublishedError(f"{path}: not JSON ({error}); fetch the folder anew") from error
 
@@ -60,7 +62,9 @@ def _of_units(published: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key, feature in published["features"].items():
         networks = {network: units for network, units in feature["model_features"].items() if units}
         addresses = [
-            f"{network} {unit['op']}:{int(unit['unit'])}" for network, units in networks.items() for unit in units
+            f"{network} {unit['op']}:{int(unit['unit'])}"
+            for network, units in networks.items()
+            for unit in units
         ]
         if addresses:  # one entry is empty
             yield _row(f"multimodal/{key}", feature["name"], len(networks), addresses)
@@ -94,5 +98,7 @@ def record_published(database: Database, folder: str | os.PathLike[str]) -> list
     """Put the features of a folder into a database, in place of all curated ones that it has; all or nothing."""
     rows = published_features(folder)
     table = pa.Table.from_pylist(rows, schema=arrow_schema("Feature"))
-    database.store.amend(Amendment(remove=(Removal("Feature", {"source": [SOURCE]}),), insert={"Feature": table}))
+    database.store.amend(
+        Amendment(remove=(Removal("Feature", {"source": [SOURCE]}),), insert={"Feature": table})
+    )
     return rows

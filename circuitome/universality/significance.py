@@ -46,7 +46,9 @@ def area(scores: np.ndarray, decoys: np.ndarray) -> float:
     if not len(scores) or not len(decoys):
         return float("nan")
     ranked = np.sort(decoys)
-    below = np.searchsorted(ranked, scores, side="left") + np.searchsorted(ranked, scores, side="right")
+    below = np.searchsorted(ranked, scores, side="left") + np.searchsorted(
+        ranked, scores, side="right"
+    )
     return float(below.mean() / (2 * len(decoys)))
 
 

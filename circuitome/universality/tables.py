@@ -35,7 +35,9 @@ class FolderWriter:
     ``periodic_table.csv``; ``manifest.json``, with one row a layer of what was found, and what is preserved of circuits.
     """
 
-    def __init__(self, path: str | os.PathLike[str], networks: Sequence[Signatures], *, force: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], networks: Sequence[Signatures], *, force: bool = False
+    ) -> None:
         self.path = Path(path)
         self._networks = networks
         self._pairs: list[dict[str, Any]] = []
@@ -44,7 +46,9 @@ class FolderWriter:
         if not self.path.exists():
             return
         if not force:
-            raise CompareError(f"{self.path}: already there; name another with -o, or --force to replace it")
+            raise CompareError(
+                f"{self.path}: already there; name another with -o, or --force to replace it"
+            )
         if not _is_comparison(self.path):
             raise CompareError(
                 f"{self.path}: exists and holds no comparison, so --force does not replace it; name another with -o"
@@ -55,11 +59,16 @@ class FolderWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._folder = self._stack.enter_context(draft(self.path))
         except OSError as error:
-            raise CompareError(f"{self.path}: cannot be written ({error.strerror}); name another with -o") from error
+            raise CompareError(
+                f"{self.path}: cannot be written ({error.strerror}); name another with -o"
+            ) from error
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             with self._stack:
@@ -79,10 +88,14 @@ class FolderWriter:
         """Write one pair of networks."""
         for name, table in found.tables.items():
             if name not in self._writers:
-                self._writers[name] = pq.ParquetWriter(self._folder / f"{name}.parquet", table.schema)
+                self._writers[name] = pq.ParquetWriter(
+                    self._folder / f"{name}.parquet", table.schema
+                )
             self._writers[name].write_table(table)
         picture = f"{found.a}--{found.b}.svg"
-        drawn = alignment_svg(f"{found.a} (down) and {found.b} (across)", *found.names, list(found.matrices.items()))
+        drawn = alignment_svg(
+            f"{found.a} (down) and {found.b} (across)", *found.names, list(found.matrices.items())
+        )
         (self._folder / picture).write_text(drawn)
         rows = {name: table.num_rows for name, table in found.tables.items()}
         parts = {"rows": rows, "layers": list(found.layers), "circuits": list(found.circuits)}
@@ -99,7 +112,10 @@ class FolderWriter:
             "signatures_sha256": self._networks[0].sha256,
             "null": NULL,
             "models": [
-                {name: one.bundle.manifest["model"].get(name) for name in ("key", "architecture", "weights_sha256")}
+                {
+                    name: one.bundle.manifest["model"].get(name)
+                    for name in ("key", "architecture", "weights_sha256")
+                }
                 for one in self._networks
             ],
             "pairs": self._pairs,
@@ -127,7 +143,11 @@ def pairs_to_compare(
     held = {row["key"]: row for row in database.models()}
     for one in networks:
         _check_held(one, held, database.store.address)
-    compared = set() if force else {(row["model"], row["other"]) for row in database.ask("compared_models").to_dicts()}
+    compared = (
+        set()
+        if force
+        else {(row["model"], row["other"]) for row in database.ask("compared_models").to_dicts()}
+    )
     return [(a, b) for a, b in pairs if not {(a.model, b.model), (b.model, a.model)} <= compared]
 
 
@@ -148,7 +168,12 @@ def record(database: Database, found: Comparison) -> None:
     """Put a comparison into a database, in place of what it has between these two models; all or nothing."""
     ways = ((found.a, found.b), (found.b, found.a))
     remove = tuple(
-        Removal(table, source={"model": [one]}, target={"model": [other]}) for table in TABLES for one, other in ways
+        Removal(table, source={"model": [one]}, target={"model": [other]})
+        for table in TABLES
+        for one, other in ways
     )
-    circuits = tuple(Removal("PRESERVED_IN", source={"model": [one]}, target={"key": [other]}) for one, other in ways)
+    circuits = tuple(
+        Removal("PRESERVED_IN", source={"model": [one]}, target={"key": [other]})
+        for one, other in ways
+    )
     database.store.amend(Amendment(remove=remove + circuits, insert=found.tables))

@@ -28,7 +28,9 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.shortcut = nn.Sequential() if stride == 1 and inputs == planes else OptionA(planes // 4)
+        self.shortcut = (
+            nn.Sequential() if stride == 1 and inputs == planes else OptionA(planes // 4)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))

@@ -17,7 +17,13 @@ class Conv(nn.Conv2d):
     """Convolution (bias included: batch norm is folded) and ReLU; padded to keep the size unless it is `valid`."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int | tuple[int, int], *, stride: int = 1, valid: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int = 1,
+        valid: bool = False,
     ):
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (0, 0) if valid else (height // 2, width // 2)
@@ -46,7 +52,12 @@ class MixedA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
-        branches = [self.branch1x1(x), self.branch5x5_2(self.branch5x5_1(x)), double, self.branch_pool(_pool(x))]
+        branches = [
+            self.branch1x1(x),
+            self.branch5x5_2(self.branch5x5_1(x)),
+            double,
+            self.branch_pool(_pool(x)),
+        ]
         return torch.cat(branches, 1)
 
 

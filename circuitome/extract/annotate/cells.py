@@ -46,9 +46,13 @@ class CellStatistics:
                 f"this layer wants ({len(cell_ids)}, {self.total.shape[1]})"
             )
         if not np.isfinite(responses).all():
-            raise CellError("a response is NaN or infinite; check the model's weights and the input's scale")
+            raise CellError(
+                "a response is NaN or infinite; check the model's weights and the input's scale"
+            )
         ids, place = np.unique(cell_ids, return_inverse=True)
-        member = (np.arange(len(ids))[:, None] == place).astype(np.float64)  # a product is faster than np.add.at
+        member = (np.arange(len(ids))[:, None] == place).astype(
+            np.float64
+        )  # a product is faster than np.add.at
         self.n[ids] += member.sum(1)
         self.total[ids] += member @ responses
         self.squares[ids] += member @ np.square(responses)
@@ -80,6 +84,10 @@ class Top:
                 f"this layer wants ({len(trial_ids)}, {len(self.values)})"
             )
         values = np.concatenate([self.values, np.asarray(responses, np.float64).T], axis=1)
-        trials = np.concatenate([self.trials, np.broadcast_to(trial_ids, responses.T.shape)], axis=1)
+        trials = np.concatenate(
+            [self.trials, np.broadcast_to(trial_ids, responses.T.shape)], axis=1
+        )
         order = np.lexsort((trials, -values), axis=1)[:, : self.values.shape[1]]
-        self.values, self.trials = (np.take_along_axis(part, order, axis=1) for part in (values, trials))
+        self.values, self.trials = (
+            np.take_along_axis(part, order, axis=1) for part in (values, trials)
+        )

@@ -34,7 +34,17 @@ from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import Progress
 from circuitome.statistics import benjamini_hochberg
 
-__all__ = ["NULL", "Circuit", "Ends", "circuit", "circuits_of", "current", "reachable", "turning", "write_circuits"]
+__all__ = [
+    "NULL",
+    "Circuit",
+    "Ends",
+    "circuit",
+    "circuits_of",
+    "current",
+    "reachable",
+    "turning",
+    "write_circuits",
+]
 
 NULL: Final = "offsets"
 """Name of the null model: the members' offsets permuted."""
@@ -50,7 +60,9 @@ NULLS: Final = 999  # permutations, where all of them are more than `FEW`
 MORE: Final = 9_999  # of a circuit that hardly any of those reached
 FEW: Final = 1_500
 NUMBERS: Final = 200_000  # numbers of permuted kernels that are held at a time
-PER_OFFSET: Final = 3  # pairs of members that each relative offset of the template has at least, on average
+PER_OFFSET: Final = (
+    3  # pairs of members that each relative offset of the template has at least, on average
+)
 
 _STEPS: Final[Mapping[str, tuple[float, float | None]]] = {
     "rotate": (15.0, 360.0),
@@ -98,7 +110,9 @@ def circuit(
 
     >>> angles = np.arange(8) * 45.0
     >>> weights = np.cos(np.deg2rad(angles[:, None] - angles))[:, :, None, None]
-    >>> found = circuit(weights, group="rotate", senders=angles, receivers=angles, rng=np.random.default_rng(0))
+    >>> found = circuit(
+    ...     weights, group="rotate", senders=angles, receivers=angles, rng=np.random.default_rng(0)
+    ... )
     >>> round(found.r2, 6), found.p, found.compression
     (1.0, 0.0001, 8.0)
     """
@@ -117,11 +131,17 @@ def circuit(
     if reachable(ends, spatial=spatial) > LEVEL or (other is not None and ends.size < 2):
         return None
     flat = kernels.reshape(*kernels.shape[:2], -1).astype(np.float64)
-    back = _turned_back(flat, kernels.shape[2:], group, turned) if spatial else flat[:, :, None].repeat(len(turned), 2)
+    back = (
+        _turned_back(flat, kernels.shape[2:], group, turned)
+        if spatial
+        else flat[:, :, None].repeat(len(turned), 2)
+    )
     observed = _explained(back, ends, *(np.arange(n)[None] for n in ends.bins.shape))[0]
     if not np.isfinite(observed):
         return None
-    still = float(_explained(flat[:, :, None].repeat(len(turned), 2), ends, *map(_own, ends.bins.shape))[0])
+    still = float(
+        _explained(flat[:, :, None].repeat(len(turned), 2), ends, *map(_own, ends.bins.shape))[0]
+    )
     bins = ends.bins.reshape(-1)
     number = np.bincount(bins, minlength=ends.size)
     weight = np.bincount(bins, flat.sum(2).reshape(-1), ends.size) / number
@@ -160,8 +180,12 @@ class Ends:
             return cls(np.zeros((1, len(turned)), np.int64), 1, np.zeros(1), turned, between=False)
         step, period = _STEPS[group]
         apart = other[:, None] - turned[None, :]
-        grids = (_binned(apart, width, period) for width in _widths(step, period, float(np.ptp(apart))))
-        bins, offsets = next(grid for grid in grids if apart.size >= PER_OFFSET * len(grid[1]) or len(grid[1]) <= 2)
+        grids = (
+            _binned(apart, width, period) for width in _widths(step, period, float(np.ptp(apart)))
+        )
+        bins, offsets = next(
+            grid for grid in grids if apart.size >= PER_OFFSET * len(grid[1]) or len(grid[1]) <= 2
+        )
         return cls(bins, len(offsets), offsets, turned, between=True)
 
 
@@ -204,7 +228,9 @@ def reachable(ends: Ends, *, spatial: bool) -> float:
     if total > FEW:
         return 0.0
     sigma, tau = _every(others, turned)
-    alike = (_canonical(ends.bins[sigma[:, :, None], tau[:, None, :]]) == _canonical(ends.bins[None])).all(1)
+    alike = (
+        _canonical(ends.bins[sigma[:, :, None], tau[:, None, :]]) == _canonical(ends.bins[None])
+    ).all(1)
     if spatial:
         by = (ends.angles[tau] - ends.angles + 180) % 360
         alike &= (np.abs(by - by[:, :1]) < 1e-6).all(1)
@@ -223,7 +249,9 @@ def _every(others: int, turned: int) -> tuple[np.ndarray, np.ndarray]:
     return one.repeat(len(two), 0), np.tile(two, (len(one), 1))
 
 
-def _permuted(back: np.ndarray, ends: Ends, observed: float, rng: np.random.Generator, nulls: int) -> float:
+def _permuted(
+    back: np.ndarray, ends: Ends, observed: float, rng: np.random.Generator, nulls: int
+) -> float:
     others, turned = ends.bins.shape
     bar = observed - 1e-9
     if math.factorial(others) * math.factorial(turned) <= FEW:
@@ -248,7 +276,9 @@ def _explained(back: np.ndarray, ends: Ends, sigma: np.ndarray, tau: np.ndarray)
     found = []
     for start in range(0, len(sigma), max(1, NUMBERS // (pairs * (entries + ends.size)))):
         part = slice(start, start + max(1, NUMBERS // (pairs * (entries + ends.size))))
-        taken = back[np.arange(others)[:, None], np.arange(turned), tau[part, None, :]].reshape(-1, pairs, entries)
+        taken = back[np.arange(others)[:, None], np.arange(turned), tau[part, None, :]].reshape(
+            -1, pairs, entries
+        )
         mean = taken.mean(1)
         energy = np.square(taken).sum((1, 2))
         if ends.between:
@@ -266,9 +296,13 @@ def _explained(back: np.ndarray, ends: Ends, sigma: np.ndarray, tau: np.ndarray)
     return np.concatenate(found)
 
 
-def _turned_back(flat: np.ndarray, size: Sequence[int], group: str, offsets: np.ndarray) -> np.ndarray:
+def _turned_back(
+    flat: np.ndarray, size: Sequence[int], group: str, offsets: np.ndarray
+) -> np.ndarray:
     """Kernels ``(o, t, entries)`` turned back by each of some offsets, ``(o, t, offsets, entries)``."""
-    operators = np.stack([turning(size, Transform(group, float(offset)).inverse()) for offset in offsets])
+    operators = np.stack(
+        [turning(size, Transform(group, float(offset)).inverse()) for offset in offsets]
+    )
     return np.einsum("xef,otf->otxe", operators, flat, optimize=True)
 
 
@@ -278,7 +312,9 @@ def turning(size: Sequence[int], transform: Transform) -> np.ndarray:
     Bilinear between entries, zero outside; exact for quarter turns and reflections.
 
     >>> quarter = turning((3, 3), Transform("rotate", 90.0))
-    >>> (quarter @ np.array([0, 0, 0, 0, 0, 1, 0, 0, 0.0])).reshape(3, 3)  # what was on the right is on top
+    >>> (quarter @ np.array([0, 0, 0, 0, 0, 1, 0, 0, 0.0])).reshape(
+    ...     3, 3
+    ... )  # what was on the right is on top
     array([[0., 1., 0.],
            [0., 0., 0.],
            [0., 0., 0.]])
@@ -331,7 +367,11 @@ def circuits_of(
                     offsets = None if sender.offsets is None else sender.offsets[at >= 0]
                     if _worth_asking(kernels, sender, receiver):
                         found = circuit(
-                            kernels, group=sender.group, senders=offsets, receivers=receiver.offsets, rng=rng
+                            kernels,
+                            group=sender.group,
+                            senders=offsets,
+                            receivers=receiver.offsets,
+                            rng=rng,
                         )
                         if found is not None:
                             yield sender, receiver, found
@@ -357,7 +397,9 @@ def _positions(wiring: Wiring, index: int) -> dict[int, np.ndarray]:
     several = set()
     for link in wiring.layers[index].links:
         place = found.setdefault(link.source, np.full(wiring.layers[link.source].channels, -1))
-        if (place[link.channels] >= 0).any() or len(set(link.channels.tolist())) < len(link.channels):
+        if (place[link.channels] >= 0).any() or len(set(link.channels.tolist())) < len(
+            link.channels
+        ):
             several.add(link.source)
         place[link.channels] = link.positions
     return {source: place for source, place in found.items() if source not in several}
@@ -366,7 +408,9 @@ def _positions(wiring: Wiring, index: int) -> dict[int, np.ndarray]:
 def _sides(bundle: Bundle, wiring: Wiring) -> tuple[list[_Side], list[_Side]]:
     """Families layer by layer, and the invariant neurons of each group that has families."""
     number = {f"{bundle.model}/{layer.name}": place for place, layer in enumerate(wiring.layers)}
-    group = {row["key"]: row["group"] for row in bundle.table("Family").to_pylist() if row["size"] != 1}
+    group = {
+        row["key"]: row["group"] for row in bundle.table("Family").to_pylist() if row["size"] != 1
+    }
     members: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
     inside: dict[str, set[str]] = defaultdict(set)
     for row in bundle.table("MEMBER_OF").to_pylist():
@@ -376,13 +420,20 @@ def _sides(bundle: Bundle, wiring: Wiring) -> tuple[list[_Side], list[_Side]]:
             members[row["to"], number[layer]].append((int(channel), row["offset"]))
             inside[named].add(row["from"])
     families = [
-        _Side(family, group[family], layer, *(np.array(column) for column in zip(*sorted(pairs), strict=True)))
+        _Side(
+            family,
+            group[family],
+            layer,
+            *(np.array(column) for column in zip(*sorted(pairs), strict=True)),
+        )
         for (family, layer), pairs in sorted(members.items())
     ]
     return families, list(_invariants(bundle, number, inside))
 
 
-def _invariants(bundle: Bundle, number: Mapping[str, int], inside: Mapping[str, set[str]]) -> Iterator[_Side]:
+def _invariants(
+    bundle: Bundle, number: Mapping[str, int], inside: Mapping[str, set[str]]
+) -> Iterator[_Side]:
     """Neurons that a group leaves alone, each a family of one, for each spatial group that has families."""
     for row in bundle.table("Neuron").to_pylist():
         for group in _SPATIAL:
@@ -404,8 +455,13 @@ def current(bundle: Bundle, *, seed: int = 0) -> bool:
 def _state(bundle: Bundle, seed: int) -> str:
     """Digest of everything that the circuits are made of but the weights."""
     families, invariants = _sides(bundle, Wiring.from_json(bundle.wiring))
-    sides = [[side.family, side.group, side.layer, side.channels.tolist(), _listed(side)] for side in families]
-    return hashlib.sha256(json.dumps([seed, sides, [side.family for side in invariants]]).encode()).hexdigest()
+    sides = [
+        [side.family, side.group, side.layer, side.channels.tolist(), _listed(side)]
+        for side in families
+    ]
+    return hashlib.sha256(
+        json.dumps([seed, sides, [side.family for side in invariants]]).encode()
+    ).hexdigest()
 
 
 def _listed(side: _Side) -> list[float] | None:
@@ -446,7 +502,9 @@ def _strongest(found: Iterator[tuple[_Side, _Side, Circuit]]) -> list[tuple[_Sid
 
 
 def _row(sender: _Side, receiver: _Side, found: Circuit, q: float) -> dict[str, Any]:
-    own = {name: getattr(found, name) for name in ("circuit_class", "r2", "p", "compression", "pairs")}
+    own = {
+        name: getattr(found, name) for name in ("circuit_class", "r2", "p", "compression", "pairs")
+    }
     lists = {"offsets": found.offsets.tolist(), "template": found.template.tolist()}
     return {"from": sender.family, "to": receiver.family, "q": q, "null": NULL} | own | lists
 

@@ -59,9 +59,15 @@ def load_families(bundle: Bundle, file: Path) -> Bundle:
         CuratedError: names the file, the line and the cure.
         BundleError: the bundle cannot be written.
     """
-    layers = dict(zip(*(bundle.table("Neuron")[name].to_pylist() for name in ("key", "layer")), strict=True))
-    families, members = _tables(bundle.model, layers, read_families(file, model=bundle.model, neurons=layers))
-    families, members = join_families(bundle, families, members, instead_of=families["key"].to_pylist())
+    layers = dict(
+        zip(*(bundle.table("Neuron")[name].to_pylist() for name in ("key", "layer")), strict=True)
+    )
+    families, members = _tables(
+        bundle.model, layers, read_families(file, model=bundle.model, neurons=layers)
+    )
+    families, members = join_families(
+        bundle, families, members, instead_of=families["key"].to_pylist()
+    )
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Family", families)
         writer.replace("MEMBER_OF", members)
@@ -95,7 +101,9 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
     """
     members = [_member(file, line, cells, model, neurons) for line, cells in _lines(file)]
     if not members:
-        raise CuratedError(f"{file}: no family below the header; write one member a line, as in `curves,conv1:3,45`")
+        raise CuratedError(
+            f"{file}: no family below the header; write one member a line, as in `curves,conv1:3,45`"
+        )
     first: dict[tuple[str, str], int] = {}
     groups: dict[str, Member] = {}
     for member in members:
@@ -126,9 +134,14 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
                             f"{file}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)} "
                             f'({",".join(header)}); put text with commas between "quotes"'
                         )
-                    yield reader.line_num, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+                    yield (
+                        reader.line_num,
+                        {name: cell.strip() for name, cell in zip(header, cells, strict=True)},
+                    )
     except FileNotFoundError:
-        raise CuratedError(f"{file}: no such file; name a CSV file with the columns {_EXAMPLE}") from None
+        raise CuratedError(
+            f"{file}: no such file; name a CSV file with the columns {_EXAMPLE}"
+        ) from None
     except (OSError, UnicodeError, csv.Error) as error:
         raise CuratedError(
             f"{file}: cannot be read as CSV in UTF-8 ({error}); save it with the columns {_EXAMPLE}"
@@ -140,21 +153,39 @@ def _header(file: Path, cells: Sequence[str]) -> list[str]:
     missing = [name for name in _COLUMNS if name not in names]
     unknown = [name for name in names if name not in (*_COLUMNS, *_OPTIONAL)]
     if missing or unknown or len(set(names)) < len(names):
-        fault = f"no column {missing[0]!r}" if missing else f"a column {unknown[0]!r}" if unknown else "a column twice"
-        raise CuratedError(f"{file}, line 1: {fault}; begin with the header {_EXAMPLE}, and `group` if you like")
+        fault = (
+            f"no column {missing[0]!r}"
+            if missing
+            else f"a column {unknown[0]!r}"
+            if unknown
+            else "a column twice"
+        )
+        raise CuratedError(
+            f"{file}, line 1: {fault}; begin with the header {_EXAMPLE}, and `group` if you like"
+        )
     return names
 
 
-def _member(file: Path, line: int, cells: Mapping[str, str], model: str, neurons: Collection[str]) -> Member:
+def _member(
+    file: Path, line: int, cells: Mapping[str, str], model: str, neurons: Collection[str]
+) -> Member:
     where = f"{file}, line {line}"
     family, group = cells["family"], cells.get("group") or None
     if not family or not family.isprintable():
-        raise CuratedError(f"{where}: the family has no name that can be printed; give each a title")
+        raise CuratedError(
+            f"{where}: the family has no name that can be printed; give each a title"
+        )
     if group is not None and group not in TRANSFORM_GROUPS:
         raise CuratedError(
             f"{where}: no transform group {group!r}; write one of {', '.join(TRANSFORM_GROUPS)}, or nothing"
         )
-    return Member(family, _neuron(where, cells["neuron"], model, neurons), _number(where, cells["offset"]), group, line)
+    return Member(
+        family,
+        _neuron(where, cells["neuron"], model, neurons),
+        _number(where, cells["offset"]),
+        group,
+        line,
+    )
 
 
 def _neuron(where: str, key: str, model: str, neurons: Collection[str]) -> str:
@@ -172,11 +203,15 @@ def _number(where: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise CuratedError(f"{where}: the offset {text!r} is no number; write degrees, octaves or parity, such as 45")
+        raise CuratedError(
+            f"{where}: the offset {text!r} is no number; write degrees, octaves or parity, such as 45"
+        )
     return number
 
 
-def _tables(model: str, layers: Mapping[str, str], members: Sequence[Member]) -> tuple[pa.Table, pa.Table]:
+def _tables(
+    model: str, layers: Mapping[str, str], members: Sequence[Member]
+) -> tuple[pa.Table, pa.Table]:
     """Rows of ``Family`` and ``MEMBER_OF``, families in the order of the file."""
     by_family: dict[str, list[Member]] = {}
     for member in members:
@@ -193,7 +228,9 @@ def _tables(model: str, layers: Mapping[str, str], members: Sequence[Member]) ->
     )
 
 
-def _family(model: str, name: str, layers: Mapping[str, str], members: Sequence[Member]) -> dict[str, object]:
+def _family(
+    model: str, name: str, layers: Mapping[str, str], members: Sequence[Member]
+) -> dict[str, object]:
     homes = {layers[member.neuron] for member in members}
     return {
         "key": _key(model, name),

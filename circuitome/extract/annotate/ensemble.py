@@ -48,7 +48,9 @@ class Ensemble:
     def __len__(self) -> int:
         return self.count
 
-    def draw(self, transform: Transform = IDENTITY, start: int = 0, stop: int | None = None) -> Tensor:
+    def draw(
+        self, transform: Transform = IDENTITY, start: int = 0, stop: int | None = None
+    ) -> Tensor:
         """Images ``start`` to ``stop`` under a transform, ``(n, 3, side, side)``, mostly in [0, 1], grey 0.5."""
         start, stop, _ = slice(start, stop).indices(self.count)
         images = torch.empty(max(0, stop - start), 3, self.side, self.side, device=self.device)
@@ -61,12 +63,18 @@ class Ensemble:
             for which, draw in enumerate(drawn):
                 place = np.flatnonzero(kind == which)
                 if len(place):
-                    given = torch.as_tensor(numbers[place, 1:], dtype=torch.float32, device=self.device)
-                    images[torch.as_tensor(place + (first - start), device=self.device)] = draw(given, frame)
+                    given = torch.as_tensor(
+                        numbers[place, 1:], dtype=torch.float32, device=self.device
+                    )
+                    images[torch.as_tensor(place + (first - start), device=self.device)] = draw(
+                        given, frame
+                    )
         return transform.colour(images)
 
 
-def ensemble(count: int, side: int, radius: float, *, seed: int, device: str | torch.device = "cpu") -> Ensemble:
+def ensemble(
+    count: int, side: int, radius: float, *, seed: int, device: str | torch.device = "cpu"
+) -> Ensemble:
     """Random images of ``side`` pixels for neurons that see ``2 * radius``: leaves, marks and waves, in colour and grey.
 
     >>> from circuitome.extract.annotate.ensemble import ensemble
@@ -77,13 +85,20 @@ def ensemble(count: int, side: int, radius: float, *, seed: int, device: str | t
     True
     """
     if count < 1 or side < 1 or not radius > 0:
-        raise StimulusError(f"no {count} images of {side} pixels for a radius of {radius}; all three must be positive")
+        raise StimulusError(
+            f"no {count} images of {side} pixels for a radius of {radius}; all three must be positive"
+        )
     return Ensemble(count, side, float(radius), seed, torch.device(device))
 
 
 def _numbers(seed: int, images: range) -> np.ndarray:
     """Uniform random numbers, ``(images, 2 + WAVES * NUMBERS)``: the same for an image in whatever company it is drawn."""
-    return np.stack([np.random.Generator(np.random.Philox(key=[seed, i])).random(2 + WAVES * NUMBERS) for i in images])
+    return np.stack(
+        [
+            np.random.Generator(np.random.Philox(key=[seed, i])).random(2 + WAVES * NUMBERS)
+            for i in images
+        ]
+    )
 
 
 def _between(uniform: Tensor, low: float, high: float) -> Tensor:
@@ -101,7 +116,11 @@ def _colours(shade: Tensor, tint: Tensor, saturation: Tensor, coloured: Tensor) 
 
 def _shapes(numbers: Tensor, count: int, *, first: int = 0) -> tuple[Tensor, ...]:
     """The uniform numbers of ``count`` shapes, `NUMBERS` columns ``(n, count)``."""
-    return tuple(numbers[:, 1 + first * NUMBERS : 1 + (first + count) * NUMBERS].reshape(-1, count, NUMBERS).unbind(-1))
+    return tuple(
+        numbers[:, 1 + first * NUMBERS : 1 + (first + count) * NUMBERS]
+        .reshape(-1, count, NUMBERS)
+        .unbind(-1)
+    )
 
 
 def _coloured(numbers: Tensor) -> Tensor:
@@ -135,7 +154,9 @@ def _covers(shapes: tuple[Tensor, ...], frame: Frame) -> Tensor:
 def _marks(numbers: Tensor, frame: Frame) -> Tensor:
     """Lines, arcs and Gabors at random places on a plain ground."""
     coloured = _coloured(numbers)
-    shade, tint, saturation, where, distance, size, angle, form, width, there = _shapes(numbers, STROKES)
+    shade, tint, saturation, where, distance, size, angle, form, width, there = _shapes(
+        numbers, STROKES
+    )
     radius = _between(size, max(0.3 * frame.radius, 1.5), max(2.5 * frame.radius, 4.0))
     nx, ny = frame.direction(2 * math.pi * angle)
     # a point of the stroke is uniform in the disc; an arc's centre lies a radius from there
@@ -153,7 +174,9 @@ def _marks(numbers: Tensor, frame: Frame) -> Tensor:
 
 
 def _gabors(numbers: Tensor, frame: Frame, coloured: Tensor) -> Tensor:
-    shade, tint, saturation, where, distance, size, angle, phase, there, _ = _shapes(numbers, GABORS, first=STROKES)
+    shade, tint, saturation, where, distance, size, angle, phase, there, _ = _shapes(
+        numbers, GABORS, first=STROKES
+    )
     frequency = _between(size, min(0.4 / frame.radius, FINEST / 3), FINEST)
     x, y = frame.centres(where, distance, reach=frame.radius)
     spread = 0.5 / frequency * frame.factor
@@ -176,8 +199,12 @@ def _plane_waves(numbers: Tensor, frame: Frame) -> Tensor:
     there = (torch.arange(WAVES, device=numbers.device) < count).to(numbers.dtype)
     # equal amplitudes at frequencies spread evenly over octaves: that is 1/f
     frequency = _between(size, min(0.25 / frame.radius, FINEST / 4), FINEST)
-    colours = _colours(shade, tint, saturation, _coloured(numbers)) * (there / count.sqrt())[..., None]
-    total = wave_sum(frame, colours, frequency, angle=2 * math.pi * angle, phase=2 * math.pi * phase)
+    colours = (
+        _colours(shade, tint, saturation, _coloured(numbers)) * (there / count.sqrt())[..., None]
+    )
+    total = wave_sum(
+        frame, colours, frequency, angle=2 * math.pi * angle, phase=2 * math.pi * phase
+    )
     return total + GREY
 
 
@@ -207,7 +234,9 @@ def _scenes(seed: int, images: range, side: int, device: torch.device) -> Tensor
     frame = Frame.of(side, side / 2, IDENTITY, device)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.as_tensor(np.stack([rng.random(shape, dtype=np.float32) for rng in rngs]), device=device)
+        return torch.as_tensor(
+            np.stack([rng.random(shape, dtype=np.float32) for rng in rngs]), device=device
+        )
 
     textures = _one_over_f(uniform(SURFACES, side, side))
     shapes, extra = uniform(THICK, NUMBERS), uniform(THICK + 1, 8)
@@ -218,7 +247,9 @@ def _scenes(seed: int, images: range, side: int, device: torch.device) -> Tensor
     line = frame.line / (side / 2)
     light = slope[:, :1] * line + slope[:, 1:] * line[:, None]
     scene = (plain + (rough * textures).sum(1, keepdim=True)) * (1 + light)
-    return _blurred(scene, _between(uniform(1), 0.3, 1.5)[:, 0] * (uniform(1)[:, 0] < 0.5)).clamp_(0, 1)
+    return _blurred(scene, _between(uniform(1), 0.3, 1.5)[:, 0] * (uniform(1)[:, 0] < 0.5)).clamp_(
+        0, 1
+    )
 
 
 def _natural_covers(shapes: Tensor, frame: Frame) -> Tensor:
@@ -226,7 +257,9 @@ def _natural_covers(shapes: Tensor, frame: Frame) -> Tensor:
     where, distance, size, angle, form = shapes.unbind(-1)[:5]
     low, high = max(0.04 * frame.radius, 1.0), max(0.5 * frame.radius, 3.0)
     back = torch.arange(THICK, device=size.device) >= THICK * 3 // 4
-    radius = torch.where(back, _between(size, high / 3, high), 1 / (1 / low + size * (1 / high - 1 / low)))
+    radius = torch.where(
+        back, _between(size, high / 3, high), 1 / (1 / low + size * (1 / high - 1 / low))
+    )
     x, y = frame.centres(where, distance, reach=1.5 * frame.radius)
     ax, ay = frame.direction(2 * math.pi * angle)
     level = conic(frame, x, y, along=(ax, ay), length=radius, width=radius * (1 - 0.7 * form))
@@ -239,7 +272,9 @@ def _surfaces(extra: Tensor, scene: Tensor) -> Tensor:
     # a scene has its own palette: hues about one, and more grey than colour
     hue = 360 * scene[:, :1] + 240 * (tint - 0.5) * scene[:, 1:].clamp(min=0.2)
     colour = (0.08 + 0.84 * shade)[..., None] + (0.35 * saturation**2)[..., None] * hue_axis(hue)
-    chosen = torch.nn.functional.one_hot((which * SURFACES).long().clamp(max=SURFACES - 1), SURFACES)
+    chosen = torch.nn.functional.one_hot(
+        (which * SURFACES).long().clamp(max=SURFACES - 1), SURFACES
+    )
     amplitude = (0.25 * rough * (dull < 0.8))[..., None] * chosen
     return torch.cat([colour, amplitude, 0.8 * torch.stack([right - 0.5, down - 0.5], -1)], -1)
 

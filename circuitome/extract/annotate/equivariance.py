@@ -43,13 +43,17 @@ class GroupScores:
     """Pair scores of one layer under one transform group, and those of its surrogate layers."""
 
     group: str  # rotate, scale, hue ...
-    amounts: np.ndarray  # (a,) positive amounts: degrees, octaves, or 1 for reflections and inversion
+    amounts: (
+        np.ndarray
+    )  # (a,) positive amounts: degrees, octaves, or 1 for reflections and inversion
     period: float | None  # 360 where amounts are angles, None otherwise
     scores: np.ndarray  # (a, C, C): correlation of neuron i with neuron j under the transform
     plain: np.ndarray  # (C, C): the same without a transform
     null_scores: np.ndarray  # (S, a, C, C) of S surrogate layers
     null_plain: np.ndarray  # (S, C, C)
-    turns: np.ndarray | None = None  # (a,) degrees of rotation beside the amounts, where a group has two (hue_rotate)
+    turns: np.ndarray | None = (
+        None  # (a,) degrees of rotation beside the amounts, where a group has two (hue_rotate)
+    )
 
     def __post_init__(self) -> None:
         nulls, neurons = len(self.null_plain), len(self.plain)
@@ -66,7 +70,9 @@ class GroupScores:
                 "(nulls, amounts, C, C) and (nulls, C, C)"
             )
         if not len(self.amounts) or (self.amounts <= 0).any():
-            raise ScoresError(f"amounts {self.amounts.tolist()} of group {self.group}: give one or more, all positive")
+            raise ScoresError(
+                f"amounts {self.amounts.tolist()} of group {self.group}: give one or more, all positive"
+            )
         if self.turns is not None and self.turns.shape != self.amounts.shape:
             raise ScoresError(
                 f"group {self.group} has {len(self.amounts)} amounts and {len(self.turns)} turns; give as many"
@@ -159,7 +165,9 @@ def find_pairs(groups: Sequence[GroupScores]) -> list[Pair]:
     if not groups:
         return []
     if not all(len(scores.null_plain) for scores in groups):
-        raise ScoresError("pairs have no significance without surrogate layers; give two or more, ten are usual")
+        raise ScoresError(
+            "pairs have no significance without surrogate layers; give two or more, ten are usual"
+        )
     i, j = np.triu_indices(len(groups[0].plain), 1)
     found, real, null = [], [], []
     for scores in groups:
@@ -209,7 +217,9 @@ def invariance(scores: GroupScores) -> np.ndarray:
     return np.diagonal(scores.scores, axis1=1, axis2=2).min(0)
 
 
-def weight_scores(kernel: np.ndarray, transform: Transform, partners: np.ndarray | None = None) -> np.ndarray:
+def weight_scores(
+    kernel: np.ndarray, transform: Transform, partners: np.ndarray | None = None
+) -> np.ndarray:
     """Cosine of every kernel under a transform with every kernel ``(C, C)``: evidence from weights alone.
 
     ``kernel``: ``(C, fan_in, kh, kw)``. ``partners``: ``(fan_in, fan_in)``, how much input b is input a under the
@@ -221,7 +231,9 @@ def weight_scores(kernel: np.ndarray, transform: Transform, partners: np.ndarray
     if partners is None:
         partners = _colours(transform) if fan_in == 3 else np.eye(fan_in)
     if partners.shape != (fan_in, fan_in):
-        raise ScoresError(f"partners have shape {partners.shape}; the kernel has {fan_in} inputs, give one row each")
+        raise ScoresError(
+            f"partners have shape {partners.shape}; the kernel has {fan_in} inputs, give one row each"
+        )
     moved = kernel.reshape(channels, fan_in, -1) @ _resampling(transform, height, width)
     moved = np.einsum("ab,cap->cbp", partners, moved)
     known = _resampling(transform, height, width).sum(0) > 1 - 1e-6
@@ -244,7 +256,9 @@ def _resampling(transform: Transform, height: int, width: int) -> np.ndarray:
     """Linear interpolation ``(height * width, height * width)``: column = entry of the moved kernel, rows sum to it."""
     down, right = np.mgrid[:height, :width]
     centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
-    x, y = transform.coordinates(torch.from_numpy(right - centre_x), torch.from_numpy(down - centre_y))
+    x, y = transform.coordinates(
+        torch.from_numpy(right - centre_x), torch.from_numpy(down - centre_y)
+    )
     from_y = np.round(y.numpy().reshape(-1) + centre_y, 6)
     from_x = np.round(x.numpy().reshape(-1) + centre_x, 6)
     along_y = np.maximum(1 - np.abs(np.arange(height)[:, None] - from_y), 0)

@@ -42,8 +42,12 @@ class Found:
     group: str
     members: np.ndarray  # (k,) channels, rising
     offsets: np.ndarray  # (k,) degrees, octaves, or 0 and 1; 0 for the first member
-    offset_sd: np.ndarray  # (k,) standard error, against the mean of the family; NaN where nothing is left to judge by
-    period: float | None  # offsets come round after this: 360, or less where the feature is symmetric (180 for a line)
+    offset_sd: (
+        np.ndarray
+    )  # (k,) standard error, against the mean of the family; NaN where nothing is left to judge by
+    period: (
+        float | None
+    )  # offsets come round after this: 360, or less where the feature is symmetric (180 for a line)
     closure: float  # share of the triangles whose best amounts compose within one step; NaN without triangles
     score: float  # mean score of the pairs at the differences of their offsets
     strength: float  # share of the room above their baselines that the pairs fill, times (size - 1)
@@ -75,7 +79,9 @@ class _Grid:
 def _grid(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> _Grid:
     step, count = float(scores.amounts[0]), len(scores.amounts)
     if not np.allclose(scores.amounts, step * np.arange(1, count + 1)):
-        raise ScoresError(f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced from 0 on")
+        raise ScoresError(
+            f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced from 0 on"
+        )
     cyclic = scores.period is not None or scores.involution
     places = 2 if scores.involution else round((scores.period or 0) / step)
     if cyclic and places not in (2 * count, 2 * count + 1):
@@ -105,7 +111,9 @@ def _finer(places: int, fine: int) -> np.ndarray:
     """Fourier interpolation on a circle, ``(places * fine, places)``."""
     waves = np.fft.rfft(np.eye(places), axis=0)
     if places % 2 == 0 and fine > 1:
-        waves[-1] /= 2  # the fastest wave is its own mirror image, and has two once there are faster ones
+        waves[-1] /= (
+            2  # the fastest wave is its own mirror image, and has two once there are faster ones
+        )
     return np.fft.irfft(waves, places * fine, axis=0) * fine
 
 
@@ -116,7 +124,9 @@ class _Growing:
     grid: _Grid
     members: list[int]
     places: list[int]  # of the members, in fine steps from the first
-    sums: np.ndarray  # (3, places, C): scores, excess weighted by room, and number of members, seen from there
+    sums: (
+        np.ndarray
+    )  # (3, places, C): scores, excess weighted by room, and number of members, seen from there
 
     @classmethod
     def seeded(cls, grid: _Grid, members: Sequence[int], places: Sequence[int]) -> _Growing:
@@ -168,7 +178,9 @@ def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     chance = _chance(nulls)
     grid = _grid(scores, scores.scores, scores.plain)
     typical = max(float(chance.mean()), 0.0) if len(chance) else 0.0
-    found = [_describe(scores, grid, family) for family in _families(grid, _rows(nulls), above=typical)]
+    found = [
+        _describe(scores, grid, family) for family in _families(grid, _rows(nulls), above=typical)
+    ]
     return sorted(found, key=lambda family: (-family.strength, family.members[0])), chance
 
 
@@ -184,7 +196,9 @@ def strongest(scores: GroupScores) -> float:
 
 
 def _nulls(scores: GroupScores) -> list[_Grid]:
-    return [_grid(scores, *layer) for layer in zip(scores.null_scores, scores.null_plain, strict=True)]
+    return [
+        _grid(scores, *layer) for layer in zip(scores.null_scores, scores.null_plain, strict=True)
+    ]
 
 
 def _chance(nulls: Sequence[_Grid]) -> np.ndarray:
@@ -195,7 +209,9 @@ def _chance(nulls: Sequence[_Grid]) -> np.ndarray:
 
 def _strongest(grid: _Grid, rows: np.ndarray) -> float:
     """Strength of the strongest family, which is one of the first round; 0 without any."""
-    return next((_strength(grid, family) for family in _round(grid, np.ones(grid.size, bool), rows)), 0.0)
+    return next(
+        (_strength(grid, family) for family in _round(grid, np.ones(grid.size, bool), rows)), 0.0
+    )
 
 
 def _rows(nulls: Sequence[_Grid]) -> np.ndarray:
@@ -343,7 +359,16 @@ def _describe(scores: GroupScores, grid: _Grid, family: _Growing) -> Found:
     score = float(np.nanmean(_between(grid, grid.scores, family)[np.triu_indices(len(members), 1)]))
     common = (scores.group, members)
     if scores.involution:
-        return Found(*common, np.array([0.0, 1.0]), np.full(2, np.nan), None, np.nan, score, strength, np.array([]))
+        return Found(
+            *common,
+            np.array([0.0, 1.0]),
+            np.full(2, np.nan),
+            None,
+            np.nan,
+            score,
+            strength,
+            np.array([]),
+        )
     between = grid.scores[:, members[:, None], members]
     full = scores.period
     period = None if full is None else _symmetry(between, start, step=grid.step, period=full)
@@ -368,7 +393,10 @@ def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: fl
     scores = between[rows % places, i, j]
     for order in range(places // 2, 1, -1):
         if places % order == 0:
-            turned = [between[(rows + turn) % places, i, j].mean() for turn in range(0, places, places // order)]
+            turned = [
+                between[(rows + turn) % places, i, j].mean()
+                for turn in range(0, places, places // order)
+            ]
             if min(turned) >= scores.mean() - scores.std():
                 return period / order
     return period
@@ -386,14 +414,18 @@ def _refined(grid: _Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
     values = np.take_along_axis(between, np.where(inside, place, 0) % len(between), 0)
     values = np.where(inside, values, -np.inf)
     top = values[1:4].argmax(0) + 1
-    left, middle, right = (np.take_along_axis(values, (top + shift)[None], 0)[0] for shift in (-1, 0, 1))
+    left, middle, right = (
+        np.take_along_axis(values, (top + shift)[None], 0)[0] for shift in (-1, 0, 1)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = (left - right) / 2 / (left - 2 * middle + right)
     shift = np.where(np.isfinite(shift) & (np.abs(shift) <= 1), shift, 0)
     return np.where(np.isfinite(middle), (rows + top - 2 + shift) * grid.step, np.nan)
 
 
-def fit_offsets(differences: np.ndarray, start: np.ndarray, *, period: float | None) -> tuple[np.ndarray, np.ndarray]:
+def fit_offsets(
+    differences: np.ndarray, start: np.ndarray, *, period: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Offsets ``(k,)`` and their standard errors from the differences of all pairs ``(k, k)``, NaN where unknown.
 
     Least squares round ``start`` ``(k,)``, residuals taken the short way round the circle. The first offset is 0; errors
@@ -460,11 +492,15 @@ def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarra
         if spacing < step - 1e-9:
             break
         turns = (sites - sites[0]) / spacing
-        shift = np.angle(np.exp(2j * np.pi * turns).mean()) / 2 / np.pi if period is not None else 0.0
+        shift = (
+            np.angle(np.exp(2j * np.pi * turns).mean()) / 2 / np.pi if period is not None else 0.0
+        )
         place = np.round(turns - shift).astype(int)
         error = (turns - shift - place) * spacing
         taken = place % count if period is not None else place
-        if np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8) and len(set(taken.tolist())) == len(sites):
+        if np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8) and len(
+            set(taken.tolist())
+        ) == len(sites):
             empty = np.setdiff1d(np.arange(count + (period is None)), taken)
             missing = sites[0] + (empty + shift) * spacing
             return missing if period is None else np.sort(missing % period)

@@ -39,7 +39,9 @@ __all__ = [
     "opponency",
 ]
 
-PARAMETERS: Final = 9  # centre, two widths, frequency and direction of the carrier, cosine, sine, constant
+PARAMETERS: Final = (
+    9  # centre, two widths, frequency and direction of the carrier, cosine, sine, constant
+)
 STARTS: Final = 4
 """Fits to a filter, each from the best atom of another band of frequencies."""
 STEPS: Final = 60
@@ -64,9 +66,13 @@ class GaborFit:
     """
 
     r2: np.ndarray  # share of the variance over positions
-    orientation_deg: np.ndarray  # along the bars, counter-clockwise as seen on the screen, in [0, 180)
+    orientation_deg: (
+        np.ndarray
+    )  # along the bars, counter-clockwise as seen on the screen, in [0, 180)
     frequency: np.ndarray  # cycles per pixel
-    phase_deg: np.ndarray  # of the cosine at the envelope's centre, in [0, 360): 0 an even filter with a bright bar
+    phase_deg: (
+        np.ndarray
+    )  # of the cosine at the envelope's centre, in [0, 360): 0 an even filter with a bright bar
     along: np.ndarray  # standard deviation of the envelope along the bars, pixels
     across: np.ndarray  # and across them
     x: np.ndarray  # centre of the envelope from the kernel's centre, pixels to the right
@@ -77,8 +83,12 @@ class GaborFit:
 class Opponency:
     """How much a filter is about colour, one entry a filter; NaN where it is constant and grey."""
 
-    chroma: np.ndarray  # energy orthogonal to grey, as a share of it and of the luminance's variance over positions
-    hue_deg: np.ndarray  # main axis of the chroma: the end with more weight, in [0, 360); red 0, green 120, blue 240
+    chroma: (
+        np.ndarray
+    )  # energy orthogonal to grey, as a share of it and of the luminance's variance over positions
+    hue_deg: (
+        np.ndarray
+    )  # main axis of the chroma: the end with more weight, in [0, 360); red 0, green 120, blue 240
     single_axis: np.ndarray  # share of the chroma's energy along that axis, from 0.5 to 1
 
 
@@ -128,7 +138,9 @@ def main_pattern(weights: np.ndarray) -> np.ndarray:
 def _rgb(weights: np.ndarray) -> np.ndarray:
     weights = np.asarray(weights, np.float64)
     if weights.ndim != 4 or weights.shape[1] != 3:
-        raise FilterError(f"filters of shape {weights.shape} do not read RGB; give (filters, 3, height, width)")
+        raise FilterError(
+            f"filters of shape {weights.shape} do not read RGB; give (filters, 3, height, width)"
+        )
     return weights
 
 
@@ -194,7 +206,9 @@ def fit_gabors(filters: np.ndarray) -> GaborFit:
     """
     filters = np.asarray(filters, np.float64)
     if filters.ndim != 3:
-        raise FilterError(f"filters of shape {filters.shape} have no single channel; give (filters, height, width)")
+        raise FilterError(
+            f"filters of shape {filters.shape} have no single channel; give (filters, height, width)"
+        )
     size = (filters.shape[1], filters.shape[2])
     if _too_small(size) or not len(filters):
         return GaborFit(*np.full((8, len(filters)), np.nan))
@@ -211,8 +225,12 @@ def fit_gabors(filters: np.ndarray) -> GaborFit:
 class _Atoms:
     """A dictionary of Gabors without their phase: starts for the fit."""
 
-    shape: np.ndarray  # (bands, atoms, 6): centre x, y, log of the widths along and across, frequency, direction
-    basis: np.ndarray  # (bands, atoms, 3, kh * kw): an orthonormal basis of cosine, sine and constant
+    shape: (
+        np.ndarray
+    )  # (bands, atoms, 6): centre x, y, log of the widths along and across, frequency, direction
+    basis: (
+        np.ndarray
+    )  # (bands, atoms, 3, kh * kw): an orthonormal basis of cosine, sine and constant
 
 
 def _grid(size: tuple[int, int]) -> np.ndarray:
@@ -251,7 +269,9 @@ class _Wave:
 def _wave(shape: np.ndarray, grid: np.ndarray) -> _Wave:
     x, y, along, across, frequency, direction = (column[:, None] for column in shape.T)
     dx, dy = grid[0] - x, grid[1] - y
-    u = np.cos(direction) * dx - np.sin(direction) * dy  # y runs down, angles counter-clockwise as seen
+    u = (
+        np.cos(direction) * dx - np.sin(direction) * dy
+    )  # y runs down, angles counter-clockwise as seen
     v = np.sin(direction) * dx + np.cos(direction) * dy
     envelope = np.exp(-0.5 * (np.square(u / np.exp(along)) + np.square(v / np.exp(across))))
     angle = 2 * np.pi * frequency * v
@@ -263,7 +283,9 @@ def _fit(unit: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     atoms, grid = _atoms(size), _grid(size)
     share = np.square(np.einsum("bakp,np->nbak", atoms.basis, unit, optimize=True)).sum(-1)
     order = np.argsort(-share.max(2), axis=1, kind="stable")[:, :STARTS]  # the bands that hold most
-    start = atoms.shape[order, np.take_along_axis(share.argmax(2), order, 1)]  # (filters, starts, 6)
+    start = atoms.shape[
+        order, np.take_along_axis(share.argmax(2), order, 1)
+    ]  # (filters, starts, 6)
     count, bands = start.shape[:2]
     target = np.repeat(unit, bands, axis=0)
     shape, loss = _descend(start.reshape(-1, 6), target, grid, size)
@@ -272,7 +294,9 @@ def _fit(unit: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return _describe(chosen, unit, grid, loss.reshape(count, bands).min(1))
 
 
-def _solve(shape: np.ndarray, target: np.ndarray, grid: np.ndarray) -> tuple[_Wave, np.ndarray, np.ndarray]:
+def _solve(
+    shape: np.ndarray, target: np.ndarray, grid: np.ndarray
+) -> tuple[_Wave, np.ndarray, np.ndarray]:
     """The waves, the best cosine, sine and constant ``(n, 3)`` and what they leave over ``(n, positions)``."""
     wave = _wave(shape, grid)
     columns = np.stack([wave.cosine, wave.sine, np.ones_like(wave.sine)], axis=-1)
@@ -295,7 +319,9 @@ def _descend(
         slope = _jacobian(shape, wave, weights)
         normal = slope.swapaxes(1, 2) @ slope
         ridge = damping[:, None] * (np.einsum("nii->ni", normal) + 1e-6)
-        step = np.linalg.solve(normal + ridge[:, :, None] * np.eye(6), np.einsum("npk,np->nk", slope, left)[..., None])
+        step = np.linalg.solve(
+            normal + ridge[:, :, None] * np.eye(6), np.einsum("npk,np->nk", slope, left)[..., None]
+        )
         tried = np.clip(shape + step[..., 0], low, high)
         new_wave, new_weights, new_left = _solve(tried, target, grid)
         new_loss = np.square(new_left).sum(1)
@@ -305,7 +331,12 @@ def _descend(
             np.where(better[:, None], new, old)
             for new, old in ((tried, shape), (new_weights, weights), (new_left, left))
         )
-        wave = _Wave(*(np.where(better[:, None], getattr(new_wave, f), getattr(wave, f)) for f in _Wave.__slots__))
+        wave = _Wave(
+            *(
+                np.where(better[:, None], getattr(new_wave, f), getattr(wave, f))
+                for f in _Wave.__slots__
+            )
+        )
         loss = np.where(better, new_loss, loss)
     return shape, loss
 
@@ -324,7 +355,9 @@ def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray
     _, _, along, across, frequency, direction = (column[:, None] for column in shape.T)
     a, b = weights[:, 0, None], weights[:, 1, None]
     value = a * wave.cosine + b * wave.sine
-    turned = 2 * np.pi * (b * wave.cosine - a * wave.sine)  # slope by the number of cycles at a position
+    turned = (
+        2 * np.pi * (b * wave.cosine - a * wave.sine)
+    )  # slope by the number of cycles at a position
     by_u = -wave.u / np.exp(2 * along) * value
     by_v = -wave.v / np.exp(2 * across) * value + frequency * turned
     cosine, sine = np.cos(direction), np.sin(direction)
@@ -339,11 +372,20 @@ def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray
     return np.stack(columns, axis=-1)
 
 
-def _describe(shape: np.ndarray, unit: np.ndarray, grid: np.ndarray, loss: np.ndarray) -> np.ndarray:
+def _describe(
+    shape: np.ndarray, unit: np.ndarray, grid: np.ndarray, loss: np.ndarray
+) -> np.ndarray:
     """Rows of `GaborFit`; ``v`` points down where the bars run to the right, so that each Gabor is written in one way."""
     _, weights, _ = _solve(shape, unit, grid)
     x, y, along, across, frequency, direction = shape.T
     turned = np.floor(direction / np.pi) % 2 == 1  # the same Gabor with v reversed
     phase = np.arctan2(-weights[:, 1], weights[:, 0]) * np.where(turned, -1, 1)
-    rows = (1 - loss, np.rad2deg(direction) % 180, frequency, np.rad2deg(phase) % 360, np.exp(along), np.exp(across))
+    rows = (
+        1 - loss,
+        np.rad2deg(direction) % 180,
+        frequency,
+        np.rad2deg(phase) % 360,
+        np.exp(along),
+        np.exp(across),
+    )
     return np.stack([*rows, x, y])

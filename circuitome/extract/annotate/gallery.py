@@ -64,7 +64,9 @@ class Gallery:
         """Pictures of the numbers ``chosen``, ``(n, 3, *size)`` in [0, 1]; ``displaced``: moved a little, under faint noise."""
         images = torch.from_numpy(self.pictures[chosen]).float() / 255
         if displaced:
-            images = torch.stack([_moved(image, int(number)) for image, number in zip(images, chosen, strict=True)])
+            images = torch.stack(
+                [_moved(image, int(number)) for image, number in zip(images, chosen, strict=True)]
+            )
         images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
         return _noisy(images, chosen) if displaced else images
 
@@ -79,22 +81,33 @@ class Gallery:
             for part in np.array_split(chosen, 1 + len(chosen) // 64)
         ]
         images = torch.cat(parts)
-        right, down = ((images - images.roll(1, axis)).abs().mean(1, keepdim=True) for axis in (3, 2))
+        right, down = (
+            (images - images.roll(1, axis)).abs().mean(1, keepdim=True) for axis in (3, 2)
+        )
         shown = torch.cat([images, right, down], 1)
         widths = [F.adaptive_avg_pool2d(shown, count) for count in (1, 2, 4, GRID)]
-        shown = torch.cat([F.interpolate(width, size=GRID, mode="nearest") for width in widths], 1).flatten(2)
+        shown = torch.cat(
+            [F.interpolate(width, size=GRID, mode="nearest") for width in widths], 1
+        ).flatten(2)
         there = np.take_along_axis(shown.double().numpy(), self.cells[chosen][:, None], 2)
         values = there.transpose(0, 2, 1).reshape(-1, there.shape[1])
-        y, x = (2 * (place + 0.5) / GRID - 1 for place in np.divmod(self.cells[chosen].reshape(-1), GRID))
+        y, x = (
+            2 * (place + 0.5) / GRID - 1
+            for place in np.divmod(self.cells[chosen].reshape(-1), GRID)
+        )
         edge = (np.abs(np.stack([y, x])) > 1 - 1.5 / GRID).astype(float)
-        return np.column_stack([values, values**2, np.sqrt(np.abs(values)), y, x, y * y, x * x, y * x, *edge])
+        return np.column_stack(
+            [values, values**2, np.sqrt(np.abs(values)), y, x, y * y, x * x, y * x, *edge]
+        )
 
 
 def gallery(images: Path | None = None) -> Gallery:
     """The pictures, and behind them those of a folder of one's own."""
     own = _own() if images is None else np.concatenate([_own(), _read(images)])
     # every picture has its own stream, so that its cells do not depend on how many there are
-    cells = [np.random.default_rng([SEED, n]).permutation(GRID * GRID)[:CELLS] for n in range(len(own))]
+    cells = [
+        np.random.default_rng([SEED, n]).permutation(GRID * GRID)[:CELLS] for n in range(len(own))
+    ]
     return Gallery(own, np.array(cells), _digest(None if images is None else own[len(_own()) :]))
 
 
@@ -111,7 +124,9 @@ def _mosaics(count: int, along: int) -> Tensor:
     """Pictures of ``along`` x ``along`` stimuli, drawn by lot from the catalogue."""
     side = SIDE // along
     trials = catalogue(side, 0.4 * side, seed=SEED)
-    lot = np.random.default_rng([SEED, along]).permutation(max(len(trials), count * along**2))[: count * along**2]
+    lot = np.random.default_rng([SEED, along]).permutation(max(len(trials), count * along**2))[
+        : count * along**2
+    ]
     tiles = torch.cat([trials.draw(int(number), int(number) + 1) for number in lot % len(trials)])
     placed = tiles.view(count, along, along, 3, side, side).permute(0, 3, 1, 4, 2, 5)
     return placed.reshape(count, 3, SIDE, SIDE)
@@ -134,14 +149,25 @@ def _moved(image: Tensor, number: int) -> Tensor:
 
 
 def _noisy(images: Tensor, chosen: np.ndarray) -> Tensor:
-    noise = [np.random.default_rng([SEED, 2, int(n)]).standard_normal(images.shape[1:], np.float32) for n in chosen]
+    noise = [
+        np.random.default_rng([SEED, 2, int(n)]).standard_normal(images.shape[1:], np.float32)
+        for n in chosen
+    ]
     return images + NOISE * torch.from_numpy(np.stack(noise))
 
 
 def _digest(own: np.ndarray | None) -> str:
     """SHA-256 of the code that draws and reads the pictures, and of the user's own."""
     digest = hashlib.sha256(str(READING).encode())
-    for module in (_ensemble, patterns, registry, shapes, stimuli, transforms, sys.modules[__name__]):
+    for module in (
+        _ensemble,
+        patterns,
+        registry,
+        shapes,
+        stimuli,
+        transforms,
+        sys.modules[__name__],
+    ):
         digest.update(inspect.getsource(module).encode())
     digest.update(b"" if own is None else own.tobytes())
     return digest.hexdigest()

@@ -31,7 +31,9 @@ def read_images(folder: str | Path, side: int) -> Iterator[tuple[str, Tensor]]:
     root = Path(folder)
     if not root.is_dir():
         raise ImagesError(f"{root} is not a folder; give one that holds pictures")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
     if not paths:
         raise ImagesError(f"no picture in {root}; files must end in one of {', '.join(SUFFIXES)}")
     return ((path.relative_to(root).as_posix(), _read(path, side)) for path in paths)
@@ -54,5 +56,7 @@ def _read(path: Path, side: int) -> Tensor:
             square = picture.convert("RGB").crop((left, top, left + edge, top + edge))
             fitted = square.resize((side, side), Image.Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ImagesError(f"{path} cannot be read as a picture ({error}); replace it or take it away") from error
+        raise ImagesError(
+            f"{path} cannot be read as a picture ({error}); replace it or take it away"
+        ) from error
     return torch.from_numpy(np.array(fitted, dtype=np.float32).transpose(2, 0, 1) / 255)

@@ -98,7 +98,9 @@ class Kinds:
     explained: np.ndarray  # share of its variance that `best` explains, from 0 to 1
     p: np.ndarray  # share of the twins' neurons, one added, that reach as much
     q: np.ndarray  # the same, corrected within the layer
-    orientation_deg: np.ndarray  # preferred parameters; NaN where `kind` has no such axis or is not a family
+    orientation_deg: (
+        np.ndarray
+    )  # preferred parameters; NaN where `kind` has no such axis or is not a family
     frequency: np.ndarray  # cycles per pixel
     hue_deg: np.ndarray
     radius_px: np.ndarray
@@ -126,7 +128,9 @@ class _Layer:
     within: np.ndarray  # (K, C) sum of squares within the cells
     drive: np.ndarray  # (K, C) shrunk cell means, in the neuron's standard deviations from its mean
     raw: np.ndarray  # (K, C) the same, not shrunk
-    explained: np.ndarray  # (F, C) share of variance that each family explains; may be a little below 0
+    explained: (
+        np.ndarray
+    )  # (F, C) share of variance that each family explains; may be a little below 0
 
 
 def kinds(
@@ -152,7 +156,9 @@ def kinds(
     for each in (stats, *null_stats):
         _check(each, cells)
     if not null_stats:
-        raise KindError("kinds need the responses of twins to be held against; give at least one twin")
+        raise KindError(
+            "kinds need the responses of twins to be held against; give at least one twin"
+        )
     families = _families(cells)
     layer, twins = _read(stats, families), [_read(each, families) for each in null_stats]
     usual = _usual(twins)
@@ -243,7 +249,9 @@ def _preferred(layer: _Layer, families: _Families, usual: np.ndarray) -> np.ndar
     return np.argsort(-best, axis=0, kind="stable")
 
 
-def _significance(layer: _Layer, twins: Sequence[_Layer], families: _Families, usual: np.ndarray) -> np.ndarray:
+def _significance(
+    layer: _Layer, twins: Sequence[_Layer], families: _Families, usual: np.ndarray
+) -> np.ndarray:
     """p of every neuron, ``(C,)``, pooled over the twins' neurons."""
     live = [np.arcsin(np.sqrt(np.clip(twin.explained[:, twin.live], 0, 1))) for twin in twins]
     pooled = np.concatenate(live, axis=1)
@@ -254,7 +262,9 @@ def _significance(layer: _Layer, twins: Sequence[_Layer], families: _Families, u
 
     def score(of: _Layer) -> np.ndarray:
         best = _preferred(of, families, usual)[0]
-        share = np.take_along_axis(np.arcsin(np.sqrt(np.clip(of.explained, 0, 1))), best[None], 0)[0]
+        share = np.take_along_axis(np.arcsin(np.sqrt(np.clip(of.explained, 0, 1))), best[None], 0)[
+            0
+        ]
         return np.where(of.live, (share - mean[best]) / scale[best], -np.inf)
 
     null = np.sort(np.concatenate([score(twin) for twin in twins]))
@@ -305,7 +315,9 @@ def _tuned(
 
 
 def _table(rows: np.ndarray, cells: Sequence[CellLike], axes: Sequence[AxisLike]) -> _Table:
-    values = np.array([[cells[row].values[axis.name] for axis in axes] for row in rows]).reshape(len(rows), len(axes))
+    values = np.array([[cells[row].values[axis.name] for axis in axes] for row in rows]).reshape(
+        len(rows), len(axes)
+    )
     counts = [len(np.unique(column)) for column in values.T]
     if math.prod(counts) != len(rows):
         raise KindError(
@@ -316,10 +328,14 @@ def _table(rows: np.ndarray, cells: Sequence[CellLike], axes: Sequence[AxisLike]
     return _Table(rows, tuple(axes[place] for place in several), values[:, several])
 
 
-def _settings(layer: _Layer, table: _Table, neurons: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _settings(
+    layer: _Layer, table: _Table, neurons: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Neurons by the values of the other axes that they prefer, where their responses above the mean hold most energy."""
     others, of = np.unique(table.values[:, 1:], axis=0, return_inverse=True)
-    above = np.square(np.maximum(layer.means[np.ix_(table.rows, neurons)] - layer.grand[neurons], 0))
+    above = np.square(
+        np.maximum(layer.means[np.ix_(table.rows, neurons)] - layer.grand[neurons], 0)
+    )
     energy = np.stack([above[of.reshape(-1) == setting].mean(0) for setting in range(len(others))])
     chosen = energy.argmax(0)
     return [(neurons[chosen == setting], others[setting]) for setting in np.unique(chosen)]
@@ -342,14 +358,19 @@ def _tune_main(
     found = tune(values, means.T, period=axis.period, seed=seed)
     _store(tuned, axis, neurons, found)
     tuned.preferred_sd[neurons] = found.preferred_sd
-    tuned.selectivity[neurons], tuned.selectivity_sd[neurons] = found.selectivity, found.selectivity_sd
+    tuned.selectivity[neurons], tuned.selectivity_sd[neurons] = (
+        found.selectivity,
+        found.selectivity_sd,
+    )
     error = _errors(stats, layer, rows, neurons)
     tuned_to = f"{name}: {axis.name}" + (f", {axis.unit}" if axis.unit else "")
     for place, neuron in enumerate(neurons):
         tuned.curves[neuron] = Curve(tuned_to, values, means[:, place], error[:, place])
 
 
-def _errors(stats: CellStatistics, layer: _Layer, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
+def _errors(
+    stats: CellStatistics, layer: _Layer, rows: np.ndarray, neurons: np.ndarray
+) -> np.ndarray:
     """Standard errors of cell means, ``(rows, neurons)``, the spread within cells pooled over the rows."""
     freedom = stats.n[rows].sum() - len(rows)
     if not freedom:
@@ -373,7 +394,12 @@ def _tune_others(
             here = setting.copy()
             here[place] = value
             curves.append((weight * layer.means[np.ix_(_along(table, 0, here)[0], neurons)]).sum(0))
-        _store(tuned, axis, neurons, tune(values, np.stack(curves, axis=1), period=axis.period, seed=seed))
+        _store(
+            tuned,
+            axis,
+            neurons,
+            tune(values, np.stack(curves, axis=1), period=axis.period, seed=seed),
+        )
 
 
 def _along(table: _Table, place: int, setting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

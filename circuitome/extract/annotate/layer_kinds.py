@@ -41,7 +41,10 @@ def layer_kinds(
     In a layer that reads the image, a filter that is a Gabor or a colour contrast by its weights (`filters`) has that
     kind, with the fit's R2 as ``explained``, and neither p nor q: its fit beats 95 % of those to permuted filters.
     """
-    axes = {name: [axis for axis in stimulus.axes if not axis.nuisance] for name, stimulus in STIMULI.items()}
+    axes = {
+        name: [axis for axis in stimulus.axes if not axis.nuisance]
+        for name, stimulus in STIMULI.items()
+    }
     found = kinds(statistics[0], statistics[1:], shown.cells, axes, seed=seed)
     curves = found.curves
     columns: dict[str, list[Any]] = {
@@ -72,7 +75,9 @@ def cell_means(statistics: CellStatistics, shown: Catalogue) -> bytes:
     ]
     largest = float(np.finfo(np.float16).max)
     arrays = {"mean": mean, "sd": np.sqrt(variance)}
-    halves = {name: np.clip(array, -largest, largest).astype(np.float16) for name, array in arrays.items()}
+    halves = {
+        name: np.clip(array, -largest, largest).astype(np.float16) for name, array in arrays.items()
+    }
     return save(halves, metadata={"cells": json.dumps(cells)})
 
 
@@ -86,7 +91,9 @@ def _by_filters(
     layer = traced.wiring.layers[index]
     if layer.op != "conv" or not traced.wiring.reads_image(index) or layer.fan_in != 3:
         return
-    weights = traced.kernels[f"kernel/{layer.name}"] / np.asarray(std or (1.0, 1.0, 1.0)).reshape(1, 3, 1, 1)
+    weights = traced.kernels[f"kernel/{layer.name}"] / np.asarray(std or (1.0, 1.0, 1.0)).reshape(
+        1, 3, 1, 1
+    )
     found = filter_kinds(weights, seed=seed)
     if np.isnan(found.bar):  # too small for a fit
         return

@@ -95,7 +95,9 @@ def _rescale(model: nn.Module, other: nn.Module, images: Tensor) -> None:
             if name not in wanted:  # a module called again: adapted at its first call
                 return None
             (mean, spread), (now, width) = wanted.pop(name), _moments(output)
-            gain = torch.where(width > 0, spread / width.clamp(min=torch.finfo(width.dtype).tiny), 1)
+            gain = torch.where(
+                width > 0, spread / width.clamp(min=torch.finfo(width.dtype).tiny), 1
+            )
             shift = mean - gain * now
             assert isinstance(module.weight, Tensor) and isinstance(module.bias, Tensor)
             module.weight.mul_(gain.view(-1, *(1,) * (module.weight.dim() - 1)))
@@ -129,7 +131,11 @@ def _along(values: Tensor, output: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _estimate(model: nn.Module, images: Tensor) -> None:
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    norms = [
+        m
+        for m in model.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+    ]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
@@ -154,10 +160,14 @@ def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colour
     1x1 kernels there is nothing else. Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:
-        raise NullError(f"filters of shape {tuple(kernel.shape)} have no plane; give (C, fan_in, kh, kw)")
+        raise NullError(
+            f"filters of shape {tuple(kernel.shape)} have no plane; give (C, fan_in, kh, kw)"
+        )
     basis = components(kernel)
     power = kernel.flatten(2).to(basis) @ basis
-    signs = torch.randint(2, (count, len(kernel), 1, len(basis)), generator=generator).to(basis) * 2 - 1
+    signs = (
+        torch.randint(2, (count, len(kernel), 1, len(basis)), generator=generator).to(basis) * 2 - 1
+    )
     found = ((power * signs) @ basis.T).reshape(count, *kernel.shape).to(kernel.dtype)
     return found if colours else _dealt(found, generator)
 
@@ -173,7 +183,9 @@ def components(kernel: Tensor) -> Tensor:
         down, right = torch.minimum(down, right), torch.maximum(down, right)
     distance = (down * max(height, width) + right).flatten()
     classes = max(height, width) ** 2
-    total = torch.zeros(classes, dtype=torch.float64, device=kernel.device).index_add_(0, distance, moments.flatten())
+    total = torch.zeros(classes, dtype=torch.float64, device=kernel.device).index_add_(
+        0, distance, moments.flatten()
+    )
     mean = total / torch.bincount(distance, minlength=classes).clamp(min=1)
     return torch.linalg.eigh(mean[distance].reshape(moments.shape)).eigenvectors
 

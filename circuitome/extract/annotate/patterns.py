@@ -30,7 +30,9 @@ FINEST: Final = 0.35
 
 WAVES: Final = 10  # plane waves in a patch of band-limited noise
 COMPONENTS: Final = 32  # ... and of noise of all frequencies
-_TABLE: Final = np.random.default_rng(1).random((4, 32, 2))  # fixed numbers without a pattern, for `_scatter`
+_TABLE: Final = np.random.default_rng(1).random(
+    (4, 32, 2)
+)  # fixed numbers without a pattern, for `_scatter`
 
 
 def _every(step: float, stop: float) -> Callable[[float], Sequence[float]]:
@@ -41,7 +43,9 @@ def _constant(*values: float) -> Callable[[float], Sequence[float]]:
     return lambda radius: values
 
 
-def _spaced(low: float, high: float, count: int, *, least: float) -> Callable[[float], Sequence[float]]:
+def _spaced(
+    low: float, high: float, count: int, *, least: float
+) -> Callable[[float], Sequence[float]]:
     """Sizes from ``low`` to ``high`` radii in equal ratios; the smallest is at least ``least`` pixels, the largest twice that."""
 
     def sizes(radius: float) -> Sequence[float]:
@@ -79,7 +83,9 @@ POLARITY: Final = Axis("polarity", "", _constant(-1, 1))
 ANY_POLARITY: Final = Axis("polarity", "", _constant(-1, 1), nuisance=True)
 ANY_PHASE: Final = Axis("phase", "degrees", _every(22.5, 360), 360, nuisance=True)
 ANY_TURN: Final = Axis("turn", "degrees", _every(7.5, 360), 360, nuisance=True)
-ANY_SEED: Final = Axis("seed", "", lambda radius: [index / 997 for index in range(997)], nuisance=True)
+ANY_SEED: Final = Axis(
+    "seed", "", lambda radius: [index / 997 for index in range(997)], nuisance=True
+)
 SATURATION: Final = Axis("saturation", "", _constant(0, 1))
 
 
@@ -104,7 +110,9 @@ def _scatter(seed: Tensor, index: int, stream: int) -> Tensor:
     return (seed * round(997 * factor) + shift) % 1.0
 
 
-def _waves(u: Tensor, v: Tensor, seed: Tensor, *, count: int, spread: float = 180.0) -> Iterator[Tensor]:
+def _waves(
+    u: Tensor, v: Tensor, seed: Tensor, *, count: int, spread: float = 180.0
+) -> Iterator[Tensor]:
     """Plane waves of one cycle a unit length that run along v, give or take half of ``spread`` degrees."""
     for index in range(count):
         tilt = math.radians(spread) * ((index + _scatter(seed, index, 0)) / count - 0.5)
@@ -238,7 +246,9 @@ def angle(canvas: Canvas, *, orientation: Tensor, opening: Tensor, polarity: Ten
     u, v = canvas.turned(orientation)
     u, v = u + 0.3 * canvas.radius * torch.cos(torch.deg2rad(opening / 2)), v.abs()
     cosine, sine = torch.cos(torch.deg2rad(opening / 2)), torch.sin(torch.deg2rad(opening / 2))
-    distance = torch.where(u * cosine + v * sine >= 0, (u * sine - v * cosine).abs(), torch.hypot(u, v))
+    distance = torch.where(
+        u * cosine + v * sine >= 0, (u * sine - v * cosine).abs(), torch.hypot(u, v)
+    )
     return _grey(_step(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
@@ -287,7 +297,9 @@ def _centre_surround(canvas: Canvas, radius: Tensor, surround: Tensor | float) -
     scale="radius",
     invert="polarity",
 )
-def centre_surround(canvas: Canvas, *, radius: Tensor, surround: Tensor, polarity: Tensor) -> Tensor:
+def centre_surround(
+    canvas: Canvas, *, radius: Tensor, surround: Tensor, polarity: Tensor
+) -> Tensor:
     """A disc within a ring of the opposite brightness, that reaches to ``surround`` times its radius."""
     return _grey(_centre_surround(canvas, radius, surround), polarity)
 
@@ -433,7 +445,8 @@ def bw_vs_colour(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed
     hues = hue_axis(360 * seed[:, 0, 0]), hue_axis(360 * seed[:, 0, 0] + 90)
     parts = field * (1 - grey), _noise(u, v, (seed + 0.5) % 1) * (1 - grey)
     colour = sum(
-        (part[:, None] * axis[:, :, None, None] for part, axis in zip(parts, hues, strict=True)), torch.zeros(())
+        (part[:, None] * axis[:, :, None, None] for part, axis in zip(parts, hues, strict=True)),
+        torch.zeros(()),
     )
     return GREY + CHROMA * colour + CONTRAST * (field * grey)[:, None]
 
@@ -448,7 +461,13 @@ def bw_vs_colour(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed
     scale="size",
 )
 def dead_leaves(
-    canvas: Canvas, *, size: Tensor, saturation: Tensor, seed: Tensor, turn: Tensor, leaves: int = 20
+    canvas: Canvas,
+    *,
+    size: Tensor,
+    saturation: Tensor,
+    seed: Tensor,
+    turn: Tensor,
+    leaves: int = 20,
 ) -> Tensor:
     """Opaque discs of one size, grey or coloured, painted over one another (repeated after five radii)."""
     u, v = canvas.turned(turn)
@@ -472,7 +491,9 @@ def dead_leaves(
     ANY_TURN,
     rotate="turn",
 )
-def noise(canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, turn: Tensor) -> Tensor:
+def noise(
+    canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, turn: Tensor
+) -> Tensor:
     """Noise whose amplitude falls with frequency to the power of ``slope`` (0 white, 1 as natural scenes), grey or coloured."""
     u, v = canvas.turned(turn)
     coarsest = min(0.25 / canvas.radius, FINEST / 4)
@@ -486,7 +507,9 @@ def noise(canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, tu
         angle = math.pi * (0.618034 * index) + tilt / COMPONENTS
         wave = u * (2 * math.pi * frequency * torch.cos(angle))
         wave = wave.addcmul_(v, 2 * math.pi * frequency * torch.sin(angle)).add_(phase).cos_()
-        for field, part in zip(fields, (gain, gain * torch.cos(tint), gain * torch.sin(tint)), strict=True):
+        for field, part in zip(
+            fields, (gain, gain * torch.cos(tint), gain * torch.sin(tint)), strict=True
+        ):
             field.addcmul_(wave, part)
         power += gain**2
     fields = [(field / power.sqrt()).clamp_(-1, 1) for field in fields]
@@ -501,7 +524,9 @@ def noise(canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, tu
     rotate="orientation",
     scale="frequency",
 )
-def oriented_texture(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed: Tensor) -> Tensor:
+def oriented_texture(
+    canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed: Tensor
+) -> Tensor:
     """Noise of one frequency whose grain runs along the orientation, give or take 15 degrees."""
     u, v = canvas.turned(orientation)
     return _grey(_noise(u * frequency, v * frequency, seed, spread=30))
@@ -512,7 +537,10 @@ def _shaded(grey: Tensor, first: Tensor, second: Tensor, saturation: Tensor) -> 
 
     Colours have two thirds of the grey's contrast, so that hardly any value leaves [0, 1].
     """
-    red, between = hue_axis(torch.zeros_like(saturation[:, 0, 0])), hue_axis(90 + torch.zeros_like(saturation[:, 0, 0]))
+    red, between = (
+        hue_axis(torch.zeros_like(saturation[:, 0, 0])),
+        hue_axis(90 + torch.zeros_like(saturation[:, 0, 0])),
+    )
     colour = first[:, None] * red[:, :, None, None] + second[:, None] * between[:, :, None, None]
     share = saturation[:, None] * 2 / 3
     return GREY + CONTRAST * (1 - share / 2) * grey[:, None] + CHROMA * share * colour

@@ -52,14 +52,21 @@ __all__ = ["PARTS", "AnnotateError", "annotate"]
 
 PARTS: Final = ANNOTATION_PARTS
 LATER: Final = ("circuits", "signatures")  # parts that are done at once, without records
-COPY: Final = "bundle"  # folder among the records where the bundle is amended until everything is in it
+COPY: Final = (
+    "bundle"  # folder among the records where the bundle is amended until everything is in it
+)
 FEWEST_TWINS: Final = 3
 NATURAL: Final = 64  # natural-like images
 BUDGET: Final = 4e8  # bytes of tables that are collected at a time
 PIXELS: Final = 400_000  # of a batch of images, about: more do not make it faster
 SCARCE: Final = 4  # probes with so few patches an image, or fewer, show the short catalogue
-ROOM: Final = 1.75  # side of the images of stimuli, in effective fields of the layer with the largest
-FEWEST, MOST = 112, 512  # presentations for equivariance: where one patch fills the image, and where many fit
+ROOM: Final = (
+    1.75  # side of the images of stimuli, in effective fields of the layer with the largest
+)
+FEWEST, MOST = (
+    112,
+    512,
+)  # presentations for equivariance: where one patch fills the image, and where many fit
 
 
 FAMILY: Final = ("group", "closure", "score", "strength", "members", "offsets", "offset_sd", "gaps")
@@ -99,7 +106,13 @@ class _Setting:
         height, width = self.wiring.layers[0].size
         count = batch or max(1, min(64, PIXELS // (height * width)))
         return Runner.build(
-            self.model, self.wiring, layers, batch=count, device=self.device, mean=self.mean, std=self.std
+            self.model,
+            self.wiring,
+            layers,
+            batch=count,
+            device=self.device,
+            mean=self.mean,
+            std=self.std,
         )
 
 
@@ -209,9 +222,13 @@ def _wanted(bundle: Bundle, parts: Sequence[str], identity: Mapping[str, Any]) -
 def _check(parts: Sequence[str], twins: int) -> None:
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
-        raise AnnotateError(f"part {(unknown or ['(none)'])[0]!r} is not known; choose of {', '.join(PARTS)}")
+        raise AnnotateError(
+            f"part {(unknown or ['(none)'])[0]!r} is not known; choose of {', '.join(PARTS)}"
+        )
     if twins < FEWEST_TWINS:
-        raise AnnotateError(f"--twins {twins}: significance needs {FEWEST_TWINS} null networks at least; ten are usual")
+        raise AnnotateError(
+            f"--twins {twins}: significance needs {FEWEST_TWINS} null networks at least; ten are usual"
+        )
 
 
 def _traced(bundle: Bundle, model: nn.Module) -> Trace:
@@ -225,7 +242,9 @@ def _traced(bundle: Bundle, model: nn.Module) -> Trace:
         )
     if first.size[0] != first.size[1]:
         return trace(model, (first.channels, *first.size))
-    return _traced_at(own, model, symmetric_side(own)) or trace(model, (first.channels, *first.size))
+    return _traced_at(own, model, symmetric_side(own)) or trace(
+        model, (first.channels, *first.size)
+    )
 
 
 def _traced_at(own: Wiring, model: nn.Module, side: int) -> Trace | None:
@@ -241,25 +260,35 @@ def _traced_at(own: Wiring, model: nn.Module, side: int) -> Trace | None:
 def _focused(setting: _Setting, records: Records) -> _Setting:
     """The same at the smallest symmetric side that holds what the layers see: the rest of the image would cost and say little."""
     wiring, entry = setting.wiring, records.get("responses", 0)
-    seen = [max(entry[str(i)]["field"]) for i in layers_to_read(wiring) if min(wiring.layers[i].size) > 1]
+    seen = [
+        max(entry[str(i)]["field"])
+        for i in layers_to_read(wiring)
+        if min(wiring.layers[i].size) > 1
+    ]
     least = int(np.ceil(ROOM * max(seen, default=setting.side)))
     if least >= setting.side or wiring.layers[0].size[0] != wiring.layers[0].size[1]:
         return setting
     side = symmetric_side(wiring, least=least)
     traced = _traced_at(wiring, setting.model, side) if side < setting.side else None
-    return setting if traced is None else replace(setting, traced=traced, looks=sights(traced.wiring))
+    return (
+        setting if traced is None else replace(setting, traced=traced, looks=sights(traced.wiring))
+    )
 
 
 def _identity(setting: _Setting, row: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be the same for finished layers of an earlier run to count."""
     pictures = (
-        sorted(path.name for path in setting.images.iterdir()) if setting.images and setting.images.is_dir() else []
+        sorted(path.name for path in setting.images.iterdir())
+        if setting.images and setting.images.is_dir()
+        else []
     )
     return {
         "weights": row.get("weights_sha256"),
         "twins": setting.twins,
         "seed": setting.seed,
-        "images": hashlib.sha256(json.dumps(pictures).encode()).hexdigest() if setting.images else None,
+        "images": hashlib.sha256(json.dumps(pictures).encode()).hexdigest()
+        if setting.images
+        else None,
         "version": version("circuitome"),
         "device": setting.device.type,
     }
@@ -282,10 +311,15 @@ def _responses(setting: _Setting, records: Records) -> None:
         setting.report("responses", next(count), total)
 
     moments = natural_moments(
-        runner, chain(shown, _batched(pictures, runner.batch, setting.device)), setting.traced.kernels, advance
+        runner,
+        chain(shown, _batched(pictures, runner.batch, setting.device)),
+        setting.traced.kernels,
+        advance,
     )
     few = setting.runner(layers, batch=2)
-    fields = effective_fields(few, natural_like(2, setting.side, seed=setting.seed, device=setting.device))
+    fields = effective_fields(
+        few, natural_like(2, setting.side, seed=setting.seed, device=setting.device)
+    )
     advance()
     entry = {
         str(index): {
@@ -303,10 +337,14 @@ def _responses(setting: _Setting, records: Records) -> None:
 def _natural(setting: _Setting, batch: int) -> Iterator[Tensor]:
     for start in range(0, NATURAL, batch):
         count = min(batch, NATURAL - start)
-        yield natural_like(count, setting.side, seed=setting.seed * 1_000_003 + start, device=setting.device)
+        yield natural_like(
+            count, setting.side, seed=setting.seed * 1_000_003 + start, device=setting.device
+        )
 
 
-def _batched(pictures: Sequence[tuple[str, Tensor]], batch: int, device: torch.device) -> Iterator[Tensor]:
+def _batched(
+    pictures: Sequence[tuple[str, Tensor]], batch: int, device: torch.device
+) -> Iterator[Tensor]:
     for start in range(0, len(pictures), batch):
         yield torch.stack([picture for _, picture in pictures[start : start + batch]]).to(device)
 
@@ -324,13 +362,16 @@ def _radius(probe: Probe, records: Records) -> float:
 def _kinds(setting: _Setting, records: Records) -> None:
     probes = plan(setting.wiring)
     pending = [
-        (number, probe) for number, probe in enumerate(probes) if any(not records.has("kinds", i) for i in probe.layers)
+        (number, probe)
+        for number, probe in enumerate(probes)
+        if any(not records.has("kinds", i) for i in probe.layers)
     ]
     if not pending:
         return
     natural = natural_like(min(NATURAL, 32), setting.side, seed=setting.seed + 1, device="cpu")
     twins = [
-        twin(setting.model, setting.seed * 1000 + k, images=_prepared(setting, natural)) for k in range(setting.twins)
+        twin(setting.model, setting.seed * 1000 + k, images=_prepared(setting, natural))
+        for k in range(setting.twins)
     ]
     for number, probe in pending:
         shown = catalogue(
@@ -343,9 +384,14 @@ def _kinds(setting: _Setting, records: Records) -> None:
         size = len(shown.cells) * 16.0 * (1 + setting.twins)
         waiting = [index for index in probe.layers if not records.has("kinds", index)]
         for layers in batches(
-            setting.wiring, waiting, lambda index, size=size: size * setting.wiring.layers[index].channels, BUDGET
+            setting.wiring,
+            waiting,
+            lambda index, size=size: size * setting.wiring.layers[index].channels,
+            BUDGET,
         ):
-            found = _shown(setting, probe, layers, shown, twins, f"kinds, probe {number + 1} of {len(probes)}")
+            found = _shown(
+                setting, probe, layers, shown, twins, f"kinds, probe {number + 1} of {len(probes)}"
+            )
             for index, (statistics, top) in found.items():
                 records.keep(f"{index}.safetensors", cell_means(statistics[0], shown))
                 records.put("kinds", index, _kind_columns(setting, index, statistics, top, shown))
@@ -355,14 +401,17 @@ def _kinds(setting: _Setting, records: Records) -> None:
 def _kind_columns(
     setting: _Setting, index: int, statistics: Sequence[CellStatistics], top: Top, shown: Catalogue
 ) -> dict[str, list[Any]]:
-    return layer_kinds(setting.traced, index, statistics, top, shown, std=setting.std, seed=setting.seed)
+    return layer_kinds(
+        setting.traced, index, statistics, top, shown, std=setting.std, seed=setting.seed
+    )
 
 
 def _prepared(setting: _Setting, images: Tensor) -> Tensor:
     """RGB images as the model itself takes them."""
     channels = setting.wiring.layers[0].channels
     mean, std = (
-        torch.tensor(values or [default] * channels) for values, default in ((setting.mean, 0.0), (setting.std, 1.0))
+        torch.tensor(values or [default] * channels)
+        for values, default in ((setting.mean, 0.0), (setting.std, 1.0))
     )
     images = images.mean(1, keepdim=True) if channels == 1 else images
     return (images - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
@@ -382,7 +431,10 @@ def _shown(
     runner = setting.runner(layers)
     runners = [runner, *(runner.rebound(other) for other in twins)]
     channels = {index: wiring.layers[index].channels for index in layers}
-    statistics = {index: [CellStatistics(len(shown.cells), channels[index]) for _ in runners] for index in layers}
+    statistics = {
+        index: [CellStatistics(len(shown.cells), channels[index]) for _ in runners]
+        for index in layers
+    }
     tops = {index: Top(SHOWN, channels[index]) for index in layers}
     stride = runner.batch * probe.patches
     for start in range(0, len(shown), stride):
@@ -391,8 +443,15 @@ def _shown(
         for place, network in enumerate(runners):
             maps = network(images)
             for index in layers:
-                around = units_around(probe, setting.looks[index], maps[wiring.layers[index].node], margin=1)
-                active = activate(wiring, index, around, setting.traced.kernels).amax(2)[: stop - start].cpu().numpy()
+                around = units_around(
+                    probe, setting.looks[index], maps[wiring.layers[index].node], margin=1
+                )
+                active = (
+                    activate(wiring, index, around, setting.traced.kernels)
+                    .amax(2)[: stop - start]
+                    .cpu()
+                    .numpy()
+                )
                 statistics[index][place].add(shown.cell_of[start:stop], active)
                 if place == 0:
                     tops[index].add(np.arange(start, stop), active)
@@ -411,13 +470,21 @@ def _equivariance(setting: _Setting, records: Records, *, families: bool) -> Non
         waiting = [index for index in probe.layers if not records.has(part, index)]
         presentations = FEWEST if probe.whole else MOST
         samples = presentations * (9 if probe.whole else 1)
-        stimuli = ensemble(presentations, probe.side, _radius(probe, records), seed=setting.seed, device=setting.device)
+        stimuli = ensemble(
+            presentations,
+            probe.side,
+            _radius(probe, records),
+            seed=setting.seed,
+            device=setting.device,
+        )
 
         def need(index: int, samples: int = samples) -> float:
             return memory(setting.wiring, index, transforms, setting.twins, samples)
 
         for layers in batches(setting.wiring, waiting, need, BUDGET):
-            sources = [link.source for index in layers for link in setting.wiring.layers[index].links]
+            sources = [
+                link.source for index in layers for link in setting.wiring.layers[index].links
+            ]
             runner = setting.runner([*layers, *sources])
             total = transforms * -(-presentations // (runner.batch * probe.patches))
             count = iter(range(1, total + 1))
@@ -434,7 +501,9 @@ def _equivariance(setting: _Setting, records: Records, *, families: bool) -> Non
                 biases=setting.traced.biases,
                 nulls=setting.twins,
                 seed=setting.seed,
-                advance=lambda count=count, stage=stage, total=total: setting.report(stage, next(count), total),
+                advance=lambda count=count, stage=stage, total=total: setting.report(
+                    stage, next(count), total
+                ),
             )
             for index, scores in found.items():
                 records.put(part, index, _findings(scores, families=families))
@@ -444,7 +513,9 @@ def _equivariance(setting: _Setting, records: Records, *, families: bool) -> Non
 def _findings(scores: LayerScores, *, families: bool) -> dict[str, Any]:
     """Pairs, families and invariances of one layer as plain data; q of families needs all layers and comes later."""
     searched = {
-        group.group: find_families(group) for group in scores.groups if families and group.group != "hue_rotate"
+        group.group: find_families(group)
+        for group in scores.groups
+        if families and group.group != "hue_rotate"
     }
     return {
         "searched": bool(scores.groups),
@@ -472,6 +543,8 @@ def _by_weights(setting: _Setting, records: Records, part: str) -> None:
     pieces = {index: records.get(part, index) for index in layers_to_read(setting.wiring)}
     for number, index in enumerate(pieces):
         if not records.has("weights", index):
-            pairs = weight_pairs(setting.traced, index, pieces, nulls=setting.twins, seed=setting.seed)
+            pairs = weight_pairs(
+                setting.traced, index, pieces, nulls=setting.twins, seed=setting.seed
+            )
             records.put("weights", index, _plain(pairs))
         setting.report("equivariance, by weights", number + 1, len(pieces))

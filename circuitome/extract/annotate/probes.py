@@ -24,7 +24,13 @@ from circuitome.extract.wiring import Layer, Step, Wiring
 
 __all__ = ["Probe", "Sight", "assemble", "map_sizes", "plan", "sights", "symmetric_side"]
 
-DENSITIES: Final = (16, 8, 4, 3, 2)  # patches along a side that are tried, finest first; then one an image
+DENSITIES: Final = (
+    16,
+    8,
+    4,
+    3,
+    2,
+)  # patches along a side that are tried, finest first; then one an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,9 @@ class Probe:
     layers: tuple[int, ...]
     image: tuple[int, int]  # height and width of the image, pixels
     side: int  # of a patch, pixels
-    centres: tuple[tuple[float, ...], tuple[float, ...]]  # of the patches, pixel coordinates, vertical and horizontal
+    centres: tuple[
+        tuple[float, ...], tuple[float, ...]
+    ]  # of the patches, pixel coordinates, vertical and horizontal
 
     @property
     def patches(self) -> int:
@@ -70,7 +78,10 @@ def sights(wiring: Wiring) -> tuple[Sight, ...]:
     """
     found: list[Sight] = []
     for layer in wiring.layers:
-        arrived = [_through(link.path, found[link.source], wiring.layers[link.source].size) for link in layer.links]
+        arrived = [
+            _through(link.path, found[link.source], wiring.layers[link.source].size)
+            for link in layer.links
+        ]
         if not arrived:
             found.append(Sight((1.0, 1.0), (1.0, 1.0), (0.0, 0.0)))
             continue
@@ -91,7 +102,9 @@ def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
     kind, attrs = STEPS[step.name], step.attrs
     if kind.window is not None:
         kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
-        return _windowed(sight, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1)))
+        return _windowed(
+            sight, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1))
+        )
     if kind.whole:
         out = output_size(step, size)
         window = (size[0] / out[0], size[1] / out[1])
@@ -99,7 +112,11 @@ def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
     start = list(sight.start)
     if step.name == "pad":
         left, top = attrs["pad"][0], attrs["pad"][2] if len(attrs["pad"]) > 2 else 0
-        return Sight(sight.size, sight.jump, (start[0] - sight.jump[0] * top, start[1] - sight.jump[1] * left))
+        return Sight(
+            sight.size,
+            sight.jump,
+            (start[0] - sight.jump[0] * top, start[1] - sight.jump[1] * left),
+        )
     jump = list(sight.jump)
     if step.name == "slice" and attrs["dim"] >= 2:
         axis = attrs["dim"] - 2
@@ -115,7 +132,9 @@ def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
 
 def _windowed(sight: Sight, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Sight:
     reach = [(kernel[axis] - 1) * dilation[axis] for axis in (0, 1)]
-    start = [sight.start[axis] + sight.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)]
+    start = [
+        sight.start[axis] + sight.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)
+    ]
     jump = (sight.jump[0] * stride[0], sight.jump[1] * stride[1])
     return Sight(grow_field(sight.size, sight.jump, kernel, dilation), jump, (start[0], start[1]))
 
@@ -125,8 +144,12 @@ def _convolved(layer: Layer, sight: Sight) -> Sight:
         return _windowed(sight, layer.kernel, layer.stride, layer.padding, layer.dilation)
     jump = (sight.jump[0] / layer.stride[0], sight.jump[1] / layer.stride[1])
     reach = [(layer.kernel[axis] - 1) * layer.dilation[axis] for axis in (0, 1)]
-    start = [sight.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)]
-    return Sight(grow_field(sight.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1]))
+    start = [
+        sight.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)
+    ]
+    return Sight(
+        grow_field(sight.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1])
+    )
 
 
 # -- input size --------------------------------------------------------------------------------------
@@ -156,7 +179,12 @@ def _convolved_size(layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
         if layer.output_padding is None:
             cells = (size[axis] + 2 * layer.padding[axis] - reach) // layer.stride[axis] + 1
         else:
-            cells = (size[axis] - 1) * layer.stride[axis] - 2 * layer.padding[axis] + reach + layer.output_padding[axis]
+            cells = (
+                (size[axis] - 1) * layer.stride[axis]
+                - 2 * layer.padding[axis]
+                + reach
+                + layer.output_padding[axis]
+            )
         if cells < 1:
             raise ValueError(f"{layer.name}: nothing is left of a map of {size}")
         out.append(cells)
@@ -172,7 +200,9 @@ def symmetric_side(wiring: Wiring, *, least: int | None = None, reach: int = 33)
     """
     own = wiring.layers[0].size[0]
     if least is None:
-        sides = sorted(range(max(own - reach, 1), own + reach + 1), key=lambda side: (abs(side - own), side))
+        sides = sorted(
+            range(max(own - reach, 1), own + reach + 1), key=lambda side: (abs(side - own), side)
+        )
     else:
         sides = list(range(least, own))
     fair = []
@@ -217,10 +247,16 @@ def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
 
 
 def _fitting(
-    waiting: Sequence[int], looks: Sequence[Sight], image: tuple[int, int], density: int, margin: int
+    waiting: Sequence[int],
+    looks: Sequence[Sight],
+    image: tuple[int, int],
+    density: int,
+    margin: int,
 ) -> tuple[list[int], int, tuple[tuple[float, ...], tuple[float, ...]]]:
     """Layers that fit on a grid of so many patches, the patches' side, and their centres."""
-    needs = {index: max(looks[index].size) + 2 * margin * max(looks[index].jump) for index in waiting}
+    needs = {
+        index: max(looks[index].size) + 2 * margin * max(looks[index].jump) for index in waiting
+    }
     pitch = min(image) // density
     layers = [index for index in waiting if needs[index] <= pitch]
     while layers:
@@ -229,7 +265,10 @@ def _fitting(
         fit = [index for index in layers if needs[index] <= pitch]
         if len(fit) == len(layers):
             deepest = looks[max(layers, key=lambda index: looks[index].jump)]
-            centres = tuple(_centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis]) for axis in (0, 1))
+            centres = tuple(
+                _centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis])
+                for axis in (0, 1)
+            )
             if all(len(axis) >= 2 for axis in centres):
                 return layers, _parity(pitch, centres[0][0]), (centres[0], centres[1])
             return [], 0, ((), ())

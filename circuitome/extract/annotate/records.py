@@ -48,7 +48,9 @@ class Records:
         folder = _folder_of(bundle)
         text = json.dumps(setting, sort_keys=True)
         try:
-            if folder.exists() and (not (folder / _SETTING).is_file() or (folder / _SETTING).read_text() != text):
+            if folder.exists() and (
+                not (folder / _SETTING).is_file() or (folder / _SETTING).read_text() != text
+            ):
                 shutil.rmtree(folder)
             folder.mkdir(exist_ok=True)
             (folder / _SETTING).write_text(text)
@@ -69,7 +71,9 @@ class Records:
             records.remove()
             return
         has = (bundle.manifest["model"].get("annotated") or "").split(",")
-        if file.read_text() == json.dumps(setting, sort_keys=True) and set(records.get("parts", 0)) <= set(has):
+        if file.read_text() == json.dumps(setting, sort_keys=True) and set(
+            records.get("parts", 0)
+        ) <= set(has):
             records.remove()
 
     def _path(self, part: str, layer: int) -> Path:
@@ -141,18 +145,29 @@ def write(
     before = [part for part in (bundle.manifest["model"].get("annotated") or "").split(",") if part]
     done = [part for part in ANNOTATION_PARTS if part in (*before, *parts)]
     if "families" in parts:
-        done = [part for part in done if part != "circuits"]  # those of other families: `circuits` makes them anew
+        done = [
+            part for part in done if part != "circuits"
+        ]  # those of other families: `circuits` makes them anew
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Neuron", _with(neurons, "Neuron", found.neurons))
         writer.replace("Layer", _with(layers, "Layer", found.layers))
         if "equivariance" in parts or "families" in parts:
-            writer.replace("EQUIVARIANT_TO", pa.Table.from_pylist(found.pairs, schema=arrow_schema("EQUIVARIANT_TO")))
+            writer.replace(
+                "EQUIVARIANT_TO",
+                pa.Table.from_pylist(found.pairs, schema=arrow_schema("EQUIVARIANT_TO")),
+            )
         if "families" in parts:
-            old = [row["key"] for row in bundle.table("Family").to_pylist() if row["source"] == "computed"]
+            old = [
+                row["key"]
+                for row in bundle.table("Family").to_pylist()
+                if row["source"] == "computed"
+            ]
             families = pa.Table.from_pylist(found.families, schema=arrow_schema("Family"))
             members = pa.Table.from_pylist(found.members, schema=arrow_schema("MEMBER_OF"))
             for table, rows in zip(
-                ("Family", "MEMBER_OF"), join_families(bundle, families, members, instead_of=old), strict=True
+                ("Family", "MEMBER_OF"),
+                join_families(bundle, families, members, instead_of=old),
+                strict=True,
             ):
                 writer.replace(table, rows)
             writer.replace("FEEDS", arrow_schema("FEEDS").empty_table())
@@ -168,7 +183,9 @@ def _with(table: pa.Table, name: str, columns: Mapping[str, Sequence[Any]]) -> p
     for column, values in columns.items():
         field = arrow_schema(name).field(column)
         table = table.set_column(
-            table.column_names.index(column), field, pa.array(list(values), field.type, from_pandas=True)
+            table.column_names.index(column),
+            field,
+            pa.array(list(values), field.type, from_pandas=True),
         )
     return table
 
@@ -189,7 +206,9 @@ class _Found:
         found = cls(_neuron_columns(wiring, records, parts), {}, [], [], [])
         turned = "families" if "families" in parts else "equivariance"
         pieces = {
-            index: records.get(turned, index) for index in range(len(wiring.layers)) if records.has(turned, index)
+            index: records.get(turned, index)
+            for index in range(len(wiring.layers))
+            if records.has(turned, index)
         }
         for index, piece in pieces.items():
             found._add_pairs(model, wiring, index, piece["pairs"], "responses")
@@ -200,11 +219,20 @@ class _Found:
         return found
 
     def _add_pairs(
-        self, model: str, wiring: Wiring, index: int, pairs: Sequence[Mapping[str, Any]], evidence: str
+        self,
+        model: str,
+        wiring: Wiring,
+        index: int,
+        pairs: Sequence[Mapping[str, Any]],
+        evidence: str,
     ) -> None:
         name = f"{model}/{wiring.layers[index].name}"
         for pair in pairs:
-            ends = {"from": f"{name}:{pair['i']}", "to": f"{name}:{pair['j']}", "transform": pair["group"]}
+            ends = {
+                "from": f"{name}:{pair['i']}",
+                "to": f"{name}:{pair['j']}",
+                "transform": pair["group"],
+            }
             own = {field: pair[field] for field in ("amount", "score", "baseline", "p", "q")}
             turn = pair["turn"] if pair["group"] == "hue_rotate" else None
             self.pairs.append({**ends, **own, "turn": turn, "evidence": evidence})
@@ -219,7 +247,9 @@ class _Found:
         }
         strengths = [((index, family["group"]), family["strength"]) for index, family in every]
         numbers: Counter[int] = Counter()
-        for (index, family), p, q in zip(every, *family_significance(strengths, chance), strict=True):
+        for (index, family), p, q in zip(
+            every, *family_significance(strengths, chance), strict=True
+        ):
             if q > SIGNIFICANT:
                 continue
             layer = f"{model}/{wiring.layers[index].name}"
@@ -242,7 +272,12 @@ class _Found:
             places = zip(family["members"], family["offsets"], family["offset_sd"], strict=True)
             for channel, offset, error in places:
                 self.members.append(
-                    {"from": f"{layer}:{channel}", "to": key, "offset": offset, "offset_sd": _number(error)}
+                    {
+                        "from": f"{layer}:{channel}",
+                        "to": key,
+                        "offset": offset,
+                        "offset_sd": _number(error),
+                    }
                 )
 
 
@@ -256,9 +291,16 @@ def _neuron_columns(wiring: Wiring, records: Records, parts: Sequence[str]) -> d
     return columns
 
 
-def _pieces(wiring: Wiring, records: Records, parts: Sequence[str]) -> Iterator[tuple[str, int, Sequence[Any]]]:
+def _pieces(
+    wiring: Wiring, records: Records, parts: Sequence[str]
+) -> Iterator[tuple[str, int, Sequence[Any]]]:
     """Column, layer and values, one a neuron."""
-    named = {"mean_response": "mean", "sd_response": "sd", "max_response": "maximum", "sparsity": "sparsity"}
+    named = {
+        "mean_response": "mean",
+        "sd_response": "sd",
+        "max_response": "maximum",
+        "sparsity": "sparsity",
+    }
     responses = records.get("responses", 0)
     for index in range(len(wiring.layers)):
         if str(index) in responses:
@@ -274,12 +316,17 @@ def _pieces(wiring: Wiring, records: Records, parts: Sequence[str]) -> Iterator[
                         yield f"invariance_{group}", index, values
 
 
-def _layer_columns(wiring: Wiring, records: Records, found: _Found, pieces: Mapping[int, Any]) -> dict[str, list[Any]]:
+def _layer_columns(
+    wiring: Wiring, records: Records, found: _Found, pieces: Mapping[int, Any]
+) -> dict[str, list[Any]]:
     responses = records.get("responses", 0)
     by_responses = (pair for pair in found.pairs if pair["evidence"] == "responses")
     partners = {key for pair in by_responses for key in (pair["from"], pair["to"])}
     members = {member["from"] for member in found.members}
-    per_layer = [Counter(key.rpartition(":")[0].partition("/")[2] for key in keys) for keys in (partners, members)]
+    per_layer = [
+        Counter(key.rpartition(":")[0].partition("/")[2] for key in keys)
+        for keys in (partners, members)
+    ]
     columns: dict[str, list[Any]] = {"effective_receptive_field": []}
     if found.neurons.get("kind"):
         columns["explained"] = []
@@ -291,12 +338,16 @@ def _layer_columns(wiring: Wiring, records: Records, found: _Found, pieces: Mapp
         if "explained" in columns:
             kinds = found.neurons["kind"][first:last]
             told = [kind is not None and kind not in (UNEXPLAINED, SILENT) for kind in kinds]
-            columns["explained"].append(float(np.mean(told)) if index and kinds[0] is not None else None)
+            columns["explained"].append(
+                float(np.mean(told)) if index and kinds[0] is not None else None
+            )
         if pieces:
             searched = index in pieces and pieces[index]["searched"]
             for name, counter in zip(("equivariant", "in_families"), per_layer, strict=True):
                 columns[name].append(counter[layer.name] / layer.channels if searched else None)
-            columns["invariant"].append(_invariant(pieces[index]["invariance"]) if index in pieces else None)
+            columns["invariant"].append(
+                _invariant(pieces[index]["invariance"]) if index in pieces else None
+            )
     return columns
 
 

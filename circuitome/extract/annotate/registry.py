@@ -40,11 +40,18 @@ class Canvas:
 
     @classmethod
     def square(
-        cls, side: int, radius: float, *, transform: Transform = IDENTITY, device: str | torch.device = "cpu"
+        cls,
+        side: int,
+        radius: float,
+        *,
+        transform: Transform = IDENTITY,
+        device: str | torch.device = "cpu",
     ) -> Canvas:
         """The pixels of a patch of ``side``; what is drawn there comes out under ``transform`` (its places, not its colours)."""
         line = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
-        x, y = transform.coordinates(line.expand(1, side, side), line[:, None].expand(1, side, side))
+        x, y = transform.coordinates(
+            line.expand(1, side, side), line[:, None].expand(1, side, side)
+        )
         return cls(x, y, radius)
 
     def shifted(self, right: Tensor, down: Tensor) -> Canvas:
@@ -64,10 +71,14 @@ class Axis:
 
     name: str
     unit: str  # "degrees", "pixels", "cycles per pixel", or "" for a number or a choice
-    values: Callable[[float], Sequence[float]]  # its values for a layer that sees this radius (pixels)
+    values: Callable[
+        [float], Sequence[float]
+    ]  # its values for a layer that sees this radius (pixels)
     period: float | None = None  # None: not circular
     nuisance: bool = False  # drawn at random in each trial, and no part of the cell
-    mirror: float = 0.0  # an angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v
+    mirror: float = (
+        0.0  # an angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v
+    )
 
     def moved(self, value: float, transform: Transform) -> float:
         """The value after a transform that moves this axis."""
@@ -76,7 +87,11 @@ class Axis:
             return value
         match group:
             case "scale":
-                return value / transform.factor if self.unit == "cycles per pixel" else value * transform.factor
+                return (
+                    value / transform.factor
+                    if self.unit == "cycles per pixel"
+                    else value * transform.factor
+                )
             case "flip_h":
                 return self.mirror - value
             case "flip_v":
@@ -95,7 +110,9 @@ class Stimulus:
     doc: str  # one sentence
     draw: Draw  # (canvas, **{axis name: (n, 1, 1)}) -> (n, 1 or 3, side, side), grey 0.5
     axes: tuple[Axis, ...]  # the first is the one that a neuron is said to be tuned to
-    acts: Mapping[str, str]  # transform group -> the axis that it moves; a group that is not here moves none exactly
+    acts: Mapping[
+        str, str
+    ]  # transform group -> the axis that it moves; a group that is not here moves none exactly
 
     def axis(self, name: str) -> Axis:
         """The axis of a name."""
@@ -112,7 +129,9 @@ class Stimulus:
         moved = dict(values)
         for part in parts:
             if part.group not in self.acts:
-                raise StimulusError(f"{transform.group} moves no parameter of the stimulus {self.name}")
+                raise StimulusError(
+                    f"{transform.group} moves no parameter of the stimulus {self.name}"
+                )
             name = self.acts[part.group]
             moved[name] = self.axis(name).moved(moved[name], part)
         return moved
@@ -142,17 +161,23 @@ def stimulus(name: str, *axes: Axis, **acts: str) -> Callable[[Draw], Draw]:
 
     def register(draw: Draw) -> Draw:
         if name in REGISTERED:
-            raise StimulusError(f"stimulus {name} is registered twice; give the second one another name")
+            raise StimulusError(
+                f"stimulus {name} is registered twice; give the second one another name"
+            )
         for group, moves in acts.items():
             if group not in GROUPS:
-                raise StimulusError(f"stimulus {name}: there is no transform group {group}; use {', '.join(GROUPS)}")
+                raise StimulusError(
+                    f"stimulus {name}: there is no transform group {group}; use {', '.join(GROUPS)}"
+                )
             if moves not in names:
                 raise StimulusError(
                     f"stimulus {name}: {group} moves {moves!r}, which is none of its axes ({', '.join(names)})"
                 )
         doc = (inspect.getdoc(draw) or "").split("\n\n")[0].replace("\n", " ")
         if not doc:
-            raise StimulusError(f"stimulus {name} has no docstring; say in one sentence what it shows")
+            raise StimulusError(
+                f"stimulus {name} has no docstring; say in one sentence what it shows"
+            )
         REGISTERED[name] = Stimulus(name, doc, draw, axes, acts)
         return draw
 

@@ -34,7 +34,10 @@ class Moments:
 
 @torch.no_grad()
 def natural_moments(
-    runner: Runner, batches: Iterable[Tensor], arrays: Mapping[str, np.ndarray], advance: Callable[[], None]
+    runner: Runner,
+    batches: Iterable[Tensor],
+    arrays: Mapping[str, np.ndarray],
+    advance: Callable[[], None],
 ) -> dict[int, Moments]:
     """Moments of every layer of ``runner`` over batches of images ``(n, 3, H, W)``; memory does not grow with their number."""
     sums: dict[int, Tensor] = {}
@@ -45,7 +48,9 @@ def natural_moments(
         for index in runner.layers:
             values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
             silent = (values <= 0).sum((0, 2, 3)).double()
-            moment = torch.stack([values.double().sum((0, 2, 3)), values.double().square().sum((0, 2, 3)), silent])
+            moment = torch.stack(
+                [values.double().sum((0, 2, 3)), values.double().square().sum((0, 2, 3)), silent]
+            )
             sums[index] = moment if index not in sums else sums[index] + moment
             peak = values.amax((0, 2, 3))
             peaks[index] = peak if index not in peaks else torch.maximum(peaks[index], peak)
@@ -61,7 +66,9 @@ def _moments(sums: Tensor, peak: Tensor, count: int) -> Moments:
     return Moments(mean, sd, peak.cpu().numpy().astype(np.float64), silent / count)
 
 
-def effective_fields(runner: Runner, images: Tensor, *, seed: int = 0) -> dict[int, tuple[float, float]]:
+def effective_fields(
+    runner: Runner, images: Tensor, *, seed: int = 0
+) -> dict[int, tuple[float, float]]:
     """Height and width in input pixels that hold 90 % of the squared gradient of a layer's middle unit.
 
     One backward pass a layer: channels are mixed with random signs, whose squared gradient is on average the sum of theirs.
@@ -73,8 +80,14 @@ def effective_fields(runner: Runner, images: Tensor, *, seed: int = 0) -> dict[i
     for index in runner.layers:
         middle = _middle(maps[wiring.layers[index].node])
         signs = torch.randint(0, 2, middle.shape, generator=generator).to(middle) * 2 - 1
-        (gradient,) = torch.autograd.grad((middle * signs).sum(), inputs, retain_graph=True, allow_unused=True)
-        energy = np.zeros((1, 1)) if gradient is None else gradient.double().square().sum((0, 1)).cpu().numpy()
+        (gradient,) = torch.autograd.grad(
+            (middle * signs).sum(), inputs, retain_graph=True, allow_unused=True
+        )
+        energy = (
+            np.zeros((1, 1))
+            if gradient is None
+            else gradient.double().square().sum((0, 1)).cpu().numpy()
+        )
         fields[index] = (_extent(energy.sum(1)), _extent(energy.sum(0)))
     return fields
 

@@ -17,7 +17,11 @@ from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = ["Runner", "activate", "corners", "patches_at", "units_around"]
 
-BENT = frozenset(name for name, kind in STEPS.items() if not kind.linear and kind.window is None and not kind.whole)
+BENT = frozenset(
+    name
+    for name, kind in STEPS.items()
+    if not kind.linear and kind.window is None and not kind.whole
+)
 """Steps that bend each value by itself: what makes an activation of a pre-activation."""
 
 
@@ -60,7 +64,10 @@ class Runner:
         names = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
         places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
         inputs = [_placed(fixed.get(name), device) for name in places]
-        numbers = [torch.tensor(values or [default] * source.channels) for values, default in ((mean, 0.0), (std, 1.0))]
+        numbers = [
+            torch.tensor(values or [default] * source.channels)
+            for values, default in ((mean, 0.0), (std, 1.0))
+        ]
         shift, scale = (number.to(device, torch.float32).view(1, -1, 1, 1) for number in numbers)
         forward = torch.fx.GraphModule(program.graph_module, graph)
         targets = tuple(names.get(name, "") for name in places)
@@ -70,7 +77,9 @@ class Runner:
         """The same for a model of the same wiring with other weights (a twin): nothing is exported again."""
         state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         inputs = [
-            _placed(state[target].detach(), value.device) if value is not None and target in state else value
+            _placed(state[target].detach(), value.device)
+            if value is not None and target in state
+            else value
             for target, value in zip(self.targets, self.inputs, strict=True)
         ]
         return replace(self, inputs=tuple(inputs))
@@ -84,7 +93,10 @@ class Runner:
         outputs = self.forward(*(x if value is None else value for value in self.inputs))
         nodes = [self.wiring.layers[index].node for index in self.layers]
         layouts = self.wiring.layouts
-        return {node: layouts[node].canonical(value)[:count] for node, value in zip(nodes, outputs, strict=True)}
+        return {
+            node: layouts[node].canonical(value)[:count]
+            for node, value in zip(nodes, outputs, strict=True)
+        }
 
 
 def _in_channels(images: Tensor, channels: int) -> Tensor:
@@ -99,14 +111,21 @@ def _placed(value: object, device: torch.device) -> Tensor | None:
     return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
 
 
-def activate(wiring: Wiring, index: int, values: Tensor, arrays: Mapping[str, np.ndarray]) -> Tensor:
+def activate(
+    wiring: Wiring, index: int, values: Tensor, arrays: Mapping[str, np.ndarray]
+) -> Tensor:
     """What the readers of a layer see first: its values ``(n, C, ...)`` through the nonlinearity that all of them read through.
 
     A layer whose readers differ, or read it as it is (the stream of a residual network, a class's logit), keeps its values.
     """
-    links = [link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index]
+    links = [
+        link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index
+    ]
     firsts = [link.path[0] if link.path and link.path[0].name in BENT else None for link in links]
-    kinds = {None if first is None else (first.name, str(sorted(first.attrs.items()))) for first in firsts}
+    kinds = {
+        None if first is None else (first.name, str(sorted(first.attrs.items())))
+        for first in firsts
+    }
     if len(kinds) != 1 or None in kinds:
         return values
     maps = values.reshape(*values.shape[:2], -1, 1)
@@ -137,7 +156,9 @@ def units_around(probe: Probe, sight: Sight, maps: Tensor, *, margin: int) -> Te
     steps = np.arange(-margin, margin + 1)
     rows = [np.clip(sight.unit(y, 0, height) + steps, 0, height - 1) for y in probe.centres[0]]
     columns = [np.clip(sight.unit(x, 1, width) + steps, 0, width - 1) for x in probe.centres[1]]
-    picked = maps[:, :, torch.as_tensor(np.stack(rows))[:, :, None, None], torch.as_tensor(np.stack(columns))]
+    picked = maps[
+        :, :, torch.as_tensor(np.stack(rows))[:, :, None, None], torch.as_tensor(np.stack(columns))
+    ]
     count, channels = maps.shape[:2]  # (n, C, py, k, px, k)
     return picked.permute(0, 2, 4, 1, 3, 5).reshape(count * probe.patches, channels, -1)
 

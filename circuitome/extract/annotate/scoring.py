@@ -30,7 +30,9 @@ WIDEST: Final = 768
 """Layers with more neurons are not searched for pairs: their score tables would not fit into memory."""
 ANGLES: Final = frozenset({"rotate", "hue", "hue_rotate"})
 """Groups whose amounts are angles."""
-PERSPECTIVE: Final = 3  # units a side around the centre that are read where one patch fills the image
+PERSPECTIVE: Final = (
+    3  # units a side around the centre that are read where one patch fills the image
+)
 
 
 class _Stimuli(Protocol):
@@ -42,14 +44,21 @@ class LayerScores:
     """Scores of one layer."""
 
     groups: tuple[GroupScores, ...]  # empty where pairs were not searched
-    invariance: Mapping[str, np.ndarray]  # by group, (C,): lowest correlation of a neuron with itself under it
+    invariance: Mapping[
+        str, np.ndarray
+    ]  # by group, (C,): lowest correlation of a neuron with itself under it
 
 
 def can_pair(wiring: Wiring, index: int) -> bool:
     """Whether pairs are searched in a layer: it has filters or adds, more than the output reads it, and it is not too wide."""
     layer = wiring.layers[index]
     filters = layer.op in ("conv", "linear") and layer.output_padding is None
-    read = any(link.source == index for other in wiring.layers if other.op != "readout" for link in other.links)
+    read = any(
+        link.source == index
+        for other in wiring.layers
+        if other.op != "readout"
+        for link in other.links
+    )
     return (filters or layer.op == "add") and read and 2 <= layer.channels <= WIDEST
 
 
@@ -89,10 +98,14 @@ def score_layers(
     wiring = runner.wiring
     tasks = [_task(wiring, index, arrays, biases, nulls, seed) for index in layers]
     everything = [(group, transform) for group in groups for transform in steps(group)]
-    found: dict[int, dict[str, list[np.ndarray]]] = {index: {group: [] for group in groups} for index in layers}
+    found: dict[int, dict[str, list[np.ndarray]]] = {
+        index: {group: [] for group in groups} for index in layers
+    }
     plain: dict[int, np.ndarray] = {}
     for group, transform in [("", IDENTITY), *everything]:
-        values = _presented(runner, probe, looks, tasks, stimuli, transform, presentations, arrays, advance)
+        values = _presented(
+            runner, probe, looks, tasks, stimuli, transform, presentations, arrays, advance
+        )
         for task, raw in zip(tasks, values, strict=True):
             standard = _standardised(wiring, task, raw, arrays)
             if task.first is None:
@@ -101,7 +114,8 @@ def score_layers(
             else:
                 found[task.index][group].append(_products(task, standard))
     return {
-        task.index: _layer_scores(wiring, task.index, plain[task.index], found[task.index], groups) for task in tasks
+        task.index: _layer_scores(wiring, task.index, plain[task.index], found[task.index], groups)
+        for task in tasks
     }
 
 
@@ -121,12 +135,22 @@ def _task(
     kernel = torch.as_tensor(arrays[f"kernel/{layer.name}"])
     if layer.op == "add":
         count = len(layer.operands)
-        shuffled = [[torch.randperm(layer.channels, generator=generator) for _ in range(count)] for _ in range(nulls)]
+        shuffled = [
+            [torch.randperm(layer.channels, generator=generator) for _ in range(count)]
+            for _ in range(nulls)
+        ]
         straight = [torch.arange(layer.channels)] * count
-        return _Task(index, None, torch.stack([torch.stack(rows) for rows in [straight, *shuffled]]), bias)
+        return _Task(
+            index, None, torch.stack([torch.stack(rows) for rows in [straight, *shuffled]]), bias
+        )
     null = surrogates(kernel, nulls, generator=generator, colours=wiring.reads_image(index))
     every = torch.cat([kernel[None], null.to(kernel)])
-    return _Task(index, every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1), None, bias)
+    return _Task(
+        index,
+        every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1),
+        None,
+        bias,
+    )
 
 
 def _presented(
@@ -141,7 +165,10 @@ def _presented(
     advance: Callable[[], None],
 ) -> list[Tensor]:
     """Pre-activations of every task at the units that look at the patches, ``(1 + S, C, M)`` each."""
-    points = [_points(probe, looks[task.index], transform, runner.wiring.layers[task.index].size) for task in tasks]
+    points = [
+        _points(probe, looks[task.index], transform, runner.wiring.layers[task.index].size)
+        for task in tasks
+    ]
     parts: list[list[Tensor]] = [[] for _ in tasks]
     for start in range(0, presentations, runner.batch * probe.patches):
         stop = min(start + runner.batch * probe.patches, presentations)
@@ -152,15 +179,21 @@ def _presented(
     return [torch.cat(part, dim=2) for part in parts]
 
 
-def _points(probe: Probe, sight: Sight, transform: Transform, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _points(
+    probe: Probe, sight: Sight, transform: Transform, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Unit coordinates ``(P,)`` that look at the patches' centres, and where a patch fills the image at places around it.
 
     Places around the centre move with the transform.
     """
     reach = PERSPECTIVE // 2 if probe.whole and min(size) >= PERSPECTIVE + 2 else 0
-    steps_y, steps_x = np.meshgrid(*(np.arange(-reach, reach + 1, dtype=np.float64),) * 2, indexing="ij")
+    steps_y, steps_x = np.meshgrid(
+        *(np.arange(-reach, reach + 1, dtype=np.float64),) * 2, indexing="ij"
+    )
     away_y, away_x = (torch.as_tensor(steps.reshape(-1)) for steps in (steps_y, steps_x))
-    moved_x, moved_y = transform.inverse().coordinates(away_x * sight.jump[1], away_y * sight.jump[0])
+    moved_x, moved_y = transform.inverse().coordinates(
+        away_x * sight.jump[1], away_y * sight.jump[0]
+    )
     rows, columns = [], []
     for y in probe.centres[0]:
         for x in probe.centres[1]:
@@ -196,11 +229,13 @@ def _read(
         return _at(maps[layer.node], rows, columns)[None]
     weights = torch.as_tensor(arrays[f"kernel/{layer.name}"], device=device)[:, :, 0, 0]
     operands = [
-        _at(read_operand(wiring, layer, number, arrays, maps), rows, columns) * weights[:, number, None]
+        _at(read_operand(wiring, layer, number, arrays, maps), rows, columns)
+        * weights[:, number, None]
         for number in range(len(layer.operands))
     ]
     sums = [
-        sum(operand[channels] for operand, channels in zip(operands, rows_of, strict=True)) for rows_of in task.pairings
+        sum(operand[channels] for operand, channels in zip(operands, rows_of, strict=True))
+        for rows_of in task.pairings
     ]
     return torch.stack([torch.as_tensor(total) for total in sums]) + task.bias.to(device)
 
@@ -213,7 +248,9 @@ def _at(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return total.transpose(0, 1).reshape(maps.shape[1], -1)
 
 
-def _standardised(wiring: Wiring, task: _Task, raw: Tensor, arrays: Mapping[str, np.ndarray]) -> Tensor:
+def _standardised(
+    wiring: Wiring, task: _Task, raw: Tensor, arrays: Mapping[str, np.ndarray]
+) -> Tensor:
     """Activations with mean 0 and length 1 over the presentations; zero where a neuron says nothing."""
     if task.gain is None:
         mean, sd = raw.mean(2, keepdim=True), raw.std(2, keepdim=True)
@@ -237,7 +274,11 @@ def _products(task: _Task, standard: Tensor) -> np.ndarray:
 
 
 def _layer_scores(
-    wiring: Wiring, index: int, plain: np.ndarray, found: Mapping[str, Sequence[np.ndarray]], groups: Sequence[str]
+    wiring: Wiring,
+    index: int,
+    plain: np.ndarray,
+    found: Mapping[str, Sequence[np.ndarray]],
+    groups: Sequence[str],
 ) -> LayerScores:
     own = {
         group: np.min([_self(scores) for scores in found[group]], axis=0).astype(np.float64)
@@ -246,7 +287,9 @@ def _layer_scores(
     }
     if not can_pair(wiring, index):
         return LayerScores((), own)
-    return LayerScores(tuple(_group_scores(group, plain, found[group]) for group in groups if found[group]), own)
+    return LayerScores(
+        tuple(_group_scores(group, plain, found[group]) for group in groups if found[group]), own
+    )
 
 
 def _self(scores: np.ndarray) -> np.ndarray:
@@ -256,7 +299,9 @@ def _self(scores: np.ndarray) -> np.ndarray:
 def _group_scores(group: str, plain: np.ndarray, found: Sequence[np.ndarray]) -> GroupScores:
     every = np.stack(found, axis=1)  # (1 + S, a, C, C)
     amounts = np.array([transform.amount for transform in steps(group)])
-    turns = np.array([transform.turn for transform in steps(group)]) if group == "hue_rotate" else None
+    turns = (
+        np.array([transform.turn for transform in steps(group)]) if group == "hue_rotate" else None
+    )
     period = 360.0 if group in ANGLES else None
     return GroupScores(group, amounts, period, every[0], plain[0], every[1:], plain[1:], turns)
 
@@ -264,7 +309,11 @@ def _group_scores(group: str, plain: np.ndarray, found: Sequence[np.ndarray]) ->
 def memory(wiring: Wiring, index: int, transforms: int, nulls: int, samples: int) -> float:
     """Bytes that the scores of one layer take while they are collected."""
     channels = wiring.layers[index].channels
-    tables = channels * channels * transforms * (1 + nulls) if can_pair(wiring, index) else channels * transforms
+    tables = (
+        channels * channels * transforms * (1 + nulls)
+        if can_pair(wiring, index)
+        else channels * transforms
+    )
     return 4.0 * (tables + 3 * channels * samples * (1 + nulls))
 
 

@@ -39,14 +39,24 @@ class Frame:
         x, y = torch.cos(angle), -torch.sin(angle)
         return self.turn[0, 0] * x + self.turn[0, 1] * y, self.turn[1, 0] * x + self.turn[1, 1] * y
 
-    def centres(self, where: Tensor, distance: Tensor, *, reach: Tensor | float) -> tuple[Tensor, Tensor]:
+    def centres(
+        self, where: Tensor, distance: Tensor, *, reach: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
         """Places on the screen, uniform in a disc of ``reach``, from two uniform numbers."""
         x, y = self.direction(2 * math.pi * where)
         length = self.factor * reach * torch.sqrt(distance)
         return x * length, y * length
 
 
-def conic(frame: Frame, x: Tensor, y: Tensor, *, along: tuple[Tensor, Tensor], length: Tensor, width: Tensor) -> Tensor:
+def conic(
+    frame: Frame,
+    x: Tensor,
+    y: Tensor,
+    *,
+    along: tuple[Tensor, Tensor],
+    length: Tensor,
+    width: Tensor,
+) -> Tensor:
     """Nearly the distance to an ellipse's border, positive within, in pixels before the transform, ``(n, k, side, side)``.
 
     ``(width^2 - q) / (2 width)``, where q is the squared distance from the centre measured in widths.
@@ -77,7 +87,9 @@ def composite(cover: Tensor, values: Tensor) -> Tensor:
         cover[:, index] *= seen
         seen -= cover[:, index]
     painted = values[:, :-1].transpose(1, 2) @ cover.flatten(2)
-    return (painted + values[:, -1, :, None] * seen.flatten(1)[:, None]).unflatten(2, cover.shape[2:])
+    return (painted + values[:, -1, :, None] * seen.flatten(1)[:, None]).unflatten(
+        2, cover.shape[2:]
+    )
 
 
 def wave_sum(
@@ -95,7 +107,9 @@ def wave_sum(
     """
     kx, ky = frame.direction(angle)
     pace = 2 * math.pi * frequency / frame.factor
-    x, y, spread = window if window is not None else (torch.zeros_like(kx), torch.zeros_like(kx), None)
+    x, y, spread = (
+        window if window is not None else (torch.zeros_like(kx), torch.zeros_like(kx), None)
+    )
     dx, dy = frame.line - x[..., None], frame.line - y[..., None]
     across, down = (kx * pace)[..., None] * dx + phase[..., None], (ky * pace)[..., None] * dy
     columns = torch.cat([across.cos(), across.sin()], 1)
@@ -103,5 +117,7 @@ def wave_sum(
     if spread is not None:
         columns *= torch.exp(-0.5 * (dx / spread[..., None]) ** 2).repeat(1, 2, 1)
         rows *= torch.exp(-0.5 * (dy / spread[..., None]) ** 2).repeat(1, 2, 1)
-    weighted = rows[:, None] * colours.transpose(1, 2).repeat(1, 1, 2)[..., None]  # (n, 3, 2k, side)
+    weighted = (
+        rows[:, None] * colours.transpose(1, 2).repeat(1, 1, 2)[..., None]
+    )  # (n, 3, 2k, side)
     return weighted.transpose(2, 3) @ columns[:, None]

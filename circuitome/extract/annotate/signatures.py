@@ -33,7 +33,9 @@ from circuitome.graphdb.stores import Progress
 
 __all__ = ["TWINS", "Signed", "sign", "write_signatures"]
 
-TWINS: Final = 3  # null networks: sixteen neurons, the least of most layers, then have forty-eight decoys
+TWINS: Final = (
+    3  # null networks: sixteen neurons, the least of most layers, then have forty-eight decoys
+)
 EVERY: Final = 3  # one picture in three is shown displaced
 ESTIMATED: Final = 32  # pictures by which twins are brought to the mean and spread of the original
 LEAST: Final = 1e-4  # share of a neuron's variance that plain things must leave
@@ -44,7 +46,9 @@ PIXELS: Final = 400_000  # of a batch of images, about
 class Signed:
     """Signatures of a network and its twins."""
 
-    copies: Mapping[str, Mapping[int, np.ndarray]]  # copy -> layer -> (C, pictures * CELLS), rows of length 1 or 0
+    copies: Mapping[
+        str, Mapping[int, np.ndarray]
+    ]  # copy -> layer -> (C, pictures * CELLS), rows of length 1 or 0
     reliability: Mapping[int, np.ndarray]  # layer -> (C,), NaN where there is no signature
 
 
@@ -74,11 +78,18 @@ def write_signatures(
         report=lambda done, total: progress("signatures", done, total),
     )
     names = [layer.name for layer in wiring.layers]
-    copies = {copy: {names[i]: rows for i, rows in layers.items()} for copy, layers in found.copies.items()}
-    content = packed(copies, about={"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)})
+    copies = {
+        copy: {names[i]: rows for i, rows in layers.items()}
+        for copy, layers in found.copies.items()
+    }
+    content = packed(
+        copies, about={"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
+    )
     done = {*(row.get("annotated") or "").split(","), "signatures"}
     with BundleWriter.amend(bundle) as writer:
-        writer.replace("Neuron", _with_reliability(bundle.table("Neuron"), wiring, found.reliability))
+        writer.replace(
+            "Neuron", _with_reliability(bundle.table("Neuron"), wiring, found.reliability)
+        )
         writer.attach(FILE, content)
         writer.finish(
             model={
@@ -89,11 +100,16 @@ def write_signatures(
     return Bundle.open(bundle.path)
 
 
-def _with_reliability(neurons: pa.Table, wiring: Wiring, found: Mapping[int, np.ndarray]) -> pa.Table:
+def _with_reliability(
+    neurons: pa.Table, wiring: Wiring, found: Mapping[int, np.ndarray]
+) -> pa.Table:
     """The table, which is in the order of the layers, with the column filled."""
     parts = [found.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(wiring.layers)]
     values = pa.array(np.concatenate(parts), from_pandas=True)
-    place, field = neurons.column_names.index("reliability"), arrow_schema("Neuron").field("reliability")
+    place, field = (
+        neurons.column_names.index("reliability"),
+        arrow_schema("Neuron").field("reliability"),
+    )
     return neurons.set_column(place, field, values)
 
 
@@ -115,14 +131,22 @@ def sign(
     """
     size, channels = wiring.layers[0].size, wiring.layers[0].channels
     batch = max(1, min(64, PIXELS // (size[0] * size[1])))
-    runner = Runner.build(model, wiring, layers_to_read(wiring), batch=batch, device=device, mean=mean, std=std)
+    runner = Runner.build(
+        model, wiring, layers_to_read(wiring), batch=batch, device=device, mean=mean, std=std
+    )
     first = shown.draw(np.arange(min(ESTIMATED, len(shown))), size)
-    first = (first if channels > 1 else first.mean(1, keepdim=True)).sub(runner.shift.cpu()).div(runner.scale.cpu())
+    first = (
+        (first if channels > 1 else first.mean(1, keepdim=True))
+        .sub(runner.shift.cpu())
+        .div(runner.scale.cpu())
+    )
     every, some = np.arange(len(shown)), np.arange(0, len(shown), EVERY)
     total = (1 + TWINS) * len(every) + len(some)
     done = 0
 
-    def read(network: Runner, chosen: np.ndarray, *, displaced: bool = False) -> dict[int, np.ndarray]:
+    def read(
+        network: Runner, chosen: np.ndarray, *, displaced: bool = False
+    ) -> dict[int, np.ndarray]:
         nonlocal done
         found: dict[int, list[Tensor]] = {index: [] for index in network.layers}
         for part in np.array_split(chosen, -(-len(chosen) // batch)):
@@ -137,27 +161,39 @@ def sign(
     rows = (some[:, None] * CELLS + np.arange(CELLS)).reshape(-1)
     here, there = shown.plain(some), shown.plain(some, displaced=True)
     reliability = {
-        index: _agreement(_without(own[index][:, rows], here), _without(again[index], there)) for index in own
+        index: _agreement(_without(own[index][:, rows], here), _without(again[index], there))
+        for index in own
     }
     plain = shown.plain(every)
     copies = {NETWORK: {index: _without(samples, plain) for index, samples in own.items()}}
     for number in range(TWINS):
         other = runner.rebound(twin(model, seed * 1000 + number, images=first))
-        copies[f"twin{number}"] = {index: _without(samples, plain) for index, samples in read(other, every).items()}
+        copies[f"twin{number}"] = {
+            index: _without(samples, plain) for index, samples in read(other, every).items()
+        }
     return Signed(copies, reliability)
 
 
 @torch.no_grad()
-def _samples(runner: Runner, arrays: Mapping[str, np.ndarray], images: Tensor, cells: np.ndarray) -> dict[int, Tensor]:
+def _samples(
+    runner: Runner, arrays: Mapping[str, np.ndarray], images: Tensor, cells: np.ndarray
+) -> dict[int, Tensor]:
     """Mean activations in the cells, ``(C, n * CELLS)`` a layer."""
     maps, look = runner(images), sights(runner.wiring)
     chosen = torch.as_tensor(cells, device=images.device)
     found = {}
     for index in runner.layers:
         values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
-        values = values.reshape(*values.shape[:2], *(values.shape[2:] if values.dim() == 4 else (1, 1)))
-        down, right = (_shares(look[index], axis, values.shape[2 + axis], images.shape[2 + axis]) for axis in (0, 1))
-        gridded = torch.einsum("ay,ncyx,bx->ncab", down.to(values), values, right.to(values)).flatten(2)
+        values = values.reshape(
+            *values.shape[:2], *(values.shape[2:] if values.dim() == 4 else (1, 1))
+        )
+        down, right = (
+            _shares(look[index], axis, values.shape[2 + axis], images.shape[2 + axis])
+            for axis in (0, 1)
+        )
+        gridded = torch.einsum(
+            "ay,ncyx,bx->ncab", down.to(values), values, right.to(values)
+        ).flatten(2)
         picked = gridded.gather(2, chosen[:, None].expand(-1, gridded.shape[1], -1))
         found[index] = picked.transpose(0, 1).flatten(1)
     return found
@@ -180,7 +216,9 @@ def _without(samples: np.ndarray, plain: np.ndarray) -> np.ndarray:
     """Rows ``(C, samples)`` less what ``plain`` ``(samples, features)`` explains, of length 1; of zeros where nothing is left."""
     centred = samples.astype(np.float64)
     centred -= centred.mean(1, keepdims=True)
-    basis, size, _ = np.linalg.svd((plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-9), full_matrices=False)
+    basis, size, _ = np.linalg.svd(
+        (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-9), full_matrices=False
+    )
     basis = basis[:, size > 1e-6 * size[0]]
     left = centred - (centred @ basis) @ basis.T
     share = (left**2).sum(1) / np.maximum((centred**2).sum(1), np.finfo(float).tiny)

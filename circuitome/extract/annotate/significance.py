@@ -49,7 +49,9 @@ def family_significance(
     floor = LEAST * (np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
     place = {cell: index for index, cell in enumerate(cells)}
     of = np.array([place[cell] for cell, _ in found])
-    z = (np.array([strength for _, strength in found]) - maxima.mean(1)[of]) / np.maximum(sd[of], floor)
+    z = (np.array([strength for _, strength in found]) - maxima.mean(1)[of]) / np.maximum(
+        sd[of], floor
+    )
     decoys = np.sort(_left_out(maxima, floor), axis=None)
     above = len(decoys) - np.searchsorted(decoys, z, side="left")
     best = np.full(len(cells), -np.inf)

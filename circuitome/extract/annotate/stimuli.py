@@ -45,12 +45,16 @@ class Catalogue:
     """The trials that a layer is shown: cells of all families, each several times with other nuisances."""
 
     cells: tuple[Cell, ...]
-    cell_of: np.ndarray  # (trials,) int64: the cell of every trial; the trials of a family stand together
+    cell_of: (
+        np.ndarray
+    )  # (trials,) int64: the cell of every trial; the trials of a family stand together
     side: int  # pixels of the square patches
     radius: float  # half of what the layer sees, pixels
     hash: str  # SHA-256 of everything that defines the images, the code that draws them included
     device: torch.device
-    families: tuple[tuple[str, int, Mapping[str, np.ndarray]], ...]  # name, first trial, parameter -> (trials,) float32
+    families: tuple[
+        tuple[str, int, Mapping[str, np.ndarray]], ...
+    ]  # name, first trial, parameter -> (trials,) float32
 
     def __len__(self) -> int:
         return len(self.cell_of)
@@ -64,7 +68,10 @@ class Catalogue:
             low, high = max(start, first), min(stop, first + len(columns["right"]))
             if low < high:
                 part = slice(low - first, high - first)
-                given = {k: torch.as_tensor(v[part], device=self.device)[:, None, None] for k, v in columns.items()}
+                given = {
+                    k: torch.as_tensor(v[part], device=self.device)[:, None, None]
+                    for k, v in columns.items()
+                }
                 shifted = canvas.shifted(given.pop("right"), given.pop("down"))
                 images[low - start : high - start] = STIMULI[name].draw(shifted, **given)
         return images
@@ -73,7 +80,9 @@ class Catalogue:
         """A trial in words: ``curve, orientation 45 degrees, radius 12 pixels``."""
         cell = self.cells[int(self.cell_of[trial])]
         axes = STIMULI[cell.stimulus].axes
-        parts = [f"{a.name} {cell.values[a.name]:.3g} {a.unit}".rstrip() for a in axes if not a.nuisance]
+        parts = [
+            f"{a.name} {cell.values[a.name]:.3g} {a.unit}".rstrip() for a in axes if not a.nuisance
+        ]
         return ", ".join([cell.stimulus.replace("_", " "), *parts])
 
 
@@ -112,12 +121,24 @@ def catalogue(
         own = _cells(kind, radius, scarce=scarce)
         rng = np.random.default_rng([seed, *kind.name.encode()])
         times = max(repeats, round((TRIALS / 3 if scarce else TRIALS) * repeats / len(own)))
-        families.append((kind.name, sum(map(len, cell_of)), _parameters(kind, own, radius, times=times, rng=rng)))
+        families.append(
+            (
+                kind.name,
+                sum(map(len, cell_of)),
+                _parameters(kind, own, radius, times=times, rng=rng),
+            )
+        )
         cell_of.append(len(cells) + np.repeat(np.arange(len(own)), times))
         cells += own
     digest = _digest(chosen, families, side=side, radius=radius)
     return Catalogue(
-        tuple(cells), np.concatenate(cell_of), side, float(radius), digest, torch.device(device), tuple(families)
+        tuple(cells),
+        np.concatenate(cell_of),
+        side,
+        float(radius),
+        digest,
+        torch.device(device),
+        tuple(families),
     )
 
 
@@ -126,7 +147,9 @@ def _chosen(names: Sequence[str] | None) -> list[Stimulus]:
         return list(STIMULI.values())
     unknown = sorted(set(names) - set(STIMULI))
     if unknown or not names:
-        raise StimulusError(f"no stimulus {', '.join(unknown) or 'is chosen'}; choose from {', '.join(STIMULI)}")
+        raise StimulusError(
+            f"no stimulus {', '.join(unknown) or 'is chosen'}; choose from {', '.join(STIMULI)}"
+        )
     return [STIMULI[name] for name in dict.fromkeys(names)]
 
 
@@ -134,7 +157,9 @@ def _cells(kind: Stimulus, radius: float, *, scarce: bool) -> list[Cell]:
     axes = [axis for axis in kind.axes if not axis.nuisance]
     values = [list(axis.values(radius))[:: 2 if scarce and axis.unit else 1] for axis in axes]
     names = [axis.name for axis in axes]
-    return [Cell(kind.name, dict(zip(names, row, strict=True))) for row in itertools.product(*values)]
+    return [
+        Cell(kind.name, dict(zip(names, row, strict=True))) for row in itertools.product(*values)
+    ]
 
 
 def _parameters(
@@ -147,17 +172,24 @@ def _parameters(
         else np.repeat([cell.values[axis.name] for cell in cells], times)
         for axis in kind.axes
     }
-    angle, length = rng.uniform(0, 2 * np.pi, len(cells) * times), np.sqrt(rng.uniform(0, 1, len(cells) * times))
+    angle, length = (
+        rng.uniform(0, 2 * np.pi, len(cells) * times),
+        np.sqrt(rng.uniform(0, 1, len(cells) * times)),
+    )
     columns["right"] = JITTER * radius * length * np.cos(angle)
     columns["down"] = JITTER * radius * length * np.sin(angle)
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
 
-def _nuisance(axis: Axis, radius: float, cells: int, *, times: int, rng: np.random.Generator) -> np.ndarray:
+def _nuisance(
+    axis: Axis, radius: float, cells: int, *, times: int, rng: np.random.Generator
+) -> np.ndarray:
     """Values drawn for every trial: uniform, and spread evenly over the trials of a cell."""
     values = np.asarray(axis.values(radius), dtype=float)
     places = rng.random((cells, times)).argsort(1) / times + rng.random((cells, 1))
-    return values[np.floor(places % 1 * len(values)).astype(int).clip(max=len(values) - 1)].reshape(-1)
+    return values[np.floor(places % 1 * len(values)).astype(int).clip(max=len(values) - 1)].reshape(
+        -1
+    )
 
 
 def _digest(chosen: list[Stimulus], families: list, *, side: int, radius: float) -> str:

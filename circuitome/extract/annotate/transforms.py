@@ -15,7 +15,16 @@ from torch import Tensor
 
 from circuitome.errors import CircuitomeError
 
-__all__ = ["GREY", "GROUPS", "IDENTITY", "Matrix", "Transform", "TransformError", "hue_axis", "steps"]
+__all__ = [
+    "GREY",
+    "GROUPS",
+    "IDENTITY",
+    "Matrix",
+    "Transform",
+    "TransformError",
+    "hue_axis",
+    "steps",
+]
 
 GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
 GREY: Final = 0.5
@@ -41,15 +50,23 @@ class Transform:
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:
-            raise TransformError(f"transform group {self.group!r} is not known; choose one of {', '.join(GROUPS)}")
+            raise TransformError(
+                f"transform group {self.group!r} is not known; choose one of {', '.join(GROUPS)}"
+            )
         if self.group in _SWITCHES and self.amount not in (0.0, 1.0):
-            raise TransformError(f"{self.group} by {self.amount:g} makes no sense; its amount is 1, or 0 for none")
+            raise TransformError(
+                f"{self.group} by {self.amount:g} makes no sense; its amount is 1, or 0 for none"
+            )
         if self.turn and self.group != "hue_rotate":
-            raise TransformError(f"{self.group} takes no turn ({self.turn:g}); that is for hue_rotate")
+            raise TransformError(
+                f"{self.group} takes no turn ({self.turn:g}); that is for hue_rotate"
+            )
 
     def inverse(self) -> Transform:
         """The transform that undoes this one."""
-        return self if self.group in _SWITCHES else replace(self, amount=-self.amount, turn=-self.turn)
+        return (
+            self if self.group in _SWITCHES else replace(self, amount=-self.amount, turn=-self.turn)
+        )
 
     @property
     def angle(self) -> float:
@@ -65,9 +82,14 @@ class Transform:
     def matrix(self) -> Matrix:
         """Where a place goes, ``(x, y)`` to ``g (x, y)``: always a rotation or a reflection, times `factor`."""
         if self.group in ("flip_h", "flip_v") and self.amount:
-            return ((-1.0, 0.0), (0.0, 1.0)) if self.group == "flip_h" else ((1.0, 0.0), (0.0, -1.0))
+            return (
+                ((-1.0, 0.0), (0.0, 1.0)) if self.group == "flip_h" else ((1.0, 0.0), (0.0, -1.0))
+            )
         cosine, sine = _cosine_sine(self.angle)
-        return (self.factor * cosine, self.factor * sine), (-self.factor * sine, self.factor * cosine)
+        return (self.factor * cosine, self.factor * sine), (
+            -self.factor * sine,
+            self.factor * cosine,
+        )
 
     def coordinates(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """``g^-1 (x, y)`` of each point, pixels from the patch's centre: an image drawn there is the image under g."""
@@ -79,7 +101,9 @@ class Transform:
         if self.group == "invert" and self.amount:
             return 2 * GREY - rgb
         if self.group in ("hue", "hue_rotate") and self.amount % 360:
-            return torch.einsum("ij,njhw->nihw", _hue_matrix(self.amount).to(rgb), rgb - GREY) + GREY
+            return (
+                torch.einsum("ij,njhw->nihw", _hue_matrix(self.amount).to(rgb), rgb - GREY) + GREY
+            )
         return rgb
 
 
@@ -94,7 +118,9 @@ def steps(group: str) -> tuple[Transform, ...]:
     if group == "hue_rotate":
         # a hue by 180 degrees with a turn back is the inverse of that with the turn forth
         turns = [(hue, turn) for hue in (60.0, 120.0, 180.0) for turn in (-90.0, 90.0, 180.0)]
-        return tuple(Transform(group, hue, turn) for hue, turn in turns if (hue, turn) != (180.0, -90.0))
+        return tuple(
+            Transform(group, hue, turn) for hue, turn in turns if (hue, turn) != (180.0, -90.0)
+        )
     amounts = {
         "rotate": [15.0 * step for step in range(1, 13)],
         "scale": [0.5, 1.0],
@@ -114,7 +140,9 @@ def _hue_matrix(degrees: float) -> Tensor:
     cosine, sine = _cosine_sine(degrees)
     same, following = cosine + (1 - cosine) / 3, (1 - cosine) / 3 + sine / math.sqrt(3)
     before = (1 - cosine) / 3 - sine / math.sqrt(3)
-    return torch.tensor([[same, before, following], [following, same, before], [before, following, same]])
+    return torch.tensor(
+        [[same, before, following], [following, same, before], [before, following, same]]
+    )
 
 
 def _cosine_sine(degrees: float) -> tuple[float, float]:

@@ -49,11 +49,11 @@ class Tuning:
     preferred: np.ndarray  # value at the peak of the fitted curve, in the units of the values
     preferred_sd: np.ndarray  # its standard deviation (circular on an axis with a period)
     peak: np.ndarray  # fitted response there
-    selectivity: (
-        np.ndarray
-    )  # periodic: |sum of r exp(2 pi i v / period)| / sum of r; otherwise 1 - mean(r) / max(r); r >= 0
+    selectivity: np.ndarray  # periodic: |sum of r exp(2 pi i v / period)| / sum of r; otherwise 1 - mean(r) / max(r); r >= 0
     selectivity_sd: np.ndarray
-    echo: np.ndarray  # fitted response half a period from the peak over that at the peak; NaN without a period
+    echo: (
+        np.ndarray
+    )  # fitted response half a period from the peak over that at the peak; NaN without a period
     echo_sd: np.ndarray
 
 
@@ -68,7 +68,12 @@ class _Axis:
 
 
 def tune(
-    values: np.ndarray, responses: np.ndarray, *, period: float | None, samples: int = 48, seed: int = 0
+    values: np.ndarray,
+    responses: np.ndarray,
+    *,
+    period: float | None,
+    samples: int = 48,
+    seed: int = 0,
 ) -> Tuning:
     """Fit the tuning curves of many neurons that were sampled at the same values.
 
@@ -94,7 +99,9 @@ def tune(
     axis, models = _models(tuple(values.tolist()), period)
     rng = np.random.default_rng(seed)
     parts = [_tune(axis, models, part, samples, rng) for part in _chunks(responses)]
-    return Tuning(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Tuning)))
+    return Tuning(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Tuning))
+    )
 
 
 def _check(values: np.ndarray, responses: np.ndarray, period: float | None) -> None:
@@ -103,9 +110,13 @@ def _check(values: np.ndarray, responses: np.ndarray, period: float | None) -> N
             f"responses of shape {responses.shape} for values of shape {values.shape}; give (neurons, n) and (n,)"
         )
     if not (np.isfinite(values).all() and np.isfinite(responses).all()):
-        raise TuningError("a tuning curve holds NaN or infinity; leave out the values that were not shown")
+        raise TuningError(
+            "a tuning curve holds NaN or infinity; leave out the values that were not shown"
+        )
     if len(np.unique(values if period is None else values % period)) < 2:
-        raise TuningError(f"a tuning curve needs two or more different values, not {np.unique(values).tolist()}")
+        raise TuningError(
+            f"a tuning curve needs two or more different values, not {np.unique(values).tolist()}"
+        )
 
 
 def _chunks(responses: np.ndarray) -> list[np.ndarray]:
@@ -122,7 +133,9 @@ def _axis(values: np.ndarray, period: float | None) -> _Axis:
     low, span = at.min(), np.ptp(at)
     grid = np.linspace(0, 1, GRID)
     points = low + grid * span
-    return _Axis((at[:, None] - low) / span, grid[:, None], np.exp(points) if logarithmic else points, None)
+    return _Axis(
+        (at[:, None] - low) / span, grid[:, None], np.exp(points) if logarithmic else points, None
+    )
 
 
 def _circle(turns: np.ndarray) -> np.ndarray:
@@ -145,9 +158,7 @@ class _Model:
     penalty: np.ndarray  # (n, n): y @ penalty @ y / (n - 1) is the variance of the process
     constant: float  # part of the restricted log likelihood
     noise: float  # variance of the noise over that of the process
-    root: (
-        np.ndarray
-    )  # (g + n, g + n): root @ root.T is the covariance at the grid and the samples; shared between noises
+    root: np.ndarray  # (g + n, g + n): root @ root.T is the covariance at the grid and the samples; shared between noises
 
 
 def _of_shape(axis: _Axis, shape: tuple[float, float]) -> list[_Model]:
@@ -156,7 +167,10 @@ def _of_shape(axis: _Axis, shape: tuple[float, float]) -> list[_Model]:
     covariance = _covariance(points, points, shape)
     root = np.linalg.cholesky(covariance + JITTER * np.eye(len(points)))
     count = len(axis.grid)
-    return [_model(covariance[count:, count:], covariance[:count, count:], noise, root) for noise in NOISES]
+    return [
+        _model(covariance[count:, count:], covariance[:count, count:], noise, root)
+        for noise in NOISES
+    ]
 
 
 def _model(between: np.ndarray, cross: np.ndarray, noise: float, root: np.ndarray) -> _Model:
@@ -164,7 +178,9 @@ def _model(between: np.ndarray, cross: np.ndarray, noise: float, root: np.ndarra
     inverse = np.linalg.inv(covariance)
     ones = inverse.sum(0)
     total = ones.sum()
-    smoother = inverse @ cross.T + np.outer(ones, 1 - cross @ ones) / total  # the mean is not known, but estimated
+    smoother = (
+        inverse @ cross.T + np.outer(ones, 1 - cross @ ones) / total
+    )  # the mean is not known, but estimated
     penalty = inverse - np.outer(ones, ones) / total
     constant = -0.5 * (np.linalg.slogdet(covariance)[1] + np.log(total))
     return _Model(smoother, penalty, float(constant), noise, root)
@@ -174,11 +190,17 @@ def _model(between: np.ndarray, cross: np.ndarray, noise: float, root: np.ndarra
 def _models(values: tuple[float, ...], period: float | None) -> tuple[_Axis, tuple[_Model, ...]]:
     """The models of an axis, kept: the layers of a network are shown the same values."""
     axis = _axis(np.array(values), period)
-    return axis, tuple(model for shape in product(SMOOTHNESSES, LENGTHS) for model in _of_shape(axis, shape))
+    return axis, tuple(
+        model for shape in product(SMOOTHNESSES, LENGTHS) for model in _of_shape(axis, shape)
+    )
 
 
 def _tune(
-    axis: _Axis, models: tuple[_Model, ...], responses: np.ndarray, samples: int, rng: np.random.Generator
+    axis: _Axis,
+    models: tuple[_Model, ...],
+    responses: np.ndarray,
+    samples: int,
+    rng: np.random.Generator,
 ) -> Tuning:
     varies = np.ptp(responses, axis=1) > 0
     scale = np.where(varies, np.abs(responses).max(1), 1)
@@ -186,7 +208,9 @@ def _tune(
     freedom = len(axis.at) - 1
     variance = np.stack([((unit @ model.penalty) * unit).sum(1) for model in models]) / freedom
     variance = np.maximum(variance, np.finfo(float).eps ** 2)
-    evidence = np.array([model.constant for model in models])[:, None] - 0.5 * freedom * np.log(variance)
+    evidence = np.array([model.constant for model in models])[:, None] - 0.5 * freedom * np.log(
+        variance
+    )
     weight = np.exp(evidence - evidence.max(0))
     weight /= weight.sum(0)
     curves = np.stack([unit @ model.smoother for model in models])
@@ -219,14 +243,20 @@ def _draw(
     *Mining Geostatistics*, 1978).
     """
     count = curves.shape[1]
-    chosen = (rng.random((samples, count))[None] > weight.cumsum(0)[:-1, None]).sum(0)  # (samples, neurons)
+    chosen = (rng.random((samples, count))[None] > weight.cumsum(0)[:-1, None]).sum(
+        0
+    )  # (samples, neurons)
     factor = np.sqrt(freedom / rng.chisquare(freedom, (samples, count)))
     drawn = np.empty((samples, count, GRID))
     for number, model in enumerate(models):
         sample, neuron = np.nonzero(chosen == number)
         prior = rng.standard_normal((len(sample), len(model.root))) @ model.root.T
-        noisy = prior[:, GRID:] + np.sqrt(model.noise) * rng.standard_normal((len(sample), len(model.smoother)))
-        error = (prior[:, :GRID] - noisy @ model.smoother) * (factor[sample, neuron] * spread[number, neuron])[:, None]
+        noisy = prior[:, GRID:] + np.sqrt(model.noise) * rng.standard_normal(
+            (len(sample), len(model.smoother))
+        )
+        error = (prior[:, :GRID] - noisy @ model.smoother) * (
+            factor[sample, neuron] * spread[number, neuron]
+        )[:, None]
         drawn[sample, neuron] = curves[number, neuron] + error
     return drawn
 
@@ -249,19 +279,25 @@ def _read(axis: _Axis, curves: np.ndarray) -> _Read:
     if axis.period is None:
         selectivity = 1 - total / GRID / np.maximum(rectified.max(-1), total / GRID)
         return _Read(
-            np.interp(best + shift, np.arange(GRID), axis.values), peak, selectivity, np.full(peak.shape, np.nan)
+            np.interp(best + shift, np.arange(GRID), axis.values),
+            peak,
+            selectivity,
+            np.full(peak.shape, np.nan),
         )
     turns = np.exp(2j * np.pi * axis.values / axis.period)
     opposite = np.take_along_axis(rectified, ((best + GRID // 2) % GRID)[..., None], -1)[..., 0]
     echo = opposite / np.maximum(peak, np.finfo(float).tiny)
     preferred = (best + shift) / GRID * axis.period % axis.period
-    return _Read(preferred, peak, np.abs(rectified @ turns) / total, np.where(peak > 0, echo, np.nan))
+    return _Read(
+        preferred, peak, np.abs(rectified @ turns) / total, np.where(peak > 0, echo, np.nan)
+    )
 
 
 def _refine(axis: _Axis, curves: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the parabola through the peak and its neighbours is highest, in points of the grid from ``best``, and its height."""
     before, here, after = (
-        np.take_along_axis(curves, ((best + step) % GRID)[..., None], -1)[..., 0] for step in (-1, 0, 1)
+        np.take_along_axis(curves, ((best + step) % GRID)[..., None], -1)[..., 0]
+        for step in (-1, 0, 1)
     )
     bend = before - 2 * here + after
     inside = (bend < 0) & ((axis.period is not None) | ((best > 0) & (best < GRID - 1)))

@@ -35,7 +35,9 @@ KEPT: Final = float(np.sqrt(0.5))
 """Correlation of an input with itself from which on the transform is said to leave it alone."""
 
 
-def weight_pairs(traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls: int, seed: int) -> list[Pair]:
+def weight_pairs(
+    traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls: int, seed: int
+) -> list[Pair]:
     """Pairs of one layer by its filters; ``pieces`` are the findings by responses of the layers below."""
     wiring = traced.wiring
     layer = wiring.layers[index]
@@ -44,19 +46,25 @@ def weight_pairs(traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls:
     kernel = traced.kernels[f"kernel/{layer.name}"].astype(np.float64)
     reads_image = wiring.reads_image(index)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
-    null = surrogates(torch.as_tensor(kernel), nulls, generator=generator, colours=reads_image).numpy()
+    null = surrogates(
+        torch.as_tensor(kernel), nulls, generator=generator, colours=reads_image
+    ).numpy()
     every = [kernel, *null]
     plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in every])
     groups = []
     for group, amounts in ASKED.items():
-        asked = [(amount, _inputs(wiring, layer, Transform(group, amount), pieces)) for amount in amounts]
+        asked = [
+            (amount, _inputs(wiring, layer, Transform(group, amount), pieces)) for amount in amounts
+        ]
         asked = [(amount, partners) for amount, partners in asked if reads_image or partners.any()]
         if asked:
             scores = np.stack(
                 [
                     np.stack(
                         [
-                            weight_scores(one, Transform(group, amount), None if reads_image else partners)
+                            weight_scores(
+                                one, Transform(group, amount), None if reads_image else partners
+                            )
                             for amount, partners in asked
                         ]
                     )
@@ -65,11 +73,15 @@ def weight_pairs(traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls:
             )
             numbers = np.array([amount for amount, _ in asked])
             period = 360.0 if group in ANGLES else None
-            groups.append(GroupScores(group, numbers, period, scores[0], plain[0], scores[1:], plain[1:]))
+            groups.append(
+                GroupScores(group, numbers, period, scores[0], plain[0], scores[1:], plain[1:])
+            )
     return find_pairs(groups)
 
 
-def _inputs(wiring: Wiring, layer: Layer, transform: Transform, pieces: Mapping[int, Any]) -> np.ndarray:
+def _inputs(
+    wiring: Wiring, layer: Layer, transform: Transform, pieces: Mapping[int, Any]
+) -> np.ndarray:
     """``(fan_in, fan_in)``: how much input b is input a under the transform, by the findings of the layers they come from."""
     partners = np.zeros((layer.fan_in, layer.fan_in))
     for source in {link.source for link in layer.links}:
@@ -95,6 +107,12 @@ def _relations(piece: Mapping[str, Any], transform: Transform) -> Iterator[tuple
     for pair in piece["pairs"]:
         if pair["group"] != transform.group or pair["q"] > 0.05:
             continue
-        for a, b, amount in ((pair["i"], pair["j"], pair["amount"]), (pair["j"], pair["i"], -pair["amount"])):
-            if transform.group not in ANGLES or abs((amount - transform.amount + 180) % 360 - 180) <= NEAR:
+        for a, b, amount in (
+            (pair["i"], pair["j"], pair["amount"]),
+            (pair["j"], pair["i"], -pair["amount"]),
+        ):
+            if (
+                transform.group not in ANGLES
+                or abs((amount - transform.amount + 180) % 360 - 180) <= NEAR
+            ):
                 yield a, b, pair["score"]

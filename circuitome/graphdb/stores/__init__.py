@@ -98,7 +98,9 @@ class Store(Protocol):
     unsupported: Mapping[str, str]
     """Names of what this engine cannot do, each with the reason."""
 
-    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+    def load(
+        self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
+    ) -> None:
         """Put bundles in, replacing what the database has of the same models; ``ready`` only when all is in.
 
         With ``replace`` all that the database holds goes first, whatever its schema. `OutdatedError` without, where it
@@ -148,7 +150,10 @@ class Store(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None: ...
 
 
@@ -156,7 +161,9 @@ def check_once(bundles: Sequence[Bundle]) -> None:
     """`BundleError` where one of them is damaged, `StoreError` where two hold the same model."""
     models = [bundle.model for bundle in bundles]
     if twice := {model for model in models if models.count(model) > 1}:
-        raise StoreError(f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name")
+        raise StoreError(
+            f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name"
+        )
     for bundle in bundles:
         bundle.check()
 
@@ -172,15 +179,23 @@ def check_query(cypher: str, parameters: Mapping[str, Any], *, where: str, unsaf
 
 def outdated(where: str, versions: Iterable[tuple[str, int | None]]) -> OutdatedError | None:
     """The error for models of another schema, given as key and version; none where all are of this one."""
-    old = [f"{model}: version {version}" for model, version in versions if version != SCHEMA_VERSION]
-    return OutdatedError(where, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}") if old else None
+    old = [
+        f"{model}: version {version}" for model, version in versions if version != SCHEMA_VERSION
+    ]
+    return (
+        OutdatedError(where, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
+        if old
+        else None
+    )
 
 
 @contextlib.contextmanager
 def waiting(where: str) -> Iterator[None]:
     """Around what blocks while another program writes: says so after two seconds, as a warning in the log."""
     timer = threading.Timer(
-        _PATIENCE, _log.warning, ["%s: another program writes; waiting until it is done (Ctrl-C gives up)", where]
+        _PATIENCE,
+        _log.warning,
+        ["%s: another program writes; waiting until it is done (Ctrl-C gives up)", where],
     )
     timer.daemon = True
     timer.start()

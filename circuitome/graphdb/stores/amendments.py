@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType, arrow_schema, table_type
+from circuitome.graphdb.schema import (
+    NODES,
+    RELATIONSHIPS,
+    NodeType,
+    RelationshipType,
+    arrow_schema,
+    table_type,
+)
 from circuitome.graphdb.stores import Amendment, Removal, StoreError
 
 __all__ = ["checked", "conditions", "missing_end"]
@@ -48,19 +55,29 @@ def missing_end(where: str, table: str) -> StoreError:
 
 def _declared(table: str, where: str) -> NodeType | RelationshipType:
     if table not in NODES and table not in RELATIONSHIPS:
-        raise StoreError(f"{where}: the schema has no table {table!r}; `circuitome schema` shows those that there are")
+        raise StoreError(
+            f"{where}: the schema has no table {table!r}; `circuitome schema` shows those that there are"
+        )
     return table_type(table)
 
 
 def _check_removal(removal: Removal, where: str) -> None:
     kind = _declared(removal.table, where)
     if isinstance(kind, NodeType) and (removal.source or removal.target):
-        raise StoreError(f"{where}: {removal.table} is a node and has no ends; say which ones by their own properties")
-    ends = () if isinstance(kind, NodeType) else ((removal.source, kind.source), (removal.target, kind.target))
+        raise StoreError(
+            f"{where}: {removal.table} is a node and has no ends; say which ones by their own properties"
+        )
+    ends = (
+        ()
+        if isinstance(kind, NodeType)
+        else ((removal.source, kind.source), (removal.target, kind.target))
+    )
     for wanted, table in ((removal.where, removal.table), *ends):
         known = {column.name for column in table_type(table).columns}
         if unknown := [column for column in wanted if column not in known]:
-            raise StoreError(f"{where}: {table} has no column {unknown[0]!r}; it has {', '.join(sorted(known))}")
+            raise StoreError(
+                f"{where}: {table} has no column {unknown[0]!r}; it has {', '.join(sorted(known))}"
+            )
 
 
 def _can_match(removal: Removal) -> bool:
@@ -77,10 +94,14 @@ def _fitting(table: str, rows: pa.Table, where: str) -> pa.Table:
     try:
         rows = rows.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise StoreError(f"{where}: rows of {table} do not fit the schema ({error}); look at their types") from None
+        raise StoreError(
+            f"{where}: rows of {table} do not fit the schema ({error}); look at their types"
+        ) from None
     keys = [name for name in ("from", "to") if table in RELATIONSHIPS] or [NODES[table].key.name]
     if any(rows.column(name).null_count for name in keys):
-        raise StoreError(f"{where}: a row of {table} has no {' or '.join(keys)}; give every row its key")
+        raise StoreError(
+            f"{where}: a row of {table} has no {' or '.join(keys)}; give every row its key"
+        )
     if table in NODES and len(rows.column(keys[0]).unique()) < rows.num_rows:
         raise StoreError(f"{where}: rows of {table} have a key twice; give each node once")
     return rows

@@ -12,7 +12,9 @@ __all__ = ["awaited"]
 T = TypeVar("T")
 
 
-def awaited(work: Callable[[], T], *, stop: Callable[[Future[T]], None], seconds: float | None = None) -> T:
+def awaited(
+    work: Callable[[], T], *, stop: Callable[[Future[T]], None], seconds: float | None = None
+) -> T:
     """What ``work`` gives, done by another thread.
 
     Where Ctrl-C comes (or a signal that ends the program), or ``seconds`` are over, ``stop`` is called with what is still to

@@ -28,7 +28,14 @@ import pyarrow.parquet as pq
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
 from circuitome.graphdb.drafts import draft
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType, arrow_schema, table_type
+from circuitome.graphdb.schema import (
+    NODES,
+    RELATIONSHIPS,
+    NodeType,
+    RelationshipType,
+    arrow_schema,
+    table_type,
+)
 from circuitome.graphdb.stores import (
     Amendment,
     OutdatedError,
@@ -46,11 +53,22 @@ __all__ = ["ENGINE_ERRORS", "EmbeddedStore", "first_line", "plain", "rows_of"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _EMPTY: Final = 11 << 20  # bytes of a database without rows ...
-_SWELL: Final = 9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
+_SWELL: Final = (
+    9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
+)
 _GRACE: Final = 5.0  # seconds that a query may take to stop when it is told to
-_CURE: Final = "is there room on the disk? else extract the bundle again, or name another place with --db"
+_CURE: Final = (
+    "is there room on the disk? else extract the bundle again, or name another place with --db"
+)
 _POOL: Final = 1 << 30  # bytes; 3 million edges load in it
-ENGINE_ERRORS: Final = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError)
+ENGINE_ERRORS: Final = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    ZeroDivisionError,
+)
 """What Kuzu raises."""
 
 
@@ -74,7 +92,9 @@ class EmbeddedStore:
         }
     )
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = False, buffer_pool_size: int = _POOL) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, create: bool = False, buffer_pool_size: int = _POOL
+    ) -> None:
         self.path = Path(path)
         self.address = str(self.path)
         self._pool = buffer_pool_size
@@ -87,9 +107,13 @@ class EmbeddedStore:
                 if not create:
                     raise
         elif not create:
-            raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
+            raise StoreError(
+                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one"
+            )
 
-    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+    def load(
+        self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
+    ) -> None:
         """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has.
 
         All of them, or on any error none.
@@ -113,7 +137,9 @@ class EmbeddedStore:
         connection = self._reader()
         connection.set_query_timeout(max(1, round(min(timeout, 1e9) * 1000)) if timeout else 0)
         try:
-            return plain(awaited(lambda: rows_of(connection, cypher, parameters, most), stop=self._stop))
+            return plain(
+                awaited(lambda: rows_of(connection, cypher, parameters, most), stop=self._stop)
+            )
         except ENGINE_ERRORS as error:
             raise StoreError(self._explain(error, timeout)) from error
 
@@ -142,7 +168,11 @@ class EmbeddedStore:
             self._open()
             with self._beside("the change") as folder:
                 parts = self._amended(folder, removals, insert)
-                _check_room(folder, [path for path in parts.values() if path], beside=self.path.stat().st_size)
+                _check_room(
+                    folder,
+                    [path for path in parts.values() if path],
+                    beside=self.path.stat().st_size,
+                )
                 shutil.copyfile(self.path, folder / "database")
                 _refill(folder / "database", parts, pool=self._pool, where=str(self.path))
                 self._put(folder)
@@ -154,22 +184,35 @@ class EmbeddedStore:
             self._open()
             known = [row["key"] for row in self.models()]
             if model not in known:
-                raise StoreError(f"{self.path}: no model {model!r}; it has {', '.join(known) or 'none'}")
+                raise StoreError(
+                    f"{self.path}: no model {model!r}; it has {', '.join(known) or 'none'}"
+                )
             self._rebuild((), without=[model], progress=None)
 
     def inspect(self) -> list[SchemaItem]:
         """The tables and their columns, against the schema; an outdated file cannot be opened at all."""
         tables = rows_of(self._reader(), "CALL show_tables() RETURN name, type").to_pylist()
-        found = {row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in tables}
+        found = {
+            row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in tables
+        }
         items = []
         for name in (*NODES, *RELATIONSHIPS):
             what = "label" if name in NODES else "relationship"
             items.append(
-                SchemaItem(what, name, name, name if name in found else "", "ok" if name in found else "missing")
+                SchemaItem(
+                    what,
+                    name,
+                    name,
+                    name if name in found else "",
+                    "ok" if name in found else "missing",
+                )
             )
-            items += properties_compared(name, self._columns(name) if name in found else {}, engine="kuzu")
+            items += properties_compared(
+                name, self._columns(name) if name in found else {}, engine="kuzu"
+            )
         return items + [
-            SchemaItem(found[name], name, "", name, "foreign") for name in sorted({*found} - {*NODES, *RELATIONSHIPS})
+            SchemaItem(found[name], name, "", name, "foreign")
+            for name in sorted({*found} - {*NODES, *RELATIONSHIPS})
         ]
 
     def _columns(self, table: str) -> dict[str, str]:
@@ -192,7 +235,10 @@ class EmbeddedStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -206,13 +252,19 @@ class EmbeddedStore:
         """Open what now lies at the path."""
         self.close()
         if not self.path.exists():
-            raise StoreError(f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one")
+            raise StoreError(
+                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one"
+            )
         try:
             if self.path.is_file() and not self.path.stat().st_size:
                 raise ValueError("the file is empty")
-            self._database = kuzu.Database(str(self.path), read_only=True, buffer_pool_size=self._pool)
+            self._database = kuzu.Database(
+                str(self.path), read_only=True, buffer_pool_size=self._pool
+            )
             self._connection = kuzu.Connection(self._database)
-            tables = rows_of(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()
+            tables = rows_of(
+                self._connection, "CALL show_tables() RETURN name, comment"
+            ).to_pylist()
         except ENGINE_ERRORS as error:
             self.close()
             raise StoreError(
@@ -233,7 +285,9 @@ class EmbeddedStore:
             return f"{self.path}: the query needs more memory than it may have ({pool}); narrow its pattern or its thresholds"
         return f"{self.path}: {text}; look at the query and its parameters"
 
-    def _rebuild(self, bundles: Sequence[Bundle], *, without: Sequence[str] | None, progress: Progress | None) -> None:
+    def _rebuild(
+        self, bundles: Sequence[Bundle], *, without: Sequence[str] | None, progress: Progress | None
+    ) -> None:
         """Build the database anew beside its place: all models but ``without`` (none: no model stays), and the bundles'."""
         with self._beside("loading") as folder:
             parts = {} if without is None else self._kept(folder, bundles, without)
@@ -282,7 +336,9 @@ class EmbeddedStore:
         filled anew, and with a node table all relationships of its nodes.
         """
         touched = {removal.table for removal in removals} | set(insert)
-        touched |= {name for name, kind in RELATIONSHIPS.items() if {kind.source, kind.target} & touched}
+        touched |= {
+            name for name, kind in RELATIONSHIPS.items() if {kind.source, kind.target} & touched
+        }
         parts: dict[str, Path | None] = {}
         gone: dict[str, pa.Array | pa.ChunkedArray] = {}
         for table in (*NODES, *RELATIONSHIPS):
@@ -302,10 +358,14 @@ class EmbeddedStore:
                 rows = pa.concat_tables([kept, insert[table]])
             parts[table] = folder / f"{table}.parquet" if rows.num_rows else None
             if rows.num_rows:
-                pq.write_table(rows, folder / f"{table}.parquet", compression="lz4", write_statistics=False)
+                pq.write_table(
+                    rows, folder / f"{table}.parquet", compression="lz4", write_statistics=False
+                )
         return parts
 
-    def _kept(self, folder: Path, bundles: Sequence[Bundle], without: Sequence[str]) -> dict[str, list[Path]]:
+    def _kept(
+        self, folder: Path, bundles: Sequence[Bundle], without: Sequence[str]
+    ) -> dict[str, list[Path]]:
         """Tables of what stays, written to ``folder``."""
         if not self.path.exists():
             return {}
@@ -317,11 +377,14 @@ class EmbeddedStore:
             rows = rows_of(self._reader(), *_reading(table, without))
             if table in NODES and _owner(table) is None:
                 rows = _without_keys(
-                    rows, [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()]
+                    rows,
+                    [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()],
                 )
             if rows.num_rows:
                 parts[table] = [folder / f"{table}.parquet"]
-                whole = rows.cast(arrow_schema(table))  # types as in a bundle, so that one COPY takes both
+                whole = rows.cast(
+                    arrow_schema(table)
+                )  # types as in a bundle, so that one COPY takes both
                 pq.write_table(whole, parts[table][0], compression="lz4", write_statistics=False)
         return parts
 
@@ -342,7 +405,9 @@ def _alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); name another place with --db") from error
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); name another place with --db"
+        ) from error
     try:
         with waiting(str(path)):
             fcntl.flock(folder, fcntl.LOCK_EX)
@@ -369,14 +434,23 @@ def _check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> Non
         with room.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, need)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # else the file system cannot tell
+        if error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):  # else the file system cannot tell
             raise
     finally:
         room.unlink(missing_ok=True)
 
 
 def _build(
-    target: Path, parts: Mapping[str, Sequence[Path]], folder: Path, *, pool: int, progress: Progress | None
+    target: Path,
+    parts: Mapping[str, Sequence[Path]],
+    folder: Path,
+    *,
+    pool: int,
+    progress: Progress | None,
 ) -> None:
     """A new database at ``target`` with the rows of the Parquet files in ``parts``."""
     database = kuzu.Database(str(target), buffer_pool_size=pool)
@@ -421,7 +495,9 @@ def _refill(target: Path, parts: Mapping[str, Path | None], *, pool: int, where:
         database.close()
 
 
-def _copy(connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None) -> None:
+def _copy(
+    connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None
+) -> None:
     rows = sum(pq.read_metadata(path).num_rows for path in paths)
     if progress:
         progress(table, 0, rows)
@@ -445,7 +521,10 @@ def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list
 
 
 def rows_of(
-    connection: kuzu.Connection, cypher: str, parameters: Mapping[str, Any] = _NONE, most: int | None = None
+    connection: kuzu.Connection,
+    cypher: str,
+    parameters: Mapping[str, Any] = _NONE,
+    most: int | None = None,
 ) -> pa.Table:
     """Rows of one statement, in the engine's types; ``most`` of them."""
     result = connection.execute(cypher, dict(parameters))
@@ -453,7 +532,9 @@ def rows_of(
         raise RuntimeError("several statements in one text")
     with contextlib.closing(result):
         names = result.get_column_names()
-        if names and most is not None and result.get_num_tuples() > most:  # Arrow would be made of all of them
+        if (
+            names and most is not None and result.get_num_tuples() > most
+        ):  # Arrow would be made of all of them
             columns = zip(*result.get_n(most), strict=True) if most else ([] for _ in names)
             return pa.table([pa.array(column) for column in columns], names=names)
         return result.get_as_arrow() if names else pa.table({})
@@ -478,7 +559,9 @@ def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Any]]:
         properties = ["a.`key` AS `from`", "b.`key` AS `to`", *properties]
     tests = [f"NOT {name}.`{owner}` IN $without" for name, owner in owners if owner and without]
     where = f" WHERE {' AND '.join(tests)}" if tests else ""
-    return f"MATCH {pattern}{where} RETURN {', '.join(properties)}", {"without": list(without)} if tests else {}
+    return f"MATCH {pattern}{where} RETURN {', '.join(properties)}", {
+        "without": list(without)
+    } if tests else {}
 
 
 def _staying(table: str, removals: Sequence[Removal]) -> tuple[str, dict[str, Any]]:
@@ -544,7 +627,11 @@ def _plain_type(kind: pa.DataType) -> pa.DataType | None:
 def _visible(value: Any) -> Any:
     """A node or relationship as the map of its properties, without the engine's own fields."""
     if isinstance(value, dict):
-        return {name: _visible(item) for name, item in value.items() if not name.startswith("_") and item is not None}
+        return {
+            name: _visible(item)
+            for name, item in value.items()
+            if not name.startswith("_") and item is not None
+        }
     return [_visible(item) for item in value] if isinstance(value, list) else value
 
 

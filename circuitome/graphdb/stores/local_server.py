@@ -87,7 +87,14 @@ def jars() -> Path:
 def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         shutil.copy(_POM, Path(temporary, "pom.xml"))
-        command = ["mvn", "-q", "-B", "-f", str(Path(temporary, "pom.xml")), "dependency:copy-dependencies"]
+        command = [
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            str(Path(temporary, "pom.xml")),
+            "dependency:copy-dependencies",
+        ]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={temporary}/jars"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -120,7 +127,9 @@ def admin(home: Path, arguments: Sequence[str]) -> str:
         env=environment,
     )
     if done.returncode:
-        raise ServerError(f"neo4j-admin {arguments[0]} failed in {home}: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise ServerError(
+            f"neo4j-admin {arguments[0]} failed in {home}: {(done.stderr or done.stdout).strip()[-500:]}"
+        )
     return done.stdout
 
 
@@ -180,9 +189,13 @@ class LocalServer:
         (self.home / "conf" / "user-logs.xml").write_text(_USER_LOGS)
         (self.home / "conf" / "server-logs.xml").write_text(_LOGS)
         if not (self.home / "password").is_file():
-            password = secrets.token_urlsafe(18).replace("-", "_")  # a leading dash would be an option
+            password = secrets.token_urlsafe(18).replace(
+                "-", "_"
+            )  # a leading dash would be an option
             admin(self.home, ["dbms", "set-initial-password", password])
-            with os.fdopen(os.open(self.home / "password", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            with os.fdopen(
+                os.open(self.home / "password", os.O_WRONLY | os.O_CREAT, 0o600), "w"
+            ) as file:
                 file.write(password + "\n")
 
     def start(self, *, patience: float = 120) -> None:
@@ -208,7 +221,9 @@ class LocalServer:
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
-                raise ServerError(f"Neo4j did not start in {self.home} on port {self.port}: {self.log.strip()[-500:]}")
+                raise ServerError(
+                    f"Neo4j did not start in {self.home} on port {self.port}: {self.log.strip()[-500:]}"
+                )
             time.sleep(0.2)
 
     def _listens(self) -> bool:
@@ -244,7 +259,10 @@ class LocalServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -252,17 +270,24 @@ class LocalServer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m circuitome.graphdb.stores.local_server", description=(__doc__ or "").split("\n")[0]
+        prog="python -m circuitome.graphdb.stores.local_server",
+        description=(__doc__ or "").split("\n")[0],
     )
-    parser.add_argument("--home", default=".neo4j", help="folder of the server's data (default: .neo4j)")
-    parser.add_argument("--port", type=int, default=7687, help="Bolt port on the loopback address (default: 7687)")
+    parser.add_argument(
+        "--home", default=".neo4j", help="folder of the server's data (default: .neo4j)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=7687, help="Bolt port on the loopback address (default: 7687)"
+    )
     options = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     server = LocalServer(options.home, port=options.port)
     try:
         with server:
-            print(f"Neo4j answers at {server.address}, user {server.user}, password in {server.home / 'password'}")
+            print(
+                f"Neo4j answers at {server.address}, user {server.user}, password in {server.home / 'password'}"
+            )
             print(f"  export NEO4J_PASSWORD=$(cat {server.home / 'password'})")
             print(f"  circuitome load BUNDLE --db {server.address}")
             print("Ctrl-C stops it.", flush=True)

@@ -22,7 +22,14 @@ from urllib.parse import urlsplit
 
 import neo4j
 import pyarrow as pa
-from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired
+from neo4j.exceptions import (
+    AuthError,
+    ConfigurationError,
+    DriverError,
+    Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
+)
 from neo4j.graph import Node, Path, Relationship
 
 from circuitome.graphdb.bundle import Bundle
@@ -34,7 +41,14 @@ from circuitome.graphdb.ddl import (
     neo4j_indexes,
     properties_compared,
 )
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, NodeType, arrow_schema, table_type
+from circuitome.graphdb.schema import (
+    NODES,
+    RELATIONSHIPS,
+    SCHEMA_VERSION,
+    NodeType,
+    arrow_schema,
+    table_type,
+)
 from circuitome.graphdb.stores import (
     Amendment,
     Progress,
@@ -51,13 +65,17 @@ from circuitome.graphdb.stores.awaiting import awaited
 __all__ = ["Neo4jStore"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-_BATCH: Final = 2_000  # rows a transaction: larger ones cost the server more than the round trips they save
+_BATCH: Final = (
+    2_000  # rows a transaction: larger ones cost the server more than the round trips they save
+)
 _DELETED: Final = 10_000  # nodes or relationships a transaction
 _ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
 _SESSIONS: Final = 2
 _GRACE: Final = 10.0  # seconds after a time-out in which a server has to say that it stopped
 _FOREVER: Final = 1e9  # seconds; a lock takes no more
-logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else its retries are told on stderr, beside our message
+logging.getLogger("neo4j").addHandler(
+    logging.NullHandler()
+)  # else its retries are told on stderr, beside our message
 _SCALARS: Final = {int, float, str, bool, type(None)}
 _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
@@ -74,7 +92,12 @@ class Neo4jStore:
     unsupported: Mapping[str, str] = _NONE
 
     def __init__(
-        self, address: str, *, user: str | None = None, password: str | None = None, sessions: int = _SESSIONS
+        self,
+        address: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        sessions: int = _SESSIONS,
     ) -> None:
         self._server, self._database = _split(address)
         self.address = f"{self._server}/{self._database}" if self._database else self._server
@@ -82,10 +105,14 @@ class Neo4jStore:
         self._password = password if password is not None else os.environ.get("NEO4J_PASSWORD")
         self._sessions = sessions
         self._driver: neo4j.Driver | None = None
-        self._bookmarks = neo4j.GraphDatabase.bookmark_manager()  # in a cluster, reads see what this store wrote
+        self._bookmarks = (
+            neo4j.GraphDatabase.bookmark_manager()
+        )  # in a cluster, reads see what this store wrote
         self._current = False  # whether the models were seen to be of this schema
 
-    def load(self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None) -> None:
+    def load(
+        self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
+    ) -> None:
         """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has of ours.
 
         A model is ``loading`` from the first change to the last. A load that was cut off is repeated by loading again: it
@@ -94,7 +121,9 @@ class Neo4jStore:
         check_once(bundles)
         with self._explained():
             if replace:
-                self._declare({"Model_key": neo4j_constraints()["Model_key"]})  # what `_alone` stands on
+                self._declare(
+                    {"Model_key": neo4j_constraints()["Model_key"]}
+                )  # what `_alone` stands on
                 with self._alone():
                     self._empty()
                 self._drop_outdated()
@@ -122,7 +151,9 @@ class Neo4jStore:
 
     def models(self) -> list[dict[str, Any]]:
         """Rows of the `Model` table, by key."""
-        columns = ", ".join(f"m.`{column.name}` AS `{column.name}`" for column in NODES["Model"].columns)
+        columns = ", ".join(
+            f"m.`{column.name}` AS `{column.name}`" for column in NODES["Model"].columns
+        )
         with self._explained():
             return self._read(f"MATCH (m:Model) RETURN {columns} ORDER BY m.key").to_pylist()
 
@@ -135,7 +166,9 @@ class Neo4jStore:
         again removes what hangs on its neurons, such as its saved motifs.
         """
         removals, insert = checked(change, where=self.address)
-        batches = deque((table, batch) for table, rows in insert.items() for batch in rows.to_batches(_BATCH))
+        batches = deque(
+            (table, batch) for table, rows in insert.items() for batch in rows.to_batches(_BATCH)
+        )
         with self._explained():
             self._check_schema()
             self._declare({**neo4j_constraints(), **neo4j_indexes()})
@@ -150,7 +183,9 @@ class Neo4jStore:
                     left -= batch.num_rows
                 self._amend(removals, batches)
 
-    def _amend(self, removals: Sequence[Removal], batches: Iterable[tuple[str, pa.RecordBatch]]) -> None:
+    def _amend(
+        self, removals: Sequence[Removal], batches: Iterable[tuple[str, pa.RecordBatch]]
+    ) -> None:
         """Delete and insert in one transaction."""
 
         def work(transaction: neo4j.ManagedTransaction) -> None:
@@ -169,12 +204,18 @@ class Neo4jStore:
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it, in bounded transactions; `StoreError` where it is not here."""
         with self._explained():
-            self._declare({"Model_key": neo4j_constraints()["Model_key"]})  # what `_alone` stands on
+            self._declare(
+                {"Model_key": neo4j_constraints()["Model_key"]}
+            )  # what `_alone` stands on
             with self._alone() as lock:
                 known = [row["key"] for row in self.models()]
                 if model not in known:
-                    raise StoreError(f"{self.address}: no model {model!r}; it has {', '.join(known) or 'none'}")
-                self._write("MATCH (m:Model {key: $model}) SET m.state = 'loading'", {"model": model})
+                    raise StoreError(
+                        f"{self.address}: no model {model!r}; it has {', '.join(known) or 'none'}"
+                    )
+                self._write(
+                    "MATCH (m:Model {key: $model}) SET m.state = 'loading'", {"model": model}
+                )
                 self._clear(model)
                 self._check_lock(lock)
                 if known == [model]:  # nothing is left that could share them
@@ -209,7 +250,10 @@ class Neo4jStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -254,7 +298,9 @@ class Neo4jStore:
                 raise StoreError(f"{self.address}: nobody waits for this any more")
             try:
                 result = transaction.run(cast(Any, cypher), dict(parameters))
-                return _table(result.keys(), [record.values() for record in itertools.islice(result, most)])
+                return _table(
+                    result.keys(), [record.values() for record in itertools.islice(result, most)]
+                )
             except Neo4jError as error:
                 if "OutOfMemory" in (
                     error.code or ""
@@ -272,7 +318,9 @@ class Neo4jStore:
 
         # inside one expression, such as `reduce`, a server sees no time-out, and the driver hears no Ctrl-C
         try:
-            return awaited(ask, stop=stop, seconds=min(timeout, _FOREVER) + _GRACE if timeout else None)
+            return awaited(
+                ask, stop=stop, seconds=min(timeout, _FOREVER) + _GRACE if timeout else None
+            )
         except TimeoutError:
             raise StoreError(
                 f"{self.address}: the server did not stop the query after {timeout or 0:g} s, so nobody waits for it any more; "
@@ -307,8 +355,16 @@ class Neo4jStore:
         sound = {_meaning(row): row["name"] for row in indexes if row["name"] not in failed}
         declared = neo4j_declared()
         return [
-            *compared("constraint", declared["constraint"], {_meaning(r): r["name"] for r in constraints.to_pylist()}),
-            *(item for item in compared("index", declared["index"], sound) if item.name not in failed),
+            *compared(
+                "constraint",
+                declared["constraint"],
+                {_meaning(r): r["name"] for r in constraints.to_pylist()},
+            ),
+            *(
+                item
+                for item in compared("index", declared["index"], sound)
+                if item.name not in failed
+            ),
             *(
                 SchemaItem("index", name, meaning, f"{meaning} (failed)", "outdated")
                 for name, meaning in failed.items()
@@ -329,21 +385,35 @@ class Neo4jStore:
                 "relTypeProperties() YIELD relType, propertyName AS name, propertyTypes AS types",
             ),
         ):
-            returned = "names" if what == "label" else "[substring(relType, 2, size(relType) - 3)] AS names"
+            returned = (
+                "names"
+                if what == "label"
+                else "[substring(relType, 2, size(relType) - 3)] AS names"
+            )
             rows = self._read(
                 f"CALL db.schema.{procedure} RETURN {returned}, name, types ORDER BY names, name"
             ).to_pylist()
             tables = sorted({table for row in rows for table in row["names"]})
             for table in tables:
                 ours = table in known
-                yield SchemaItem(what, table, table if ours else "", table, "ok" if ours else "foreign")
+                yield SchemaItem(
+                    what, table, table if ours else "", table, "ok" if ours else "foreign"
+                )
                 if not ours:
                     continue
-                kinds = {row["name"]: " | ".join(row["types"]) for row in rows if table in row["names"] and row["name"]}
+                kinds = {
+                    row["name"]: " | ".join(row["types"])
+                    for row in rows
+                    if table in row["names"] and row["name"]
+                }
                 yield from properties_compared(table, kinds, engine="neo4j")
         for model, version in self._versions():
             yield SchemaItem(
-                "version", model, str(SCHEMA_VERSION), str(version), "ok" if version == SCHEMA_VERSION else "outdated"
+                "version",
+                model,
+                str(SCHEMA_VERSION),
+                str(version),
+                "ok" if version == SCHEMA_VERSION else "outdated",
             )
 
     def _versions(self) -> list[tuple[str, int]]:
@@ -367,14 +437,19 @@ class Neo4jStore:
                 self._write(f"DROP {item.what.upper()} `{item.name.replace('`', '``')}` IF EXISTS")
 
     def _load(self, bundle: Bundle, lock: neo4j.Transaction, progress: Progress | None) -> None:
-        model = bundle.table("Model").to_pylist()[0] | {"state": "loading", "schema_version": SCHEMA_VERSION}
+        model = bundle.table("Model").to_pylist()[0] | {
+            "state": "loading",
+            "schema_version": SCHEMA_VERSION,
+        }
         self._write("MERGE (m:Model {key: $row.key}) SET m = $row RETURN 1", {"row": model})
         self._clear(bundle.model)
         for table in bundle.tables:
             if table != "Model":
                 self._insert(table, bundle, progress)
                 self._check_lock(lock)
-        self._write("MATCH (m:Model {key: $key}) SET m.state = 'ready' RETURN 1", {"key": bundle.model})
+        self._write(
+            "MATCH (m:Model {key: $key}) SET m.state = 'ready' RETURN 1", {"key": bundle.model}
+        )
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[neo4j.Transaction]:
@@ -383,13 +458,17 @@ class Neo4jStore:
         Nobody sees it, and the server lets go of it when the connection ends, however the process does.
         """
         with self._session(neo4j.WRITE_ACCESS) as session:
-            transaction = session.begin_transaction(timeout=0)  # whatever limit the server has for transactions
+            transaction = session.begin_transaction(
+                timeout=0
+            )  # whatever limit the server has for transactions
             with waiting(self.address):
                 transaction.run("CREATE (:Model {key: $key})", {"key": _LOCK}).consume()
             try:
                 yield transaction
             finally:
-                with contextlib.suppress(Neo4jError, DriverError):  # the server is gone, and the lock with it
+                with contextlib.suppress(
+                    Neo4jError, DriverError
+                ):  # the server is gone, and the lock with it
                     transaction.rollback()
 
     def _check_lock(self, lock: neo4j.Transaction) -> None:
@@ -410,7 +489,11 @@ class Neo4jStore:
         statement, total, done = _insertion(table), bundle.rows(table), 0
         with ThreadPoolExecutor(self._sessions) as pool:
             for batches in _grouped(bundle.batches(table, _BATCH), self._sessions):
-                made = sum(pool.map(lambda batch: self._write(statement, {"rows": _rows(table, batch)}), batches))
+                made = sum(
+                    pool.map(
+                        lambda batch: self._write(statement, {"rows": _rows(table, batch)}), batches
+                    )
+                )
                 if made != sum(batch.num_rows for batch in batches):
                     raise StoreError(
                         f"{bundle.path}: {table} names neurons that are not there; extract the bundle again"
@@ -421,7 +504,10 @@ class Neo4jStore:
 
     def _clear(self, model: str) -> None:
         """Delete what belongs to a model, all but its own node: relationships first, in bounded transactions."""
-        self._write("MATCH (:Model {key: $model})<-[r:ENRICHED_IN|PRESERVED_IN]-() DELETE r", {"model": model})
+        self._write(
+            "MATCH (:Model {key: $model})<-[r:ENRICHED_IN|PRESERVED_IN]-() DELETE r",
+            {"model": model},
+        )
         for label in NODES:
             if not _shared(label):
                 self._delete(f"MATCH (n:`{label}` {{model: $model}})", {"model": model})
@@ -452,7 +538,14 @@ class Neo4jStore:
             raise StoreError(f"{self.address}: {_unreachable(self._server)}") from error
         except Neo4jError as error:
             raise StoreError(self._explain(error, timeout)) from error
-        except (DriverError, ConfigurationError, OSError, ValueError, TypeError, OverflowError) as error:
+        except (
+            DriverError,
+            ConfigurationError,
+            OSError,
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:
             raise StoreError(
                 f"{self.address}: {_first_line(str(error))}; look at the address and the parameters"
             ) from error
@@ -482,11 +575,21 @@ def _split(address: str) -> tuple[str, str | None]:
     """Address without the database, and the database."""
     try:
         parts = urlsplit(address)
-        known = parts.scheme in {f"{kind}{tls}" for kind in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")}
-        if not known or not parts.hostname or (parts.port or 1) < 1 or parts.query or parts.fragment:
+        known = parts.scheme in {
+            f"{kind}{tls}" for kind in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")
+        }
+        if (
+            not known
+            or not parts.hostname
+            or (parts.port or 1) < 1
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError
     except ValueError:
-        raise StoreError(f"{_shown(address)}: not the address of a server; write neo4j://host:7687/database") from None
+        raise StoreError(
+            f"{_shown(address)}: not the address of a server; write neo4j://host:7687/database"
+        ) from None
     if parts.username or parts.password:
         raise StoreError(
             f"{_shown(address)}: user and password do not belong in an address; set NEO4J_USER and NEO4J_PASSWORD"
@@ -508,10 +611,15 @@ def _unreachable(address: str) -> str:
         context.check_hostname &= parts.scheme.endswith("+s")
         context.verify_mode = ssl.CERT_REQUIRED if context.check_hostname else ssl.CERT_NONE
         try:
-            with socket.create_connection((parts.hostname or "", parts.port or 7687), timeout=5) as connection:
+            with socket.create_connection(
+                (parts.hostname or "", parts.port or 7687), timeout=5
+            ) as connection:
                 context.wrap_socket(connection, server_hostname=parts.hostname).close()
         except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or (error.reason or "no handshake").replace("_", " ").lower()
+            reason = (
+                getattr(error, "verify_message", "")
+                or (error.reason or "no handshake").replace("_", " ").lower()
+            )
             return (
                 f"no TLS connection ({_first_line(reason)}); a server without TLS is neo4j://, one with a certificate of "
                 "its own neo4j+ssc://, and SSL_CERT_FILE names further authorities to trust"
@@ -523,7 +631,9 @@ def _unreachable(address: str) -> str:
 
 def _meaning(row: Mapping[str, Any]) -> str:
     """Type, label and properties of a constraint or index, as in ``RANGE Neuron.kind``."""
-    return f"{row['type']} {'|'.join(row['labelsOrTypes'] or [])}.{','.join(row['properties'] or [])}"
+    return (
+        f"{row['type']} {'|'.join(row['labelsOrTypes'] or [])}.{','.join(row['properties'] or [])}"
+    )
 
 
 def _deletion(removal: Removal) -> tuple[str, dict[str, Any]]:
@@ -531,7 +641,11 @@ def _deletion(removal: Removal) -> tuple[str, dict[str, Any]]:
     kind = table_type(removal.table)
     wanted = list(conditions(removal))
     node = isinstance(kind, NodeType)
-    pattern = f"(x:`{kind.name}`)" if node else f"(a:`{kind.source}`)-[x:`{kind.name}`]->(b:`{kind.target}`)"
+    pattern = (
+        f"(x:`{kind.name}`)"
+        if node
+        else f"(a:`{kind.source}`)-[x:`{kind.name}`]->(b:`{kind.target}`)"
+    )
     tests = [f"{end}.`{column}` IN $p{place}" for place, (end, column, _) in enumerate(wanted)]
     where = f" WHERE {' AND '.join(tests)}" if tests else ""
     values = {f"p{place}": values for place, (_, _, values) in enumerate(wanted)}
@@ -545,10 +659,16 @@ def _insertion(table: str, *, merge: bool = False) -> str:
     """
     kind = table_type(table)
     if isinstance(kind, NodeType):
-        values = ", ".join(f"n.`{name}` = x[{place}]" for place, name in enumerate(arrow_schema(table).names))
+        values = ", ".join(
+            f"n.`{name}` = x[{place}]" for place, name in enumerate(arrow_schema(table).names)
+        )
         verb = "MERGE" if merge or _shared(table) else "CREATE"
-        return f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values} RETURN count(*)"
-    values = ", ".join(f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=1))
+        return (
+            f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values} RETURN count(*)"
+        )
+    values = ", ".join(
+        f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=1)
+    )
     return (
         f"UNWIND $rows AS g MATCH (b:`{kind.target}` {{`key`: g[0]}}) UNWIND g[1] AS x "
         f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) CREATE (a)-[:`{table}` {{{values}}}]->(b) RETURN count(*)"

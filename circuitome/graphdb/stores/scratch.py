@@ -33,7 +33,9 @@ class Scratch:
     relationship names a node that is not there.
 
     >>> with Scratch({"Neuron": neurons, "EXCITES": edges}) as scratch:  # doctest: +SKIP
-    ...     scratch.run("MATCH (:Neuron)-[:EXCITES]->(n:Neuron) RETURN n.key AS key ORDER BY key", {})
+    ...     scratch.run(
+    ...         "MATCH (:Neuron)-[:EXCITES]->(n:Neuron) RETURN n.key AS key ORDER BY key", {}
+    ...     )
     """
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
@@ -50,7 +52,9 @@ class Scratch:
                 f"a null network cannot be built ({first_line(error)}); look at the model's edges"
             ) from error
 
-    def run(self, cypher: str, parameters: Mapping[str, Any], *, timeout: float | None = None) -> pa.Table:
+    def run(
+        self, cypher: str, parameters: Mapping[str, Any], *, timeout: float | None = None
+    ) -> pa.Table:
         """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
         check_query(cypher, parameters, where="null network", unsafe=False)
         try:
@@ -70,7 +74,10 @@ class Scratch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -87,5 +94,7 @@ def _declaration(table: str, names: list[str]) -> str:
     types = {column.name: column.type.kuzu for column in kind.columns}
     columns = [f"`{name}` {types[name]}" for name in names if name not in ("from", "to")]
     if isinstance(kind, NodeType):
-        return f"CREATE NODE TABLE `{table}` ({', '.join(columns)}, PRIMARY KEY (`{kind.key.name}`))"
+        return (
+            f"CREATE NODE TABLE `{table}` ({', '.join(columns)}, PRIMARY KEY (`{kind.key.name}`))"
+        )
     return f"CREATE REL TABLE `{table}` ({', '.join([f'FROM `{kind.source}` TO `{kind.target}`', *columns])})"

@@ -44,7 +44,9 @@ _MODULES: Final = [
 ]
 
 MOTIFS: Final[dict[str, Motif]] = {
-    module.__name__.rpartition(".")[2]: module.MOTIF for module in _MODULES if "MOTIF" in module.__all__
+    module.__name__.rpartition(".")[2]: module.MOTIF
+    for module in _MODULES
+    if "MOTIF" in module.__all__
 }
 """Every motif by its kind."""
 
@@ -68,7 +70,9 @@ def find_motif(kind: str) -> Motif:
     return MOTIFS[name]
 
 
-def find(database: Database, kind: str, *, model: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
+def find(
+    database: Database, kind: str, *, model: str | None = None, **parameters: Any
+) -> list[dict[str, Any]]:
     """Instances of a motif as rows ``{kind, model, score, p, q, null, roles}``, strongest first.
 
     ``parameters`` are those of the query of the same name. The bare form: ``p``, ``q`` and ``null`` are null, and the
@@ -79,7 +83,9 @@ def find(database: Database, kind: str, *, model: str | None = None, **parameter
     if motif.conclude is None:
         return motif.gather(model, database.query(motif.kind, model=model, **parameters))
     missing(database, kind, model=model, **parameters)
-    limit = bind(motif.kind, library()[motif.kind].parameters, {"model": model, **_own(parameters)})["limit"]
+    limit = bind(
+        motif.kind, library()[motif.kind].parameters, {"model": model, **_own(parameters)}
+    )["limit"]
     rows = database.query(motif.kind, **{"model": model, **parameters, "limit": _ALL})
     return motif.conclude(model, rows.to_dicts())[:limit]
 
@@ -94,13 +100,21 @@ def find_in_bundle(
     """
     motif = find_motif(kind)
     if motif.kind not in BUNDLED:
-        raise QueryError(f"{motif.kind} asks no bundle, only {' and '.join(BUNDLED)} do; leave it out")
+        raise QueryError(
+            f"{motif.kind} asks no bundle, only {' and '.join(BUNDLED)} do; leave it out"
+        )
     asked = BUNDLED[motif.kind]
-    declared = tuple(one for one in library()[motif.kind].parameters if one.name in asked.parameters)
-    return asked.find(bundle, nulls=nulls, seed=seed, **bind(f"{motif.kind} of a bundle", declared, parameters))
+    declared = tuple(
+        one for one in library()[motif.kind].parameters if one.name in asked.parameters
+    )
+    return asked.find(
+        bundle, nulls=nulls, seed=seed, **bind(f"{motif.kind} of a bundle", declared, parameters)
+    )
 
 
-def missing(database: Database, kind: str, *, model: str | None = None, **parameters: Any) -> str | None:
+def missing(
+    database: Database, kind: str, *, model: str | None = None, **parameters: Any
+) -> str | None:
     """What a model lacks for a motif, such as an annotation, and how to get it; none where it has all that it takes."""
     motif, model = find_motif(kind), database.model_key(model)
     return motif.missing(database, model, **_own(parameters)) if motif.missing else None
@@ -131,7 +145,9 @@ def find_significant(
     values = bind(motif.kind, declared, {"model": model, **parameters})
     task = Task.of(motif, {name: value for name, value in values.items() if name != "model"})
     rows = find(database, kind, **{"model": model, "timeout": timeout, **parameters})
-    (found,) = assess(SignedGraph.of_database(database, model=model), [task], nulls=nulls, seed=seed)
+    (found,) = assess(
+        SignedGraph.of_database(database, model=model), [task], nulls=nulls, seed=seed
+    )
     return found.annotate(rows), found
 
 
@@ -146,8 +162,15 @@ def summary(
     """Every motif over one model, or those of some kinds, with the queries' own thresholds; `Tally` where edges have no null."""
     graph = SignedGraph.of_database(database, model=model)
     tested = [motif for kind, motif in MOTIFS.items() if kind in kinds and motif.scores is not None]
-    found = {item.kind: item for item in assess(graph, [Task.of(motif) for motif in tested], nulls=nulls, seed=seed)}
-    return [found[kind] if kind in found else _tally(database, graph.model, kind) for kind in MOTIFS if kind in kinds]
+    found = {
+        item.kind: item
+        for item in assess(graph, [Task.of(motif) for motif in tested], nulls=nulls, seed=seed)
+    }
+    return [
+        found[kind] if kind in found else _tally(database, graph.model, kind)
+        for kind in MOTIFS
+        if kind in kinds
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +187,8 @@ class Tally:
 
 def _tally(database: Database, model: str, kind: str) -> Tally:
     rows = find(database, kind, model=model, limit=_ALL)
-    best = min((row for row in rows if row["q"] is not None), key=lambda row: row["q"], default=None)
+    best = min(
+        (row for row in rows if row["q"] is not None), key=lambda row: row["q"], default=None
+    )
     q, null = (best["q"], best["null"]) if best else (None, None)
     return Tally(kind, model, len(rows), rows[0]["score"] if rows else None, q, null)

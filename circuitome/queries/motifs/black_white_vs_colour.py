@@ -45,7 +45,9 @@ def detectors(
     """The detectors as numbers of neurons, their scores to nine digits, and the edges from grey and coloured inputs that agree."""
     n = len(graph.keys)
     read = of_kind(graph, "bw_vs_colour")[graph.receiver] & (graph.strength >= strength)
-    sides = [np.flatnonzero(read & of_kind(graph, *kinds)[graph.sender]) for kinds in (GREY, COLOURED)]
+    sides = [
+        np.flatnonzero(read & of_kind(graph, *kinds)[graph.sender]) for kinds in (GREY, COLOURED)
+    ]
     net, weight = (
         [np.bincount(graph.receiver[edges], values[edges], n) for edges in sides]
         for values in (graph.share * graph.polarity, graph.share)
@@ -56,7 +58,10 @@ def detectors(
     score = np.round(np.divide(2 * weaker, both, out=np.zeros(n), where=both > 0), 9)
     found = (grey * colour < 0) & (score >= agreement)
     agreeing = [
-        edges[found[graph.receiver[edges]] & (graph.polarity[edges] * total[graph.receiver[edges]] > 0)]
+        edges[
+            found[graph.receiver[edges]]
+            & (graph.polarity[edges] * total[graph.receiver[edges]] > 0)
+        ]
         for edges, total in zip(sides, net, strict=True)
     ]
     detector = np.flatnonzero(found)

@@ -39,7 +39,9 @@ class Places:
     """Where the neurons of one model lie, and which groups they belong to; ``n`` neurons."""
 
     model: str
-    ends: Mapping[str, tuple[str, np.ndarray]]  # branch -> its block, and which neurons it hands to its end, (n,) bool
+    ends: Mapping[
+        str, tuple[str, np.ndarray]
+    ]  # branch -> its block, and which neurons it hands to its end, (n,) bool
     groups: Mapping[str, Mapping[str, np.ndarray]]  # grouping -> group -> its members, (n,) bool
 
     @classmethod
@@ -49,7 +51,9 @@ class Places:
         number = {row["key"]: place for place, row in enumerate(neurons)}
         block = {row["key"]: row["block"] for row in bundle.table("Branch").to_pylist()}
         at_end = {ends[:2] for ends in _pairs(bundle, "IN_BLOCK", "channel") if ends[2] is not None}
-        paths = [(branch, n) for n, branch in _pairs(bundle, "IN_BRANCH") if (n, block[branch]) in at_end]
+        paths = [
+            (branch, n) for n, branch in _pairs(bundle, "IN_BRANCH") if (n, block[branch]) in at_end
+        ]
         spanning = {
             row["key"]
             for row in bundle.table("Family").to_pylist()
@@ -58,7 +62,9 @@ class Places:
         families = [(family, n) for n, family in _pairs(bundle, "MEMBER_OF") if family in spanning]
         kinds = [(row["kind"], row["key"]) for row in neurons if row["kind"] not in _NO_KINDS]
         ends = {branch: (block[branch], inside) for branch, inside in _sets(paths, number).items()}
-        return cls(bundle.model, ends, {"family": _sets(families, number), "kind": _sets(kinds, number)})
+        return cls(
+            bundle.model, ends, {"family": _sets(families, number), "kind": _sets(kinds, number)}
+        )
 
     def counts(self, *, grouping: str, least: int) -> list[dict[str, Any]]:
         """The rows of the query but for their scores, in no order: one a group of a block and branch of that block."""
@@ -71,7 +77,12 @@ class Places:
             sizes = inside.sum(1).tolist()
             for group, members in self.groups[grouping].items():
                 observed = (inside & members).sum(1).tolist()
-                shared = {"group": group, "block": block, "group_size": sum(observed), "block_size": sum(sizes)}
+                shared = {
+                    "group": group,
+                    "block": block,
+                    "group_size": sum(observed),
+                    "block_size": sum(sizes),
+                }
                 if sum(observed) >= max(least, 1):
                     rows += [
                         shared | {"branch": branch, "branch_size": size, "observed": number}
@@ -80,12 +91,16 @@ class Places:
         return rows
 
 
-def tail(observed: np.ndarray, group: np.ndarray, branch: np.ndarray, block: np.ndarray) -> np.ndarray:
+def tail(
+    observed: np.ndarray, group: np.ndarray, branch: np.ndarray, block: np.ndarray
+) -> np.ndarray:
     """Chance of at least ``observed`` of a group in a branch (hypergeometric), each ``(m,)`` whole numbers; ``(m,)``.
 
     ``group`` and ``branch`` are how many of the ``block`` neurons they have.
 
-    >>> tail(np.array([2]), np.array([2]), np.array([2]), np.array([4])).round(9)  # both of the right ones: 1 in 6
+    >>> tail(np.array([2]), np.array([2]), np.array([2]), np.array([4])).round(
+    ...     9
+    ... )  # both of the right ones: 1 in 6
     array([0.16666667])
     """
     if not len(observed):
@@ -127,10 +142,14 @@ def clusters(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     return found
 
 
-def twin(places: Places, *, grouping: str = "family", least: int = 3, limit: int = 100) -> list[dict[str, Any]]:
+def twin(
+    places: Places, *, grouping: str = "family", least: int = 3, limit: int = 100
+) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     rows = [row | {"score": _score(row)} for row in places.counts(grouping=grouping, least=least)]
-    return clusters(places.model, sorted(rows, key=lambda row: (-row["score"], row["group"], row["branch"])))[:limit]
+    return clusters(
+        places.model, sorted(rows, key=lambda row: (-row["score"], row["group"], row["branch"]))
+    )[:limit]
 
 
 def count(places: Places, *, grouping: str = "family", least: int = 3) -> int:
@@ -144,15 +163,13 @@ def missing(database: Database, model: str, *, grouping: str = "family", **_: An
         cure = near(grouping, GROUPINGS, otherwise=f"there are {', '.join(GROUPINGS)}")
         raise QueryError(f"branch_cluster: no grouping is called {grouping!r}; {cure}")
     if not any(row["meets_by"] != "add" for row in database.ask("branches", model=model)):
-        return (
-            f"{model} has no branches that meet by concatenation, and no grouped convolutions; there is nothing to test"
-        )
+        return f"{model} has no branches that meet by concatenation, and no grouped convolutions; there is nothing to test"
     if grouping == "kind" and not len(database.ask("explained_by_layer", model=model)):
-        return (
-            f"no neuron of {model} has a kind; `circuitome annotate BUNDLE` measures them, then load the bundle again"
-        )
+        return f"no neuron of {model} has a kind; `circuitome annotate BUNDLE` measures them, then load the bundle again"
     families = database.ask("families", model=model)
-    if grouping == "family" and not any(row["source"] != "computed" or row["layer"] is None for row in families):
+    if grouping == "family" and not any(
+        row["source"] != "computed" or row["layer"] is None for row in families
+    ):
         return (
             f"no family of {model} can be in several branches: those that `annotate` finds lie in one layer each; "
             "put curated families into the bundle, or group by kind (-p grouping=kind)"
@@ -165,7 +182,11 @@ def _score(row: Mapping[str, Any]) -> float:
     block, group, branch = row["block_size"], row["group_size"], row["branch_size"]
     expected = 1.0 * group * branch / block
     left_over = 1.0 * (block - branch) / block * (block - group) / (block - 1.0)
-    return round((row["observed"] - expected) / math.sqrt(expected * left_over), 9) if left_over > 0 else 0.0
+    return (
+        round((row["observed"] - expected) / math.sqrt(expected * left_over), 9)
+        if left_over > 0
+        else 0.0
+    )
 
 
 def _pairs(bundle: Bundle, table: str, *columns: str) -> Iterable[tuple[Any, ...]]:

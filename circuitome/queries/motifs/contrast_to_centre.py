@@ -28,24 +28,39 @@ def twin(
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    centre, score, edges = centres(graph, strength=strength, apart=apart, least=least, agreement=agreement)
+    centre, score, edges = centres(
+        graph, strength=strength, apart=apart, least=least, agreement=agreement
+    )
     rows = []
     for place in np.lexsort((centre, -score))[:limit]:
         here = edges[graph.receiver[edges] == centre[place]]
-        roles = {"centre": graph.names(centre[[place]]), "contrast": graph.names(np.sort(graph.sender[here]))}
+        roles = {
+            "centre": graph.names(centre[[place]]),
+            "contrast": graph.names(np.sort(graph.sender[here])),
+        }
         rows.append(instance("contrast_to_centre", graph.model, float(score[place]), roles))
     return rows
 
 
 def count(
-    graph: SignedGraph, *, strength: float = 1.0, apart: float = 0.25, least: int = 2, agreement: float = 0.5
+    graph: SignedGraph,
+    *,
+    strength: float = 1.0,
+    apart: float = 0.25,
+    least: int = 2,
+    agreement: float = 0.5,
 ) -> int:
     """Number of instances."""
     return len(scores(graph, strength=strength, apart=apart, least=least, agreement=agreement))
 
 
 def scores(
-    graph: SignedGraph, *, strength: float = 1.0, apart: float = 0.25, least: int = 2, agreement: float = 0.5
+    graph: SignedGraph,
+    *,
+    strength: float = 1.0,
+    apart: float = 0.25,
+    least: int = 2,
+    agreement: float = 0.5,
 ) -> np.ndarray:
     """Scores of all instances."""
     return centres(graph, strength=strength, apart=apart, least=least, agreement=agreement)[1]
@@ -73,7 +88,9 @@ def _faced(graph: SignedGraph, *, strength: float, apart: float) -> tuple[np.nda
         (of_kind(graph, "colour_contrast") & oriented & ~np.isnan(hue), of_kind(graph, "colour_centre_surround") & ~np.isnan(hue)),
         (of_kind(graph, *EDGES_OF_LIGHT) & oriented, of_kind(graph, "centre_surround")),
     )  # fmt: skip
-    joined = np.any([contrast[graph.sender] & centre[graph.receiver] for contrast, centre in pairs], axis=0)
+    joined = np.any(
+        [contrast[graph.sender] & centre[graph.receiver] for contrast, centre in pairs], axis=0
+    )
     edges = np.flatnonzero(joined & (graph.strength >= strength))
     sender, receiver = graph.sender[edges], graph.receiver[edges]
     plus, minus = (
@@ -84,7 +101,9 @@ def _faced(graph: SignedGraph, *, strength: float, apart: float) -> tuple[np.nda
     y = plus * np.nan_to_num(graph.ey[edges]) - minus * np.nan_to_num(graph.iy[edges])
     way = np.sqrt(x * x + y * y)
     there = (way >= apart) & (way > 0)
-    edges, sender, receiver, x, y, way = (each[there] for each in (edges, sender, receiver, x, y, way))
+    edges, sender, receiver, x, y, way = (
+        each[there] for each in (edges, sender, receiver, x, y, way)
+    )
     coloured = of_kind(graph, "colour_centre_surround")[receiver]
     same_hue = np.where(coloured, np.cos(np.deg2rad(hue[sender] - hue[receiver])), 1.0)
     angle = np.deg2rad(orientation[sender])
@@ -94,7 +113,9 @@ def _faced(graph: SignedGraph, *, strength: float, apart: float) -> tuple[np.nda
 def _mean_by(group: np.ndarray, value: np.ndarray, weight: np.ndarray, *, size: int) -> np.ndarray:
     """Weighted mean of values in each of ``size`` groups, ``(size,)``; 0 where a group is empty. All inputs ``(m,)``."""
     total = np.bincount(group, weight, size)
-    return np.divide(np.bincount(group, weight * value, size), total, out=np.zeros(size), where=total > 0)
+    return np.divide(
+        np.bincount(group, weight * value, size), total, out=np.zeros(size), where=total > 0
+    )
 
 
 MOTIF: Final = Motif(
@@ -105,6 +126,8 @@ MOTIF: Final = Motif(
     group="centre",
     scores=scores,
     null="labels",
-    missing=lacking_kinds(("colour_contrast", *EDGES_OF_LIGHT), ("colour_centre_surround", "centre_surround")),
+    missing=lacking_kinds(
+        ("colour_contrast", *EDGES_OF_LIGHT), ("colour_centre_surround", "centre_surround")
+    ),
     evidence="responses",
 )

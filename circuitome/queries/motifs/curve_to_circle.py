@@ -44,7 +44,9 @@ def _pose(points: str) -> Pose:
     return POSES[points]
 
 
-def _twin(graph: SignedGraph, *, points: str = "inwards", **parameters: Any) -> list[dict[str, Any]]:
+def _twin(
+    graph: SignedGraph, *, points: str = "inwards", **parameters: Any
+) -> list[dict[str, Any]]:
     return _pose(points).twin(graph, **parameters)
 
 
@@ -56,8 +58,12 @@ def _scores(graph: SignedGraph, *, points: str = "inwards", **parameters: Any) -
     return _pose(points).scores(graph, **parameters)
 
 
-def _missing(database: Database, model: str, *, points: str = "inwards", **parameters: Any) -> str | None:
+def _missing(
+    database: Database, model: str, *, points: str = "inwards", **parameters: Any
+) -> str | None:
     return _pose(points).missing(database, model, **parameters)
 
 
-MOTIF: Final = replace(POSES["inwards"].motif(), twin=_twin, count=_count, scores=_scores, missing=_missing)
+MOTIF: Final = replace(
+    POSES["inwards"].motif(), twin=_twin, count=_count, scores=_scores, missing=_missing
+)

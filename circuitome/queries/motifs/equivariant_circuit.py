@@ -66,10 +66,14 @@ def circuits(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     ]
 
 
-def twin(feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0, limit: int = 100) -> list[dict[str, Any]]:
+def twin(
+    feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0, limit: int = 100
+) -> list[dict[str, Any]]:
     """The motif rows of the query, from the bundle's table alone."""
     rows = _asked(feeds, circuit_class, least)
-    return circuits(feeds.model, sorted(rows, key=lambda row: (-row["score"], row["sender"], row["receiver"])))[:limit]
+    return circuits(
+        feeds.model, sorted(rows, key=lambda row: (-row["score"], row["sender"], row["receiver"]))
+    )[:limit]
 
 
 def count(feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0) -> int:
@@ -78,7 +82,11 @@ def count(feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0) -> in
 
 
 def _asked(feeds: Feeds, asked: str, least: float) -> list[Mapping[str, Any]]:
-    return [row for row in feeds.rows if asked in ("all", row["circuit_class"]) and row["score"] >= least]
+    return [
+        row
+        for row in feeds.rows
+        if asked in ("all", row["circuit_class"]) and row["score"] >= least
+    ]
 
 
 def missing(database: Database, model: str, *, circuit_class: str = "all", **_: Any) -> str | None:

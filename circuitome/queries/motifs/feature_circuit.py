@@ -16,7 +16,15 @@ from circuitome.queries.graph import SignedGraph
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["BORDERS", "COLOURED", "EDGES_OF_LIGHT", "GREY", "lacking_kinds", "lacking_pairs", "of_kind"]
+__all__ = [
+    "BORDERS",
+    "COLOURED",
+    "EDGES_OF_LIGHT",
+    "GREY",
+    "lacking_kinds",
+    "lacking_pairs",
+    "of_kind",
+]
 
 COLOURED: Final = ("hue", "colour_contrast", "colour_centre_surround")
 """Kinds whose stimuli differ from grey in colour alone."""
@@ -28,7 +36,19 @@ BORDERS: Final = ("line", *EDGES_OF_LIGHT, "colour_contrast")
 """Kinds that show where a border runs, beside high-low frequency."""
 
 GREY: Final = (
-    *("line", "edge", "grating", "gabor", "curve", "corner", "angle", "cross", "circle", "centre_surround", "line_end"),
+    *(
+        "line",
+        "edge",
+        "grating",
+        "gabor",
+        "curve",
+        "corner",
+        "angle",
+        "cross",
+        "circle",
+        "centre_surround",
+        "line_end",
+    ),
     *("spiral", "divergence", "high_low", "brightness_gradient", "oriented_texture"),
 )
 """Kinds whose stimuli have no colour at all."""

@@ -14,24 +14,40 @@ __all__ = ["MOTIF", "boundaries", "count", "scores", "twin"]
 
 
 def twin(
-    graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, agreement: float = 0.5, limit: int = 100
+    graph: SignedGraph,
+    *,
+    strength: float = 4.0,
+    polarity: float = 0.2,
+    agreement: float = 0.5,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     *neurons, score = boundaries(graph, strength=strength, polarity=polarity, agreement=agreement)
     order = np.lexsort((*neurons[::-1], -score))[:limit]
-    named = zip(score[order].tolist(), *(graph.names(column[order]) for column in neurons), strict=True)
+    named = zip(
+        score[order].tolist(), *(graph.names(column[order]) for column in neurons), strict=True
+    )
     return [
-        instance("high_low_to_boundary", graph.model, value, {"boundary": [b], "high_low": [h], "cue": [c]})
+        instance(
+            "high_low_to_boundary",
+            graph.model,
+            value,
+            {"boundary": [b], "high_low": [h], "cue": [c]},
+        )
         for value, b, h, c in named
     ]
 
 
-def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, agreement: float = 0.5) -> int:
+def count(
+    graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, agreement: float = 0.5
+) -> int:
     """Number of instances."""
     return len(scores(graph, strength=strength, polarity=polarity, agreement=agreement))
 
 
-def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, agreement: float = 0.5) -> np.ndarray:
+def scores(
+    graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, agreement: float = 0.5
+) -> np.ndarray:
     """Scores of all instances."""
     return boundaries(graph, strength=strength, polarity=polarity, agreement=agreement)[3]
 
@@ -47,9 +63,16 @@ def boundaries(
     one, other = fine[i], cues[j]
     orientation, size = graph.preferences["orientation_deg"], graph.strength
     turned = orientation[graph.sender[one]] - orientation[graph.sender[other]]
-    there = np.round(np.cos(np.deg2rad(2 * turned)), 9) >= agreement  # false where an orientation is not known
+    there = (
+        np.round(np.cos(np.deg2rad(2 * turned)), 9) >= agreement
+    )  # false where an orientation is not known
     one, other = one[there], other[there]
-    return graph.receiver[one], graph.sender[one], graph.sender[other], np.minimum(size[one], size[other])
+    return (
+        graph.receiver[one],
+        graph.sender[one],
+        graph.sender[other],
+        np.minimum(size[one], size[other]),
+    )
 
 
 MOTIF: Final = Motif(

@@ -37,7 +37,9 @@ __all__ = [
 NULL: Final = "columns"
 """Name of the null model: each sender's norms, balanced, permuted over its receivers."""
 
-_ROUNDS: Final = 10  # of scaling rows and columns; the dense matrices of trained layers take two or three
+_ROUNDS: Final = (
+    10  # of scaling rows and columns; the dense matrices of trained layers take two or three
+)
 
 _ROLES: Final = ("sender_1", "receiver_1", "sender_2", "receiver_2")
 
@@ -54,7 +56,9 @@ class Between:
 
 def between(graph: SignedGraph, *, least: int) -> Iterator[Between]:
     """Every pair of layers with at least so many neurons each and more than one edge a receiver, in the order of keys."""
-    pairs = [(int(sends), fan) for fan in graph.fans() for sends in np.unique(graph.layer[fan.senders])]
+    pairs = [
+        (int(sends), fan) for fan in graph.fans() for sends in np.unique(graph.layer[fan.senders])
+    ]
     for sends, fan in sorted(pairs, key=lambda pair: (pair[0], pair[1].layer)):
         found = _between(graph, sends, fan)
         if min(found.norms.shape) >= max(least, 3) and found.wired.sum() > found.norms.shape[1]:
@@ -90,7 +94,9 @@ def _over(number: int, sums: np.ndarray) -> np.ndarray:
 def second_share(norms: np.ndarray) -> np.ndarray:
     """Part of the second singular value in what the first leaves of squared matrices, ``(..., s, c)`` to ``(...,)``.
 
-    >>> float(second_share(np.kron(np.eye(2), np.ones((3, 3)))).round(9))  # two blocks and nothing else
+    >>> float(
+    ...     second_share(np.kron(np.eye(2), np.ones((3, 3)))).round(9)
+    ... )  # two blocks and nothing else
     1.0
     """
     wide = norms.shape[-2] < norms.shape[-1]
@@ -104,7 +110,9 @@ def dealt(pair: Between, rng: np.random.Generator) -> np.ndarray:
     """The norms with each sender's permuted over the receivers that it is wired to, ``(s, c)``."""
     drawn = np.where(pair.wired, rng.random(pair.norms.shape, dtype=np.float32), 2)
     order = np.argsort(drawn, axis=1)  # a random order of the wired ones, then the others
-    place = np.argsort(~pair.wired, axis=1, kind="stable")  # the wired ones in their order, then the others
+    place = np.argsort(
+        ~pair.wired, axis=1, kind="stable"
+    )  # the wired ones in their order, then the others
     moved = np.empty_like(pair.norms)
     np.put_along_axis(moved, place, np.take_along_axis(pair.norms, order, 1), 1)
     return moved
@@ -116,14 +124,18 @@ def layer_pairs(
     """The rows of the query, in its order. `QueryError` for fewer than one null matrix or member."""
     for name, number in (("nulls", nulls), ("members", members)):
         if number < 1:
-            raise QueryError(f"latent_branches: `{name}` cannot be {number}; give a whole number from 1")
+            raise QueryError(
+                f"latent_branches: `{name}` cannot be {number}; give a whole number from 1"
+            )
     rows = []
     for place, pair in enumerate(between(graph, least=members)):
         rng = np.random.default_rng([seed, place])
         share = float(second_share(pair.norms))
         drawn = np.array([second_share(balanced(dealt(pair, rng))) for _ in range(nulls)])
         mean = float(drawn.mean())
-        named = dict(zip(_ROLES, (graph.names(ends) for ends in _groups(pair, members)), strict=True))
+        named = dict(
+            zip(_ROLES, (graph.names(ends) for ends in _groups(pair, members)), strict=True)
+        )
         rows.append(
             {
                 "sends": str(graph.layers[graph.layer[pair.senders[0]]]),
@@ -142,7 +154,13 @@ def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     """Motif rows with p and its q, from all rows of the query, which are the pairs tested."""
     q = benjamini_hochberg([row["p"] for row in rows]).tolist()
     return [
-        instance("latent_branches", model, row["score"], {role: list(row[role]) for role in _ROLES}, p=row["p"])
+        instance(
+            "latent_branches",
+            model,
+            row["score"],
+            {role: list(row[role]) for role in _ROLES},
+            p=row["p"],
+        )
         | {"q": value, "null": NULL}
         for row, value in zip(rows, q, strict=True)
     ]
@@ -152,7 +170,9 @@ def twin(
     graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    every = layer_pairs(graph, members=members, nulls=nulls, seed=seed, limit=len(graph.layers) ** 2)
+    every = layer_pairs(
+        graph, members=members, nulls=nulls, seed=seed, limit=len(graph.layers) ** 2
+    )
     return conclude(graph.model, every)[:limit]
 
 
@@ -164,7 +184,9 @@ def count(graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 
 def _groups(pair: Between, members: int) -> list[np.ndarray]:
     """The outermost senders and receivers at both ends, in the order of the roles, outermost first."""
     left, _, right = np.linalg.svd(pair.norms, full_matrices=False)
-    turn = np.sign(left[np.argmax(np.round(np.abs(left[:, 1]), 9)), 1])  # a pair of singular vectors has either sign
+    turn = np.sign(
+        left[np.argmax(np.round(np.abs(left[:, 1]), 9)), 1]
+    )  # a pair of singular vectors has either sign
     found = []
     for end in (1, -1):
         for neurons, vectors in ((pair.senders, left), (pair.receivers, right.T)):
@@ -174,4 +196,6 @@ def _groups(pair: Between, members: int) -> list[np.ndarray]:
     return found
 
 
-MOTIF: Final = Motif("latent_branches", {role: (role,) for role in _ROLES}, twin, count, null=NULL, conclude=conclude)
+MOTIF: Final = Motif(
+    "latent_branches", {role: (role,) for role in _ROLES}, twin, count, null=NULL, conclude=conclude
+)

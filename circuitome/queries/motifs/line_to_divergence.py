@@ -17,5 +17,7 @@ def agreement(edges: Edges) -> np.ndarray:
     return 2 * along * along - 1
 
 
-POSE: Final = Pose("line_to_divergence", "divergence", LINES, ("divergence",), "orientation_deg", agreement)
+POSE: Final = Pose(
+    "line_to_divergence", "divergence", LINES, ("divergence",), "orientation_deg", agreement
+)
 MOTIF: Final = POSE.motif()

@@ -30,11 +30,20 @@ def twin(
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     first, second, score, unions = united(
-        graph, transform=transform, q=q, opposed=opposed, together=together, strength=strength, polarity=polarity
+        graph,
+        transform=transform,
+        q=q,
+        opposed=opposed,
+        together=together,
+        strength=strength,
+        polarity=polarity,
     )
     rows = []
     for place in np.lexsort((second, first, -score))[:limit]:
-        roles = {"union": graph.names(unions[place]), "case": graph.names(np.array([first[place], second[place]]))}
+        roles = {
+            "union": graph.names(unions[place]),
+            "case": graph.names(np.array([first[place], second[place]])),
+        }
         rows.append(instance("mirrored_unions", graph.model, float(score[place]), roles))
     return rows
 
@@ -52,7 +61,13 @@ def count(
     """Number of pairs."""
     return len(
         united(
-            graph, transform=transform, q=q, opposed=opposed, together=together, strength=strength, polarity=polarity
+            graph,
+            transform=transform,
+            q=q,
+            opposed=opposed,
+            together=together,
+            strength=strength,
+            polarity=polarity,
         )[2]
     )
 
@@ -69,7 +84,13 @@ def scores(
 ) -> np.ndarray:
     """Scores of all pairs."""
     return united(
-        graph, transform=transform, q=q, opposed=opposed, together=together, strength=strength, polarity=polarity
+        graph,
+        transform=transform,
+        q=q,
+        opposed=opposed,
+        together=together,
+        strength=strength,
+        polarity=polarity,
     )[2]
 
 
@@ -85,16 +106,29 @@ def united(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
     """The pairs as numbers of neurons, their scores to nine digits, and the neurons that unite each, ascending."""
     first, second = graph.partners.of(transform, q=q)
-    fan_in = cosines_of(graph.receiver, graph.sender, graph.weight, first, second, size=len(graph.keys))
+    fan_in = cosines_of(
+        graph.receiver, graph.sender, graph.weight, first, second, size=len(graph.keys)
+    )
     there = np.round(-fan_in, 9) >= opposed
     first, second, fan_in = first[there], second[there], fan_in[there]
-    fan_out = cosines_of(graph.sender, graph.receiver, graph.effect, first, second, size=len(graph.keys))
+    fan_out = cosines_of(
+        graph.sender, graph.receiver, graph.effect, first, second, size=len(graph.keys)
+    )
     there = np.round(fan_out, 9) >= together
-    first, second, score = first[there], second[there], np.round(np.minimum(-fan_in, fan_out)[there], 9)
+    first, second, score = (
+        first[there],
+        second[there],
+        np.round(np.minimum(-fan_in, fan_out)[there], 9),
+    )
     edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
     unions = [_common(graph, edges, one, other) for one, other in zip(first, second, strict=True)]
     held = np.array([len(receivers) > 0 for receivers in unions], bool)
-    return first[held], second[held], score[held], [receivers for receivers in unions if len(receivers)]
+    return (
+        first[held],
+        second[held],
+        score[held],
+        [receivers for receivers in unions if len(receivers)],
+    )
 
 
 def _common(graph: SignedGraph, edges: np.ndarray, one: int, other: int) -> np.ndarray:
@@ -104,7 +138,13 @@ def _common(graph: SignedGraph, edges: np.ndarray, one: int, other: int) -> np.n
 
 
 def cosines_of(
-    end: np.ndarray, other: np.ndarray, value: np.ndarray, first: np.ndarray, second: np.ndarray, *, size: int
+    end: np.ndarray,
+    other: np.ndarray,
+    value: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    size: int,
 ) -> np.ndarray:
     """Cosines of what pairs of neurons have at their edges, ``(m,)``; NaN where the two share no neuron at the other end.
 

@@ -18,7 +18,10 @@ from circuitome.queries.graph import SignedGraph
 
 __all__ = ["CASE_ROLES", "Bundled", "Motif", "instance", "join", "top_of"]
 
-CASE_ROLES: Final[Mapping[str, tuple[str, ...]]] = {"case": ("case_1", "case_2"), "source": ("source_1", "source_2")}
+CASE_ROLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "case": ("case_1", "case_2"),
+    "source": ("source_1", "source_2"),
+}
 
 
 _FEW: Final = 1_000_000  # so many instances are listed in well under a second
@@ -30,17 +33,29 @@ class Motif:
 
     kind: str  # stem of its query file and of its module
     roles: Mapping[str, tuple[str, ...]]  # role -> columns of the query that fill it, in order
-    twin: Callable[..., list[dict[str, Any]]]  # (graph, *, the query's parameters) -> motif rows, in the query's order
-    count: Callable[..., int]  # (graph, *, the query's parameters but `limit`) -> number of instances, none listed
+    twin: Callable[
+        ..., list[dict[str, Any]]
+    ]  # (graph, *, the query's parameters) -> motif rows, in the query's order
+    count: Callable[
+        ..., int
+    ]  # (graph, *, the query's parameters but `limit`) -> number of instances, none listed
     group: str | None = None  # column whose equal values make one instance; none where a row is one
-    scores: Callable[..., np.ndarray] | None = None  # as `count`, but the scores of all instances; none: no null fits
+    scores: Callable[..., np.ndarray] | None = (
+        None  # as `count`, but the scores of all instances; none: no null fits
+    )
     instance_null: str = "kernels"  # null model of an instance's q
     null: str = "signs"  # null model of the enrichment: it keeps the topology
-    of_bundle: Callable[[Bundle], Any] = SignedGraph.of_bundle  # what the twin works on, from a bundle
+    of_bundle: Callable[[Bundle], Any] = (
+        SignedGraph.of_bundle
+    )  # what the twin works on, from a bundle
     conclude: Callable[[str, Sequence[Mapping[str, Any]]], list[dict[str, Any]]] | None = None
     # (model, all rows of the query) -> motif rows with p and q of their own; none where the query's rows say all
-    missing: Callable[..., str | None] | None = None  # (database, model, *, parameters) -> what the model lacks for it
-    evidence: str = "weights"  # or `responses`: it asks what annotation measured, kinds, pairs or families
+    missing: Callable[..., str | None] | None = (
+        None  # (database, model, *, parameters) -> what the model lacks for it
+    )
+    evidence: str = (
+        "weights"  # or `responses`: it asks what annotation measured, kinds, pairs or families
+    )
 
     def gather(self, model: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Motif rows from the rows of the query, in their order."""
@@ -53,7 +68,9 @@ class Motif:
                 role: list(dict.fromkeys(row[column] for row in members for column in columns))
                 for role, columns in self.roles.items()
             }
-            found.append(instance(self.kind, model, members[0]["score"], roles, p=members[0].get("p")))
+            found.append(
+                instance(self.kind, model, members[0]["score"], roles, p=members[0].get("p"))
+            )
         return found
 
 
@@ -71,7 +88,15 @@ def instance(
     kind: str, model: str, score: float, roles: Mapping[str, list[str]], *, p: float | None = None
 ) -> dict[str, Any]:
     """One motif row."""
-    return {"kind": kind, "model": model, "score": score, "p": p, "q": None, "null": None, "roles": dict(roles)}
+    return {
+        "kind": kind,
+        "model": model,
+        "score": score,
+        "p": p,
+        "q": None,
+        "null": None,
+        "roles": dict(roles),
+    }
 
 
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +115,9 @@ def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return i, order[np.repeat(start, number) + offset]
 
 
-def top_of(graph: SignedGraph, limit: int, *, strength: float, polarity: float, count: Callable[..., int]) -> float:
+def top_of(
+    graph: SignedGraph, limit: int, *, strength: float, polarity: float, count: Callable[..., int]
+) -> float:
     """A strength at which there are still ``limit`` instances of a motif scored by its weakest edge, but not too many.
 
     Everything weaker cannot be among the first ``limit``, so nothing weaker needs to be listed. Where there are

@@ -30,7 +30,9 @@ class Oppositions:
     score: np.ndarray  # strength of the weakest edge
 
 
-def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
+def twin(
+    graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100
+) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     if limit < 1:
         return []
@@ -47,7 +49,9 @@ def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, li
 
 def count(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> int:
     """Number of instances, by matrix products."""
-    return int(sum(pairs.sum() for _, pairs in pair_counts(graph, strength=strength, polarity=polarity)))
+    return int(
+        sum(pairs.sum() for _, pairs in pair_counts(graph, strength=strength, polarity=polarity))
+    )
 
 
 def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) -> np.ndarray:
@@ -55,7 +59,9 @@ def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) 
     return oppositions(graph, strength=strength, polarity=polarity).score
 
 
-def pair_counts(graph: SignedGraph, *, strength: float, polarity: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pair_counts(
+    graph: SignedGraph, *, strength: float, polarity: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For every layer: numbers of its neurons, ``(c,)``, and instances of each pair of them, ``(c, c)``, above the diagonal."""
     edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity))
     into = graph.layer[graph.receiver[edges]]
@@ -71,7 +77,9 @@ def pair_counts(graph: SignedGraph, *, strength: float, polarity: float) -> Iter
 
 def oppositions(graph: SignedGraph, *, strength: float, polarity: float) -> Oppositions:
     """All instances, listed; their number explodes with the number of edges, so choose ``strength`` by `count`."""
-    return graph.once(("oppositions", strength, polarity), lambda: _oppositions(graph, strength, polarity))
+    return graph.once(
+        ("oppositions", strength, polarity), lambda: _oppositions(graph, strength, polarity)
+    )
 
 
 def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Oppositions:
@@ -87,7 +95,11 @@ def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Opposi
     i, j = join((excited * n + inhibited)[first], (inhibited * n + excited)[second])
     first, second = first[i], second[j]
     return Oppositions(
-        excited[first], inhibited[first], source[first], source[second], np.minimum(weakest[first], weakest[second])
+        excited[first],
+        inhibited[first],
+        source[first],
+        source[second],
+        np.minimum(weakest[first], weakest[second]),
     )
 
 

@@ -62,7 +62,9 @@ def swap(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     order = np.lexsort((graph.sender, into))
     for edges in np.split(order, np.flatnonzero(np.diff(into[order])) + 1):
         if len(edges):
-            excites[edges] = _traded(graph.sender[edges], graph.receiver[edges], excites[edges], rng)
+            excites[edges] = _traded(
+                graph.sender[edges], graph.receiver[edges], excites[edges], rng
+            )
     return _signed(graph, excites)
 
 
@@ -89,15 +91,24 @@ def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     made to sum to what they did; ranks follow from them.
     """
     norm = np.sqrt(np.bincount(graph.receiver, graph.weight**2, len(graph.keys)))
-    place, drawn = _shuffled_within(graph.sender * len(graph.layers) + graph.layer[graph.receiver], rng)
-    scale = norm[graph.receiver[place]] / np.maximum(norm[graph.receiver[drawn]], np.finfo(float).tiny)
+    place, drawn = _shuffled_within(
+        graph.sender * len(graph.layers) + graph.layer[graph.receiver], rng
+    )
+    scale = norm[graph.receiver[place]] / np.maximum(
+        norm[graph.receiver[drawn]], np.finfo(float).tiny
+    )
     names = ("excites", *EDGE_COLUMNS)
     moved = {name: np.empty_like(getattr(graph, name)) for name in names if name != "rank"}
     for name, values in moved.items():
         values[place] = getattr(graph, name)[drawn]
     moved["weight"][place] *= scale
-    before, after = (np.bincount(graph.receiver, share, len(graph.keys)) for share in (graph.share, moved["share"]))
-    moved["share"] *= np.divide(before, after, out=np.zeros_like(before), where=after > 0)[graph.receiver]
+    before, after = (
+        np.bincount(graph.receiver, share, len(graph.keys))
+        for share in (graph.share, moved["share"])
+    )
+    moved["share"] *= np.divide(before, after, out=np.zeros_like(before), where=after > 0)[
+        graph.receiver
+    ]
     return dataclasses.replace(graph, **moved, rank=_ranks(graph.receiver, moved["share"]))
 
 
@@ -116,7 +127,14 @@ def labels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 
 
 NULLS: Final[Mapping[str, Null]] = MappingProxyType(
-    {"kernels": kernels, "signs": signs, "swap": swap, "relabel": relabel, "columns": columns, "labels": labels}
+    {
+        "kernels": kernels,
+        "signs": signs,
+        "swap": swap,
+        "relabel": relabel,
+        "columns": columns,
+        "labels": labels,
+    }
 )
 """Every null model by its name."""
 
@@ -146,7 +164,9 @@ def _shuffled_within(group: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
     """Places of elements, and the elements that go there: a random permutation within each group, each ``(len(group),)``."""
     ordered = bool((group[1:] >= group[:-1]).all())  # as `SignedGraph.by_receiver` leaves its edges
     there = np.arange(len(group)) if ordered else np.argsort(group, kind="stable")
-    key = (group.astype(np.uint64) << np.uint64(32)) | rng.integers(1 << 32, size=len(group), dtype=np.uint64)
+    key = (group.astype(np.uint64) << np.uint64(32)) | rng.integers(
+        1 << 32, size=len(group), dtype=np.uint64
+    )
     return there, np.argsort(key)
 
 
@@ -167,7 +187,9 @@ def _signed(graph: SignedGraph, excites: np.ndarray) -> SignedGraph:
     )
 
 
-def _traded(sender: np.ndarray, receiver: np.ndarray, excites: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _traded(
+    sender: np.ndarray, receiver: np.ndarray, excites: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The signs into one layer after trades, ``(m,)``."""
     senders, column = np.unique(sender, return_inverse=True)
     receivers, row = np.unique(receiver, return_inverse=True)
@@ -179,7 +201,9 @@ def _traded(sender: np.ndarray, receiver: np.ndarray, excites: np.ndarray, rng: 
         one, other = drawn[:half], drawn[half : 2 * half]
         upper, lower = sign[one], sign[other]
         differ = upper * lower < 0
-        key = np.where(differ, rng.random(differ.shape, dtype=np.float32), 2)  # those that differ come first
+        key = np.where(
+            differ, rng.random(differ.shape, dtype=np.float32), 2
+        )  # those that differ come first
         rank = np.argsort(np.argsort(key, axis=1), axis=1)
         positive = rank < (differ & (upper > 0)).sum(1, keepdims=True)
         new = np.where(positive, 1, -1).astype(np.int8)

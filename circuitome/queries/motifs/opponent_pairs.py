@@ -14,25 +14,49 @@ import numpy as np
 from circuitome.queries.graph import Fan, SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance, join
 
-__all__ = ["MOTIF", "cosines", "count", "fan_in_cosines", "met", "pairs", "scores", "twin", "wedges"]
+__all__ = [
+    "MOTIF",
+    "cosines",
+    "count",
+    "fan_in_cosines",
+    "met",
+    "pairs",
+    "scores",
+    "twin",
+    "wedges",
+]
 
 
 def twin(
-    graph: SignedGraph, *, cosine: float = 0.5, strength: float = 4.0, polarity: float = 0.2, limit: int = 100
+    graph: SignedGraph,
+    *,
+    cosine: float = 0.5,
+    strength: float = 4.0,
+    polarity: float = 0.2,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     first, second, score = pairs(graph, cosine=cosine, strength=strength, polarity=polarity)
     order = np.lexsort((second, first, -score))[:limit]
-    named = zip(score[order].tolist(), graph.names(first[order]), graph.names(second[order]), strict=True)
-    return [instance("opponent_pairs", graph.model, value, {"case": [b1, b2]}) for value, b1, b2 in named]
+    named = zip(
+        score[order].tolist(), graph.names(first[order]), graph.names(second[order]), strict=True
+    )
+    return [
+        instance("opponent_pairs", graph.model, value, {"case": [b1, b2]})
+        for value, b1, b2 in named
+    ]
 
 
-def count(graph: SignedGraph, *, cosine: float = 0.5, strength: float = 4.0, polarity: float = 0.2) -> int:
+def count(
+    graph: SignedGraph, *, cosine: float = 0.5, strength: float = 4.0, polarity: float = 0.2
+) -> int:
     """Number of instances."""
     return len(scores(graph, cosine=cosine, strength=strength, polarity=polarity))
 
 
-def scores(graph: SignedGraph, *, cosine: float = 0.5, strength: float = 4.0, polarity: float = 0.2) -> np.ndarray:
+def scores(
+    graph: SignedGraph, *, cosine: float = 0.5, strength: float = 4.0, polarity: float = 0.2
+) -> np.ndarray:
     """Scores of all instances."""
     return pairs(graph, cosine=cosine, strength=strength, polarity=polarity)[2]
 
@@ -49,23 +73,34 @@ def pairs(
             continue
         score = -fan_in_cosines(graph, fan, one, other, near=-cosine)
         there = score >= cosine
-        found.append(np.column_stack([fan.neurons[one[there]], fan.neurons[other[there]], score[there]]))
+        found.append(
+            np.column_stack([fan.neurons[one[there]], fan.neurons[other[there]], score[there]])
+        )
     first, second, score = np.concatenate(found).T
     return first.astype(np.int64), second.astype(np.int64), score
 
 
 def wedges(graph: SignedGraph, fan: Fan, *, strength: float, polarity: float) -> np.ndarray:
     """Whether some sender strongly excites the one neuron and strongly inhibits the other, ``(c, c)`` bool."""
-    return graph.once(("wedges", fan.layer, strength, polarity), lambda: _wedges(graph, fan, strength, polarity))
+    return graph.once(
+        ("wedges", fan.layer, strength, polarity), lambda: _wedges(graph, fan, strength, polarity)
+    )
 
 
 def _wedges(graph: SignedGraph, fan: Fan, strength: float, polarity: float) -> np.ndarray:
-    strong, excites = graph.strong(strength=strength, polarity=polarity)[fan.edges], graph.excites[fan.edges]
+    strong, excites = (
+        graph.strong(strength=strength, polarity=polarity)[fan.edges],
+        graph.excites[fan.edges],
+    )
     plus, minus = np.flatnonzero(strong & excites), np.flatnonzero(strong & ~excites)
-    return met(fan.row[plus], fan.column[plus], fan.row[minus], fan.column[minus], size=len(fan.neurons))
+    return met(
+        fan.row[plus], fan.column[plus], fan.row[minus], fan.column[minus], size=len(fan.neurons)
+    )
 
 
-def met(left_at: np.ndarray, left: np.ndarray, right_at: np.ndarray, right: np.ndarray, *, size: int) -> np.ndarray:
+def met(
+    left_at: np.ndarray, left: np.ndarray, right_at: np.ndarray, right: np.ndarray, *, size: int
+) -> np.ndarray:
     """Which ``left`` and ``right`` neurons meet at one place, ``(size, size)`` bool; listed where few, else multiplied."""
     places = max(left_at.max(initial=-1), right_at.max(initial=-1)) + 1
     meetings = np.bincount(left_at, minlength=places) @ np.bincount(right_at, minlength=places)
@@ -90,12 +125,22 @@ def cosines(matrix: np.ndarray, one: np.ndarray, other: np.ndarray, *, near: flo
     return _cosines(rows, one, other, near, lambda: _rough(rows))
 
 
-def fan_in_cosines(graph: SignedGraph, fan: Fan, one: np.ndarray, other: np.ndarray, *, near: float) -> np.ndarray:
+def fan_in_cosines(
+    graph: SignedGraph, fan: Fan, one: np.ndarray, other: np.ndarray, *, near: float
+) -> np.ndarray:
     """As `cosines`, of the weights into pairs of a layer's neurons."""
     if not len(one):
         return np.ones(0)
-    rows = graph.once(("unit fan-ins", fan.layer), lambda: _unit(fan.matrix(graph.weight[fan.edges])))
-    return _cosines(rows, one, other, near, lambda: graph.once(("rough cosines", fan.layer), lambda: _rough(rows)))
+    rows = graph.once(
+        ("unit fan-ins", fan.layer), lambda: _unit(fan.matrix(graph.weight[fan.edges]))
+    )
+    return _cosines(
+        rows,
+        one,
+        other,
+        near,
+        lambda: graph.once(("rough cosines", fan.layer), lambda: _rough(rows)),
+    )
 
 
 def _unit(matrix: np.ndarray) -> np.ndarray:
@@ -111,7 +156,11 @@ def _rough(rows: np.ndarray) -> np.ndarray:
 
 
 def _cosines(
-    rows: np.ndarray, one: np.ndarray, other: np.ndarray, near: float, rough: Callable[[], np.ndarray]
+    rows: np.ndarray,
+    one: np.ndarray,
+    other: np.ndarray,
+    near: float,
+    rough: Callable[[], np.ndarray],
 ) -> np.ndarray:
     found, close = np.ones(len(one)), np.arange(len(one))
     if len(one) > len(rows):
@@ -121,5 +170,11 @@ def _cosines(
 
 
 MOTIF: Final = Motif(
-    "opponent_pairs", {"case": ("case_1", "case_2")}, twin, count, scores=scores, instance_null="kernels", null="signs"
+    "opponent_pairs",
+    {"case": ("case_1", "case_2")},
+    twin,
+    count,
+    scores=scores,
+    instance_null="kernels",
+    null="signs",
 )

@@ -17,7 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.cypher import CypherError, check_reading, code_of
-from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS, RelationshipType, arrow_schema, table_type
+from circuitome.graphdb.schema import (
+    EDGE_TYPES,
+    NODES,
+    RELATIONSHIPS,
+    RelationshipType,
+    arrow_schema,
+    table_type,
+)
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph, numbers_of
 from circuitome.queries.library import Query, load_file
@@ -42,7 +49,16 @@ _NULLS: Final[tuple[str, ...]] = ("signs", "swap", "relabel", "columns", "kernel
 
 _KEPT: Final = (
     *("Model", "Layer", "Block", "Branch", "Neuron", "Family"),
-    *("IN_LAYER", "IN_BLOCK", "IN_BRANCH", "OF_MODEL", "NEXT", "MEMBER_OF", "EQUIVARIANT_TO", "GATES"),
+    *(
+        "IN_LAYER",
+        "IN_BLOCK",
+        "IN_BRANCH",
+        "OF_MODEL",
+        "NEXT",
+        "MEMBER_OF",
+        "EQUIVARIANT_TO",
+        "GATES",
+    ),
 )
 """What a null network has beside its edges: what the model has, as it is."""
 
@@ -77,7 +93,12 @@ def load_own(path: Path) -> OwnMotif:
 
 
 def find_own(
-    database: Database, motif: OwnMotif, *, model: str | None = None, timeout: float | None = None, **parameters: Any
+    database: Database,
+    motif: OwnMotif,
+    *,
+    model: str | None = None,
+    timeout: float | None = None,
+    **parameters: Any,
 ) -> list[dict[str, Any]]:
     """Instances of a motif in a file as motif rows, strongest first; candidates, and not findings.
 
@@ -118,10 +139,14 @@ def find_own_significant(
     """
     model = database.model_key(model)
     if nulls < 1:
-        raise QueryError(f"{nulls} null networks are none; ask for at least 1, and for 199 to reach p = 0.005")
+        raise QueryError(
+            f"{nulls} null networks are none; ask for at least 1, and for 199 to reach p = 0.005"
+        )
     if null not in _NULLS:
         known = f"there are {', '.join(_NULLS)}"
-        raise QueryError(f"no null model of edges is called {null!r}; {near(null, _NULLS, otherwise=known)}")
+        raise QueryError(
+            f"no null model of edges is called {null!r}; {near(null, _NULLS, otherwise=known)}"
+        )
     names = _check_for_nulls(motif)
     limit = parameters.pop("limit", None)
     declared = motif.query.parameter("limit")
@@ -139,7 +164,9 @@ def find_own_significant(
     tell(0, len(jobs))
     for done, (name, place) in enumerate(jobs, start=1):
         copy = find_null(name)(graph, np.random.default_rng([seed, drawn.index(name), place]))
-        scores = _scores_of_copy(motif, fixed | rewired_tables(graph, copy, edges), values, keys, timeout)
+        scores = _scores_of_copy(
+            motif, fixed | rewired_tables(graph, copy, edges), values, keys, timeout
+        )
         if name == _INSTANCE_NULL:
             decoys.append(scores)
         if name == null:
@@ -180,16 +207,24 @@ def rewired_tables(graph: SignedGraph, copy: SignedGraph, edges: pa.Table) -> di
         elif name in EDGE_COLUMNS:
             columns[name] = pa.array(getattr(copy, name), from_pandas=True)
         elif name == "excitation":
-            columns[name] = pa.array(_excitation(graph, copy, edges[name].to_numpy(), resized=resized))
+            columns[name] = pa.array(
+                _excitation(graph, copy, edges[name].to_numpy(), resized=resized)
+            )
         else:
             columns[name] = pa.nulls(len(edges), edges[name].type) if resized else edges[name]
     whole = pa.table(columns)
-    return {table: whole.filter(pa.array(copy.excites == (table == "EXCITES"))) for table in EDGE_TYPES}
+    return {
+        table: whole.filter(pa.array(copy.excites == (table == "EXCITES"))) for table in EDGE_TYPES
+    }
 
 
-def _excitation(graph: SignedGraph, copy: SignedGraph, excitation: np.ndarray, *, resized: bool) -> np.ndarray:
+def _excitation(
+    graph: SignedGraph, copy: SignedGraph, excitation: np.ndarray, *, resized: bool
+) -> np.ndarray:
     if resized:
-        mass = np.divide(copy.weight, copy.polarity, out=np.zeros_like(copy.weight), where=copy.polarity != 0)
+        mass = np.divide(
+            copy.weight, copy.polarity, out=np.zeros_like(copy.weight), where=copy.polarity != 0
+        )
         return (mass + copy.weight) / 2
     return np.where(copy.excites == graph.excites, excitation, excitation - graph.weight)
 
@@ -198,12 +233,18 @@ def _keys(database: Database, model: str) -> frozenset[str]:
     return frozenset(database.ask("neurons", model=model).table["neuron"].to_pylist())
 
 
-def _instances(motif: OwnMotif, model: str, rows: pa.Table, keys: Collection[str]) -> list[dict[str, Any]]:
+def _instances(
+    motif: OwnMotif, model: str, rows: pa.Table, keys: Collection[str]
+) -> list[dict[str, Any]]:
     """Motif rows from the rows of the query: each set of neurons in their roles once, with its best score, strongest first."""
     if not rows.num_rows:
         return []
     columns = {name: rows[name].to_pylist() for name in rows.column_names}
-    members = {name: part for name, values in columns.items() if (part := _members(values, keys)) is not None}
+    members = {
+        name: part
+        for name, values in columns.items()
+        if (part := _members(values, keys)) is not None
+    }
     if not members:
         raise QueryError(
             f"{motif.path}: none of its columns ({', '.join(rows.column_names)}) holds neuron keys; "
@@ -224,17 +265,25 @@ def _instances(motif: OwnMotif, model: str, rows: pa.Table, keys: Collection[str
 
 def _members(values: list[Any], keys: Collection[str]) -> list[list[str]] | None:
     """The neurons of each row of a column; none where it holds anything else."""
-    lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
+    lists = [
+        value if isinstance(value, list) else [] if value is None else [value] for value in values
+    ]
     items = [item for part in lists for item in part]
-    return lists if items and all(isinstance(item, str) and item in keys for item in items) else None
+    return (
+        lists if items and all(isinstance(item, str) and item in keys for item in items) else None
+    )
 
 
 def _scores(motif: OwnMotif, columns: Mapping[str, list[Any]]) -> np.ndarray:
     if "score" not in columns:
         return np.ones(len(next(iter(columns.values()))))
     scores = columns["score"]
-    if bad := [score for score in scores if isinstance(score, bool) or not isinstance(score, int | float)]:
-        raise QueryError(f"{motif.path}: the column `score` holds {bad[0]!r}; make it a number in every row")
+    if bad := [
+        score for score in scores if isinstance(score, bool) or not isinstance(score, int | float)
+    ]:
+        raise QueryError(
+            f"{motif.path}: the column `score` holds {bad[0]!r}; make it a number in every row"
+        )
     return np.array(scores, dtype=float)
 
 
@@ -275,7 +324,10 @@ def _bound(database: Database, query: Query, given: Mapping[str, Any]) -> dict[s
         "list of neuron": lambda keys: [database.neuron_key(key) for key in keys],
     }
     values = bind(query.name, query.parameters, given)
-    return {p.name: whole[p.type](values[p.name]) if p.type in whole else values[p.name] for p in query.parameters}
+    return {
+        p.name: whole[p.type](values[p.name]) if p.type in whole else values[p.name]
+        for p in query.parameters
+    }
 
 
 def _check_for_nulls(motif: OwnMotif) -> frozenset[str]:
@@ -290,7 +342,9 @@ def _check_for_nulls(motif: OwnMotif) -> frozenset[str]:
             f"{motif.path}: a relationship without a type is another thing in a null network; write its type, "
             "as in `-[r:EXCITES|INHIBITS]->`"
         )
-    if unfit := [name for name in (*NODES, *RELATIONSHIPS) if name in words - {*_KEPT, *EDGE_TYPES}]:
+    if unfit := [
+        name for name in (*NODES, *RELATIONSHIPS) if name in words - {*_KEPT, *EDGE_TYPES}
+    ]:
         raise QueryError(
             f"{motif.path}: null networks have rewired edges and no {unfit[0]}; leave out --null, or ask for EXCITES and "
             "INHIBITS alone"
@@ -308,7 +362,9 @@ def _check_for_nulls(motif: OwnMotif) -> frozenset[str]:
     return words
 
 
-def _read(database: Database, model: str, names: frozenset[str]) -> tuple[SignedGraph, pa.Table, dict[str, pa.Table]]:
+def _read(
+    database: Database, model: str, names: frozenset[str]
+) -> tuple[SignedGraph, pa.Table, dict[str, pa.Table]]:
     """The graph; its edges with the columns that the query names, in the graph's order; and the other tables that it names."""
     graph = SignedGraph.of_database(database, model=model).by_receiver()
     parts = [_table(database, name, model, names) for name in EDGE_TYPES]
@@ -330,7 +386,9 @@ def _read(database: Database, model: str, names: frozenset[str]) -> tuple[Signed
 def _table(database: Database, name: str, model: str, names: Iterable[str]) -> pa.Table:
     """What a model has of a table: keys or ends, and the columns that are among ``names``."""
     kind, schema = table_type(name), arrow_schema(name)
-    columns = [column for column in schema.names if column in ("key", "from", "to") or column in names]
+    columns = [
+        column for column in schema.names if column in ("key", "from", "to") or column in names
+    ]
     if isinstance(kind, RelationshipType):
         pattern = f"(a:`{kind.source}`)-[x:`{name}`]->(b:`{kind.target}`)"
         owners = [f"{end}.`{owner}` = $model" for end, owner in _owners(kind)]

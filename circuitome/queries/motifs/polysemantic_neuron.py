@@ -29,7 +29,9 @@ def twin(
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    found = neurons(graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least)
+    found = neurons(
+        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least
+    )
     found.sort(key=lambda item: (-item[1], item[0]))
     return [
         instance(
@@ -56,7 +58,9 @@ def count(
     least: int = 3,
 ) -> int:
     """Number of instances."""
-    return len(neurons(graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least))
+    return len(
+        neurons(graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least)
+    )
 
 
 def scores(
@@ -69,7 +73,9 @@ def scores(
     least: int = 3,
 ) -> np.ndarray:
     """Scores of all instances."""
-    found = neurons(graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least)
+    found = neurons(
+        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least
+    )
     return np.array([score for _, score, _, _ in found])
 
 
@@ -79,7 +85,9 @@ def neurons(
     """Each neuron with its score, to nine digits, and both groups, all as numbers of neurons."""
     strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
     fans = {fan.layer: fan for fan in graph.fans()}
-    likeness: dict[tuple[int, ...], np.ndarray] = {}  # layers that are read together -> cosines of their neurons
+    likeness: dict[
+        tuple[int, ...], np.ndarray
+    ] = {}  # layers that are read together -> cosines of their neurons
     found = []
     for fan in fans.values():
         mine = strong[fan.edges]
@@ -88,7 +96,9 @@ def neurons(
         enough = np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * least)
         read = tuple(np.unique(graph.layer[fan.senders]).tolist())
         if len(enough) and read not in likeness:
-            likeness[read] = _likeness(graph, fan.senders, [fans[layer] for layer in read if layer in fans])
+            likeness[read] = _likeness(
+                graph, fan.senders, [fans[layer] for layer in read if layer in fans]
+            )
         found += [
             (int(fan.neurons[column]), score, fan.senders[first], fan.senders[second])
             for column in enough
@@ -100,9 +110,15 @@ def neurons(
 def _likeness(graph: SignedGraph, senders: np.ndarray, fans: list[Fan]) -> np.ndarray:
     """Cosines of the fan-ins of neurons, ``(s, s)``; NaN where two read nothing in common."""
     sources = np.unique(np.concatenate([fan.senders for fan in fans] or [np.empty(0, np.int64)]))
-    weights, wired = np.zeros((len(senders), len(sources))), np.zeros((len(senders), len(sources)), np.float32)
+    weights, wired = (
+        np.zeros((len(senders), len(sources))),
+        np.zeros((len(senders), len(sources)), np.float32),
+    )
     for fan in fans:
-        places = np.searchsorted(senders, fan.neurons)[fan.column], np.searchsorted(sources, fan.senders)[fan.row]
+        places = (
+            np.searchsorted(senders, fan.neurons)[fan.column],
+            np.searchsorted(sources, fan.senders)[fan.row],
+        )
         weights[places] = graph.weight[fan.edges]
         wired[places] = 1
     norm = np.linalg.norm(weights, axis=1)
@@ -130,7 +146,9 @@ def _split(
     if min(sizes) < max(least, 2):
         return []
     groups = zip((like_1, like_2), (in_1, in_2), sizes, strict=True)
-    means = [(like[there].sum() - 1) / (size - 1) for like, there, size in groups]  # each is alike to itself
+    means = [
+        (like[there].sum() - 1) / (size - 1) for like, there, size in groups
+    ]  # each is alike to itself
     return [(float(np.round(min(means), 9)), inputs[in_1], inputs[in_2])]
 
 

@@ -59,23 +59,34 @@ class Pose:
     faces: bool = False  # whether the receiver needs an angle, too
     placed: bool = True  # whether an edge needs a place
 
-    def edges(self, graph: SignedGraph, *, strength: float, polarity: float) -> tuple[np.ndarray, Edges]:
+    def edges(
+        self, graph: SignedGraph, *, strength: float, polarity: float
+    ) -> tuple[np.ndarray, Edges]:
         """Numbers of the strong edges between posed neurons, and what is known of them."""
         angle = graph.preferences[self.preference]
         sends = np.isin(graph.kind, self.senders) & ~np.isnan(angle)
-        receives = np.isin(graph.kind, self.receivers) if self.receivers else np.ones(len(graph.keys), bool)
+        receives = (
+            np.isin(graph.kind, self.receivers)
+            if self.receivers
+            else np.ones(len(graph.keys), bool)
+        )
         if self.faces:
             receives &= ~np.isnan(angle)
-        found = np.flatnonzero(sends[graph.sender] & receives[graph.receiver])  # few: all else is asked of them alone
+        found = np.flatnonzero(
+            sends[graph.sender] & receives[graph.receiver]
+        )  # few: all else is asked of them alone
         size = graph.share[found] * graph.fan_in[graph.receiver[found]]
         found = found[(size >= strength) & (np.abs(graph.polarity[found]) >= polarity)]
         x, y = (
-            np.where(graph.excites[found], e[found], i[found]) for e, i in ((graph.ex, graph.ix), (graph.ey, graph.iy))
+            np.where(graph.excites[found], e[found], i[found])
+            for e, i in ((graph.ex, graph.ix), (graph.ey, graph.iy))
         )
         placed = (x != 0) | (y != 0) if self.placed else np.ones(len(found), bool)
         found, x, y = found[placed], x[placed], y[placed]
         sender, radians = graph.sender[found], np.deg2rad(angle)
-        return found, Edges(graph.kind[sender], radians[sender], radians[graph.receiver[found]], x, y)
+        return found, Edges(
+            graph.kind[sender], radians[sender], radians[graph.receiver[found]], x, y
+        )
 
     def found(
         self,
@@ -98,7 +109,9 @@ class Pose:
         score = np.round(agreed[neurons] / total[neurons], 9)
         return neurons[score >= least], score[score >= least], edges
 
-    def twin(self, graph: SignedGraph, *, limit: int = 100, **parameters: Any) -> list[dict[str, Any]]:
+    def twin(
+        self, graph: SignedGraph, *, limit: int = 100, **parameters: Any
+    ) -> list[dict[str, Any]]:
         """The motif rows of the query, from arrays alone."""
         neurons, score, edges = self.found(graph, **parameters)
         order = np.lexsort((neurons, -score))[:limit]
@@ -107,7 +120,10 @@ class Pose:
             into = edges[graph.receiver[edges] == neuron]
             excites = graph.excites[into]
             roles = {self.role: np.array([neuron])}
-            roles |= {"excited_by": graph.sender[into[excites]], "inhibited_by": graph.sender[into[~excites]]}
+            roles |= {
+                "excited_by": graph.sender[into[excites]],
+                "inhibited_by": graph.sender[into[~excites]],
+            }
             named = {role: graph.names(np.sort(who)) for role, who in roles.items()}
             rows.append(instance(self.kind, graph.model, value, named))
         return rows

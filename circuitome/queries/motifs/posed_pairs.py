@@ -27,28 +27,47 @@ def twin(
     """The motif rows of the query, from arrays alone."""
     *neurons, score = chains(graph, transform=transform, q=q, strength=strength, polarity=polarity)
     order = np.lexsort((*neurons[::-1], -score))[:limit]
-    named = zip(score[order].tolist(), *(graph.names(column[order]) for column in neurons), strict=True)
+    named = zip(
+        score[order].tolist(), *(graph.names(column[order]) for column in neurons), strict=True
+    )
     return [
-        instance("posed_pairs", graph.model, value, {role: [key] for role, key in zip(_ROLES, keys, strict=True)})
+        instance(
+            "posed_pairs",
+            graph.model,
+            value,
+            {role: [key] for role, key in zip(_ROLES, keys, strict=True)},
+        )
         for value, *keys in named
     ]
 
 
 def count(
-    graph: SignedGraph, *, transform: str = "flip_h", q: float = 0.05, strength: float = 4.0, polarity: float = 0.2
+    graph: SignedGraph,
+    *,
+    transform: str = "flip_h",
+    q: float = 0.05,
+    strength: float = 4.0,
+    polarity: float = 0.2,
 ) -> int:
     """Number of instances."""
     return len(scores(graph, transform=transform, q=q, strength=strength, polarity=polarity))
 
 
 def scores(
-    graph: SignedGraph, *, transform: str = "flip_h", q: float = 0.05, strength: float = 4.0, polarity: float = 0.2
+    graph: SignedGraph,
+    *,
+    transform: str = "flip_h",
+    q: float = 0.05,
+    strength: float = 4.0,
+    polarity: float = 0.2,
 ) -> np.ndarray:
     """Scores of all instances."""
     return chains(graph, transform=transform, q=q, strength=strength, polarity=polarity)[-1]
 
 
-def chains(graph: SignedGraph, *, transform: str, q: float, strength: float, polarity: float) -> tuple[np.ndarray, ...]:
+def chains(
+    graph: SignedGraph, *, transform: str, q: float, strength: float, polarity: float
+) -> tuple[np.ndarray, ...]:
     """The neurons in the order of the roles, as numbers, and the strength of the weakest of the four edges."""
     n, size = len(graph.keys), graph.strength
     edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
@@ -61,12 +80,18 @@ def chains(graph: SignedGraph, *, transform: str, q: float, strength: float, pol
     pair, one, later = i[j], one[j], either_way[1][partner]
     k, other = join(second[pair] * n + later, wired)  # of which the second excites its own
     pair, one = pair[k], one[k]
-    crossed = np.isin(first[pair] * n + receiver[other], wired) | np.isin(second[pair] * n + receiver[one], wired)
+    crossed = np.isin(first[pair] * n + receiver[other], wired) | np.isin(
+        second[pair] * n + receiver[one], wired
+    )
     pair, one, other = pair[~crossed], one[~crossed], other[~crossed]
-    i, up = join(receiver[one], sender)  # what the later first excites, and the later second as well
+    i, up = join(
+        receiver[one], sender
+    )  # what the later first excites, and the later second as well
     j, beside = join(receiver[other[i]] * n + receiver[up], wired)
     pair, one, other, up = pair[i[j]], one[i[j]], other[i[j]], up[j]
-    score = np.min([size[edges[place]] for place in (one, other, up, beside)], axis=0, initial=np.inf)
+    score = np.min(
+        [size[edges[place]] for place in (one, other, up, beside)], axis=0, initial=np.inf
+    )
     return first[pair], second[pair], receiver[one], receiver[other], receiver[up], score
 
 

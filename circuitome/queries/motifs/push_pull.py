@@ -19,21 +19,34 @@ __all__ = ["MOTIF", "count", "pairs", "scores", "twin"]
 
 
 def twin(
-    graph: SignedGraph, *, cosine: float = 0.3, strength: float = 4.0, polarity: float = 0.2, limit: int = 100
+    graph: SignedGraph,
+    *,
+    cosine: float = 0.3,
+    strength: float = 4.0,
+    polarity: float = 0.2,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     first, second, score = pairs(graph, cosine=cosine, strength=strength, polarity=polarity)
     order = np.lexsort((second, first, -score))[:limit]
-    named = zip(score[order].tolist(), graph.names(first[order]), graph.names(second[order]), strict=True)
-    return [instance("push_pull", graph.model, value, {"case": [b1, b2]}) for value, b1, b2 in named]
+    named = zip(
+        score[order].tolist(), graph.names(first[order]), graph.names(second[order]), strict=True
+    )
+    return [
+        instance("push_pull", graph.model, value, {"case": [b1, b2]}) for value, b1, b2 in named
+    ]
 
 
-def count(graph: SignedGraph, *, cosine: float = 0.3, strength: float = 4.0, polarity: float = 0.2) -> int:
+def count(
+    graph: SignedGraph, *, cosine: float = 0.3, strength: float = 4.0, polarity: float = 0.2
+) -> int:
     """Number of instances."""
     return len(scores(graph, cosine=cosine, strength=strength, polarity=polarity))
 
 
-def scores(graph: SignedGraph, *, cosine: float = 0.3, strength: float = 4.0, polarity: float = 0.2) -> np.ndarray:
+def scores(
+    graph: SignedGraph, *, cosine: float = 0.3, strength: float = 4.0, polarity: float = 0.2
+) -> np.ndarray:
     """Scores of all instances."""
     return pairs(graph, cosine=cosine, strength=strength, polarity=polarity)[2]
 
@@ -60,7 +73,9 @@ def pairs(
         out = np.concatenate([_sent(graph, layer, reader, effect) for reader in readers])
         score = np.minimum(fan_in, -cosines(out, one, other, near=-cosine))
         there = score >= cosine
-        found.append(np.column_stack([fan.neurons[one[there]], fan.neurons[other[there]], score[there]]))
+        found.append(
+            np.column_stack([fan.neurons[one[there]], fan.neurons[other[there]], score[there]])
+        )
     first, second, score = np.concatenate(found).T
     return first.astype(np.int64), second.astype(np.int64), score
 
@@ -80,5 +95,11 @@ def _sent(graph: SignedGraph, layer: int, reader: Fan, effect: np.ndarray) -> np
 
 
 MOTIF: Final = Motif(
-    "push_pull", {"case": ("case_1", "case_2")}, twin, count, scores=scores, instance_null="kernels", null="signs"
+    "push_pull",
+    {"case": ("case_1", "case_2")},
+    twin,
+    count,
+    scores=scores,
+    instance_null="kernels",
+    null="signs",
 )

@@ -28,7 +28,13 @@ from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Bundled, instance
 from circuitome.queries.motifs.significance import enrichment, instance_q
-from circuitome.queries.motifs.superposition_read_back import MOTIF, Chain, chains, effective_number, reflect
+from circuitome.queries.motifs.superposition_read_back import (
+    MOTIF,
+    Chain,
+    chains,
+    effective_number,
+    reflect,
+)
 
 __all__ = ["BUNDLED", "Answered", "Followed", "answered", "followed", "read_back_by_responses"]
 
@@ -51,7 +57,9 @@ class Followed:
     """Who follows whom around one layer of hosts."""
 
     chain: Chain
-    gain: np.ndarray  # (i, r) correlation of sender and reader, less that of the sender and its best host
+    gain: (
+        np.ndarray
+    )  # (i, r) correlation of sender and reader, less that of the sender and its best host
     mutual: np.ndarray  # (i, r) bool, each is the other's best
     elsewhere: np.ndarray  # (k, i) bool, the host follows some sender unrelated to i better than i
 
@@ -72,21 +80,29 @@ def read_back_by_responses(
         decoys[name] = []
         for place in range(nulls):
             rng = np.random.default_rng([seed, len(decoys), place])
-            scores = [answered(each, rewire(each.chain, rng), gain=gain, hosts=hosts)[2] for each in around]
+            scores = [
+                answered(each, rewire(each.chain, rng), gain=gain, hosts=hosts)[2]
+                for each in around
+            ]
             decoys[name].append(np.concatenate([np.empty(0), *scores]))
     counts = {name: [len(scores) for scores in drawn] for name, drawn in decoys.items()}
     observed = np.concatenate([np.empty(0), *(scores for _, _, scores in found)])
     levels, q = instance_q(observed, np.concatenate(decoys["relabel"]), nulls=nulls)
     rows = [
-        _row(graph, each.chain, i, r, score) | {"q": float(q[np.searchsorted(-levels, -score)]), "null": "relabel"}
+        _row(graph, each.chain, i, r, score)
+        | {"q": float(q[np.searchsorted(-levels, -score)]), "null": "relabel"}
         for each, (senders, readers, scores) in zip(around, found, strict=True)
         for i, r, score in zip(senders.tolist(), readers.tolist(), scores.tolist(), strict=True)
     ]
     rows.sort(key=lambda row: (-row["score"], row["roles"]["feature"], row["roles"]["reader"]))
-    return Answered(rows, counts, {name: enrichment(len(observed), drawn) for name, drawn in counts.items()})
+    return Answered(
+        rows, counts, {name: enrichment(len(observed), drawn) for name, drawn in counts.items()}
+    )
 
 
-def answered(around: Followed, chain: Chain, *, gain: float, hosts: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def answered(
+    around: Followed, chain: Chain, *, gain: float, hosts: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Instances around one layer of hosts: places of senders and of readers, and gains, each ``(m,)``.
 
     ``chain`` holds the weights, which a null network may have changed; the responses stay as they were.
@@ -115,16 +131,24 @@ def followed(chain: Chain, senders: np.ndarray, hosts: np.ndarray, readers: np.n
 
 def _around(graph: SignedGraph, signatures: Signatures) -> list[Followed]:
     """The same around every layer of hosts whose neurons all have a place among the signatures."""
-    rows, place = signatures.copy(), {key: number for number, key in enumerate(signatures.neuron_keys())}
+    rows, place = (
+        signatures.copy(),
+        {key: number for number, key in enumerate(signatures.neuron_keys())},
+    )
     found = []
     for chain in chains(graph):
-        sides = [_rows_of(graph, side, rows, place) for side in (chain.senders, chain.hosts, chain.readers)]
+        sides = [
+            _rows_of(graph, side, rows, place)
+            for side in (chain.senders, chain.hosts, chain.readers)
+        ]
         if all(side is not None for side in sides):
             found.append(followed(chain, *(side for side in sides if side is not None)))
     return found
 
 
-def _rows_of(graph: SignedGraph, neurons: np.ndarray, rows: np.ndarray, place: dict[str, int]) -> np.ndarray | None:
+def _rows_of(
+    graph: SignedGraph, neurons: np.ndarray, rows: np.ndarray, place: dict[str, int]
+) -> np.ndarray | None:
     numbers = [place.get(key) for key in graph.names(neurons)]
     known: Sequence[int] = [number for number in numbers if number is not None]
     return rows[known] if len(known) == len(numbers) else None
@@ -132,7 +156,11 @@ def _rows_of(graph: SignedGraph, neurons: np.ndarray, rows: np.ndarray, place: d
 
 def _relabel(chain: Chain, rng: np.random.Generator) -> Chain:
     return Chain(
-        chain.senders, chain.hosts, chain.readers, chain.into, chain.out[:, rng.permutation(chain.out.shape[1])]
+        chain.senders,
+        chain.hosts,
+        chain.readers,
+        chain.into,
+        chain.out[:, rng.permutation(chain.out.shape[1])],
     )
 
 
@@ -149,10 +177,15 @@ def _row(graph: SignedGraph, chain: Chain, i: int, r: int, score: float) -> dict
     return instance("superposition_read_back", graph.model, score, roles)
 
 
-_NULLS: Final[dict[str, Callable[[Chain, np.random.Generator], Chain]]] = {"relabel": _relabel, "reflect": reflect}
+_NULLS: Final[dict[str, Callable[[Chain, np.random.Generator], Chain]]] = {
+    "relabel": _relabel,
+    "reflect": reflect,
+}
 
 
-def _of_bundle(bundle: Bundle, *, nulls: int | None, seed: int, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
+def _of_bundle(
+    bundle: Bundle, *, nulls: int | None, seed: int, limit: int
+) -> tuple[list[dict[str, Any]], list[str]]:
     found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
     said = [
         f"instances: {len(found.rows):,}; {sum(counts) / len(counts):.1f} in null networks `{name}`, p = {found.p[name]:.4g}"

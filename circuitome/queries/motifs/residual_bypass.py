@@ -84,7 +84,9 @@ def twin(graph: SignedGraph, *, least: float = 0.5, limit: int = 100) -> list[di
     order = np.lexsort((found.writer, found.source, found.target, -found.score))[:limit]
     ends = (graph.names(column[order]) for column in (found.source, found.target, found.writer))
     return [
-        instance("residual_bypass", graph.model, score, {"source": [s], "target": [t], "writer": [w]})
+        instance(
+            "residual_bypass", graph.model, score, {"source": [s], "target": [t], "writer": [w]}
+        )
         for score, s, t, w in zip(found.score[order].tolist(), *ends, strict=True)
     ]
 

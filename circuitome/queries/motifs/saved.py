@@ -102,7 +102,9 @@ class Instance:
     """One saved motif and what lies between its neurons."""
 
     motif: Mapping[str, Any]  # key, kind, title, model, score, p, q, null, roles
-    neurons: Sequence[Mapping[str, Any]]  # role, position, neuron, layer, kind, label; roles in the motif's order
+    neurons: Sequence[
+        Mapping[str, Any]
+    ]  # role, position, neuron, layer, kind, label; roles in the motif's order
     edges: Sequence[Mapping[str, Any]]  # sender, receiver, weight, share, polarity, rank, kernel
 
 
@@ -112,7 +114,9 @@ def key_of(row: Mapping[str, Any]) -> str:
     >>> key_of({"kind": "pair", "model": "toy", "roles": {"case": ["toy/conv1:0", "toy/conv1:1"]}})
     'a94e552cb06178e6'
     """
-    what = json.dumps([row["kind"], row["model"], dict(row["roles"])], sort_keys=True, ensure_ascii=False)
+    what = json.dumps(
+        [row["kind"], row["model"], dict(row["roles"])], sort_keys=True, ensure_ascii=False
+    )
     return hashlib.sha256(what.encode()).hexdigest()[:_HASHED]
 
 
@@ -123,14 +127,25 @@ def save(database: Database, model: str, findings: Sequence[Finding]) -> list[li
     """
     kept = [_once(finding.rows) for finding in findings]
     kinds = [finding.kind for finding in findings]
-    parts = [(row["key"], role, place, key) for rows in kept for row in rows for role, place, key in _members(row)]
+    parts = [
+        (row["key"], role, place, key)
+        for rows in kept
+        for row in rows
+        for role, place, key in _members(row)
+    ]
     neurons = _neurons_among(database, [key for *_, key in parts])
     tables: dict[str, list[dict[str, Any]]] = {
         "MotifKind": [_kind_row(finding) for finding in findings],
         "Motif": [
-            _motif_row(row, finding.parameters) for finding, rows in zip(findings, kept, strict=True) for row in rows
+            _motif_row(row, finding.parameters)
+            for finding, rows in zip(findings, kept, strict=True)
+            for row in rows
         ],
-        "ENRICHED_IN": [_enrichment_row(finding, model) for finding in findings if finding.enrichment is not None],
+        "ENRICHED_IN": [
+            _enrichment_row(finding, model)
+            for finding in findings
+            if finding.enrichment is not None
+        ],
         "OF_KIND": [{"from": row["key"], "to": row["kind"]} for rows in kept for row in rows],
         "HAS_ROLE": [
             {"from": motif, "to": key, "role": role, "position": place}
@@ -146,7 +161,9 @@ def save(database: Database, model: str, findings: Sequence[Finding]) -> list[li
                 Removal("ENRICHED_IN", source={"key": renewed}, target={"key": [model]}),
             ),
             insert={
-                name: pa.Table.from_pylist(rows, schema=arrow_schema(name)) for name, rows in tables.items() if rows
+                name: pa.Table.from_pylist(rows, schema=arrow_schema(name))
+                for name, rows in tables.items()
+                if rows
             },
         )
     )
@@ -175,7 +192,13 @@ def save_summary(
         rows = item.annotate(rows) if isinstance(item, Significance) else rows
         believed = [row for row in rows if row["q"] is not None and row["q"] <= q]
         findings.append(
-            Finding.of(item.kind, believed, model=model, enrichment=Enrichment.of(item, seed=seed), limit=limit)
+            Finding.of(
+                item.kind,
+                believed,
+                model=model,
+                enrichment=Enrichment.of(item, seed=seed),
+                limit=limit,
+            )
         )
     kept = save(database, model, findings)
     return {finding.kind: len(rows) for finding, rows in zip(findings, kept, strict=True)}
@@ -190,25 +213,33 @@ def stored(database: Database, *, model: str | None = None) -> dict[str, dict[st
 def find_saved(database: Database, key: str) -> Instance:
     """The saved motif of that key, or of the only one that begins so; `QueryError` where there is none, or several."""
     wanted = key.strip().lower()
-    found = database.ask("look_up_motif", motif=wanted).to_dicts() if len(wanted) >= _SHORTEST else []
+    found = (
+        database.ask("look_up_motif", motif=wanted).to_dicts() if len(wanted) >= _SHORTEST else []
+    )
     if not found:
         raise QueryError(
             f"no motif {key!r} is saved in the database; give at least {_SHORTEST} digits of a key that "
             "`circuitome query saved_motifs` shows, or save some: `circuitome motifs KIND --save`"
         )
     if len(found) > 1:
-        raise QueryError(f"{len(found)} saved motifs begin with {key!r}; give more of its digits: {found[0]['motif']}")
+        raise QueryError(
+            f"{len(found)} saved motifs begin with {key!r}; give more of its digits: {found[0]['motif']}"
+        )
     row = found[0]
     roles = dict.fromkeys(row["roles"])
     motif = {
         "key": row["motif"],
         **{name: row[name] for name in ("kind", "title", "model", "score", "p", "q")},
         "null": row["null_model"],
-        "roles": {role: [k for r, k in zip(row["roles"], row["members"], strict=True) if r == role] for role in roles},
+        "roles": {
+            role: [k for r, k in zip(row["roles"], row["members"], strict=True) if r == role]
+            for role in roles
+        },
     }
     order = {role: place for place, role in enumerate(roles)}
     members = sorted(
-        database.ask("motif_members", motif=row["motif"]).to_dicts(), key=lambda m: (order[m["role"]], m["position"])
+        database.ask("motif_members", motif=row["motif"]).to_dicts(),
+        key=lambda m: (order[m["role"]], m["position"]),
     )
     neurons = sorted({member["neuron"] for member in members})
     edges = database.ask("edges_between", neurons=neurons).to_dicts() if neurons else []
@@ -231,7 +262,9 @@ def _once(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _members(row: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     """Role, place in the role, and key of whatever plays a part."""
-    return [(role, place, key) for role, keys in row["roles"].items() for place, key in enumerate(keys)]
+    return [
+        (role, place, key) for role, keys in row["roles"].items() for place, key in enumerate(keys)
+    ]
 
 
 def _neurons_among(database: Database, keys: Iterable[str]) -> set[str]:
@@ -253,7 +286,9 @@ def _kind_row(finding: Finding) -> dict[str, Any]:
     if finding.query is None:
         return {"key": finding.kind, "title": finding.kind.replace("_", " ")}
     parts = finding.query.doc.split("\n\n")
-    source = " ".join(part for part in parts if part.startswith("Source: ")).removeprefix("Source: ")
+    source = " ".join(part for part in parts if part.startswith("Source: ")).removeprefix(
+        "Source: "
+    )
     definition = "\n\n".join(part for part in parts if not part.startswith("Source: "))
     return {
         "key": finding.kind,

@@ -44,9 +44,13 @@ class Task:
         """The task of a motif of the library; `QueryError` for one that no null of edges fits."""
         scores = motif.scores
         if scores is None:
-            raise QueryError(f"{motif.kind}: edges alone have no null model for it; leave out --null")
+            raise QueryError(
+                f"{motif.kind}: edges alone have no null model for it; leave out --null"
+            )
         given = {name: value for name, value in (parameters or {}).items() if name != "limit"}
-        return cls(motif.kind, lambda graph: scores(graph, **given), motif.instance_null, motif.null)
+        return cls(
+            motif.kind, lambda graph: scores(graph, **given), motif.instance_null, motif.null
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,12 @@ class Significance:
 
 
 def assess(
-    graph: SignedGraph, tasks: Sequence[Task], *, nulls: int = NULLS, seed: int = 0, workers: int = 2
+    graph: SignedGraph,
+    tasks: Sequence[Task],
+    *,
+    nulls: int = NULLS,
+    seed: int = 0,
+    workers: int = 2,
 ) -> list[Significance]:
     """The significance of each task, in their order.
 
@@ -90,19 +99,28 @@ def assess(
     their number changes nothing in the result, nor do the other tasks. `QueryError` for an unknown null model and for fewer than one.
     """
     if nulls < 1:
-        raise QueryError(f"{nulls} null networks are none; ask for at least 1, and for 199 to reach p = 0.005")
+        raise QueryError(
+            f"{nulls} null networks are none; ask for at least 1, and for 199 to reach p = 0.005"
+        )
     graph = graph.by_receiver()
     models = list(dict.fromkeys(name for task in tasks for name in (task.instance_null, task.null)))
     jobs = [(name, place) for name in models for place in range(nulls)]
     for name in models:
         find_null(name)
 
-    observed = [task.scores(graph) for task in tasks]  # before its copies, which share what stays the same
+    observed = [
+        task.scores(graph) for task in tasks
+    ]  # before its copies, which share what stays the same
 
     def draw(job: tuple[str, int]) -> list[np.ndarray | None]:
         name, place = job
-        rewired = find_null(name)(graph, np.random.default_rng([seed, list(NULL_MODELS).index(name), place]))
-        return [task.scores(rewired) if name in (task.instance_null, task.null) else None for task in tasks]
+        rewired = find_null(name)(
+            graph, np.random.default_rng([seed, list(NULL_MODELS).index(name), place])
+        )
+        return [
+            task.scores(rewired) if name in (task.instance_null, task.null) else None
+            for task in tasks
+        ]
 
     with ThreadPoolExecutor(workers) as pool:
         drawn = dict(zip(jobs, pool.map(draw, jobs), strict=True))
@@ -118,7 +136,9 @@ def assess(
     ]
 
 
-def instance_q(observed: np.ndarray, null: np.ndarray, *, nulls: int) -> tuple[np.ndarray, np.ndarray]:
+def instance_q(
+    observed: np.ndarray, null: np.ndarray, *, nulls: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores that occur, descending, and the q of each, from all instances of ``nulls`` null networks together.
 
     q is the least, over all cuts that let an instance in, of (null instances above the cut + 1) / ``nulls`` over the
@@ -144,7 +164,11 @@ def enrichment(observed: int, null: Sequence[int]) -> float:
 
 
 def _significance(
-    graph: SignedGraph, task: Task, observed: np.ndarray, decoys: list[np.ndarray], counts: list[int]
+    graph: SignedGraph,
+    task: Task,
+    observed: np.ndarray,
+    decoys: list[np.ndarray],
+    counts: list[int],
 ) -> Significance:
     levels, q = instance_q(observed, np.concatenate(decoys), nulls=len(decoys))
     return Significance(

@@ -17,7 +17,12 @@ __all__ = ["MOTIF", "count", "scores", "twin"]
 
 
 def twin(
-    graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3, limit: int = 20
+    graph: SignedGraph,
+    *,
+    strength: float = 2.0,
+    polarity: float = 0.2,
+    hosts: int = 3,
+    limit: int = 20,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     into = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
@@ -38,13 +43,17 @@ def twin(
     ]
 
 
-def count(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3) -> int:
+def count(
+    graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3
+) -> int:
     """Number of candidates."""
     into = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
     return int((~np.isnan(_spread(graph, into, hosts))).sum())
 
 
-def scores(graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3) -> np.ndarray:
+def scores(
+    graph: SignedGraph, *, strength: float = 2.0, polarity: float = 0.2, hosts: int = 3
+) -> np.ndarray:
     """Scores of all candidates."""
     into = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
     spread = _spread(graph, into, hosts)
@@ -60,9 +69,16 @@ def _spread(graph: SignedGraph, into: np.ndarray, hosts: int) -> np.ndarray:
     number = np.bincount(sender, minlength=n)
     total, squares = np.bincount(sender, share, n), np.bincount(sender, share * share, n)
     is_candidate = (best > 1) & (number >= hosts) & (number > 0)
-    return np.round(np.divide(total * total, squares, out=np.full(n, np.nan), where=is_candidate), 9)
+    return np.round(
+        np.divide(total * total, squares, out=np.full(n, np.nan), where=is_candidate), 9
+    )
 
 
 MOTIF: Final = Motif(
-    "superposition", {"feature": ("feature",), "host": ("host",)}, twin, count, group="feature", scores=scores
+    "superposition",
+    {"feature": ("feature",), "host": ("host",)},
+    twin,
+    count,
+    group="feature",
+    scores=scores,
 )

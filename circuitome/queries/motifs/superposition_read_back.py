@@ -92,7 +92,11 @@ def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
     number = effective_number(drive)
     wide = np.round(number, 9) >= hosts
     return ReadBack(
-        chain.senders[i[wide]], chain.readers[r[wide]], np.round(match[r, i][wide], 9), number[wide], drive[wide]
+        chain.senders[i[wide]],
+        chain.readers[r[wide]],
+        np.round(match[r, i][wide], 9),
+        number[wide],
+        drive[wide],
     )
 
 
@@ -118,19 +122,25 @@ def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
     return Chain(chain.senders, chain.hosts, chain.readers, chain.into, turned)
 
 
-def reflected(graph: SignedGraph, *, nulls: int, seed: int = 0, cosine: float = 0.6, hosts: float = 3) -> list[int]:
+def reflected(
+    graph: SignedGraph, *, nulls: int, seed: int = 0, cosine: float = 0.6, hosts: float = 3
+) -> list[int]:
     """Numbers of instances in so many copies of the graph whose readers are reflected, as `reflect` does."""
     found = list(chains(graph))
     return [
         sum(
             len(read_back(reflect(chain, rng), cosine=cosine, hosts=hosts).score)
-            for chain, rng in zip(found, np.random.default_rng([seed, place]).spawn(len(found)), strict=True)
+            for chain, rng in zip(
+                found, np.random.default_rng([seed, place]).spawn(len(found)), strict=True
+            )
         )
         for place in range(nulls)
     ]
 
 
-def pairs(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100) -> list[dict[str, Any]]:
+def pairs(
+    graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100
+) -> list[dict[str, Any]]:
     """The rows of the query, in its order.
 
     Of the hosts those with the largest drive are named, as many as the effective number has whole ones.
@@ -143,7 +153,15 @@ def pairs(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: i
         numbers = zip(np.round(found.spread, 9).tolist(), found.score.tolist(), strict=True)
         for (feature, reader), (spread, score), place in zip(ends, numbers, order, strict=True):
             main = graph.names(chain.hosts[place[: int(spread)]])
-            rows.append({"feature": feature, "hosts": main, "reader": reader, "spread": spread, "score": score})
+            rows.append(
+                {
+                    "feature": feature,
+                    "hosts": main,
+                    "reader": reader,
+                    "spread": spread,
+                    "score": score,
+                }
+            )
     return sorted(rows, key=lambda row: (-row["score"], row["feature"], row["reader"]))[:limit]
 
 
@@ -160,7 +178,9 @@ def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     ]
 
 
-def twin(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100) -> list[dict[str, Any]]:
+def twin(
+    graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100
+) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     return conclude(graph.model, pairs(graph, cosine=cosine, hosts=hosts, limit=limit))
 

@@ -18,9 +18,19 @@ __all__ = ["MOTIF", "POSE", "agreement"]
 
 def agreement(edges: Edges, *, radius: float = 4.0) -> np.ndarray:
     """How far each input is tangent to the arc at its place, from -1 to 1, ``(m,)``; ``radius`` in pixels of the kernel."""
-    along = edges.along(radius * np.cos(edges.facing) - edges.x, -radius * np.sin(edges.facing) - edges.y)
+    along = edges.along(
+        radius * np.cos(edges.facing) - edges.x, -radius * np.sin(edges.facing) - edges.y
+    )
     return np.where(edges.kind == "curve", along, 1 - 2 * along * along)
 
 
-POSE: Final = Pose("tangent_circuit", "curve", ("curve", *LINES), ("curve",), "orientation_deg", agreement, faces=True)
+POSE: Final = Pose(
+    "tangent_circuit",
+    "curve",
+    ("curve", *LINES),
+    ("curve",),
+    "orientation_deg",
+    agreement,
+    faces=True,
+)
 MOTIF: Final = POSE.motif()

@@ -18,7 +18,9 @@ from circuitome.queries.motifs.mutual_inhibition import oppositions, pair_counts
 __all__ = ["MOTIF", "count", "scores", "twin", "unions"]
 
 
-def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100) -> list[dict[str, Any]]:
+def twin(
+    graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, limit: int = 100
+) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     if limit < 1:
         return []
@@ -27,7 +29,12 @@ def twin(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2, li
     order = np.lexsort((*columns[::-1], -score))[:limit]
     named = [graph.names(column[order]) for column in columns]
     return [
-        instance("unioning_over_cases", graph.model, value, {"union": [u], "case": [b1, b2], "source": [a1, a2]})
+        instance(
+            "unioning_over_cases",
+            graph.model,
+            value,
+            {"union": [u], "case": [b1, b2], "source": [a1, a2]},
+        )
         for value, u, b1, b2, a1, a2 in zip(score[order].tolist(), *named, strict=True)
     ]
 
@@ -50,11 +57,18 @@ def scores(graph: SignedGraph, *, strength: float = 4.0, polarity: float = 0.2) 
     return unions(graph, strength=strength, polarity=polarity)[1]
 
 
-def unions(graph: SignedGraph, *, strength: float, polarity: float) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def unions(
+    graph: SignedGraph, *, strength: float, polarity: float
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """All instances: united, both cases, both sources, as numbers of neurons, and the strength of the weakest edge."""
     found = oppositions(graph, strength=strength, polarity=polarity)
     leaving = _excitatory(graph, strength, polarity)
-    sender, receiver, size, n = graph.sender[leaving], graph.receiver[leaving], graph.strength[leaving], len(graph.keys)
+    sender, receiver, size, n = (
+        graph.sender[leaving],
+        graph.receiver[leaving],
+        graph.strength[leaving],
+        len(graph.keys),
+    )
     # what both cases excite, once a pair of cases and not once an opposition
     pairs, pair = np.unique(found.case_1 * n + found.case_2, return_inverse=True)
     i, first = join(pairs // n, sender)
@@ -63,11 +77,19 @@ def unions(graph: SignedGraph, *, strength: float, polarity: float) -> tuple[tup
     i, united, weakest = i[j], united[j], np.minimum(size[first[j]], size[second])
     i, j = join(pair, i)
     score = np.minimum(found.score[i], weakest[j])
-    return (united[j], found.case_1[i], found.case_2[i], found.source_1[i], found.source_2[i]), score
+    return (
+        united[j],
+        found.case_1[i],
+        found.case_2[i],
+        found.source_1[i],
+        found.source_2[i],
+    ), score
 
 
 def _excitatory(graph: SignedGraph, strength: float, polarity: float) -> np.ndarray:
     return np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
 
 
-MOTIF: Final = Motif("unioning_over_cases", {"union": ("united",), **CASE_ROLES}, twin, count, scores=scores)
+MOTIF: Final = Motif(
+    "unioning_over_cases", {"union": ("united",), **CASE_ROLES}, twin, count, scores=scores
+)

@@ -51,14 +51,20 @@ def banding_p(kernels: np.ndarray, *, nulls: int, rng: np.random.Generator) -> f
     return float((1 + (share >= observed * (1 - 1e-12)).sum()) / (1 + nulls))
 
 
-def significant(bundle: Bundle, rows: Sequence[dict[str, Any]], *, nulls: int, seed: int = 0) -> list[dict[str, Any]]:
+def significant(
+    bundle: Bundle, rows: Sequence[dict[str, Any]], *, nulls: int, seed: int = 0
+) -> list[dict[str, Any]]:
     """Motif rows of the bundle's model with the p of each layer, and its q over all layers that have one.
 
     Here a row is a layer, and p is its own. `QueryError` where the bundle holds another model.
     """
     if any(row["model"] != bundle.model for row in rows):
-        raise QueryError(f"{bundle.path}: holds {bundle.model}, not {rows[0]['model']}; give the bundle of that model")
-    arrays = {name: array for name, array in bundle.kernels.arrays().items() if name.startswith("kernel/")}
+        raise QueryError(
+            f"{bundle.path}: holds {bundle.model}, not {rows[0]['model']}; give the bundle of that model"
+        )
+    arrays = {
+        name: array for name, array in bundle.kernels.arrays().items() if name.startswith("kernel/")
+    }
     p = {
         f"{bundle.model}/{name.removeprefix('kernel/')}": banding_p(
             kernels, nulls=nulls, rng=np.random.default_rng([seed, place])
@@ -82,9 +88,12 @@ def _variances(kernels: np.ndarray) -> np.ndarray:
 
 def twin(graph: SignedGraph, *, least: float = 0.0, limit: int = 100) -> list[dict[str, Any]]:
     """The motif rows of the query, from the layers' ratios alone; the role ``layer`` holds a layer's key."""
-    layers = sorted((band for band in graph.banding if band[1] >= least), key=lambda band: (-band[1], band[0]))
+    layers = sorted(
+        (band for band in graph.banding if band[1] >= least), key=lambda band: (-band[1], band[0])
+    )
     return [
-        instance("weight_banding", graph.model, ratio, {"layer": [layer]}, p=p) for layer, ratio, p in layers[:limit]
+        instance("weight_banding", graph.model, ratio, {"layer": [layer]}, p=p)
+        for layer, ratio, p in layers[:limit]
     ]
 
 
