@@ -41,10 +41,10 @@ def annotated(
     import torch
 
     from circuitome.extract import extract
-    from circuitome.extract.annotate.ensemble import natural_like
-    from circuitome.extract.annotate.nulls import twin
     from circuitome.extract.annotate.pipeline import annotate
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
+    from circuitome.extract.responses.twins import twin
+    from circuitome.extract.stimuli.ensemble import natural_like
 
     spec, file = NETWORKS[name]
     network = resolve(

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from circuitome.extract.annotate.equivariance import find_pairs
 from circuitome.extract.annotate.families import Found, find_families, strongest
+from circuitome.extract.annotate.pairs import find_pairs
 from circuitome.extract.annotate.significance import family_significance
 from tests.planted import Responder, null_layers, smooth_filters
 

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from circuitome.extract.expanded import expand
-from circuitome.extract.models import resolve
-from circuitome.extract.trace import trace
+from circuitome.extract.models.resolve import resolve
+from circuitome.extract.trace.tracing import trace
 
 BRANCHES = ("branch1.conv", "branch2.1.conv", "branch3.1.conv", "branch4.1.conv")
 SOURCES = tuple(f"inception3b.{branch}" for branch in BRANCHES)

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from circuitome.extract.edges import KEEP_ALL
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.extract.pipeline import write_bundle
 from circuitome.extract.tables import layer_edges
-from circuitome.extract.trace import trace
+from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import BundleWriter
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from circuitome.extract.edges import Pruning
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.extract.pipeline import write_bundle
-from circuitome.extract.trace import trace
+from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import BundleWriter
 
 NETWORKS = (

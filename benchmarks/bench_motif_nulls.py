@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from circuitome.extract import extract
-from circuitome.extract.annotate.nulls import twin
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
+from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
 from circuitome.queries.graph import SignedGraph

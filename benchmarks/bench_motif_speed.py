@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.extract import extract
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.queries.database import open_database

@@ -15,7 +15,7 @@ import numpy as np
 
 from circuitome.extract import extract
 from circuitome.extract.annotate.pipeline import annotate
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
 from circuitome.queries.motifs.read_back_responses import read_back_by_responses

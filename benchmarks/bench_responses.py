@@ -10,12 +10,12 @@ import time
 
 import torch
 
-from circuitome.extract.annotate.nulls import twin
 from circuitome.extract.annotate.pipeline import _Setting, _shown
-from circuitome.extract.annotate.probes import plan, sights
-from circuitome.extract.annotate.stimuli import catalogue
-from circuitome.extract.models import resolve
-from circuitome.extract.trace import trace
+from circuitome.extract.models.resolve import resolve
+from circuitome.extract.responses.probes import plan, sights
+from circuitome.extract.responses.twins import twin
+from circuitome.extract.stimuli.catalogue import catalogue
+from circuitome.extract.trace.tracing import trace
 
 SIDE, TWINS = 127, 10
 

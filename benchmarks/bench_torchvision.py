@@ -32,8 +32,8 @@ def names() -> list[str]:
 def measure(name: str) -> dict[str, Any]:
     """Extract and verify one network in this process."""
     from circuitome.extract import extract, verify
-    from circuitome.extract.models import resolve
-    from circuitome.extract.trace import trace
+    from circuitome.extract.models.resolve import resolve
+    from circuitome.extract.trace.tracing import trace
 
     network = resolve(name, weights="random")
     start = time.perf_counter()

@@ -82,10 +82,10 @@ def signed(
     import torch
 
     from circuitome.extract import extract
-    from circuitome.extract.annotate.gallery import gallery
-    from circuitome.extract.annotate.nulls import twin
-    from circuitome.extract.annotate.signatures import write_signatures
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
+    from circuitome.extract.responses.signatures import write_signatures
+    from circuitome.extract.responses.twins import twin
+    from circuitome.extract.stimuli.gallery import gallery
     from circuitome.extract.verify import exact_float32
 
     key = name if twin_seed is None else f"{name}_twin{twin_seed}"

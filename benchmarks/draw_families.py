@@ -15,14 +15,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from circuitome.extract.annotate.cells import Top
-from circuitome.extract.annotate.ensemble import ensemble
-from circuitome.extract.annotate.probes import Probe, Sight, assemble, plan, sights, symmetric_side
-from circuitome.extract.annotate.runner import Runner, activate, units_around
-from circuitome.extract.annotate.stimuli import catalogue
-from circuitome.extract.annotate.transforms import IDENTITY
-from circuitome.extract.models import resolve
-from circuitome.extract.trace import Trace, trace
+from circuitome.extract.models.resolve import resolve
+from circuitome.extract.responses.cells import Top
+from circuitome.extract.responses.probes import Probe, Sight, assemble, plan, sights, symmetric_side
+from circuitome.extract.responses.runner import Runner, activate, units_around
+from circuitome.extract.stimuli.catalogue import catalogue
+from circuitome.extract.stimuli.ensemble import ensemble
+from circuitome.extract.stimuli.transforms import IDENTITY
+from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
 
 SHOWN = 3000

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from circuitome.extract.annotate.gallery import GRID, SIDE, Gallery, gallery
+from circuitome.extract.stimuli.gallery import GRID, SIDE, Gallery, gallery
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import Signatures
 

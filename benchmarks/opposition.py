@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from circuitome.extract import extract
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.networks import BUNDLED
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from circuitome.extract.annotate.ensemble import ensemble
-from circuitome.extract.annotate.equivariance import GroupScores, correlation
-from circuitome.extract.annotate.nulls import surrogates
-from circuitome.extract.annotate.transforms import IDENTITY, Transform, steps
+from circuitome.extract.annotate.pairs import GroupScores, correlation
+from circuitome.extract.responses.twins import surrogates
+from circuitome.extract.stimuli.ensemble import ensemble
+from circuitome.extract.stimuli.transforms import IDENTITY, Transform, steps
 
 SIDE = 7
 PERIODS = {"rotate": 360.0, "hue": 360.0}

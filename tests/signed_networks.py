@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from circuitome.extract import extract
-from circuitome.extract.annotate import signatures
-from circuitome.extract.annotate.ensemble import ensemble, natural_like
-from circuitome.extract.annotate.gallery import CELLS, GRID, SIDE, Gallery
+from circuitome.extract.responses import signatures
+from circuitome.extract.stimuli.ensemble import ensemble, natural_like
+from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, Gallery
 from circuitome.graphdb.bundle import Bundle
 
 __all__ = ["INPUT", "convolutions", "network", "permuted", "plant", "signed", "small_gallery"]

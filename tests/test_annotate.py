@@ -15,15 +15,15 @@ from torch import nn
 
 from circuitome.extract import extract
 from circuitome.extract.annotate import pipeline
-from circuitome.extract.annotate.ensemble import ensemble
-from circuitome.extract.annotate.equivariance import GroupScores
+from circuitome.extract.annotate.pairs import GroupScores
 from circuitome.extract.annotate.pipeline import AnnotateError, annotate
-from circuitome.extract.annotate.probes import plan, sights
-from circuitome.extract.annotate.runner import Runner
 from circuitome.extract.annotate.scoring import LayerScores, score_layers
-from circuitome.extract.annotate.stimuli import STIMULI
-from circuitome.extract.annotate.transforms import steps
-from circuitome.extract.trace import Trace, trace
+from circuitome.extract.responses.probes import plan, sights
+from circuitome.extract.responses.runner import Runner
+from circuitome.extract.stimuli.catalogue import STIMULI
+from circuitome.extract.stimuli.ensemble import ensemble
+from circuitome.extract.stimuli.transforms import steps
+from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
 
 SIDE = 33

@@ -65,7 +65,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, "--weights", "random", "--name", "tiny", "-o", folder / "tiny.circuitome"
     )
     assert made.code == 0, made.err
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     state = resolve(f"{folder / 'nets.py'}:tiny", weights="random").model.state_dict()
     torch.save(state, folder / "whole.pth")
@@ -361,7 +361,7 @@ def test_a_bias_that_overflows_while_it_is_folded_is_refused_with_layer_and_neur
 def test_allowed_weights_that_are_not_finite_mark_their_neuron_and_make_no_edge(
     bench: Path, here: Path, value: float
 ) -> None:
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     state = resolve(f"{bench / 'nets.py'}:tiny", weights="random").model.state_dict()
     state["3.weight"][1, 4] = value
@@ -391,7 +391,7 @@ def test_allowed_weights_that_are_not_finite_mark_their_neuron_and_make_no_edge(
 
 
 def test_an_odd_tensor_is_refused(bench: Path, here: Path) -> None:
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     state = resolve(f"{bench / 'nets.py'}:tiny", weights="random").model.state_dict()
     whole = state["0.weight"]

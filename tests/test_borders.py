@@ -169,13 +169,13 @@ def test_every_module_says_what_it_is_and_what_it_gives(path: Path) -> None:
 
 def test_the_library_can_be_used_from_one_name() -> None:
     code = """
-import circuitome.extract.models
+import circuitome.extract.models.resolve
 import circuitome
 from circuitome import extract, verify, Bundle, open_store, to_networkx, __version__
 assert circuitome.extract is extract and callable(extract) and callable(verify)
 assert set(circuitome.__all__) <= set(dir(circuitome))
-import circuitome.extract.models as again
-assert again.resolve is circuitome.extract.models.resolve
+import circuitome.extract.models.resolve as again
+assert again.resolve is circuitome.extract.models.resolve.resolve
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -441,7 +441,7 @@ def test_extract_annotates_when_asked_and_says_how_when_not(
 def test_the_hint_of_extract_names_the_weights(here: Path) -> None:
     from safetensors.torch import save_file
 
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     save_file(
         resolve("nets.py:tiny", weights="random").model.state_dict(), here / "mine.safetensors"

@@ -149,7 +149,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(toy: Bundle, tmp_path: Pat
 
 
 def test_the_groups_of_the_schema_are_those_that_transforms_know() -> None:
-    from circuitome.extract.annotate.transforms import GROUPS
+    from circuitome.extract.stimuli.transforms import GROUPS
 
     assert tuple(GROUPS) == TRANSFORM_GROUPS
 

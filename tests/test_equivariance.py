@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract.annotate.equivariance import (
+from circuitome.extract.annotate.pairs import (
     GroupScores,
     ScoresError,
     baseline,
@@ -11,7 +11,7 @@ from circuitome.extract.annotate.equivariance import (
     invariance,
     weight_scores,
 )
-from circuitome.extract.annotate.transforms import Transform
+from circuitome.extract.stimuli.transforms import Transform
 from tests.planted import Responder, gabor, null_layers, planted_layer, smooth_filters
 
 

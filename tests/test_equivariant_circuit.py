@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from circuitome.extract import extract
-from circuitome.extract.annotate.circuits import (
+from circuitome.extract.annotate.curated import load_families
+from circuitome.extract.annotate.feeds import (
     Circuit,
     Ends,
     circuit,
@@ -25,8 +26,7 @@ from circuitome.extract.annotate.circuits import (
     turning,
     write_circuits,
 )
-from circuitome.extract.annotate.curated import load_families
-from circuitome.extract.annotate.transforms import Transform
+from circuitome.extract.stimuli.transforms import Transform
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import open_store

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from circuitome.extract import extract, trace, verify
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 
 ARCHITECTURES = Path(__file__).parent / "architectures"
 FAMILIES = {

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract.annotate.equivariance import GroupScores, ScoresError
 from circuitome.extract.annotate.families import (
     Found,
     _finer,
@@ -15,7 +14,8 @@ from circuitome.extract.annotate.families import (
     null_strengths,
     strongest,
 )
-from circuitome.extract.annotate.transforms import Transform
+from circuitome.extract.annotate.pairs import GroupScores, ScoresError
+from circuitome.extract.stimuli.transforms import Transform
 from tests.planted import (
     Planted,
     Responder,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract.annotate.cells import CellError, CellStatistics, Top
 from circuitome.extract.annotate.kinds import KindError, Kinds, kinds
-from circuitome.extract.annotate.stimuli import STIMULI, catalogue
+from circuitome.extract.responses.cells import CellError, CellStatistics, Top
+from circuitome.extract.stimuli.catalogue import STIMULI, catalogue
 
 REPEATS = 4
 NOISE = 0.1

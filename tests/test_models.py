@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.models import ModelError, Network, resolve
-from circuitome.extract.weights import WeightsError, digest, randomise
+from circuitome.extract.models.resolve import ModelError, Network, resolve
+from circuitome.extract.models.weights import WeightsError, digest, randomise
 from circuitome.networks import BUNDLED
 
 ARCHITECTURES = Path(__file__).parent / "architectures"

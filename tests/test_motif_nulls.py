@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.extract import extract
-from circuitome.extract.models import resolve
+from circuitome.extract.models.resolve import resolve
 from circuitome.networks import BUNDLED
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import open_database

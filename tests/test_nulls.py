@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from circuitome.extract.annotate.nulls import NullError, components, surrogates, twin
+from circuitome.extract.responses.twins import NullError, components, surrogates, twin
 from tests.planted import smooth_filters
 
 

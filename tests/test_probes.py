@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from circuitome.extract.annotate.probes import assemble, map_sizes, plan, sights, symmetric_side
-from circuitome.extract.annotate.responses import effective_fields
-from circuitome.extract.annotate.runner import Runner, patches_at, units_around
-from circuitome.extract.trace import Trace, trace
+from circuitome.extract.responses.moments import effective_fields
+from circuitome.extract.responses.probes import assemble, map_sizes, plan, sights, symmetric_side
+from circuitome.extract.responses.runner import Runner, patches_at, units_around
+from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.verify import read_operand
 from circuitome.networks import load
 

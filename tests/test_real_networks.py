@@ -16,7 +16,7 @@ import pytest
 from circuitome import open_store
 from circuitome.extract import extract, verify
 from circuitome.extract.annotate.pipeline import annotate
-from circuitome.extract.models import Network, resolve
+from circuitome.extract.models.resolve import Network, resolve
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export
 from circuitome.graphdb.schema import RELATIONSHIPS

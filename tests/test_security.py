@@ -734,7 +734,7 @@ TRAP = "import pathlib\npathlib.Path(__file__).with_name('sprung').touch()\nrais
 def test_nothing_is_imported_from_the_folder_of_a_weights_file(
     where: str, file: str, tmp_path: Path
 ) -> None:
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     folder = tmp_path / "downloads"
     folder.mkdir()

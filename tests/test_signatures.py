@@ -13,12 +13,13 @@ from PIL import Image
 from torch import nn
 
 from circuitome.extract import extract
-from circuitome.extract.annotate import gallery as galleries
-from circuitome.extract.annotate import pipeline, signatures
-from circuitome.extract.annotate.gallery import CELLS, GRID, SIDE, gallery
+from circuitome.extract.annotate import pipeline
 from circuitome.extract.annotate.pipeline import annotate
-from circuitome.extract.annotate.probes import Sight
-from circuitome.extract.trace import trace
+from circuitome.extract.responses import signatures
+from circuitome.extract.responses.probes import Sight
+from circuitome.extract.stimuli import gallery as galleries
+from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, gallery
+from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import BundleError
 from circuitome.graphdb.signatures import FILE, Signatures, packed, unit_rows
 from tests.signed_networks import INPUT, convolutions, network, signed, small_gallery

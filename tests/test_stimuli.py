@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from circuitome.extract.annotate.ensemble import ensemble, natural_like
-from circuitome.extract.annotate.images import ImagesError, read_images
-from circuitome.extract.annotate.registry import REGISTERED, Axis, Canvas, StimulusError, stimulus
-from circuitome.extract.annotate.stimuli import JITTER, STIMULI, catalogue
-from circuitome.extract.annotate.transforms import (
+from circuitome.extract.stimuli.catalogue import JITTER, STIMULI, catalogue
+from circuitome.extract.stimuli.ensemble import ensemble, natural_like
+from circuitome.extract.stimuli.images import ImagesError, read_images
+from circuitome.extract.stimuli.registry import REGISTERED, Axis, Canvas, StimulusError, stimulus
+from circuitome.extract.stimuli.transforms import (
     GROUPS,
     IDENTITY,
     Transform,

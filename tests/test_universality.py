@@ -245,7 +245,7 @@ def test_networks_that_share_nothing_have_no_analogues(tmp_path: Path) -> None:
 
 
 def test_a_trained_network_is_not_found_in_its_twin(tmp_path: Path) -> None:
-    from circuitome.extract.annotate.nulls import twin
+    from circuitome.extract.responses.twins import twin
     from circuitome.networks import BUNDLED, load
 
     about, model = BUNDLED["menagerie_s0"], load("menagerie_s0")

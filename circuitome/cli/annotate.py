@@ -92,7 +92,7 @@ def annotate(
     if families is not None:
         opened = _curated(opened, families)
     if families is None or model is not None or weights is not None or parts is not None:
-        from circuitome.extract.models import resolve_again
+        from circuitome.extract.models.resolve import resolve_again
 
         network = resolve_again(
             opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle)

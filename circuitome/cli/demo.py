@@ -79,7 +79,7 @@ Go on:
 def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
     """Extract and verify one bundled network; says how it went."""
     from circuitome.extract import extract, verify
-    from circuitome.extract.models import resolve
+    from circuitome.extract.models.resolve import resolve
 
     network = resolve(name)
     bundle = extract(

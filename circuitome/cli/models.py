@@ -134,7 +134,7 @@ def extract(
             param_hint="--allow-nonfinite",
         )
     from circuitome.extract import extract as extract_model
-    from circuitome.extract.models import is_known_name, resolve
+    from circuitome.extract.models.resolve import is_known_name, resolve
 
     network = resolve(
         model,
@@ -212,7 +212,7 @@ def verify(
       circuitome verify mine.circuitome nets.py:resnet20 --weights resnet20.pth
     """
     from circuitome.extract import verify as verify_bundle
-    from circuitome.extract.models import resolve_again
+    from circuitome.extract.models.resolve import resolve_again
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)

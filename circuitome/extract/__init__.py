@@ -10,14 +10,14 @@ import sys
 from types import ModuleType
 
 from circuitome.extract.pipeline import ExtractError, extract
-from circuitome.extract.trace import WiringError, trace
+from circuitome.extract.trace.tracing import WiringError, trace
 from circuitome.extract.verify import LayerCheck, verify
 
 __all__ = ["ExtractError", "LayerCheck", "WiringError", "extract", "trace", "verify"]
 
 
 class _CallablePackage(ModuleType):
-    """``circuitome.extract(model)`` and ``circuitome.extract.models`` are one name: the package is called like its function."""
+    """``circuitome.extract(model)`` and ``circuitome.extract.models.resolve`` are one name: the package is called like its function."""
 
     __call__ = staticmethod(extract)
 

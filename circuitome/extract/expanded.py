@@ -340,7 +340,7 @@ def _is_range(indices: np.ndarray, size: int) -> bool:
 
 def _sizes(link: Link, source: Layer) -> list[tuple[int, int]]:
     """Size of the map before each step of a link."""
-    from circuitome.extract.trace import output_size
+    from circuitome.extract.trace.tracing import output_size
 
     sizes, size = [], source.size
     for step in link.path:

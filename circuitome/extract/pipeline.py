@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.devices import pick_device
 from circuitome.extract.edges import Pruning
+from circuitome.extract.models.devices import pick_device
+from circuitome.extract.models.weights import digest
 from circuitome.extract.tables import neuron_keys, write_expanded, write_tables
-from circuitome.extract.trace import Trace, trace
-from circuitome.extract.weights import digest
+from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
 from circuitome.graphdb.stores import Progress

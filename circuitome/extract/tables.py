@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from circuitome.extract.blocks import Block
 from circuitome.extract.edges import (
     Edges,
     FanIn,
@@ -22,7 +21,8 @@ from circuitome.extract.edges import (
     weigh,
 )
 from circuitome.extract.expanded import Expanded, ExpandError, expand_target, spans
-from circuitome.extract.trace import Trace
+from circuitome.extract.trace.blocks import Block
+from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import BundleWriter
 from circuitome.graphdb.schema import arrow_schema

@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 
-from circuitome.extract.annotate.equivariance import GroupScores, ScoresError, baseline
+from circuitome.extract.annotate.pairs import GroupScores, ScoresError, baseline
 
 __all__ = [
     "Found",

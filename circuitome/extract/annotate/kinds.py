@@ -26,8 +26,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.annotate.cells import CellStatistics
 from circuitome.extract.annotate.tuning import Tuning, tune
+from circuitome.extract.responses.cells import CellStatistics
 from circuitome.statistics import benjamini_hochberg
 
 __all__ = [

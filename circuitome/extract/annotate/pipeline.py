@@ -20,29 +20,29 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.annotate import circuits
-from circuitome.extract.annotate.cells import CellStatistics, Top
-from circuitome.extract.annotate.ensemble import ensemble, natural_like
-from circuitome.extract.annotate.equivariance import Pair, find_pairs
+from circuitome.extract.annotate import feeds as circuits
 from circuitome.extract.annotate.families import find_families
-from circuitome.extract.annotate.gallery import gallery
-from circuitome.extract.annotate.images import read_images
 from circuitome.extract.annotate.layer_kinds import SHOWN, cell_means, layer_kinds
-from circuitome.extract.annotate.nulls import twin
-from circuitome.extract.annotate.probes import Probe, Sight, plan, sights, symmetric_side
-from circuitome.extract.annotate.probes import assemble as lay_out
+from circuitome.extract.annotate.pairs import Pair, find_pairs
 from circuitome.extract.annotate.records import SIGNIFICANT, Records, write
-from circuitome.extract.annotate.responses import effective_fields, layers_to_read, natural_moments
-from circuitome.extract.annotate.runner import Runner, activate, units_around
 from circuitome.extract.annotate.scoring import LayerScores, batches, memory, score_layers
-from circuitome.extract.annotate.signatures import write_signatures
-from circuitome.extract.annotate.stimuli import Catalogue, catalogue
-from circuitome.extract.annotate.transforms import GROUPS, steps
 from circuitome.extract.annotate.weight_evidence import weight_pairs
-from circuitome.extract.devices import pick_device
-from circuitome.extract.trace import Trace, WiringError, trace
+from circuitome.extract.models.devices import pick_device
+from circuitome.extract.models.weights import digest
+from circuitome.extract.responses.cells import CellStatistics, Top
+from circuitome.extract.responses.moments import effective_fields, layers_to_read, natural_moments
+from circuitome.extract.responses.probes import Probe, Sight, plan, sights, symmetric_side
+from circuitome.extract.responses.probes import assemble as lay_out
+from circuitome.extract.responses.runner import Runner, activate, units_around
+from circuitome.extract.responses.signatures import write_signatures
+from circuitome.extract.responses.twins import twin
+from circuitome.extract.stimuli.catalogue import Catalogue, catalogue
+from circuitome.extract.stimuli.ensemble import ensemble, natural_like
+from circuitome.extract.stimuli.gallery import gallery
+from circuitome.extract.stimuli.images import read_images
+from circuitome.extract.stimuli.transforms import GROUPS, steps
+from circuitome.extract.trace.tracing import Trace, WiringError, trace
 from circuitome.extract.verify import exact_float32
-from circuitome.extract.weights import digest
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, exchange, set_aside
 from circuitome.graphdb.schema import ANNOTATION_PARTS

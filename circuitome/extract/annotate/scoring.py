@@ -2,7 +2,7 @@
 
 ``score(i, j)`` of a transform g is the correlation, over presentations of stimuli, of neuron i's activation to a stimulus with
 neuron j's to the stimulus under g, each read at the unit that the stimulus is centred on. *Null layers* read the very same
-inputs through surrogate filters (`circuitome.extract.annotate.nulls`), rescaled to the real neuron's mean and spread; so a null costs one
+inputs through surrogate filters (`circuitome.extract.responses.twins`), rescaled to the real neuron's mean and spread; so a null costs one
 matrix product. An addition has no filters: its null layers add the operands' channels in random pairings.
 """
 
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate.equivariance import GroupScores
-from circuitome.extract.annotate.nulls import surrogates
-from circuitome.extract.annotate.probes import Probe, Sight, assemble
-from circuitome.extract.annotate.runner import Runner, activate, corners, patches_at
-from circuitome.extract.annotate.transforms import IDENTITY, Transform, steps
+from circuitome.extract.annotate.pairs import GroupScores
+from circuitome.extract.responses.probes import Probe, Sight, assemble
+from circuitome.extract.responses.runner import Runner, activate, corners, patches_at
+from circuitome.extract.responses.twins import surrogates
+from circuitome.extract.stimuli.transforms import IDENTITY, Transform, steps
 from circuitome.extract.verify import read_operand
 from circuitome.extract.wiring import Wiring
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from circuitome.extract.annotate.equivariance import GroupScores, Pair, find_pairs, weight_scores
-from circuitome.extract.annotate.nulls import surrogates
+from circuitome.extract.annotate.pairs import GroupScores, Pair, find_pairs, weight_scores
 from circuitome.extract.annotate.scoring import ANGLES, can_pair
-from circuitome.extract.annotate.transforms import IDENTITY, Transform
-from circuitome.extract.trace import Trace
+from circuitome.extract.responses.twins import surrogates
+from circuitome.extract.stimuli.transforms import IDENTITY, Transform
+from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = ["weight_pairs"]

@@ -1,6 +1,6 @@
 """Equivariant circuits: families whose weights depend on the relative offset of their members alone, the kernel turned with it.
 
-Annotation finds them, for they need kernels (`circuitome.extract.annotate.circuits`); here are its rows. ``p`` and ``q`` are a
+Annotation finds them, for they need kernels (`circuitome.extract.annotate.feeds`); here are its rows. ``p`` and ``q`` are a
 row's own, against permuted offsets.
 """
 

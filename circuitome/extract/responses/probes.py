@@ -19,7 +19,7 @@ from torch import Tensor
 
 from circuitome.extract.steps import STEPS, pair
 from circuitome.extract.steps import grow as grow_field
-from circuitome.extract.trace import output_size
+from circuitome.extract.trace.tracing import output_size
 from circuitome.extract.wiring import Layer, Step, Wiring
 
 __all__ = ["Probe", "Sight", "assemble", "map_sizes", "plan", "sights", "symmetric_side"]

@@ -1,7 +1,7 @@
 """From a model to its wiring: walk the graph of `torch.export` and follow every channel to its layer.
 
 The value of a tensor is symbolic: for each of its channels the layer and channel that made it and the steps
-on the way (`Value`). Operations are rules in `circuitome.extract.operations`; whatever depends on parameters
+on the way (`Value`). Operations are rules in `circuitome.extract.trace.operations`; whatever depends on parameters
 alone is computed at once. An operation without a rule is an error that names it, never a guess.
 """
 
@@ -22,10 +22,10 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.blocks import Block, find_blocks
 from circuitome.extract.layout import Layout, LayoutError
 from circuitome.extract.steps import STEPS, receptive_field
 from circuitome.extract.steps import grow as grow_field
+from circuitome.extract.trace.blocks import Block, find_blocks
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
 __all__ = ["BATCH", "Draft", "Trace", "Tracer", "Value", "WiringError", "export_graph", "trace"]
@@ -430,7 +430,7 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     ``labels`` names the classes of the output that has as many channels. `WiringError` names the operation,
     node and module that cannot be wired.
     """
-    from circuitome.extract.operations import RULES
+    from circuitome.extract.trace.operations import RULES
 
     program = export_graph(model, input_shape)
     tracer = Tracer(RULES)

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.extract.annotate.curated import join_families
-from circuitome.extract.annotate.transforms import Transform
+from circuitome.extract.stimuli.transforms import Transform
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema

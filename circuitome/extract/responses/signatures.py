@@ -20,11 +20,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from circuitome.extract.annotate.gallery import CELLS, GRID, Gallery
-from circuitome.extract.annotate.nulls import twin
-from circuitome.extract.annotate.probes import Sight, sights
-from circuitome.extract.annotate.responses import layers_to_read
-from circuitome.extract.annotate.runner import Runner, activate
+from circuitome.extract.responses.moments import layers_to_read
+from circuitome.extract.responses.probes import Sight, sights
+from circuitome.extract.responses.runner import Runner, activate
+from circuitome.extract.responses.twins import twin
+from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema

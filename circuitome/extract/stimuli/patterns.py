@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate.registry import Axis, Canvas, stimulus
-from circuitome.extract.annotate.transforms import GREY, hue_axis
+from circuitome.extract.stimuli.registry import Axis, Canvas, stimulus
+from circuitome.extract.stimuli.transforms import GREY, hue_axis
 
 __all__ = ["CHROMA", "CONTRAST", "FINEST"]
 

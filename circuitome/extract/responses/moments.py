@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate.runner import Runner, activate
+from circuitome.extract.responses.runner import Runner, activate
 from circuitome.extract.wiring import Wiring
 
 __all__ = ["Moments", "effective_fields", "layers_to_read", "natural_moments"]

@@ -25,11 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from circuitome.extract.annotate import ensemble as _ensemble
-from circuitome.extract.annotate import patterns, registry, shapes, stimuli, transforms
-from circuitome.extract.annotate.ensemble import ensemble, natural_like
-from circuitome.extract.annotate.images import read_images
-from circuitome.extract.annotate.stimuli import catalogue
+from circuitome.extract.stimuli import catalogue as stimuli
+from circuitome.extract.stimuli import ensemble as _ensemble
+from circuitome.extract.stimuli import patterns, registry, shapes, transforms
+from circuitome.extract.stimuli.catalogue import catalogue
+from circuitome.extract.stimuli.ensemble import ensemble, natural_like
+from circuitome.extract.stimuli.images import read_images
 
 __all__ = ["CELLS", "GRID", "SIDE", "Gallery", "gallery"]
 

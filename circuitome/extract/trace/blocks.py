@@ -20,7 +20,7 @@ from circuitome.extract.wiring import Layer
 if TYPE_CHECKING:
     from torch.fx import Node
 
-    from circuitome.extract.trace import Tracer, Value
+    from circuitome.extract.trace.tracing import Tracer, Value
 
 __all__ = ["Block", "Branch", "find_blocks"]
 
@@ -67,7 +67,7 @@ def find_blocks(tracer: Tracer, layers: Sequence[Layer]) -> list[Block]:
 
 
 def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
-    from circuitome.extract.trace import Value
+    from circuitome.extract.trace.tracing import Value
 
     graph = nx.DiGraph()
     root = "root"
@@ -87,7 +87,7 @@ def _carries(value: Any, kind: type) -> bool:
 
 def _operands(tracer: Tracer, node: Any) -> list[Node]:
     """The nodes that meet in a join, or none where this is no join."""
-    from circuitome.extract.trace import Value, operation_name
+    from circuitome.extract.trace.tracing import Value, operation_name
 
     if (
         isinstance(node, str)

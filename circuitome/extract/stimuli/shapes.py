@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate.transforms import Transform
+from circuitome.extract.stimuli.transforms import Transform
 
 __all__ = ["Frame", "composite", "conic", "plane", "wave_sum"]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.annotate.transforms import GROUPS, IDENTITY, Transform
+from circuitome.extract.stimuli.transforms import GROUPS, IDENTITY, Transform
 
 __all__ = ["REGISTERED", "Axis", "Canvas", "Stimulus", "StimulusError", "stimulus"]
 
@@ -147,7 +147,7 @@ def stimulus(name: str, *axes: Axis, **acts: str) -> Callable[[Draw], Draw]:
     Its docstring's first sentence becomes the description. `StimulusError`: the name is taken, or ``acts`` names a
     group or an axis that there is not.
 
-    >>> from circuitome.extract.annotate.registry import Axis, stimulus
+    >>> from circuitome.extract.stimuli.registry import Axis, stimulus
     >>> try:
     ...
     ...     @stimulus("blank", Axis("level", "", lambda radius: [0, 1]), rotate="angle")

@@ -20,7 +20,7 @@ import torch
 from circuitome.errors import CircuitomeError
 
 if TYPE_CHECKING:
-    from circuitome.extract.annotate.transforms import Transform
+    from circuitome.extract.stimuli.transforms import Transform
 
 __all__ = [
     "GroupScores",

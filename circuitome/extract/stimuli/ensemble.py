@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate.patterns import FINEST
-from circuitome.extract.annotate.registry import StimulusError
-from circuitome.extract.annotate.shapes import Frame, composite, conic, plane, wave_sum
-from circuitome.extract.annotate.transforms import GREY, IDENTITY, Transform, hue_axis
+from circuitome.extract.stimuli.patterns import FINEST
+from circuitome.extract.stimuli.registry import StimulusError
+from circuitome.extract.stimuli.shapes import Frame, composite, conic, plane, wave_sum
+from circuitome.extract.stimuli.transforms import GREY, IDENTITY, Transform, hue_axis
 
 __all__ = ["Ensemble", "ensemble", "natural_like"]
 
@@ -77,8 +77,8 @@ def ensemble(
 ) -> Ensemble:
     """Random images of ``side`` pixels for neurons that see ``2 * radius``: leaves, marks and waves, in colour and grey.
 
-    >>> from circuitome.extract.annotate.ensemble import ensemble
-    >>> from circuitome.extract.annotate.transforms import Transform
+    >>> from circuitome.extract.stimuli.ensemble import ensemble
+    >>> from circuitome.extract.stimuli.transforms import Transform
     >>> images = ensemble(100, 21, 10, seed=0)
     >>> plain, turned = images.draw(start=0, stop=8), images.draw(Transform("rotate", 90), 0, 8)
     >>> bool((turned - plain.rot90(1, (2, 3))).abs().max() < 1e-4)

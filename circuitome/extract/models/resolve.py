@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.weights import (
+from circuitome.extract.models.weights import (
     WeightsError,
     digest,
     fit,
@@ -63,7 +63,7 @@ class Network:
     weights: str
     """Name of the weights file, ``DEFAULT``, ``random``, or ``factory``: as the factory left them."""
     weights_sha256: str
-    """`circuitome.extract.weights.digest` of the model."""
+    """`circuitome.extract.models.weights.digest` of the model."""
     input_shape: tuple[int, int, int]
     """Channels, height, width."""
     mean: tuple[float, ...] | None

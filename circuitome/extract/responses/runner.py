@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from circuitome.extract.annotate.probes import Probe, Sight
+from circuitome.extract.responses.probes import Probe, Sight
 from circuitome.extract.steps import STEPS, apply
-from circuitome.extract.trace import export_graph, program_inputs
+from circuitome.extract.trace.tracing import export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = ["Runner", "activate", "corners", "patches_at", "units_around"]

@@ -19,7 +19,7 @@ from torch.fx import Node
 
 from circuitome.extract.layout import Layout
 from circuitome.extract.steps import STEPS, pair
-from circuitome.extract.trace import Draft, Rule, Tracer, Value, identity_layer
+from circuitome.extract.trace.tracing import Draft, Rule, Tracer, Value, identity_layer
 from circuitome.extract.wiring import Step
 
 __all__ = ["RULES"]

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.annotate import patterns as _patterns  # noqa: F401  (fills the registry)
-from circuitome.extract.annotate.registry import REGISTERED, Axis, Canvas, Stimulus, StimulusError
+from circuitome.extract.stimuli import patterns as _patterns  # noqa: F401  (fills the registry)
+from circuitome.extract.stimuli.registry import REGISTERED, Axis, Canvas, Stimulus, StimulusError
 
 __all__ = ["JITTER", "STIMULI", "TRIALS", "Catalogue", "Cell", "catalogue"]
 
@@ -102,7 +102,7 @@ def catalogue(
     trials. ``scarce`` takes every other value of every axis that has a unit: a third of the cells and trials, for layers that see
     nearly the whole image, where each trial is dear. `StimulusError` for sizes that make no sense and unknown names.
 
-    >>> from circuitome.extract.annotate.stimuli import catalogue
+    >>> from circuitome.extract.stimuli.catalogue import catalogue
     >>> trials = catalogue(32, 8, seed=0, stimuli=["curve"])
     >>> len(trials.cells), len(trials), trials.describe(0)
     (72, 144, 'curve, orientation 0 degrees, radius 3.2 pixels')

@@ -1,0 +1,1 @@
+"""What a network answers: activations, their moments, and those of null networks."""

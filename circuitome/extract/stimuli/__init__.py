@@ -1,0 +1,1 @@
+"""What is shown to a network: stimuli, random ensembles, pictures."""

@@ -1,0 +1,1 @@
+"""The wiring of a network: its exported graph, followed channel by channel."""
