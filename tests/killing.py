@@ -41,7 +41,7 @@ _HEAVY: Final = [
     "circuitome.graphdb.export",
     "circuitome.graphdb.stores.embedded",
     "circuitome.graphdb.stores.neo4j",
-    "circuitome.universality.tables",
+    "circuitome.universality.destinations",
 ]
 
 _server = multiprocessing.get_context("forkserver")

@@ -15,9 +15,9 @@ from circuitome.extract import extract
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
-from circuitome.universality import tables
+from circuitome.universality import destinations as tables
 from circuitome.universality.compare import CompareError, compare, open_all
-from circuitome.universality.tables import FolderWriter, pairs_to_compare, record
+from circuitome.universality.destinations import FolderWriter, pairs_to_compare, record
 from tests.signed_networks import INPUT, network, signed, small_gallery
 
 NAMES = ("one", "two", "three")

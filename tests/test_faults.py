@@ -31,7 +31,7 @@ from circuitome.graphdb.stores import open_store
 from circuitome.graphdb.stores.local_server import LocalServer, free_port, missing
 from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
-from circuitome.universality.tables import TABLES
+from circuitome.universality.destinations import TABLES
 from tests.compare_stores import commands
 from tests.fuzzing import Tally, attempt, snapshot
 from tests.killing import Ended, run_until, torn

@@ -17,10 +17,10 @@ from circuitome.graphdb.stores.scratch import Scratch
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.library import LIBRARY
 from circuitome.queries.motifs import find, find_significant, nulls
 from circuitome.queries.motifs.own import find_own, find_own_significant, load_own, rewired_tables
 from circuitome.queries.motifs.saved import Finding, find_saved, save
+from circuitome.queries.query_file import LIBRARY
 from tests.synthetic import annotated, write_bundle, write_planted
 from tests.test_cli import run
 

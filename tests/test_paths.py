@@ -13,9 +13,9 @@ import pytest
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.graphdb.stores import Store
+from circuitome.queries.algorithms.paths import downstream, strongest_paths, upstream
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
-from circuitome.queries.paths import downstream, strongest_paths, upstream
 from tests.synthetic import write_bundle, write_planted
 
 

@@ -18,7 +18,6 @@ from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Amendment, Removal, Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs.saved import Finding, save
-from circuitome.universality.circuits import COPIES
 from circuitome.universality.features import (
     Feature,
     Links,
@@ -33,6 +32,7 @@ from circuitome.universality.features import (
     record_features,
     table_csv,
 )
+from circuitome.universality.preserved import COPIES
 from circuitome.universality.published import PublishedError, published_features, record_published
 from tests.signed_networks import network, permuted, signed, small_gallery
 from tests.synthetic import annotated, write_bundle

@@ -12,7 +12,7 @@ import pytest
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import opponent_pairs
-from circuitome.universality.circuits import (
+from circuitome.universality.preserved import (
     Images,
     _into,
     circuit_rows,

@@ -23,7 +23,7 @@ from circuitome.cli.options import (
 from circuitome.cli.output import note, print_json, show_rows, visible
 
 if TYPE_CHECKING:
-    from circuitome.queries.library import Query
+    from circuitome.queries.query_file import Query
     from circuitome.queries.rows import Rows
 
 __all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]

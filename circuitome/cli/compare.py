@@ -111,9 +111,9 @@ def compare(
     """
     from circuitome.graphdb.bundle import Bundle
     from circuitome.queries.database import open_database
-    from circuitome.universality.circuits import compare_circuits
     from circuitome.universality.compare import CompareError, open_all
     from circuitome.universality.compare import compare as compare_two
+    from circuitome.universality.destinations import FolderWriter, pairs_to_compare, record
     from circuitome.universality.features import (
         describe_bundles,
         features,
@@ -121,7 +121,7 @@ def compare(
         record_features,
         table_csv,
     )
-    from circuitome.universality.tables import FolderWriter, pairs_to_compare, record
+    from circuitome.universality.preserved import compare_circuits
 
     if layers + circuits + table > 1:
         raise CompareError(

@@ -6,9 +6,9 @@ import functools
 import os
 from pathlib import Path
 
-from circuitome.queries import matrices, paths
+from circuitome.queries.algorithms import matrices, paths
 from circuitome.queries.errors import QueryError, near
-from circuitome.queries.library import Query, load_file, load_folder
+from circuitome.queries.query_file import Query, load_file, load_folder
 
 __all__ = ["find_query", "library"]
 

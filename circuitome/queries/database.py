@@ -19,8 +19,8 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import Progress, Store, StoreError, open_store, outdated
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError, near
-from circuitome.queries.library import Query
 from circuitome.queries.lint import dangers
+from circuitome.queries.query_file import Query
 from circuitome.queries.rows import Rows
 from circuitome.queries.values import bind
 

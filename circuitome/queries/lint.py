@@ -14,7 +14,7 @@ from typing import Final
 
 from circuitome.graphdb.cypher import code_of, parameters_of
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
-from circuitome.queries.library import Query, split_items
+from circuitome.queries.query_file import Query, split_items
 
 __all__ = ["RULES", "Problem", "Rule", "dangers", "lint", "lint_query"]
 

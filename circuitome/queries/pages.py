@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from circuitome.queries.catalogue import library
-from circuitome.queries.library import Query
+from circuitome.queries.query_file import Query
 from circuitome.queries.values import Parameter
 
 __all__ = ["queries_page", "query_section"]

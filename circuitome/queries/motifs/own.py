@@ -27,11 +27,11 @@ from circuitome.graphdb.schema import (
 )
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph, numbers_of
-from circuitome.queries.library import Query, load_file
 from circuitome.queries.lint import dangers
 from circuitome.queries.motifs.motif import instance
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.queries.motifs.significance import NULLS, Significance, enrichment, instance_q
+from circuitome.queries.query_file import Query, load_file
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Amendment, Removal
 from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError
-from circuitome.queries.library import Query
 from circuitome.queries.motifs.significance import Significance
+from circuitome.queries.query_file import Query
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from circuitome.queries.library import LIBRARY, Query, load_file, parse_header
+from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
 from circuitome.queries.rows import Rows
 
 __all__ = ["algorithms"]

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import numbers_of
-from circuitome.queries.library import LIBRARY, Query, load_file, parse_header
+from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
 from circuitome.queries.rows import Rows
 
 __all__ = ["Asks", "Circuit", "algorithms", "downstream", "strongest_paths", "upstream"]
@@ -340,7 +340,7 @@ params:
   least (float = 0): least share of the receiver's squared fan-in norm
 returns:
 {_EDGES_DOC}
-One query a hop: a library algorithm over `inputs_of`. In Python `circuitome.queries.paths.upstream` gives the nodes with
+One query a hop: a library algorithm over `inputs_of`. In Python `circuitome.queries.algorithms.paths.upstream` gives the nodes with
 their distances, too.
 """
 
@@ -354,7 +354,7 @@ params:
   least (float = 0): least share of the receiver's squared fan-in norm
 returns:
 {_EDGES_DOC}
-One query a hop: a library algorithm over `outputs_of`. In Python `circuitome.queries.paths.downstream` gives the nodes
+One query a hop: a library algorithm over `outputs_of`. In Python `circuitome.queries.algorithms.paths.downstream` gives the nodes
 with their distances, too.
 """
 

@@ -1,0 +1,1 @@
+"""Answers that no query can give: algorithms over one-hop queries."""
