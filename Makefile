@@ -37,7 +37,7 @@ bench: $(INSTALLED)  ## every benchmark, alternatives in the same run
 torture: $(INSTALLED)  ## large networks and long trials
 	@rm -f $(VENV)/torture.jsonl
 	CIRCUITOME_TORTURE=$(CURDIR)/$(VENV)/torture.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m torture
-	CIRCUITOME_TORTURE=$(CURDIR)/$(VENV)/torture.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/test_faults.py -k "not few and not all"
+	CIRCUITOME_TORTURE=$(CURDIR)/$(VENV)/torture.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/faults/test_faults.py -k "not few and not all"
 	$(BIN)/python benchmarks/torture_table.py $(VENV)/torture.jsonl
 
 neo4j: $(INSTALLED)  ## a Neo4j on this machine without Docker (Java and Maven needed)

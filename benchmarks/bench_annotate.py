@@ -27,7 +27,7 @@ NETWORKS = {
     "menagerie_s2": ("menagerie_s2", None),
     "squeezenet1_1": ("squeezenet1_1", "squeezenet1_1_imagenet.safetensors"),
     "inception_early": (
-        f"{ROOT}/tests/architectures/inception_v3_2015.py:early",
+        f"{ROOT}/tests/support/architectures/inception_v3_2015.py:early",
         "inception_v3_tf2015_early.safetensors",
     ),
 }

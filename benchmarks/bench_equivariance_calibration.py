@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from circuitome.extract.annotate.families import Found, find_families, strongest
 from circuitome.extract.annotate.pairs import find_pairs
 from circuitome.extract.annotate.significance import family_significance
-from tests.planted import Responder, null_layers, smooth_filters
+from tests.support.planted import Responder, null_layers, smooth_filters
 
 GROUPS = ("rotate", "hue", "flip_h", "flip_v", "scale", "invert")
 NEURONS = 64

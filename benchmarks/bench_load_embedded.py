@@ -25,7 +25,7 @@ from circuitome.graphdb.stores import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.synthetic import write_bundle
+from tests.support.synthetic import write_bundle
 
 GOAL: Final = 350_000  # edges a second, every property
 

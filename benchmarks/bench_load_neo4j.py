@@ -29,7 +29,7 @@ from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.synthetic import write_bundle
+from tests.support.synthetic import write_bundle
 
 BOLT: Final = 12_000  # relationships a second, every property
 BULK: Final = 200_000

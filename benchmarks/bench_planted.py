@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.bench_motif_nulls import into_page
-from tests.planted_motifs import CIRCUITS
+from tests.support.planted_motifs import CIRCUITS
 
 __all__ = ["main", "table"]
 

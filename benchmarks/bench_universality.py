@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-CIFAR = f"{ROOT}/tests/architectures/cifar_resnet.py"
-INCEPTION = f"{ROOT}/tests/architectures/inception_v3_2015.py"
+CIFAR = f"{ROOT}/tests/support/architectures/cifar_resnet.py"
+INCEPTION = f"{ROOT}/tests/support/architectures/inception_v3_2015.py"
 NETWORKS = {
     "menagerie_s0": ("menagerie_s0", None),
     "menagerie_s1": ("menagerie_s1", None),

@@ -11,7 +11,7 @@ import pytest
 from circuitome.graphdb.stores import Store, open_store
 from circuitome.queries.database import Database
 
-pytest_plugins = ["tests.neo4j_server"]
+pytest_plugins = ["tests.support.neo4j_server"]
 
 ROOT = Path(__file__).parents[1]
 

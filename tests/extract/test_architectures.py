@@ -1,0 +1,94 @@
+"""One small architecture of every torchvision family, and of others, goes from its name to a proven bundle.
+
+`benchmarks/bench_torchvision.py` does the same for every size at the published input.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from circuitome.extract import extract, trace, verify
+from circuitome.extract.models.resolve import resolve
+
+ARCHITECTURES = Path(__file__).parents[1] / "support" / "architectures"
+FAMILIES = {
+    "alexnet": 64,
+    "vgg11_bn": 32,
+    "googlenet": 64,
+    "inception_v3": 75,
+    "resnet18": 64,
+    "resnext50_32x4d": 64,
+    "densenet121": 64,
+    "squeezenet1_0": 64,
+    "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64,
+    "shufflenet_v2_x0_5": 64,
+    "mnasnet0_5": 64,
+    "efficientnet_b0": 64,
+    "efficientnet_v2_s": 64,
+    "regnet_x_400mf": 64,
+    "regnet_y_400mf": 64,
+    "convnext_tiny": 64,
+    f"{ARCHITECTURES / 'grouped_alexnet.py'}:grouped_alexnet": 99,
+}
+
+
+@pytest.mark.parametrize("spec", FAMILIES, ids=lambda spec: Path(spec).name)
+def test_a_network_of_each_family_is_proven(spec, tmp_path):
+    size = FAMILIES[spec]
+    network = resolve(spec, weights="random", input_size=(3, size, size), seed=1)
+    bundle = extract(
+        network.model,
+        output=tmp_path / "net",
+        name="net",
+        input_shape=network.input_shape,
+        keep=0.5,
+        span=None,
+    )
+    checks = verify(bundle, network.model)
+    assert [check for check in checks if not check.ok] == []
+    ops = {row["op"] for row in bundle.table("Layer").to_pylist()}
+    assert {"input", "conv"} <= ops
+
+
+def test_channels_after_concatenation_are_found_as_the_literature_writes_them(tmp_path):
+    network = resolve("googlenet", weights="random", input_size=(3, 64, 64))
+    bundle = extract(
+        network.model,
+        output=tmp_path / "net",
+        name="googlenet",
+        input_shape=(3, 64, 64),
+        keep=0.5,
+        span=None,
+    )
+    places = {
+        row["channel"]: row["from"]
+        for row in bundle.table("IN_BLOCK").to_pylist()
+        if row["to"] == "googlenet/inception3b" and row["channel"] is not None
+    }
+    assert sorted(places) == list(range(480))
+    assert (
+        places[379] == "googlenet/inception3b.branch3.1.conv:59"
+    )  # 1x1: 128, 3x3: 192, then the 5x5 branch
+
+
+def test_the_two_towers_of_alexnet_are_branches():
+    model = resolve(
+        f"{ARCHITECTURES / 'grouped_alexnet.py'}:grouped_alexnet", weights="random"
+    ).model
+    blocks = {block.name: block for block in trace(model, (3, 99, 99)).blocks}
+    assert set(blocks) == {"3", "8", "10"}
+    assert all(
+        [branch.name for branch in block.branches] == ["group0", "group1"]
+        for block in blocks.values()
+    )
+
+
+def test_a_transformer_is_refused_by_the_name_of_what_it_does():
+    from circuitome.extract import WiringError
+
+    model = resolve("vit_b_16", weights="random").model
+    with pytest.raises(WiringError, match="operation aten"):
+        trace(model, (3, 224, 224))

@@ -1,0 +1,149 @@
+"""The documentation holds: its examples run, and every command and query is in it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circuitome.cli import app
+from circuitome.queries.catalogue import library
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(page: str) -> Iterator[tuple[str, str, str]]:
+    """File name or nothing, language and text of each code block."""
+    for match in BLOCK.finditer(page):
+        yield match[1] or "", match[2], match[3]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder in which `circuitome` is a program."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    script = programs / "circuitome"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m circuitome "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CIRCUITOME_DB", raising=False)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def test_the_examples_of_the_readme_run_as_they_stand(shell: Path) -> None:
+    ran = []
+    for name, language, text in blocks(README):
+        if name:
+            (shell / name).write_text(text)
+        elif language == "bash":
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", text], cwd=shell, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+            ran.append(language)
+        elif language == "python":
+            done = subprocess.run(
+                [sys.executable, "-c", text], cwd=shell, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+            ran.append(language)
+        else:
+            assert language == "console", f"a block that nobody runs: {text}"
+    assert ran.count("bash") >= 3
+    assert "python" in ran
+
+
+def test_the_readme_names_every_command() -> None:
+    names = {
+        command.name or getattr(command.callback, "__name__", "")
+        for command in app.registered_commands
+    }
+    commands = {name.replace("_", "-") for name in names}
+    named = set(re.findall(r"`([\w-]+)`", README.split("## Commands")[1].split("## ")[0]))
+    assert commands <= named
+
+
+def test_every_query_stands_in_the_docs() -> None:
+    page = (ROOT / "docs" / "queries.md").read_text()
+    missing = [name for name in library() if f"### `{name}`" not in page]
+    assert not missing
+
+
+def test_links_of_the_docs_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_the_counts_of_the_finding_are_those_of_the_bundled_networks(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(
+        "opposition", ROOT / "benchmarks" / "opposition.py"
+    )
+    assert spec is not None and spec.loader is not None
+    opposition = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(opposition)
+    from circuitome.extract import extract
+    from circuitome.networks import BUNDLED, load
+    from circuitome.queries.graph import SignedGraph
+
+    for name in BUNDLED:
+        bundle = extract(load(name), output=tmp_path / name, name=name, input_shape=(3, 64, 64))
+        mutual, unions = opposition.counts(SignedGraph.of_bundle(bundle))
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        cells = [cell.strip() for cell in row.split("|")]
+        assert [cells[2], cells[4]] == [f"{mutual:,}", f"{unions:,}"], (
+            "run `python benchmarks/opposition.py README.md`"
+        )
+
+
+def test_make_has_the_targets_that_the_docs_promise() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in "install demo test lint bench neo4j torture docs".split():  # noqa: SIM905 (as one types them)
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_pinned_versions_name_no_address() -> None:
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert lines
+    assert all(re.fullmatch(r"[\w.\-]+==[\w.+!]+", line) for line in lines)
+
+
+def test_the_examples_of_the_extraction_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from circuitome.extract import extract
+    from circuitome.networks import load
+
+    monkeypatch.chdir(tmp_path)
+    extract(
+        load("menagerie_s0"),
+        output="demo/menagerie_s0.circuitome",
+        name="menagerie_s0",
+        input_shape=(3, 64, 64),
+    )
+    page = (ROOT / "docs" / "extraction.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # the page is ours
+    assert names["fronts"]["conv1.conv"].kernel.shape[:2] == (40, 32)
