@@ -9,6 +9,7 @@ import numpy as np
 
 from circuitome.thread.evidence import ALIGNED, LEVEL, Evidence, Finding, apart, binomial, verdict
 from circuitome.thread.inception import neuron_key
+from circuitome.tuning import tune
 
 __all__ = ["curves_by_angle", "echoes", "hand_written", "named_curve_pairs", "preferred_angles"]
 
@@ -57,8 +58,6 @@ def _errors_of_estimator(
     angles: np.ndarray, responses: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
     """Median error of each neuron's estimated angle over draws of angles and noise, degrees ``(neurons,)``."""
-    from circuitome.extract.annotate.tuning import tune
-
     errors = []
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)

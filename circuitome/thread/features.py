@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from circuitome.filters import filter_kinds
 from circuitome.thread.evidence import Evidence, Finding, verdict
 
 __all__ = ["early_vision", "first_layer"]
@@ -37,8 +38,6 @@ def early_vision(evidence: Evidence) -> Iterator[Finding]:
 
 def first_layer(evidence: Evidence) -> Iterator[Finding]:
     """The families of conv2d0 against our rule for filters, that was found on these labels."""
-    from circuitome.extract.annotate.filters import filter_kinds
-
     labels = {"Gabor Filters": "gabor", "Color Contrast": "colour_contrast", "Other Units": "other"}
     found = filter_kinds(evidence.truth.first_filters).kind
     cells = []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from circuitome.extract.annotate.filters import (
+from circuitome.filters import (
     FilterError,
     FilterKinds,
     filter_kinds,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuitome.extract.annotate.tuning import Tuning, TuningError, tune
+from circuitome.tuning import Tuning, TuningError, tune
 
 ANGLES = np.arange(0, 360, 15.0)
 SAMPLED = np.arange(720) / 2  # degrees at which the published curves were sampled

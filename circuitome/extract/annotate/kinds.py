@@ -26,9 +26,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.annotate.tuning import Tuning, tune
 from circuitome.extract.responses.cells import CellStatistics
 from circuitome.statistics import benjamini_hochberg
+from circuitome.tuning import Tuning, tune
 
 __all__ = [
     "COLUMNS",

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from safetensors.numpy import save
 
-from circuitome.extract.annotate.filters import filter_kinds
 from circuitome.extract.annotate.kinds import COLUMNS, kinds
 from circuitome.extract.responses.cells import CellStatistics, Top
 from circuitome.extract.stimuli.catalogue import STIMULI, Catalogue
 from circuitome.extract.trace.tracing import Trace
+from circuitome.filters import filter_kinds
 
 __all__ = ["SHOWN", "cell_means", "layer_kinds"]
 
