@@ -25,10 +25,10 @@ from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
+from circuitome.queries.algorithms.read_back import reflected
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS
 from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
-from circuitome.queries.motifs.superposition_read_back import reflected
 from circuitome.queries.motifs.weight_banding import significant
 
 __all__ = ["EVERY", "bundle_of", "exact", "into_page", "main", "possible", "tested"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,7 @@ import pyarrow.compute as pc
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import EDGE_TYPES
-
-if TYPE_CHECKING:
-    from circuitome.queries.database import Database
+from circuitome.queries.asks import Asks
 
 __all__ = ["EDGE_COLUMNS", "PREFERENCES", "Fan", "Partners", "SignedGraph", "numbers_of"]
 
@@ -189,7 +187,7 @@ class SignedGraph:
         return cls._of(bundle.model, neurons, edges, excites, layers, pairs)
 
     @classmethod
-    def of_database(cls, database: Database, *, model: str | None = None) -> SignedGraph:
+    def of_database(cls, database: Asks, *, model: str | None = None) -> SignedGraph:
         """The graph of a model in a database; the only one, where none is named."""
         model = database.model_key(model)
         edges = _edges(database, model)
@@ -243,7 +241,7 @@ class SignedGraph:
         )
 
 
-def _edges(database: Database, model: str) -> pa.Table:
+def _edges(database: Asks, model: str) -> pa.Table:
     """All edges of a model by receiver and sender, asked layer by layer: an engine that sorts them all needs gigabytes."""
     layers = database.ask("layers", model=model).table.column("layer").to_pylist()
     tables = [database.ask("edges", model=model, layer=layer).table for layer in layers]

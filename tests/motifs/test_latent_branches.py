@@ -11,12 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.queries.database import Database, open_database
-from circuitome.queries.errors import QueryError
-from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS, find, summary
-from circuitome.queries.motifs.latent_branches import (
-    MOTIF,
+from circuitome.queries.algorithms.branches import (
     Between,
     balanced,
     between,
@@ -24,6 +19,11 @@ from circuitome.queries.motifs.latent_branches import (
     layer_pairs,
     second_share,
 )
+from circuitome.queries.database import Database, open_database
+from circuitome.queries.errors import QueryError
+from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs import MOTIFS, find, summary
+from circuitome.queries.motifs.latent_branches import MOTIF
 from tests.support.synthetic import write_bundle, write_planted
 
 SENDERS, RECEIVERS = 24, 32

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from circuitome.extract import extract
 from circuitome.extract.models.resolve import resolve
 from circuitome.networks import BUNDLED
+from circuitome.queries.algorithms import read_back
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, nulls, summary
-from circuitome.queries.motifs import superposition_read_back as read_back
 from circuitome.queries.motifs.significance import Task, assess, enrichment, instance_q
 from circuitome.queries.motifs.weight_banding import banding_p, banding_ratio, significant
 from tests.support.planted_motifs import plant
@@ -308,7 +308,7 @@ def test_features_that_are_spread_and_read_back_are_found(tmp_path: Path) -> Non
 
 def test_read_back_is_enriched_where_it_is_planted(tmp_path: Path) -> None:
     graph = demixed(tmp_path / "demixed", seed=0)
-    (result,) = assess(graph, [Task.of(read_back.MOTIF)], nulls=99)
+    (result,) = assess(graph, [Task.of(MOTIFS["superposition_read_back"])], nulls=99)
     assert result.p == 0.01
     assert result.null == "relabel"
     assert sum(n >= result.instances for n in read_back.reflected(graph, nulls=19)) == 0

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
+from circuitome.queries.algorithms.read_back import pairs
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant
-from circuitome.queries.motifs.superposition_read_back import pairs
 from tests.support.synthetic import write_planted
 
 KIND = "superposition_read_back"

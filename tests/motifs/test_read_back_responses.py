@@ -7,8 +7,8 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.signatures import unit_rows
+from circuitome.queries.algorithms.read_back import Chain
 from circuitome.queries.motifs.read_back_responses import answered, followed, read_back_by_responses
-from circuitome.queries.motifs.superposition_read_back import Chain
 from tests.support.synthetic import write_bundle
 
 SENDERS, HOSTS, SAMPLES = 96, 48, 2000

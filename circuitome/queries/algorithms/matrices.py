@@ -1,17 +1,20 @@
 """Motifs that are sums over whole matrices: library algorithms over the edges of a model.
 
 A motif that compares every sender with every reader over every neuron between them, or that is a decomposition of a
-matrix, is no pattern that an engine could join. The engine gives the edges; the motif's module does the sums.
+matrix, is no pattern that an engine could join. The engine gives the edges; arrays do the sums.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Final
 
 import pyarrow as pa
 
+from circuitome.queries.algorithms.branches import layer_pairs
+from circuitome.queries.algorithms.read_back import pairs
+from circuitome.queries.asks import Asks
+from circuitome.queries.graph import SignedGraph
 from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
 from circuitome.queries.rows import Rows
 
@@ -100,16 +103,14 @@ _LATENT_ROW: Final = pa.schema(
 )
 
 
-def _over_edges(motif: str, function: str, schema: pa.Schema) -> Callable[..., Rows]:
-    """What runs a motif's function over the edges of a model."""
+def _over_edges(
+    rows: Callable[..., list[dict[str, Any]]], schema: pa.Schema
+) -> Callable[..., Rows]:
+    """The function that makes ``rows`` from the edges of a model in a database."""
 
-    def run(database: Any, *, model: str | None = None, **parameters: Any) -> Rows:
-        # the motifs' package reads the library, of which this is a part
-        from circuitome.queries.graph import SignedGraph
-
-        module = importlib.import_module(f"circuitome.queries.motifs.{motif}")
+    def run(database: Asks, *, model: str | None = None, **parameters: Any) -> Rows:
         graph = SignedGraph.of_database(database, model=model)
-        return Rows.of(getattr(module, function)(graph, **parameters), schema)
+        return Rows.of(rows(graph, **parameters), schema)
 
     return run
 
@@ -117,16 +118,8 @@ def _over_edges(motif: str, function: str, schema: pa.Schema) -> Callable[..., R
 def algorithms() -> dict[str, Query]:
     """The algorithms as queries of the library, by name; ``text`` is that of the edges that they read."""
     declared = (
-        (
-            "latent_branches",
-            _LATENT_BRANCHES,
-            _over_edges("latent_branches", "layer_pairs", _LATENT_ROW),
-        ),
-        (
-            "superposition_read_back",
-            _READ_BACK,
-            _over_edges("superposition_read_back", "pairs", _READ_BACK_ROW),
-        ),
+        ("latent_branches", _LATENT_BRANCHES, _over_edges(layer_pairs, _LATENT_ROW)),
+        ("superposition_read_back", _READ_BACK, _over_edges(pairs, _READ_BACK_ROW)),
     )
     step = load_file(LIBRARY / "connections" / "edges.cypher")
     queries = {}

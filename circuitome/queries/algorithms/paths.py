@@ -15,17 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from circuitome.queries.asks import Asks
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import numbers_of
 from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
 from circuitome.queries.rows import Rows
 
-__all__ = ["Asks", "Circuit", "algorithms", "downstream", "strongest_paths", "upstream"]
+__all__ = ["Circuit", "algorithms", "downstream", "strongest_paths", "upstream"]
 
 _ALL: Final = 1_000_000_000  # a rank that no input has
 _EDGE: Final = pa.schema(
@@ -51,18 +52,6 @@ _PATH: Final = pa.schema(
         ("weights", pa.list_(pa.float64())),
     ]
 )
-
-
-class Asks(Protocol):
-    """What an algorithm needs of a database: its named queries, and keys that are there."""
-
-    def ask(self, name: str, **parameters: Any) -> Rows:
-        """Rows of a library query whose parameters are known to be right."""
-        ...
-
-    def neuron_key(self, key: str) -> str:
-        """The key of a neuron that is there; `QueryError` for any other."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,153 +1,23 @@
 """Latent branches: a pair of layers whose connections fall into two groups, though nothing branches there.
 
-The norms of the kernels between two layers are a matrix, and its second singular vectors sort the neurons of both layers
-(Voss et al., *Branch Specialization*, Distill 2021). First it is balanced, every row and every column scaled to a mean of
-one (Sinkhorn, 1964), so that neither who sends much nor who reads much is taken for a group: then the first singular vectors
-are constant. How far the layers fall apart is the part of the second singular value in what the first leaves of the squared
-matrix, against matrices in which each sender's norms are dealt to other receivers.
+How the groups are found stands in `circuitome.queries.algorithms.branches`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
-from circuitome.queries.errors import QueryError
-from circuitome.queries.graph import Fan, SignedGraph
+from circuitome.queries.algorithms.branches import ROLES, between, layer_pairs
+from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
 from circuitome.statistics import benjamini_hochberg
 
-__all__ = [
-    "MOTIF",
-    "NULL",
-    "Between",
-    "balanced",
-    "between",
-    "conclude",
-    "count",
-    "dealt",
-    "layer_pairs",
-    "second_share",
-    "twin",
-]
+__all__ = ["MOTIF", "NULL", "conclude", "count", "twin"]
 
 NULL: Final = "columns"
+
 """Name of the null model: each sender's norms, balanced, permuted over its receivers."""
-
-_ROUNDS: Final = (
-    10  # of scaling rows and columns; the dense matrices of trained layers take two or three
-)
-
-_ROLES: Final = ("sender_1", "receiver_1", "sender_2", "receiver_2")
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """The connections of two layers."""
-
-    senders: np.ndarray  # (s,) int64, all neurons of the sending layer
-    receivers: np.ndarray  # (c,) int64, those of the other that read it
-    norms: np.ndarray  # (s, c) float64, L2 norms of the kernels, balanced
-    wired: np.ndarray  # (s, c) bool, where there is an edge
-
-
-def between(graph: SignedGraph, *, least: int) -> Iterator[Between]:
-    """Every pair of layers with at least so many neurons each and more than one edge a receiver, in the order of keys."""
-    pairs = [
-        (int(sends), fan) for fan in graph.fans() for sends in np.unique(graph.layer[fan.senders])
-    ]
-    for sends, fan in sorted(pairs, key=lambda pair: (pair[0], pair[1].layer)):
-        found = _between(graph, sends, fan)
-        if min(found.norms.shape) >= max(least, 3) and found.wired.sum() > found.norms.shape[1]:
-            yield found
-
-
-def _between(graph: SignedGraph, sends: int, fan: Fan) -> Between:
-    rows = graph.layer[fan.senders] == sends
-    norms = np.sqrt(fan.matrix(graph.share[fan.edges])[rows])
-    wired = fan.matrix(np.ones(len(fan.edges), bool))[rows]
-    read = norms.any(0)
-    return Between(fan.senders[rows], fan.neurons[read], balanced(norms[:, read]), wired[:, read])
-
-
-def balanced(norms: np.ndarray) -> np.ndarray:
-    """The matrix with rows and columns scaled so that their means are one, ``(s, c)``; those of zeros stay.
-
-    >>> balanced(np.outer([1.0, 5.0], [2.0, 3.0, 4.0])).round(9).tolist()
-    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
-    """
-    rows, columns = norms.shape
-    down, across = np.ones(rows), np.ones(columns)
-    for _ in range(_ROUNDS):
-        across = _over(rows, down @ norms)
-        down = _over(columns, norms @ across)
-    return down[:, None] * norms * across
-
-
-def _over(number: int, sums: np.ndarray) -> np.ndarray:
-    return np.divide(number, sums, out=np.zeros_like(sums), where=sums > 0)
-
-
-def second_share(norms: np.ndarray) -> np.ndarray:
-    """Part of the second singular value in what the first leaves of squared matrices, ``(..., s, c)`` to ``(...,)``.
-
-    >>> float(
-    ...     second_share(np.kron(np.eye(2), np.ones((3, 3)))).round(9)
-    ... )  # two blocks and nothing else
-    1.0
-    """
-    wide = norms.shape[-2] < norms.shape[-1]
-    turned = np.swapaxes(norms, -1, -2)
-    squares = np.linalg.eigvalsh(norms @ turned if wide else turned @ norms)
-    rest = squares[..., :-1].sum(-1)
-    return np.divide(squares[..., -2], rest, out=np.zeros_like(rest), where=rest > 1e-12)
-
-
-def dealt(pair: Between, rng: np.random.Generator) -> np.ndarray:
-    """The norms with each sender's permuted over the receivers that it is wired to, ``(s, c)``."""
-    drawn = np.where(pair.wired, rng.random(pair.norms.shape, dtype=np.float32), 2)
-    order = np.argsort(drawn, axis=1)  # a random order of the wired ones, then the others
-    place = np.argsort(
-        ~pair.wired, axis=1, kind="stable"
-    )  # the wired ones in their order, then the others
-    moved = np.empty_like(pair.norms)
-    np.put_along_axis(moved, place, np.take_along_axis(pair.norms, order, 1), 1)
-    return moved
-
-
-def layer_pairs(
-    graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0, limit: int = 100
-) -> list[dict[str, Any]]:
-    """The rows of the query, in its order. `QueryError` for fewer than one null matrix or member."""
-    for name, number in (("nulls", nulls), ("members", members)):
-        if number < 1:
-            raise QueryError(
-                f"latent_branches: `{name}` cannot be {number}; give a whole number from 1"
-            )
-    rows = []
-    for place, pair in enumerate(between(graph, least=members)):
-        rng = np.random.default_rng([seed, place])
-        share = float(second_share(pair.norms))
-        drawn = np.array([second_share(balanced(dealt(pair, rng))) for _ in range(nulls)])
-        mean = float(drawn.mean())
-        named = dict(
-            zip(_ROLES, (graph.names(ends) for ends in _groups(pair, members)), strict=True)
-        )
-        rows.append(
-            {
-                "sends": str(graph.layers[graph.layer[pair.senders[0]]]),
-                "receives": str(graph.layers[graph.layer[pair.receivers[0]]]),
-                **named,
-                "share": round(share, 9),
-                "null_mean": round(mean, 9),
-                "score": round(share / mean, 9) if mean > 0 else 0.0,
-                "p": float((1 + (drawn >= share - 1e-9).sum()) / (1 + nulls)),
-            }
-        )
-    return sorted(rows, key=lambda row: (-row["score"], row["sends"], row["receives"]))[:limit]
 
 
 def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -158,7 +28,7 @@ def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
             "latent_branches",
             model,
             row["score"],
-            {role: list(row[role]) for role in _ROLES},
+            {role: list(row[role]) for role in ROLES},
             p=row["p"],
         )
         | {"q": value, "null": NULL}
@@ -181,21 +51,6 @@ def count(graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 
     return sum(1 for _ in between(graph, least=members))
 
 
-def _groups(pair: Between, members: int) -> list[np.ndarray]:
-    """The outermost senders and receivers at both ends, in the order of the roles, outermost first."""
-    left, _, right = np.linalg.svd(pair.norms, full_matrices=False)
-    turn = np.sign(
-        left[np.argmax(np.round(np.abs(left[:, 1]), 9)), 1]
-    )  # a pair of singular vectors has either sign
-    found = []
-    for end in (1, -1):
-        for neurons, vectors in ((pair.senders, left), (pair.receivers, right.T)):
-            lean = end * turn * vectors[:, 1]
-            order = np.lexsort((neurons, -np.round(lean, 9)))[:members]
-            found.append(neurons[order[lean[order] > 0]])
-    return found
-
-
 MOTIF: Final = Motif(
-    "latent_branches", {role: (role,) for role in _ROLES}, twin, count, null=NULL, conclude=conclude
+    "latent_branches", {role: (role,) for role in ROLES}, twin, count, null=NULL, conclude=conclude
 )

@@ -25,16 +25,11 @@ import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import Signatures
+from circuitome.queries.algorithms.read_back import Chain, chains, effective_number, reflect
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Bundled, instance
 from circuitome.queries.motifs.significance import enrichment, instance_q
-from circuitome.queries.motifs.superposition_read_back import (
-    MOTIF,
-    Chain,
-    chains,
-    effective_number,
-    reflect,
-)
+from circuitome.queries.motifs.superposition_read_back import MOTIF
 
 __all__ = ["BUNDLED", "Answered", "Followed", "answered", "followed", "read_back_by_responses"]
 
