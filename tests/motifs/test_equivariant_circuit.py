@@ -34,7 +34,7 @@ from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
 from circuitome.queries.motifs.equivariant_circuit import Feeds, count, twin
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 from tests.support.synthetic import annotated, write_bundle
 
 SIDE, UNITS = 5, 8

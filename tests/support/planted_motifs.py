@@ -27,7 +27,7 @@ from circuitome.queries.motifs import MOTIFS, latent_branches, residual_bypass
 from circuitome.queries.motifs.branch_cluster import Places
 from circuitome.queries.motifs.significance import Task, assess
 from circuitome.queries.motifs.weight_banding import banding_ratio, significant
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 from tests.motifs import (
     test_equivariant_circuit,
     test_kind_circuits,

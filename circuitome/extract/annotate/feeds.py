@@ -32,7 +32,7 @@ from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import Progress
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 
 __all__ = [
     "NULL",

@@ -27,7 +27,7 @@ import numpy as np
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.responses.cells import CellStatistics
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 from circuitome.tuning import Tuning, tune
 
 __all__ = [

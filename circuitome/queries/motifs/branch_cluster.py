@@ -17,7 +17,7 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.motifs.motif import Motif, instance
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database

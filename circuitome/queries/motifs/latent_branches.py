@@ -11,7 +11,7 @@ from typing import Any, Final
 from circuitome.queries.algorithms.branches import ROLES, between, layer_pairs
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, instance
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 
 __all__ = ["MOTIF", "NULL", "conclude", "count", "twin"]
 

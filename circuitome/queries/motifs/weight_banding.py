@@ -11,7 +11,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Bundled, Motif, instance
-from circuitome.statistics import benjamini_hochberg
+from circuitome.significance import benjamini_hochberg
 
 __all__ = ["BUNDLED", "MOTIF", "NULL", "banding_p", "banding_ratio", "count", "significant", "twin"]
 
