@@ -9,6 +9,7 @@ import typer
 
 from circuitome.cli.options import LARGEST_NUMBER, AsJson, BundlePath, Device, ModelAgain, Weights
 from circuitome.cli.output import note, progress, show_rows
+from circuitome.graphdb.schema import PARTS, parts_done
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,7 @@ def annotate(
         typer.Option(
             "--parts",
             metavar="all|PART,...",
-            help="responses, kinds, equivariance, families, circuits, signatures; what a part needs is done, too.  [default: all]",
+            help=f"{', '.join(PARTS)}; what a part needs is done, too.  [default: all]",
         ),
     ] = None,
     twins: Twins = 10,
@@ -118,15 +119,13 @@ def annotate(
 
 def parts_of(text: str, option: str) -> tuple[str, ...]:
     """The parts that ``all`` or names between commas ask for, in their order; wrong use for other names."""
-    from circuitome.graphdb.schema import ANNOTATION_PARTS
-
-    named = ANNOTATION_PARTS if text == "all" else tuple(part.strip() for part in text.split(","))
-    if unknown := [part for part in named if part not in ANNOTATION_PARTS]:
+    named = tuple(PARTS) if text == "all" else tuple(part.strip() for part in text.split(","))
+    if unknown := [part for part in named if part not in PARTS]:
         raise typer.BadParameter(
-            f"{unknown[0]!r}: give all, or some of {', '.join(ANNOTATION_PARTS)} between commas",
+            f"{unknown[0]!r}: give all, or some of {', '.join(PARTS)} between commas",
             param_hint=option,
         )
-    return tuple(part for part in ANNOTATION_PARTS if part in named)
+    return tuple(part for part in PARTS if part in named)
 
 
 def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
@@ -136,7 +135,7 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
     with progress() as report:
         annotated = annotate_network(bundle, model, progress=report, **options)
     row = annotated.manifest["model"]
-    note(f"{bundle.path}: annotated ({(row.get('annotated') or 'nothing').replace(',', ', ')})")
+    note(f"{bundle.path}: annotated ({', '.join(parts_done(row)) or 'nothing'})")
     return annotated
 
 

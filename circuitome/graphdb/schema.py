@@ -7,38 +7,69 @@ them as float32 in the bundle, which is what the weights are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
+from circuitome.errors import CircuitomeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "ANNOTATION_PARTS",
     "EDGE_TYPES",
     "NODES",
+    "PARTS",
     "RELATIONSHIPS",
     "SCHEMA_VERSION",
     "TRANSFORM_GROUPS",
+    "AnnotationPart",
     "Column",
     "NodeType",
     "RelationshipType",
+    "SchemaError",
     "Type",
     "arrow_schema",
+    "made_by",
+    "needed_by",
+    "parts_done",
     "table_type",
 ]
 
 SCHEMA_VERSION: Final = 3
 
-ANNOTATION_PARTS: Final = (
-    "responses",
-    "kinds",
-    "equivariance",
-    "families",
-    "circuits",
-    "signatures",
-)
-"""What `Model.annotated` may name, in the order in which the parts are done."""
+
+class SchemaError(CircuitomeError):
+    """A declaration that does not fit the rest of the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationPart:
+    """A part of the annotation; the columns and tables that it makes name it as their ``part``."""
+
+    name: str
+    doc: str
+    """What it finds, for help texts and the docs."""
+    needs: tuple[str, ...] = ()
+    """Parts that have to be done before it; they are done with it."""
+
+
+PARTS: Final[dict[str, AnnotationPart]] = {
+    part.name: part
+    for part in (
+        AnnotationPart("responses", "activity on natural-like images, effective fields"),
+        AnnotationPart("kinds", "the stimuli that drive each neuron, tuning", ("responses",)),
+        AnnotationPart("equivariance", "pairs under a transform, invariance", ("responses",)),
+        AnnotationPart("families", "groups of neurons whose pairs compose", ("equivariance",)),
+        AnnotationPart("circuits", "weights between families", ("families",)),
+        AnnotationPart("signatures", "responses to common pictures", ("responses",)),
+    )
+}
+"""The parts of the annotation, in the order in which they are done."""
+ANNOTATION_PARTS: Final = tuple(PARTS)
+"""What `Model.annotated` may name, in that order."""
 
 TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
 """What `EQUIVARIANT_TO.transform` and `Family.group` may be."""
@@ -59,24 +90,17 @@ class Type(Enum):
     @property
     def arrow(self) -> pa.DataType:
         """Arrow type of the column in the bundle's Parquet tables."""
-        return _ARROW[self.value[0]]
+        import pyarrow as pa  # so that the command line can read the schema before it is loaded
+
+        name = self.value[0]
+        if name.startswith("list<"):
+            return pa.list_(pa.type_for_alias(name[5:-1]))
+        return pa.type_for_alias(name)
 
     @property
     def kuzu(self) -> str:
         """Type name in Kuzu's DDL."""
         return self.value[1]
-
-
-_ARROW: Final[dict[str, pa.DataType]] = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "float32": pa.float32(),
-    "bool": pa.bool_(),
-    "list<int64>": pa.list_(pa.int64()),
-    "list<float64>": pa.list_(pa.float64()),
-    "list<string>": pa.list_(pa.string()),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +111,7 @@ class Column:
     type: Type
     doc: str
     indexed: bool = False  # users filter by it, so Neo4j gets an index
+    part: str | None = None  # of the annotation that fills it; None: it is there from the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +121,7 @@ class NodeType:
     name: str
     doc: str
     columns: tuple[Column, ...]  # the first one is the key
+    part: str | None = None  # of the annotation that makes its rows
 
     @property
     def key(self) -> Column:
@@ -112,6 +138,7 @@ class RelationshipType:
     target: str  # label of the node it enters
     doc: str
     columns: tuple[Column, ...] = ()
+    part: str | None = None  # of the annotation that makes its rows
 
 
 def _key(example: str) -> Column:
@@ -128,6 +155,11 @@ def _int(name: str, doc: str) -> Column:
 
 def _float(name: str, doc: str, *, indexed: bool = False) -> Column:
     return Column(name, Type.FLOAT, doc, indexed)
+
+
+def _of(part: str, *columns: Column) -> tuple[Column, ...]:
+    """Columns that a part of the annotation fills."""
+    return tuple(replace(column, part=part) for column in columns)
 
 
 _SIGNIFICANCE: Final = (_float("p", "p value"), _float("q", "false discovery rate", indexed=True))
@@ -168,13 +200,20 @@ _NODES: Final = (
                 "annotated",
                 f"parts of the annotation that are done, between commas: `{','.join(ANNOTATION_PARTS)}`; null before",
             ),
-            _int("twins", "null networks that the annotation was compared with"),
-            _string(
-                "stimuli_sha256", "SHA-256 of everything that defines the stimuli of the annotation"
+            *_of("responses", _int("twins", "null networks that the annotation was compared with")),
+            *_of(
+                "kinds",
+                _string(
+                    "stimuli_sha256",
+                    "SHA-256 of everything that defines the stimuli of the annotation",
+                ),
             ),
-            _string(
-                "signatures_sha256",
-                "SHA-256 of everything that defines the stimuli of the response signatures",
+            *_of(
+                "signatures",
+                _string(
+                    "signatures_sha256",
+                    "SHA-256 of everything that defines the stimuli of the response signatures",
+                ),
             ),
             _int("schema_version", "version of this schema"),
             _string("state", "`loading` until every table is in the database, then `ready`"),
@@ -202,23 +241,36 @@ _NODES: Final = (
             Column("dilation", Type.INTS, "vertical, horizontal"),
             _int("groups", "groups of a grouped convolution, else 1"),
             Column("receptive_field", Type.INTS, "theoretical, height and width in input pixels"),
-            Column(
-                "effective_receptive_field",
-                Type.FLOATS,
-                "measured, height and width in input pixels that hold 90 % of the squared gradient",
+            *_of(
+                "responses",
+                Column(
+                    "effective_receptive_field",
+                    Type.FLOATS,
+                    "measured, height and width in input pixels that hold 90 % of the squared "
+                    "gradient",
+                ),
             ),
             _float("kept_mass", "share of the squared kernel norm whose edges were kept"),
             _float("banding_ratio", "variance of the signed kernels along y over that along x"),
             _float("banding_p", "p of the ratio against kernels transposed at random"),
-            _float(
-                "explained",
-                "share of its neurons whose `kind` is neither `unexplained` nor `silent`",
+            *_of(
+                "kinds",
+                _float(
+                    "explained",
+                    "share of its neurons whose `kind` is neither `unexplained` nor `silent`",
+                ),
             ),
-            _float("equivariant", "share of its neurons with an equivariant partner at q <= 0.05"),
-            _float("in_families", "share of its neurons that are members of a computed family"),
-            _float(
-                "invariant",
-                "share of its neurons that rotation leaves alone: lowest correlation with itself at least 0.707",
+            *_of(
+                "equivariance",
+                _float(
+                    "equivariant", "share of its neurons with an equivariant partner at q <= 0.05"
+                ),
+                _float("in_families", "share of its neurons that are members of a computed family"),
+                _float(
+                    "invariant",
+                    "share of its neurons that rotation leaves alone: lowest correlation with "
+                    "itself at least 0.707",
+                ),
             ),
         ),
     ),
@@ -265,38 +317,54 @@ _NODES: Final = (
             _int("fan_in", "connected senders before pruning (all-zero kernels do not connect)"),
             _int("dropped", "incoming edges that pruning removed"),
             _float("kept_mass", "share of its squared fan-in norm that the kept edges hold"),
-            _float("mean_response", "mean over natural-like images, activation units"),
-            _float("sd_response", "standard deviation over natural-like images, activation units"),
-            _float("max_response", "maximum over natural-like images, activation units"),
-            _float("sparsity", "share of positions where it is silent"),
-            _string(
-                "kind",
-                "best-explaining family of stimuli, `unexplained`, or `silent`",
-                indexed=True,
+            *_of(
+                "responses",
+                _float("mean_response", "mean over natural-like images, activation units"),
+                _float(
+                    "sd_response", "standard deviation over natural-like images, activation units"
+                ),
+                _float("max_response", "maximum over natural-like images, activation units"),
+                _float("sparsity", "share of positions where it is silent"),
             ),
-            _string("runner_up", "second-best family of stimuli"),
-            _float("orientation_deg", "preferred orientation, degrees"),
-            _float("frequency", "preferred spatial frequency, cycles per pixel"),
-            _float("hue_deg", "preferred hue, degrees"),
-            _float("radius_px", "preferred radius, pixels"),
-            _float(
-                "selectivity", "how sharply it is tuned along the main axis of its kind, 0 to 1"
+            *_of(
+                "kinds",
+                _string(
+                    "kind",
+                    "best-explaining family of stimuli, `unexplained`, or `silent`",
+                    indexed=True,
+                ),
+                _string("runner_up", "second-best family of stimuli"),
+                _float("orientation_deg", "preferred orientation, degrees"),
+                _float("frequency", "preferred spatial frequency, cycles per pixel"),
+                _float("hue_deg", "preferred hue, degrees"),
+                _float("radius_px", "preferred radius, pixels"),
+                _float(
+                    "selectivity", "how sharply it is tuned along the main axis of its kind, 0 to 1"
+                ),
+                _float("selectivity_sd", "standard error of that"),
+                _string(
+                    "tuned_to", "axis of its tuning curve, such as `curve: orientation, degrees`"
+                ),
+                Column("tuning_at", Type.FLOATS, "places on that axis"),
+                Column("tuning", Type.FLOATS, "mean responses there, activation units"),
+                Column(
+                    "top_stimuli", Type.STRINGS, "what it answers most, in words, strongest first"
+                ),
+                _float(
+                    "explained",
+                    "share of its variance that its best-explaining family of stimuli explains",
+                ),
+                *_SIGNIFICANCE,
             ),
-            _float("selectivity_sd", "standard error of that"),
-            _string("tuned_to", "axis of its tuning curve, such as `curve: orientation, degrees`"),
-            Column("tuning_at", Type.FLOATS, "places on that axis"),
-            Column("tuning", Type.FLOATS, "mean responses there, activation units"),
-            Column("top_stimuli", Type.STRINGS, "what it answers most, in words, strongest first"),
-            _float(
-                "explained",
-                "share of its variance that its best-explaining family of stimuli explains",
-            ),
-            *_SIGNIFICANCE,
-            *_INVARIANCE,
+            *_of("equivariance", *_INVARIANCE),
             _float("superposition", "degree of superposition"),
-            _float(
-                "reliability",
-                "correlation of its response signature with itself over the same pictures, a little displaced",
+            *_of(
+                "signatures",
+                _float(
+                    "reliability",
+                    "correlation of its response signature with itself over the same pictures, "
+                    "a little displaced",
+                ),
             ),
         ),
     ),
@@ -316,6 +384,7 @@ _NODES: Final = (
             _string("source", "`computed` or `curated`"),
             Column("gaps", Type.FLOATS, "places where a member is missing, degrees"),
         ),
+        part="families",
     ),
     NodeType(
         "Feature",
@@ -442,6 +511,7 @@ _RELATIONSHIPS: Final = (
             *_SIGNIFICANCE,
             _string("evidence", "`responses` or `weights`"),
         ),
+        part="equivariance",
     ),
     RelationshipType(
         "MEMBER_OF",
@@ -449,6 +519,7 @@ _RELATIONSHIPS: Final = (
         "Family",
         "Membership with the member's place in the family.",
         (_float("offset", "degrees, octaves or parity"), _float("offset_sd", "its standard error")),
+        part="families",
     ),
     RelationshipType(
         "FEEDS",
@@ -469,6 +540,7 @@ _RELATIONSHIPS: Final = (
                 "mean weight at each of them, in units of the receivers' root mean square",
             ),
         ),
+        part="circuits",
     ),
     RelationshipType(
         "CONCENTRATED_IN",
@@ -636,6 +708,8 @@ def arrow_schema(name: str) -> pa.Schema:
     >>> arrow_schema("IN_BLOCK").names
     ['from', 'to', 'channel']
     """
+    import pyarrow as pa
+
     kind = table_type(name)
     ends = (
         []
@@ -643,3 +717,58 @@ def arrow_schema(name: str) -> pa.Schema:
         else [pa.field("from", pa.string()), pa.field("to", pa.string())]
     )
     return pa.schema(ends + [pa.field(column.name, column.type.arrow) for column in kind.columns])
+
+
+def parts_done(model: Mapping[str, object]) -> tuple[str, ...]:
+    """The parts of the annotation that a row of `Model` names.
+
+    >>> parts_done({"annotated": "responses,kinds"}), parts_done({"annotated": None})
+    (('responses', 'kinds'), ())
+    """
+    return tuple(part for part in str(model.get("annotated") or "").split(",") if part)
+
+
+def needed_by(part: str) -> frozenset[str]:
+    """The parts of the annotation that have to be done before one, those that they need included.
+
+    Raises:
+        SchemaError: there is no such part, or one that is needed is none.
+
+    >>> sorted(needed_by("circuits"))
+    ['equivariance', 'families', 'responses']
+    """
+    if part not in PARTS:
+        raise SchemaError(f"no part {part!r} of the annotation; choose from {', '.join(PARTS)}")
+    needs = PARTS[part].needs
+    return frozenset(needs).union(*map(needed_by, needs))
+
+
+def made_by(part: str) -> dict[str, tuple[str, ...]]:
+    """What a part of the annotation makes: table -> its columns, of a whole table all of them.
+
+    Raises:
+        SchemaError: there is no such part, or no column and no table names it.
+
+    >>> made_by("signatures")
+    {'Model': ('signatures_sha256',), 'Neuron': ('reliability',)}
+    """
+    if part not in PARTS:
+        raise SchemaError(f"no part {part!r} of the annotation; choose from {', '.join(PARTS)}")
+    columns = {kind.name: tuple(_columns_of(part, kind)) for kind in _tables()}
+    made = {table: names for table, names in columns.items() if names}
+    if not made:
+        raise SchemaError(
+            f"the part {part!r} of the annotation makes nothing; name it at a column or a table"
+        )
+    return made
+
+
+def _tables() -> Iterator[NodeType | RelationshipType]:
+    yield from NODES.values()
+    yield from RELATIONSHIPS.values()
+
+
+def _columns_of(part: str, kind: NodeType | RelationshipType) -> Iterator[str]:
+    for column in kind.columns:
+        if part == (column.part or kind.part):
+            yield column.name

@@ -29,8 +29,9 @@ import pyarrow as pa
 from circuitome.extract.annotate.curated import join_families
 from circuitome.extract.stimuli.transforms import Transform
 from circuitome.extract.wiring import Wiring
-from circuitome.graphdb.bundle import Bundle, BundleWriter
-from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
+from circuitome.graphdb.annotation import Findings, put_in
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Progress
 from circuitome.significance import benjamini_hochberg
 
@@ -474,21 +475,22 @@ def write_circuits(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
     An invariant neuron that is one end of such a circuit becomes a family of one member. What an earlier run put in goes.
     `BundleError` where the bundle cannot be written.
     """
-    found = _strongest(circuits_of(bundle, seed=seed, progress=progress))
-    q = benjamini_hochberg(np.array([each.p for _, _, each in found])) if found else np.empty(0)
-    kept = [(*each, float(value)) for each, value in zip(found, q, strict=True) if value <= LEVEL]
+    best = _strongest(circuits_of(bundle, seed=seed, progress=progress))
+    q = benjamini_hochberg(np.array([each.p for _, _, each in best])) if best else np.empty(0)
+    kept = [(*each, float(value)) for each, value in zip(best, q, strict=True) if value <= LEVEL]
     rows = [_row(sender, receiver, each, value) for sender, receiver, each, value in kept]
     alone = {side.family: side for each in kept for side in each[:2] if side.offsets is None}
     before = [row["key"] for row in bundle.table("Family").to_pylist() if row["size"] == 1]
     families, members = join_families(bundle, *_singles(bundle, alone.values()), instead_of=before)
-    done = (bundle.manifest["model"].get("annotated") or "").split(",")
-    with BundleWriter.amend(bundle) as writer:
-        writer.replace("FEEDS", pa.Table.from_pylist(rows, schema=arrow_schema("FEEDS")))
-        writer.replace("Family", families)
-        writer.replace("MEMBER_OF", members)
-        parts = ",".join(part for part in ANNOTATION_PARTS if part in done or part == "circuits")
-        writer.finish(model={"annotated": parts}, manifest={"circuits": _state(bundle, seed)})
-    return Bundle.open(bundle.path)
+    found = Findings(
+        tables={
+            "FEEDS": pa.Table.from_pylist(rows, schema=arrow_schema("FEEDS")),
+            "Family": families,
+            "MEMBER_OF": members,
+        },
+        manifest={"circuits": _state(bundle, seed)},
+    )
+    return put_in(bundle, "circuits", found)
 
 
 def _strongest(found: Iterator[tuple[_Side, _Side, Circuit]]) -> list[tuple[_Side, _Side, Circuit]]:

@@ -45,7 +45,7 @@ from circuitome.extract.trace.tracing import Trace, WiringError, trace
 from circuitome.extract.verify import exact_float32
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, exchange, set_aside
-from circuitome.graphdb.schema import ANNOTATION_PARTS
+from circuitome.graphdb.schema import ANNOTATION_PARTS, needed_by, parts_done
 from circuitome.graphdb.stores import Progress
 
 __all__ = ["PARTS", "AnnotateError", "annotate"]
@@ -208,13 +208,11 @@ def _finished(bundle: Bundle, setting: _Setting, wanted: Sequence[str]) -> Bundl
 
 def _wanted(bundle: Bundle, parts: Sequence[str], identity: Mapping[str, Any]) -> list[str]:
     """Parts that are to be done: of one annotation those that it lacks; of another those of the old one as well."""
-    before = [part for part in (bundle.manifest["model"].get("annotated") or "").split(",") if part]
-    asked = {"responses", *parts}
-    asked |= {"families"} if "circuits" in asked else set()
-    asked |= {"equivariance"} if "families" in asked else set()
+    before = parts_done(bundle.manifest["model"])
+    asked = {"responses", *parts}.union(*map(needed_by, parts))
     if bundle.manifest.get("annotation") == dict(identity):
         if not circuits.current(bundle, seed=identity["seed"]):  # families were curated since
-            before = [part for part in before if part != "circuits"]
+            before = tuple(part for part in before if part != "circuits")
         return [part for part in PARTS if part in asked and part not in before]
     return [part for part in PARTS if part in asked or part in before]
 

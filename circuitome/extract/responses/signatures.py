@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +25,8 @@ from circuitome.extract.responses.runner import Runner, activate
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery
 from circuitome.extract.wiring import Wiring
-from circuitome.graphdb.bundle import Bundle, BundleWriter
-from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
+from circuitome.graphdb.annotation import Findings, put_in
+from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import FILE, NETWORK, packed, unit_rows
 from circuitome.graphdb.stores import Progress
 
@@ -85,32 +84,16 @@ def write_signatures(
     content = packed(
         copies, about={"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
     )
-    done = {*(row.get("annotated") or "").split(","), "signatures"}
-    with BundleWriter.amend(bundle) as writer:
-        writer.replace(
-            "Neuron", _with_reliability(bundle.table("Neuron"), wiring, found.reliability)
-        )
-        writer.attach(FILE, content)
-        writer.finish(
-            model={
-                "annotated": ",".join(part for part in ANNOTATION_PARTS if part in done),
-                "signatures_sha256": shown.sha256,
-            }
-        )
-    return Bundle.open(bundle.path)
-
-
-def _with_reliability(
-    neurons: pa.Table, wiring: Wiring, found: Mapping[int, np.ndarray]
-) -> pa.Table:
-    """The table, which is in the order of the layers, with the column filled."""
-    parts = [found.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(wiring.layers)]
-    values = pa.array(np.concatenate(parts), from_pandas=True)
-    place, field = (
-        neurons.column_names.index("reliability"),
-        arrow_schema("Neuron").field("reliability"),
+    reliability = [
+        found.reliability.get(i, np.full(layer.channels, np.nan))
+        for i, layer in enumerate(wiring.layers)
+    ]
+    findings = Findings(
+        columns={"Neuron": {"reliability": np.concatenate(reliability).tolist()}},
+        files={FILE: content},
+        model={"signatures_sha256": shown.sha256},
     )
-    return neurons.set_column(place, field, values)
+    return put_in(bundle, "signatures", findings)
 
 
 def sign(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.schema import parts_done
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.motifs.motif import Motif, instance
 
@@ -95,7 +96,7 @@ def missing(database: Database, model: str, *, circuit_class: str = "all", **_: 
         cure = near(circuit_class, CLASSES, otherwise=f"there are {', '.join(CLASSES)}")
         raise QueryError(f"equivariant_circuit: no class is called {circuit_class!r}; {cure}")
     row = next(row for row in database.models() if row["key"] == model)
-    if "circuits" not in (row["annotated"] or "").split(","):
+    if "circuits" not in parts_done(row):
         return (
             f"the weights between the families of {model} were not looked at; `circuitome annotate BUNDLE --parts circuits` "
             "does so, then load the bundle again"
