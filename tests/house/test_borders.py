@@ -82,6 +82,7 @@ LAZY = {
     "circuitome.extract.trace.blocks": {"circuitome.extract.trace.tracing"},
     "circuitome.extract.trace.tracing": {"circuitome.extract.trace.operations"},
     "circuitome.graphdb.drafts": {"fcntl"},  # not on Windows
+    "circuitome.graphdb.schema": {"pyarrow"},  # the command line names the parts of the annotation
     "circuitome.graphdb.stores": {  # only the engine that an address names
         "circuitome.graphdb.stores.embedded",
         "circuitome.graphdb.stores.neo4j",
