@@ -248,7 +248,7 @@ def circuit(
         raise typer.BadParameter(
             "only a motif is drawn with its kernels; leave it out", param_hint="--bundle"
         )
-    given = {"neuron": key, "depth": depth, "k": strongest, "least": least}
+    given = {"neuron": key, "depth": depth, "k": strongest, "min_share": least}
     return _answer(
         direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}"
     )

@@ -7,6 +7,7 @@
     // params:
     //   neuron (neuron): the receiving neuron
     //   limit (integer = 20): at most so many rows
+    // renamed: most -> limit
     // returns:
     //   sender: key of the sending neuron
     //   share: share of the receiver's squared fan-in norm
@@ -15,7 +16,8 @@
     MATCH (n:Neuron {key: $neuron})<-[r:EXCITES|INHIBITS]-(a:Neuron)
     RETURN a.key AS sender, r.share AS share ORDER BY share DESC, sender LIMIT $limit
 
-What the header declares and what the text uses must agree both ways, or the file is refused. Where two engines truly
+What the header declares and what the text uses must agree both ways, or the file is refused. The line ``renamed:`` is for
+parameters that had another name before: that name is refused, and the message has the new one. Where two engines truly
 part, ``name.kuzu.cypher`` beside ``name.cypher`` holds the other text, under the same header.
 """
 
@@ -24,7 +26,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,7 @@ DIALECTS: Final = ("kuzu", "neo4j")
 _RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
+_RENAMED: Final = re.compile(r"renamed:\s*(\w+ -> \w+(?:, \w+ -> \w+)*)")
 _LARGEST: Final = 1_000_000  # bytes of a query file
 _LONGEST_LINE: Final = (
     2_000  # characters; the pattern of a parameter takes time that grows with their square
@@ -200,9 +203,12 @@ def parse_header(text: str, *, where: str) -> Header:
     """
     sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
     current, seen = "title", set()
+    renamed: dict[str, str] = {}
     for line in text.splitlines():
         word = line.strip().removesuffix(":")
-        if word in ("params", "returns") and line.strip().endswith(":"):
+        if match := _RENAMED.fullmatch(line):
+            renamed |= dict(pair.split(" -> ") for pair in match.group(1).split(", "))
+        elif word in ("params", "returns") and line.strip().endswith(":"):
             current = word
             seen.add(word)
         elif not line.strip():
@@ -215,9 +221,7 @@ def parse_header(text: str, *, where: str) -> Header:
     return Header(
         title=" ".join(sections["title"]),
         doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
-        parameters=tuple(_parameter(line, where) for line in sections["params"])
-        if "params" in seen
-        else None,
+        parameters=_parameters(sections["params"], renamed, where) if "params" in seen else None,
         returns=tuple(_output(line, where) for line in sections["returns"]),
     )
 
@@ -297,6 +301,22 @@ def _variants(path: Path) -> dict[str, str]:
         for dialect, file in files.items()
         if file.exists()
     }
+
+
+def _parameters(lines: list[str], renamed: Mapping[str, str], where: str) -> tuple[Parameter, ...]:
+    """The declared parameters, each with the names that it had before."""
+    declared = [_parameter(line, where) for line in lines]
+    names = [parameter.name for parameter in declared]
+    for old, new in renamed.items():
+        if new not in names or old in names:
+            raise QueryError(
+                f"{where}: `renamed: {old} -> {new}` does not fit the parameters {', '.join(names)}; "
+                "write the old name first, then that of a declared parameter"
+            )
+    return tuple(
+        replace(p, formerly=tuple(old for old, new in renamed.items() if new == p.name))
+        for p in declared
+    )
 
 
 def _parameter(line: str, where: str) -> Parameter:

@@ -35,6 +35,7 @@ class Parameter:
     doc: str
     default: Any = None
     required: bool = True  # false where there is a default
+    formerly: tuple[str, ...] = ()  # names that it had before, which are refused
 
 
 def _string(value: Any) -> str:
@@ -134,7 +135,12 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
     {'limit': 5}
     """
     names = [parameter.name for parameter in declared]
+    renamed = {old: parameter.name for parameter in declared for old in parameter.formerly}
     for name in given:
+        if name in renamed:
+            raise QueryError(
+                f"{where}: the parameter `{name}` is called `{renamed[name]}` now; give it by that name"
+            )
         if name not in names:
             takes = (
                 f"it takes {', '.join(f'`{other}`' for other in names)}"

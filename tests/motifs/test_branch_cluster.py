@@ -68,7 +68,7 @@ def chance(observed: int, group: int, branch: int, block: int) -> float:
     return ways / math.comb(block, group)
 
 
-def by_hand(bundle: Bundle, least: int) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+def by_hand(bundle: Bundle, min_size: int) -> dict[tuple[str, str], tuple[int, int, int, int]]:
     """(kind, branch) -> observed, group, branch and block size, from loops over the neurons of a synthetic bundle."""
     kind = {row["key"]: row["kind"] for row in bundle.table("Neuron").to_pylist()}
     home = {row["from"]: row["to"] for row in bundle.table("IN_BRANCH").to_pylist()}
@@ -82,7 +82,7 @@ def by_hand(bundle: Bundle, least: int) -> dict[tuple[str, str], tuple[int, int,
         for group, size in groups.items():
             for branch in sizes:
                 observed = sum(kind[neuron] == group and home[neuron] == branch for neuron in here)
-                if size >= least:
+                if size >= min_size:
                     found[group, branch] = (observed, size, sizes[branch], len(here))
     return found
 
@@ -106,7 +106,7 @@ def test_the_counts_of_the_query_are_those_of_loops_over_neurons(
 ) -> None:
     bundle = labelled(tmp_path / "r", seed=seed)
     database.load(bundle)
-    rows = database.query("branch_cluster", grouping="kind", least=2, limit=BIG).to_dicts()
+    rows = database.query("branch_cluster", grouping="kind", min_size=2, limit=BIG).to_dicts()
     names = ("observed", "group_size", "branch_size", "block_size")
     assert {
         (row["group"], row["branch"]): tuple(row[name] for name in names) for row in rows
@@ -122,10 +122,12 @@ def test_the_query_and_its_twin_give_the_same_rows(
         bundle = labelled(tmp_path / "r", seed=seed)
         database.load(bundle)
         places = Places.of_bundle(bundle)
-        for least, limit in ((1, BIG), (3, BIG), (3, 4)):
-            rows = find(database, "branch-cluster", grouping=grouping, least=least, limit=limit)
-            assert rows == twin(places, grouping=grouping, least=least, limit=limit)
-            assert len(rows) == min(limit, count(places, grouping=grouping, least=least))
+        for min_size, limit in ((1, BIG), (3, BIG), (3, 4)):
+            rows = find(
+                database, "branch-cluster", grouping=grouping, min_size=min_size, limit=limit
+            )
+            assert rows == twin(places, grouping=grouping, min_size=min_size, limit=limit)
+            assert len(rows) == min(limit, count(places, grouping=grouping, min_size=min_size))
         assert find(database, "branch_cluster", grouping=grouping)
 
 
@@ -192,7 +194,7 @@ def test_families_found_in_one_layer_are_no_evidence_and_the_model_is_said_to_la
         writer.finish()
     flat = write_bundle(tmp_path / "flat", name="flat", layers=(3, 4))
     database.load(bare, Bundle.open(bundle.path), flat)
-    assert find(database, "branch_cluster", model="toy", least=1) == []
+    assert find(database, "branch_cluster", model="toy", min_size=1) == []
     assert "one layer each" in str(missing(database, "branch_cluster", model="toy"))
     assert missing(database, "branch_cluster", model="toy", grouping="kind") is None
     assert "circuitome annotate" in str(
@@ -210,7 +212,7 @@ def test_the_branches_of_the_thread_hold_the_groups_that_it_says(
     with open_database(tmp_path / "thread.db", create=True) as database:
         database.load(write_inception(open_ground_truth(ground_truth_dir), tmp_path / "thread"))
         # every family, however small: the pairs that `thread-check` tests
-        rows = find(database, "branch_cluster", least=1)
+        rows = find(database, "branch_cluster", min_size=1)
         assert {row["tests"] for row in rows} == {208}
         assert sum(row["bonferroni"] <= 0.05 for row in rows) == 10
         first = rows[0]

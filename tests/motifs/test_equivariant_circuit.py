@@ -372,11 +372,13 @@ def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path:
                 database,
                 "equivariant-circuit",
                 circuit_class=circuit_class,
-                least=least,
+                min_score=least,
                 limit=limit,
             )
-            assert rows == twin(feeds, circuit_class=circuit_class, least=least, limit=limit)
-            assert len(rows) == min(limit, count(feeds, circuit_class=circuit_class, least=least))
+            assert rows == twin(feeds, circuit_class=circuit_class, min_score=least, limit=limit)
+            assert len(rows) == min(
+                limit, count(feeds, circuit_class=circuit_class, min_score=least)
+            )
         first = find(database, "equivariant_circuit")[0]
         assert first["p"] == 0.001 and first["q"] == 0.01 and first["null"] == "offsets"
         assert set(first["roles"]) == {"sender", "receiver"}

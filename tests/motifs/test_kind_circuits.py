@@ -27,9 +27,9 @@ from tests.support.planted_kinds import (
 from tests.support.synthetic import write_bundle, write_planted
 
 LOOSE: dict[str, dict[str, Any]] = {
-    "contrast_to_centre": {"strength": 0.1, "apart": 0.1, "least": 1, "agreement": 0.05},
+    "contrast_to_centre": {"strength": 0.1, "apart": 0.1, "min_inputs": 1, "min_score": 0.05},
     "high_low_to_boundary": {"strength": 0.1, "polarity": 0.0, "agreement": 0.0},
-    "black_white_vs_colour": {"strength": 0.1, "agreement": 0.05},
+    "black_white_vs_colour": {"strength": 0.1, "min_score": 0.05},
 }
 """Thresholds at which small random networks have instances."""
 
@@ -199,7 +199,7 @@ def test_facing_is_the_angle_between_the_named_side_and_the_centre(
         "planted/out:0": {"kind": "colour_centre_surround", "hue_deg": 60.0},
     }
     graph = SignedGraph.of_bundle(annotate(bundle, labelled))
-    rows = MOTIFS["contrast_to_centre"].twin(graph, least=1, agreement=-1.0)
+    rows = MOTIFS["contrast_to_centre"].twin(graph, min_inputs=1, min_score=-1.0)
     assert [row["score"] for row in rows] == pytest.approx([facing], abs=1e-9)
 
 

@@ -122,9 +122,9 @@ def test_balancing_takes_out_what_neurons_send_and_read() -> None:
 def test_layers_that_are_too_small_or_only_hand_on_are_left_out(tmp_path: Path) -> None:
     handed = np.eye(10)
     graph = SignedGraph.of_bundle(written(tmp_path / "p", handed))
-    assert list(between(graph, least=4)) == []
+    assert list(between(graph, members=4)) == []
     graph = SignedGraph.of_bundle(written(tmp_path / "q", np.ones((3, 10))))
-    assert list(between(graph, least=4)) == []
+    assert list(between(graph, members=4)) == []
     assert MOTIF.count(SignedGraph.of_bundle(written(tmp_path / "o", np.ones((8, 10))))) == 1
 
 

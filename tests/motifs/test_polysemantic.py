@@ -18,7 +18,13 @@ from circuitome.queries.motifs.polysemantic_neuron import neurons
 from tests.support.planted_kinds import Plan, precision_and_recall
 from tests.support.synthetic import write_bundle, write_planted
 
-LOOSE: dict[str, Any] = {"strength": 0.3, "polarity": 0.0, "alike": 0.05, "apart": 0.05, "least": 2}
+LOOSE: dict[str, Any] = {
+    "strength": 0.3,
+    "polarity": 0.0,
+    "alike": 0.05,
+    "apart": 0.05,
+    "min_inputs": 2,
+}
 TWIN = MOTIFS["polysemantic_neuron"].twin
 GROUP, GROUPS, READ = 5, 6, 192  # inputs of a group, groups, and what they read
 
@@ -46,7 +52,7 @@ def test_the_query_finds_what_the_twin_finds(
 
 
 def by_hand(
-    bundle: Bundle, *, alike: float, apart: float, least: int
+    bundle: Bundle, *, alike: float, apart: float, min_inputs: int
 ) -> dict[str, tuple[set[str], set[str]]]:
     """Neuron -> its two groups, from loops over the edges of a bundle, all of which are strong."""
     edges = [
@@ -76,7 +82,7 @@ def by_hand(
             continue
         one = {n for n in names if cosine(names[0], n) >= alike and cosine(second, n) < apart}
         other = {n for n in names if cosine(second, n) >= alike and cosine(names[0], n) < apart}
-        if min(len(one), len(other)) >= least:
+        if min(len(one), len(other)) >= min_inputs:
             found[neuron] = (one, other)
     return found
 
@@ -86,7 +92,7 @@ def test_groups_are_those_of_loops_over_edges(tmp_path: Path, seed: int) -> None
     bundle = write_bundle(
         tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=0.6, force=True
     )
-    limits = {"alike": 0.2, "apart": 0.1, "least": 2}
+    limits = {"alike": 0.2, "apart": 0.1, "min_inputs": 2}
     rows = TWIN(SignedGraph.of_bundle(bundle), strength=0.0, polarity=-1.0, limit=100_000, **limits)
     found = {
         row["roles"]["neuron"][0]: (set(row["roles"]["group_1"]), set(row["roles"]["group_2"]))
@@ -192,4 +198,4 @@ def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
 
 def test_few_inputs_are_no_groups(tmp_path: Path) -> None:
     graph = SignedGraph.of_bundle(write_bundle(tmp_path / "r"))
-    assert neurons(graph, strength=0.0, polarity=0.0, alike=-1.0, apart=1.0, least=50) == []
+    assert neurons(graph, strength=0.0, polarity=0.0, alike=-1.0, apart=1.0, min_inputs=50) == []

@@ -124,7 +124,7 @@ def takes_part(
 
 
 def by_hand(
-    bundle: Bundle, kind: str, *, strength: float, inputs: int, least: float, **own: Any
+    bundle: Bundle, kind: str, *, strength: float, min_inputs: int, min_score: float, **own: Any
 ) -> dict[str, float]:
     """Receiver -> score, by a loop over the edges."""
     neurons = {row["key"]: row for row in bundle.table("Neuron").to_pylist()}
@@ -143,9 +143,9 @@ def by_hand(
                 entry[1] += edge["share"] * agreement
                 entry[2] += edge["share"]
     scores = {
-        key: agreed / total for key, (number, agreed, total) in sums.items() if number >= inputs
+        key: agreed / total for key, (number, agreed, total) in sums.items() if number >= min_inputs
     }
-    return {key: score for key, score in scores.items() if score >= least}
+    return {key: score for key, score in scores.items() if score >= min_score}
 
 
 @pytest.mark.parametrize("kind, own", ASKED)
@@ -156,13 +156,17 @@ def test_the_twin_finds_what_a_loop_over_the_edges_finds(
     for seed in range(4):
         bundle = random_network(tmp_path / "r", seed=seed)
         graph = SignedGraph.of_bundle(bundle)
-        rows = MOTIFS[kind].twin(graph, strength=0.3, inputs=2, least=-0.5, limit=BIG, **own)
-        expected = by_hand(bundle, kind, strength=0.3, inputs=2, least=-0.5, **own)
+        rows = MOTIFS[kind].twin(
+            graph, strength=0.3, min_inputs=2, min_score=-0.5, limit=BIG, **own
+        )
+        expected = by_hand(bundle, kind, strength=0.3, min_inputs=2, min_score=-0.5, **own)
         role = next(iter(MOTIFS[kind].roles))
         assert {row["roles"][role][0]: row["score"] for row in rows} == pytest.approx(
             expected, abs=1e-8
         )
-        assert len(rows) == MOTIFS[kind].count(graph, strength=0.3, inputs=2, least=-0.5, **own)
+        assert len(rows) == MOTIFS[kind].count(
+            graph, strength=0.3, min_inputs=2, min_score=-0.5, **own
+        )
         assert [row["score"] for row in rows] == sorted(
             (row["score"] for row in rows), reverse=True
         )
@@ -184,8 +188,14 @@ def test_the_queries_find_what_the_twins_find(
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
     for kind, own in ASKED:
-        for limit, least in ((BIG, -1.0), (2, 0.0)):
-            asked = {"strength": 0.3, "inputs": 2, "least": least, "limit": limit, **own}
+        for limit, min_score in ((BIG, -1.0), (2, 0.0)):
+            asked = {
+                "strength": 0.3,
+                "min_inputs": 2,
+                "min_score": min_score,
+                "limit": limit,
+                **own,
+            }
             assert find(database, kind, **asked) == MOTIFS[kind].twin(graph, **asked)
 
 
@@ -297,7 +307,10 @@ def test_a_planted_tangent_circuit_is_found_and_one_turned_away_is_not(tmp_path:
 
 def test_kernels_of_one_pixel_have_no_place(tmp_path: Path) -> None:
     assert (
-        rows_of(curve_reader(tmp_path / "a", size=1), "tangent_circuit", inputs=1, least=-1.0) == []
+        rows_of(
+            curve_reader(tmp_path / "a", size=1), "tangent_circuit", min_inputs=1, min_score=-1.0
+        )
+        == []
     )
 
 
@@ -370,7 +383,7 @@ def test_p_on_random_kinds_is_not_below_uniform(tmp_path: Path) -> None:
     for seed in range(30):
         graph = SignedGraph.of_bundle(random_network(tmp_path / "r", seed=seed))
         tasks = [
-            Task.of(MOTIFS[kind], {"strength": 0.3, "inputs": 2, "least": 0.3})
+            Task.of(MOTIFS[kind], {"strength": 0.3, "min_inputs": 2, "min_score": 0.3})
             for kind in ("tangent_circuit", "hue_to_hue")
         ]
         p += [each.p for each in assess(graph, tasks, nulls=9, workers=1)]
@@ -381,7 +394,7 @@ def test_p_on_random_kinds_is_not_below_uniform(tmp_path: Path) -> None:
 def test_significance_comes_from_a_database_alone(embedded: Database, tmp_path: Path) -> None:
     embedded.load(random_network(tmp_path / "r", seed=1))
     rows, found = find_significant(
-        embedded, "hue_to_hue", nulls=9, strength=0.3, inputs=1, least=0.0
+        embedded, "hue_to_hue", nulls=9, strength=0.3, min_inputs=1, min_score=0.0
     )
     assert rows and all(row["null"] == "kernels" and 0 < row["q"] <= 1 for row in rows)
     assert found.null == "labels" and found.instances == len(rows)

@@ -33,7 +33,7 @@ def matrices(seed: int, *, density: float, blocks: int = 2) -> list[tuple[np.nda
 
 
 def brute_force(
-    blocks: list[tuple[np.ndarray, np.ndarray]], least: float
+    blocks: list[tuple[np.ndarray, np.ndarray]], min_score: float
 ) -> list[tuple[str, str, str, float]]:
     """Every channel of every block whose part is large enough, from the product of the two matrices."""
     found = []
@@ -42,7 +42,7 @@ def brute_force(
         wired = (out != 0).astype(int) @ (into != 0).astype(int)
         for c in range(CHANNELS):
             score = round(1 / (1 + abs(block[c, c])), 9)
-            if wired[c, c] and score >= least:
+            if wired[c, c] and score >= min_score:
                 source = "in" if place == 0 else f"add{place - 1}"
                 found.append(
                     (f"r/{source}:{c}", f"r/add{place}:{c}", f"r/second{place}:{c}", score)
@@ -56,22 +56,22 @@ def brute_force(
 @given(
     seed=st.integers(0, 10_000),
     density=st.sampled_from([0.2, 0.6, 1.0]),
-    least=st.sampled_from([0.0, 0.5]),
+    min_score=st.sampled_from([0.0, 0.5]),
 )
 def test_the_twin_finds_what_brute_force_finds(
-    tmp_path: Path, seed: int, density: float, least: float
+    tmp_path: Path, seed: int, density: float, min_score: float
 ) -> None:
     blocks = matrices(seed, density=density)
     graph = SignedGraph.of_bundle(write_residual(tmp_path / "r", blocks))
-    rows = MOTIF.twin(graph, least=least)
+    rows = MOTIF.twin(graph, min_score=min_score)
     found = [
         (*(row["roles"][role][0] for role in ("source", "target", "writer")), row["score"])
         for row in rows
     ]
-    expected = brute_force(blocks, least)
+    expected = brute_force(blocks, min_score)
     assert [row[:3] for row in found] == [row[:3] for row in expected]
     assert [row[3] for row in found] == pytest.approx([row[3] for row in expected], abs=1e-8)
-    assert MOTIF.count(graph, least=least) == len(expected)
+    assert MOTIF.count(graph, min_score=min_score) == len(expected)
 
 
 @settings(
@@ -87,10 +87,10 @@ def test_the_query_finds_what_the_twin_finds(
     bundle = write_residual(tmp_path / "r", matrices(seed, density=density))
     database.load(bundle)
     graph = SignedGraph.of_bundle(bundle)
-    for limit, least in ((3, 0.5), (1000, 0.0)):
-        rows = find(database, "residual_bypass", limit=limit, least=least)
-        assert rows == MOTIF.twin(graph, limit=limit, least=least)
-        assert len(rows) == min(limit, MOTIF.count(graph, least=least))
+    for limit, min_score in ((3, 0.5), (1000, 0.0)):
+        rows = find(database, "residual_bypass", limit=limit, min_score=min_score)
+        assert rows == MOTIF.twin(graph, limit=limit, min_score=min_score)
+        assert len(rows) == min(limit, MOTIF.count(graph, min_score=min_score))
     assert missing(database, "residual_bypass") is None
 
 
@@ -143,7 +143,9 @@ def test_weights_are_multiplied_along_both_ways(tmp_path: Path) -> None:
     )
     into[0, 1], out[1, 0] = 0.5, -0.5
     into[3, 1], out[1, 3] = 2.0, 0.25
-    found = bypasses(SignedGraph.of_bundle(write_residual(tmp_path / "r", [(into, out)])), least=0)
+    found = bypasses(
+        SignedGraph.of_bundle(write_residual(tmp_path / "r", [(into, out)])), min_score=0
+    )
     assert found.block.tolist() == [0.25]  # -0.25 and 0.5
     assert found.score.tolist() == [0.8]
 

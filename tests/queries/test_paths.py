@@ -88,7 +88,7 @@ def test_an_edge_of_a_circuit_says_whether_it_excites(database: Database, bundle
 
 
 def test_a_least_share_leaves_weak_edges_out(database: Database) -> None:
-    edges = upstream(database, "toy/fc:1", depth=2, k=100, least=0.1).edges.to_dicts()
+    edges = upstream(database, "toy/fc:1", depth=2, k=100, min_share=0.1).edges.to_dicts()
     every = upstream(database, "toy/fc:1", depth=2, k=100).edges.to_dicts()
     assert 0 < len(edges) < len(every)
     assert min(row["share"] for row in edges) >= 0.1

@@ -29,7 +29,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "shared_inputs": {"first": NEURON, "second": OTHER},
     "look_up": {"neurons": [NEURON, OTHER]},
     "inputs_of": {"neurons": [NEURON, OTHER], "k": 3},
-    "outputs_of": {"neurons": ["toy/conv1:2", "toy/input:0"], "least": 0.05},
+    "outputs_of": {"neurons": ["toy/conv1:2", "toy/input:0"], "min_share": 0.05},
     "upstream": {"neuron": "toy/fc:0"},
     "downstream": {"neuron": "toy/input:0"},
     "expanded_inputs": {"neuron": "toy/fc:0"},

@@ -328,6 +328,39 @@ def test_parameters_are_checked_both_ways() -> None:
     }
 
 
+RENAMED = [
+    (query.name, old, parameter.name)
+    for query in library().values()
+    for parameter in query.parameters
+    for old in parameter.formerly
+]
+
+
+def test_the_parameters_called_least_have_names_that_say_of_what() -> None:
+    assert sum(old == "least" for _, old, _ in RENAMED) == 19  # sixteen files, three algorithms
+    assert not any(p.name == "least" for query in library().values() for p in query.parameters)
+
+
+@pytest.mark.parametrize(("name", "old", "new"), RENAMED)
+def test_an_old_name_of_a_parameter_is_refused_with_the_new_one(
+    name: str, old: str, new: str
+) -> None:
+    query = library()[name]
+    needed = {p.name: "text" for p in query.parameters if p.required}
+    with pytest.raises(QueryError, match=f"{name}: the parameter `{old}` is called `{new}` now"):
+        bind(name, query.parameters, {**needed, old: 1})
+
+
+@pytest.mark.parametrize("line", ["most -> rows", "model -> limit"])
+def test_a_line_of_renamed_parameters_that_does_not_fit_them_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / "q.cypher"
+    path.write_text(GOOD.replace("// returns:", f"// renamed: {line}\n// returns:"))
+    with pytest.raises(QueryError, match=f"`renamed: {line}` does not fit the parameters"):
+        load_file(path)
+
+
 def test_the_text_for_the_browser_sets_every_parameter_before_the_cypher() -> None:
     text = library()["inputs"].browser_text({"neuron": "toy/conv1:0", "limit": Typed("7")})
     assert text.splitlines()[:4] == [

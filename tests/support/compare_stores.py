@@ -97,13 +97,22 @@ def questions(database: Database, model: str) -> Iterator[Question]:
         "hubs": [{"limit": 200}, {"strength": 0.5}],
         "superposition": [{}, {"limit": 200}],
         "latent_branches": [{"nulls": 9}],
-        "residual_bypass": [{"least": 0.0, "limit": 1_000_000}],
+        "residual_bypass": [{"min_score": 0.0, "limit": 1_000_000}],
         "mutual_inhibition": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "unioning_over_cases": [{"strength": 32.0} if edges > TOO_MANY else {}],
         "mirrored_unions": [{}, {"transform": "rotate", "q": 1.0}],
-        "tangent_circuit": [{"strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}, {}],
+        "tangent_circuit": [
+            {"strength": 0.3, "min_inputs": 1, "min_score": -1.0, "limit": 1_000_000},
+            {},
+        ],
         "curve_to_circle": [
-            {"points": "outwards", "strength": 0.3, "inputs": 1, "least": -1.0, "limit": 1_000_000}
+            {
+                "points": "outwards",
+                "strength": 0.3,
+                "min_inputs": 1,
+                "min_score": -1.0,
+                "limit": 1_000_000,
+            }
         ],
         "branch_cluster": [
             {"grouping": grouping, "limit": 1_000_000} for grouping in ("family", "kind")
@@ -112,7 +121,7 @@ def questions(database: Database, model: str) -> Iterator[Question]:
             {"kind": kind, "limit": 1_000_000} for kind in ("unexplained", "curve")
         ],
         "invariant_neurons": [
-            {"transform": "rotate", "least": 0.5, "limit": 1_000_000},
+            {"transform": "rotate", "min_invariance": 0.5, "limit": 1_000_000},
             {"transform": "hue"},
         ],
         "look_up_motif": [{"motif": ""}],

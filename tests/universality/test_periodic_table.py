@@ -306,7 +306,7 @@ def test_both_stores_answer_every_question_alike_and_right(store: Store, toys: l
     links = mutual_links([analogous([*SAME, *OUT])])
     assert features(links, kinds=kinds, groups=groups) == found == features_of_database(database)[2]
 
-    rows = database.ask("features_by_models", least=3).to_dicts()
+    rows = database.ask("features_by_models", min_networks=3).to_dicts()
     assert [(row["feature"], row["models"], row["size"]) for row in rows] == [
         ("u1", 3, 3),
         ("u2", 3, 3),
@@ -505,7 +505,7 @@ def test_the_table_comes_from_bundles_and_from_a_database(
     )
     assert "u1x3" in run(capsys, "compare", "--table", "--db", db)[0]
     with open_database(str(db)) as database:
-        assert len(database.ask("features_by_models", least=3)) == len(rows)
+        assert len(database.ask("features_by_models", min_networks=3)) == len(rows)
         assert len(database.ask("preserved_circuits", model="one")) > 0
         database.drop("two")
     run(capsys, "compare", "--table", "--db", db)  # of those that are left

@@ -39,14 +39,14 @@ class Between:
     wired: np.ndarray  # (s, c) bool, where there is an edge
 
 
-def between(graph: SignedGraph, *, least: int) -> Iterator[Between]:
-    """Every pair of layers with at least so many neurons each and more than one edge a receiver, in the order of keys."""
+def between(graph: SignedGraph, *, members: int) -> Iterator[Between]:
+    """Every pair of layers with at least ``members`` neurons each and more than one edge a receiver, in the order of keys."""
     pairs = [
         (int(sends), fan) for fan in graph.fans() for sends in np.unique(graph.layer[fan.senders])
     ]
     for sends, fan in sorted(pairs, key=lambda pair: (pair[0], pair[1].layer)):
         found = _between(graph, sends, fan)
-        if min(found.norms.shape) >= max(least, 3) and found.wired.sum() > found.norms.shape[1]:
+        if min(found.norms.shape) >= max(members, 3) and found.wired.sum() > found.norms.shape[1]:
             yield found
 
 
@@ -113,7 +113,7 @@ def layer_pairs(
                 f"latent_branches: `{name}` cannot be {number}; give a whole number from 1"
             )
     rows = []
-    for place, pair in enumerate(between(graph, least=members)):
+    for place, pair in enumerate(between(graph, members=members)):
         rng = np.random.default_rng([seed, place])
         share = float(second_share(pair.norms))
         drawn = np.array([second_share(balanced(dealt(pair, rng))) for _ in range(nulls)])

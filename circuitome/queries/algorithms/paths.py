@@ -64,44 +64,44 @@ class Circuit:
 
 
 def upstream(
-    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0
+    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, min_share: float = 0.0
 ) -> Circuit:
     """The circuit that feeds a neuron: its ``k`` strongest inputs, theirs, and so on, ``depth`` hops up.
 
-    Inputs below a share of ``least`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
+    Inputs below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
     """
     _positive("upstream", depth=depth, k=k)
 
     def step(frontier: Sequence[str]) -> Rows:
-        return database.ask("inputs_of", neurons=list(frontier), k=k, least=least)
+        return database.ask("inputs_of", neurons=list(frontier), k=k, min_share=min_share)
 
     return _grow(database.neuron_key(neuron), depth, step, near="receiver", far="sender")
 
 
 def downstream(
-    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, least: float = 0.0
+    database: Asks, neuron: str, *, depth: int = 2, k: int = 5, min_share: float = 0.0
 ) -> Circuit:
     """The circuit that a neuron feeds: the ``k`` receivers in which it has the largest share, theirs, and so on.
 
-    Receivers below a share of ``least`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
+    Receivers below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
     """
     _positive("downstream", depth=depth, k=k)
 
     def step(frontier: Sequence[str]) -> Rows:
-        rows = database.ask("outputs_of", neurons=list(frontier), least=least)
+        rows = database.ask("outputs_of", neurons=list(frontier), min_share=min_share)
         return Rows(rows.table.take(_first_of_each(rows.table.column("sender"), k)))
 
     return _grow(database.neuron_key(neuron), depth, step, near="sender", far="receiver")
 
 
 def strongest_paths(
-    database: Asks, source: str, target: str, *, k: int = 10, least: float = 0.0
+    database: Asks, source: str, target: str, *, k: int = 10, min_share: float = 0.0
 ) -> Rows:
     """The ``k`` strongest paths from one neuron to another, strongest first.
 
     Exact, by dynamic programming over the layers from the target down: of every neuron between the two its ``k``
     strongest paths to the target are kept, and one query a layer fetches the inputs of all of them. Edges below a share
-    of ``least`` are not followed. Ties are broken by the keys along the path, from the source on.
+    of ``min_share`` are not followed. Ties are broken by the keys along the path, from the source on.
 
     Rows: ``place``, ``strength``, ``effect``, ``hops``, and the lists ``neurons``, ``shares`` and ``weights`` along the
     path. There are none where no path leads from the one to the other. `QueryError` for unknown neurons, neurons of two
@@ -123,7 +123,7 @@ def strongest_paths(
         )
         if len(receivers):
             keys = ways.keys.take(pa.array(receivers)).to_pylist()
-            edges = database.ask("inputs_of", neurons=keys, k=_ALL, least=least)
+            edges = database.ask("inputs_of", neurons=keys, k=_ALL, min_share=min_share)
             candidates = ways.over_edges(edges, above=ways.position[first], source=first)
             for place, some in candidates.by_position(ways.position).items():
                 pending.setdefault(place, []).append(some)
@@ -326,7 +326,8 @@ params:
   neuron (neuron): the neuron
   depth (integer = 2): hops
   k (integer = 5): at most so many inputs of each neuron
-  least (float = 0): least share of the receiver's squared fan-in norm
+  min_share (float = 0): least share of the receiver's squared fan-in norm
+renamed: least -> min_share
 returns:
 {_EDGES_DOC}
 One query a hop: a library algorithm over `inputs_of`. In Python `circuitome.queries.algorithms.paths.upstream` gives the nodes with
@@ -340,7 +341,8 @@ params:
   neuron (neuron): the neuron
   depth (integer = 2): hops
   k (integer = 5): at most so many receivers of each neuron
-  least (float = 0): least share of the receiver's squared fan-in norm
+  min_share (float = 0): least share of the receiver's squared fan-in norm
+renamed: least -> min_share
 returns:
 {_EDGES_DOC}
 One query a hop: a library algorithm over `outputs_of`. In Python `circuitome.queries.algorithms.paths.downstream` gives the nodes
@@ -354,7 +356,8 @@ params:
   source (neuron): where the paths begin
   target (neuron): where they end, in a later layer
   k (integer = 10): so many paths
-  least (float = 0): least share of every edge
+  min_share (float = 0): least share of every edge
+renamed: least -> min_share
 returns:
   place: 1 for the strongest
   strength: product of the shares of its edges

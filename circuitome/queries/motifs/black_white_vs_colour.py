@@ -14,10 +14,10 @@ __all__ = ["MOTIF", "count", "detectors", "scores", "twin"]
 
 
 def twin(
-    graph: SignedGraph, *, strength: float = 1.0, agreement: float = 0.5, limit: int = 100
+    graph: SignedGraph, *, strength: float = 1.0, min_score: float = 0.5, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    detector, score, grey, coloured = detectors(graph, strength=strength, agreement=agreement)
+    detector, score, grey, coloured = detectors(graph, strength=strength, min_score=min_score)
     rows = []
     for place in np.lexsort((detector, -score))[:limit]:
         plain, colour = (
@@ -29,18 +29,18 @@ def twin(
     return rows
 
 
-def count(graph: SignedGraph, *, strength: float = 1.0, agreement: float = 0.5) -> int:
+def count(graph: SignedGraph, *, strength: float = 1.0, min_score: float = 0.5) -> int:
     """Number of instances."""
-    return len(scores(graph, strength=strength, agreement=agreement))
+    return len(scores(graph, strength=strength, min_score=min_score))
 
 
-def scores(graph: SignedGraph, *, strength: float = 1.0, agreement: float = 0.5) -> np.ndarray:
+def scores(graph: SignedGraph, *, strength: float = 1.0, min_score: float = 0.5) -> np.ndarray:
     """Scores of all instances."""
-    return detectors(graph, strength=strength, agreement=agreement)[1]
+    return detectors(graph, strength=strength, min_score=min_score)[1]
 
 
 def detectors(
-    graph: SignedGraph, *, strength: float, agreement: float
+    graph: SignedGraph, *, strength: float, min_score: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The detectors as numbers of neurons, their scores to nine digits, and the edges from grey and coloured inputs that agree."""
     n = len(graph.keys)
@@ -56,7 +56,7 @@ def detectors(
     both = weight[0] + weight[1]
     weaker = np.minimum(np.abs(grey), np.abs(colour))
     score = np.round(np.divide(2 * weaker, both, out=np.zeros(n), where=both > 0), 9)
-    found = (grey * colour < 0) & (score >= agreement)
+    found = (grey * colour < 0) & (score >= min_score)
     agreeing = [
         edges[
             found[graph.receiver[edges]]

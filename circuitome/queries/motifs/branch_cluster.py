@@ -66,7 +66,7 @@ class Places:
             bundle.model, ends, {"family": _sets(families, number), "kind": _sets(kinds, number)}
         )
 
-    def counts(self, *, grouping: str, least: int) -> list[dict[str, Any]]:
+    def counts(self, *, grouping: str, min_size: int) -> list[dict[str, Any]]:
         """The rows of the query but for their scores, in no order: one a group of a block and branch of that block."""
         rows = []
         for block in {block for block, _ in self.ends.values()}:
@@ -83,7 +83,7 @@ class Places:
                     "group_size": sum(observed),
                     "block_size": sum(sizes),
                 }
-                if sum(observed) >= max(least, 1):
+                if sum(observed) >= max(min_size, 1):
                     rows += [
                         shared | {"branch": branch, "branch_size": size, "observed": number}
                         for branch, size, number in zip(branches, sizes, observed, strict=True)
@@ -143,18 +143,20 @@ def clusters(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def twin(
-    places: Places, *, grouping: str = "family", least: int = 3, limit: int = 100
+    places: Places, *, grouping: str = "family", min_size: int = 3, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    rows = [row | {"score": _score(row)} for row in places.counts(grouping=grouping, least=least)]
+    rows = [
+        row | {"score": _score(row)} for row in places.counts(grouping=grouping, min_size=min_size)
+    ]
     return clusters(
         places.model, sorted(rows, key=lambda row: (-row["score"], row["group"], row["branch"]))
     )[:limit]
 
 
-def count(places: Places, *, grouping: str = "family", least: int = 3) -> int:
+def count(places: Places, *, grouping: str = "family", min_size: int = 3) -> int:
     """Number of branches that have more of a group than expected."""
-    return sum(_score(row) > 0 for row in places.counts(grouping=grouping, least=least))
+    return sum(_score(row) > 0 for row in places.counts(grouping=grouping, min_size=min_size))
 
 
 def missing(database: Database, model: str, *, grouping: str = "family", **_: Any) -> str | None:

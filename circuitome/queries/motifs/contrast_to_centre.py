@@ -23,13 +23,13 @@ def twin(
     *,
     strength: float = 1.0,
     apart: float = 0.25,
-    least: int = 2,
-    agreement: float = 0.5,
+    min_inputs: int = 2,
+    min_score: float = 0.5,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     centre, score, edges = centres(
-        graph, strength=strength, apart=apart, least=least, agreement=agreement
+        graph, strength=strength, apart=apart, min_inputs=min_inputs, min_score=min_score
     )
     rows = []
     for place in np.lexsort((centre, -score))[:limit]:
@@ -47,11 +47,13 @@ def count(
     *,
     strength: float = 1.0,
     apart: float = 0.25,
-    least: int = 2,
-    agreement: float = 0.5,
+    min_inputs: int = 2,
+    min_score: float = 0.5,
 ) -> int:
     """Number of instances."""
-    return len(scores(graph, strength=strength, apart=apart, least=least, agreement=agreement))
+    return len(
+        scores(graph, strength=strength, apart=apart, min_inputs=min_inputs, min_score=min_score)
+    )
 
 
 def scores(
@@ -59,15 +61,17 @@ def scores(
     *,
     strength: float = 1.0,
     apart: float = 0.25,
-    least: int = 2,
-    agreement: float = 0.5,
+    min_inputs: int = 2,
+    min_score: float = 0.5,
 ) -> np.ndarray:
     """Scores of all instances."""
-    return centres(graph, strength=strength, apart=apart, least=least, agreement=agreement)[1]
+    return centres(
+        graph, strength=strength, apart=apart, min_inputs=min_inputs, min_score=min_score
+    )[1]
 
 
 def centres(
-    graph: SignedGraph, *, strength: float, apart: float, least: int, agreement: float
+    graph: SignedGraph, *, strength: float, apart: float, min_inputs: int, min_score: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The centres as numbers of neurons, their scores to nine digits, and all edges from contrasts that agree."""
     edges, facing = _faced(graph, strength=strength, apart=apart)
@@ -75,7 +79,7 @@ def centres(
     mean = _mean_by(receiver, facing, graph.share[edges], size=n)
     coloured = of_kind(graph, "colour_centre_surround")
     score = np.round(np.where(coloured, mean, np.abs(mean)), 9)
-    found = (np.bincount(receiver, minlength=n) >= max(least, 1)) & (score >= agreement)
+    found = (np.bincount(receiver, minlength=n) >= max(min_inputs, 1)) & (score >= min_score)
     centre = np.flatnonzero(found)
     return centre, score[centre], edges[found[receiver] & (facing * mean[receiver] > 0)]
 

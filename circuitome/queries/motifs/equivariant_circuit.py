@@ -68,25 +68,25 @@ def circuits(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def twin(
-    feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0, limit: int = 100
+    feeds: Feeds, *, circuit_class: str = "all", min_score: float = 0.0, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from the bundle's table alone."""
-    rows = _asked(feeds, circuit_class, least)
+    rows = _asked(feeds, circuit_class, min_score)
     return circuits(
         feeds.model, sorted(rows, key=lambda row: (-row["score"], row["sender"], row["receiver"]))
     )[:limit]
 
 
-def count(feeds: Feeds, *, circuit_class: str = "all", least: float = 0.0) -> int:
+def count(feeds: Feeds, *, circuit_class: str = "all", min_score: float = 0.0) -> int:
     """Number of circuits."""
-    return len(_asked(feeds, circuit_class, least))
+    return len(_asked(feeds, circuit_class, min_score))
 
 
-def _asked(feeds: Feeds, asked: str, least: float) -> list[Mapping[str, Any]]:
+def _asked(feeds: Feeds, asked: str, min_score: float) -> list[Mapping[str, Any]]:
     return [
         row
         for row in feeds.rows
-        if asked in ("all", row["circuit_class"]) and row["score"] >= least
+        if asked in ("all", row["circuit_class"]) and row["score"] >= min_score
     ]
 
 

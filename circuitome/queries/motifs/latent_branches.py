@@ -48,7 +48,7 @@ def twin(
 
 def count(graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0) -> int:
     """Number of pairs of layers that are compared."""
-    return sum(1 for _ in between(graph, least=members))
+    return sum(1 for _ in between(graph, members=members))
 
 
 MOTIF: Final = Motif(

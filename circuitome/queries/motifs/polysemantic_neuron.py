@@ -25,12 +25,12 @@ def twin(
     polarity: float = 0.2,
     alike: float = 0.3,
     apart: float = 0.1,
-    least: int = 3,
+    min_inputs: int = 3,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
     found = neurons(
-        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least
+        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, min_inputs=min_inputs
     )
     found.sort(key=lambda item: (-item[1], item[0]))
     return [
@@ -55,11 +55,18 @@ def count(
     polarity: float = 0.2,
     alike: float = 0.3,
     apart: float = 0.1,
-    least: int = 3,
+    min_inputs: int = 3,
 ) -> int:
     """Number of instances."""
     return len(
-        neurons(graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least)
+        neurons(
+            graph,
+            strength=strength,
+            polarity=polarity,
+            alike=alike,
+            apart=apart,
+            min_inputs=min_inputs,
+        )
     )
 
 
@@ -70,17 +77,23 @@ def scores(
     polarity: float = 0.2,
     alike: float = 0.3,
     apart: float = 0.1,
-    least: int = 3,
+    min_inputs: int = 3,
 ) -> np.ndarray:
     """Scores of all instances."""
     found = neurons(
-        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, least=least
+        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, min_inputs=min_inputs
     )
     return np.array([score for _, score, _, _ in found])
 
 
 def neurons(
-    graph: SignedGraph, *, strength: float, polarity: float, alike: float, apart: float, least: int
+    graph: SignedGraph,
+    *,
+    strength: float,
+    polarity: float,
+    alike: float,
+    apart: float,
+    min_inputs: int,
 ) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
     """Each neuron with its score, to nine digits, and both groups, all as numbers of neurons."""
     strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
@@ -93,7 +106,7 @@ def neurons(
         mine = strong[fan.edges]
         rank = np.full((len(fan.senders), len(fan.neurons)), _NOWHERE)
         rank[fan.row[mine], fan.column[mine]] = graph.rank[fan.edges][mine]
-        enough = np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * least)
+        enough = np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * min_inputs)
         read = tuple(np.unique(graph.layer[fan.senders]).tolist())
         if len(enough) and read not in likeness:
             likeness[read] = _likeness(
@@ -102,7 +115,9 @@ def neurons(
         found += [
             (int(fan.neurons[column]), score, fan.senders[first], fan.senders[second])
             for column in enough
-            for score, first, second in _split(rank[:, column], likeness[read], alike, apart, least)
+            for score, first, second in _split(
+                rank[:, column], likeness[read], alike, apart, min_inputs
+            )
         ]
     return found
 
@@ -128,7 +143,7 @@ def _likeness(graph: SignedGraph, senders: np.ndarray, fans: list[Fan]) -> np.nd
 
 
 def _split(
-    rank: np.ndarray, likeness: np.ndarray, alike: float, apart: float, least: int
+    rank: np.ndarray, likeness: np.ndarray, alike: float, apart: float, min_inputs: int
 ) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """The score and both groups of one neuron, where it has them; ``rank`` of its strong inputs, ``(s,)``."""
     inputs = np.flatnonzero(rank < _NOWHERE)
@@ -143,7 +158,7 @@ def _split(
     grouped = ((near >= alike) & (far < apart)) | ((near < apart) & (far >= alike))
     in_1, in_2 = grouped & (near >= alike), grouped & (near < alike)
     sizes = in_1.sum(), in_2.sum()
-    if min(sizes) < max(least, 2):
+    if min(sizes) < max(min_inputs, 2):
         return []
     groups = zip((like_1, like_2), (in_1, in_2), sizes, strict=True)
     means = [

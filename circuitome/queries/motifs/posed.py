@@ -92,8 +92,8 @@ class Pose:
         self,
         graph: SignedGraph,
         *,
-        least: float = 0.5,
-        inputs: int = 3,
+        min_score: float = 0.5,
+        min_inputs: int = 3,
         strength: float = 1.0,
         polarity: float = 0.2,
         **own: Any,
@@ -105,9 +105,9 @@ class Pose:
         receiver, share = graph.receiver[edges], graph.share[edges]
         total = np.bincount(receiver, share, n)
         agreed = np.bincount(receiver, share * sign * self.agreement(known, **own), n)
-        neurons = np.flatnonzero((np.bincount(receiver, minlength=n) >= inputs) & (total > 0))
+        neurons = np.flatnonzero((np.bincount(receiver, minlength=n) >= min_inputs) & (total > 0))
         score = np.round(agreed[neurons] / total[neurons], 9)
-        return neurons[score >= least], score[score >= least], edges
+        return neurons[score >= min_score], score[score >= min_score], edges
 
     def twin(
         self, graph: SignedGraph, *, limit: int = 100, **parameters: Any

@@ -33,7 +33,7 @@ class Bypasses:
     score: np.ndarray  # part of the bypass, rounded to nine digits
 
 
-def bypasses(graph: SignedGraph, *, least: float) -> Bypasses:
+def bypasses(graph: SignedGraph, *, min_score: float) -> Bypasses:
     """All instances, in no order."""
     adds, convolves = graph.op == "add", graph.op == "conv"
     added = np.flatnonzero(adds[graph.receiver])
@@ -55,7 +55,7 @@ def bypasses(graph: SignedGraph, *, least: float) -> Bypasses:
     size = np.abs(bypass)
     total = size + np.abs(block)
     score = np.round(np.divide(size, total, out=np.zeros_like(size), where=total > 0), 9)
-    kept = np.flatnonzero(wired & (total > 0) & (score >= least))
+    kept = np.flatnonzero(wired & (total > 0) & (score >= min_score))
     return Bypasses(
         graph.sender[past[kept]],
         graph.receiver[past[kept]],
@@ -78,9 +78,9 @@ def _found(graph: SignedGraph, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return there, edge[there]
 
 
-def twin(graph: SignedGraph, *, least: float = 0.5, limit: int = 100) -> list[dict[str, Any]]:
+def twin(graph: SignedGraph, *, min_score: float = 0.5, limit: int = 100) -> list[dict[str, Any]]:
     """The motif rows of the query, from arrays alone."""
-    found = bypasses(graph, least=least)
+    found = bypasses(graph, min_score=min_score)
     order = np.lexsort((found.writer, found.source, found.target, -found.score))[:limit]
     ends = (graph.names(column[order]) for column in (found.source, found.target, found.writer))
     return [
@@ -91,14 +91,14 @@ def twin(graph: SignedGraph, *, least: float = 0.5, limit: int = 100) -> list[di
     ]
 
 
-def count(graph: SignedGraph, *, least: float = 0.5) -> int:
+def count(graph: SignedGraph, *, min_score: float = 0.5) -> int:
     """Number of instances."""
-    return len(scores(graph, least=least))
+    return len(scores(graph, min_score=min_score))
 
 
-def scores(graph: SignedGraph, *, least: float = 0.5) -> np.ndarray:
+def scores(graph: SignedGraph, *, min_score: float = 0.5) -> np.ndarray:
     """Scores of all instances."""
-    return bypasses(graph, least=least).score
+    return bypasses(graph, min_score=min_score).score
 
 
 def missing(database: Database, model: str, **_: Any) -> str | None:

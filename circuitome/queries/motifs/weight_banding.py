@@ -86,10 +86,11 @@ def _variances(kernels: np.ndarray) -> np.ndarray:
     return np.stack([kernels.mean(3).var(2).sum(1), kernels.mean(2).var(2).sum(1)])
 
 
-def twin(graph: SignedGraph, *, least: float = 0.0, limit: int = 100) -> list[dict[str, Any]]:
+def twin(graph: SignedGraph, *, min_score: float = 0.0, limit: int = 100) -> list[dict[str, Any]]:
     """The motif rows of the query, from the layers' ratios alone; the role ``layer`` holds a layer's key."""
     layers = sorted(
-        (band for band in graph.banding if band[1] >= least), key=lambda band: (-band[1], band[0])
+        (band for band in graph.banding if band[1] >= min_score),
+        key=lambda band: (-band[1], band[0]),
     )
     return [
         instance("weight_banding", graph.model, ratio, {"layer": [layer]}, p=p)
@@ -97,17 +98,17 @@ def twin(graph: SignedGraph, *, least: float = 0.0, limit: int = 100) -> list[di
     ]
 
 
-def count(graph: SignedGraph, *, least: float = 0.0) -> int:
+def count(graph: SignedGraph, *, min_score: float = 0.0) -> int:
     """Number of layers that have at least this ratio."""
-    return sum(ratio >= least for _, ratio, _ in graph.banding)
+    return sum(ratio >= min_score for _, ratio, _ in graph.banding)
 
 
 def _of_bundle(
-    bundle: Bundle, *, nulls: int | None, seed: int, least: float, limit: int
+    bundle: Bundle, *, nulls: int | None, seed: int, min_score: float, limit: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    rows = twin(SignedGraph.of_bundle(bundle), least=least, limit=limit)
+    rows = twin(SignedGraph.of_bundle(bundle), min_score=min_score, limit=limit)
     return significant(bundle, rows, nulls=999 if nulls is None else nulls, seed=seed), []
 
 
 MOTIF: Final = Motif("weight_banding", {"layer": ("layer",)}, twin, count)
-BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle, ("least", "limit"))
+BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle, ("min_score", "limit"))

@@ -4,8 +4,9 @@
 //   model (model): the model
 //   strength (float = 1): least share of an edge, in units of 1 / fan-in of its receiver; 1 is a kernel of the root mean
 //     square of the receiver's kernels
-//   agreement (float = 0.5): least score
+//   min_score (float = 0.5): least score
 //   limit (integer = 100): at most so many detectors
+// renamed: agreement -> min_score
 // returns:
 //   detector: key of the detector
 //   grey: key of an input that answers what has no colour, of the sign that such inputs have
@@ -36,7 +37,7 @@ WHERE of_colour > 0 AND of_grey > 0 AND coloured_sum * grey_sum < 0
 WITH detector, grey_sum / of_grey AS from_grey, coloured_sum / of_colour AS from_colour, inputs,
      CASE WHEN abs(grey_sum) < abs(coloured_sum) THEN round(2 * abs(grey_sum) / (of_grey + of_colour), 9)
           ELSE round(2 * abs(coloured_sum) / (of_grey + of_colour), 9) END AS score
-WHERE score >= $agreement
+WHERE score >= $min_score
 WITH detector, from_grey, from_colour, inputs, score
 ORDER BY score DESC, detector
 LIMIT $limit

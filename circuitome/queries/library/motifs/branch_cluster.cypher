@@ -3,8 +3,9 @@
 // params:
 //   model (model): the model
 //   grouping (string = "family"): what makes a group: `family`, or `kind` after annotation
-//   least (integer = 3): least size of a group in the block
+//   min_size (integer = 3): least size of a group in the block
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_size
 // returns:
 //   group: key of the family, or name of the kind
 //   branch: key of the branch
@@ -40,7 +41,7 @@ WITH DISTINCT block, block_size, branches, own.key AS path, m.key AS neuron,
           ELSE NULL END AS member_of
 WHERE member_of IS NOT NULL
 WITH block, block_size, branches, member_of, count(neuron) AS group_size, collect(path) AS homes
-WHERE group_size >= $least
+WHERE group_size >= $min_size
 UNWIND branches AS place
 UNWIND homes AS home
 WITH block, block_size, member_of, group_size, place.key AS branch, place.size AS branch_size,

@@ -5,9 +5,10 @@
 //   strength (float = 1): least share of an edge, in units of 1 / fan-in of its receiver; 1 is a kernel of the root mean
 //     square of the receiver's kernels
 //   apart (float = 0.25): least way from what a kernel inhibits to what it excites, pixels
-//   least (integer = 2): least number of such inputs
-//   agreement (float = 0.5): least score
+//   min_inputs (integer = 2): least number of such inputs
+//   min_score (float = 0.5): least score
 //   limit (integer = 100): at most so many centres
+// renamed: least -> min_inputs, agreement -> min_score
 // returns:
 //   centre: key of the centre-surround neuron
 //   contrast: key of one contrast that agrees
@@ -43,7 +44,7 @@ WITH c.key AS centre, coloured, a.key AS contrast, share,
 WITH centre, coloured, count(contrast) AS number, sum(share * facing) / sum(share) AS mean,
      collect({contrast: contrast, share: share, facing: facing}) AS inputs
 WITH centre, number, mean, inputs, CASE WHEN coloured = 1 THEN round(mean, 9) ELSE round(abs(mean), 9) END AS score
-WHERE number >= $least AND score >= $agreement
+WHERE number >= $min_inputs AND score >= $min_score
 WITH centre, mean, inputs, score
 ORDER BY score DESC, centre
 LIMIT $limit

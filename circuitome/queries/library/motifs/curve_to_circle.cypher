@@ -3,11 +3,12 @@
 // params:
 //   model (model): the model
 //   points (string = "inwards"): where the centres of curvature lie: `inwards` for circles, `outwards` for evolutes
-//   least (float = 0.5): least score
-//   inputs (integer = 3): least number of strong inputs that are curves
+//   min_score (float = 0.5): least score
+//   min_inputs (integer = 3): least number of strong inputs that are curves
 //   strength (float = 1): least share of each of them, in units of 1 / fan-in of the circle
 //   polarity (float = 0.2): least |polarity| of each of them
 //   limit (integer = 100): at most so many neurons
+// renamed: least -> min_score, inputs -> min_inputs
 // returns:
 //   circle: key of the neuron
 //   input: key of one input
@@ -37,9 +38,9 @@ WITH input, circle, share, sign, (cos(turn) * x - sin(turn) * y) / sqrt(x * x + 
 WITH input, circle, share, sign, CASE WHEN $points = 'outwards' THEN along ELSE -along END AS agreement
 WITH circle, count(input) AS number, sum(share) AS total, sum(share * sign * agreement) AS agreed,
      collect({input: input, share: share, sign: sign, agreement: agreement}) AS edges
-WHERE number >= $inputs AND total > 0
+WHERE number >= $min_inputs AND total > 0
 WITH circle, edges, round(agreed / total, 9) AS score
-WHERE score >= $least
+WHERE score >= $min_score
 WITH circle, edges, score
 ORDER BY score DESC, circle
 LIMIT $limit

@@ -4,8 +4,9 @@
 //   model (model): the model
 //   circuit_class (string = "all"): `e->e` (family to family), `i->e` (one invariant neuron to a family), `e->i` (the other way round),
 //     or `all`
-//   least (float = 0): least R2
+//   min_score (float = 0): least R2
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_score
 // returns:
 //   sender: key of the family that sends; an invariant neuron is a family of one
 //   receiver: key of the family that it feeds
@@ -28,7 +29,7 @@
 // Distill 2021.
 MATCH (f:Family)-[r:FEEDS]->(g:Family)
 WHERE f.model = $model AND g.model = $model AND ($circuit_class = 'all' OR r.circuit_class = $circuit_class)
-  AND round(r.r2, 9) >= $least
+  AND round(r.r2, 9) >= $min_score
 RETURN f.key AS sender, g.key AS receiver, g.`group` AS `group`, r.circuit_class AS circuit_class, r.pairs AS pairs,
        r.compression AS compression, r.offsets AS offsets, r.template AS template, round(r.r2, 9) AS score, r.p AS p,
        r.q AS q, r.`null` AS `null`

@@ -2,11 +2,12 @@
 //
 // params:
 //   model (model): the model
-//   least (float = 0.5): least score
-//   inputs (integer = 3): least number of strong inputs that are for a hue
+//   min_score (float = 0.5): least score
+//   min_inputs (integer = 3): least number of strong inputs that are for a hue
 //   strength (float = 1): least share of each of them, in units of 1 / fan-in of the hue
 //   polarity (float = 0.2): least |polarity| of each of them
 //   limit (integer = 100): at most so many neurons
+// renamed: least -> min_score, inputs -> min_inputs
 // returns:
 //   hue: key of the neuron
 //   input: key of one input
@@ -31,9 +32,9 @@ WITH a.key AS input, b.key AS hue, r.share AS share, CASE WHEN r.weight >= 0 THE
      cos(radians(a.hue_deg) - radians(b.hue_deg)) AS agreement
 WITH hue, count(input) AS number, sum(share) AS total, sum(share * sign * agreement) AS agreed,
      collect({input: input, share: share, sign: sign, agreement: agreement}) AS edges
-WHERE number >= $inputs AND total > 0
+WHERE number >= $min_inputs AND total > 0
 WITH hue, edges, round(agreed / total, 9) AS score
-WHERE score >= $least
+WHERE score >= $min_score
 WITH hue, edges, score
 ORDER BY score DESC, hue
 LIMIT $limit

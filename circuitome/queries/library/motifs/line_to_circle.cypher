@@ -2,11 +2,12 @@
 //
 // params:
 //   model (model): the model
-//   least (float = 0.5): least score
-//   inputs (integer = 3): least number of strong inputs that are lines or borders
+//   min_score (float = 0.5): least score
+//   min_inputs (integer = 3): least number of strong inputs that are lines or borders
 //   strength (float = 1): least share of each of them, in units of 1 / fan-in of the circle
 //   polarity (float = 0.2): least |polarity| of each of them
 //   limit (integer = 100): at most so many neurons
+// renamed: least -> min_score, inputs -> min_inputs
 // returns:
 //   circle: key of the neuron
 //   input: key of one input
@@ -34,9 +35,9 @@ WITH input, circle, share, sign, (cos(turn) * x - sin(turn) * y) / sqrt(x * x + 
 WITH input, circle, share, sign, 1 - 2 * along * along AS agreement
 WITH circle, count(input) AS number, sum(share) AS total, sum(share * sign * agreement) AS agreed,
      collect({input: input, share: share, sign: sign, agreement: agreement}) AS edges
-WHERE number >= $inputs AND total > 0
+WHERE number >= $min_inputs AND total > 0
 WITH circle, edges, round(agreed / total, 9) AS score
-WHERE score >= $least
+WHERE score >= $min_score
 WITH circle, edges, score
 ORDER BY score DESC, circle
 LIMIT $limit

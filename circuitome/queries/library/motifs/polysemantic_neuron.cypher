@@ -6,8 +6,9 @@
 //   polarity (float = 0.2): least |polarity| of each edge
 //   alike (float = 0.3): least cosine of the fan-ins of a group's members and of its strongest
 //   apart (float = 0.1): members of one group have a smaller cosine than this with the strongest of the other
-//   least (integer = 3): least number of inputs in each group, at least 2
+//   min_inputs (integer = 3): least number of inputs in each group, at least 2
 //   limit (integer = 100): at most so many neurons
+// renamed: least -> min_inputs
 // returns:
 //   neuron: key of the neuron
 //   group_1: key of a member of the group of its strongest input
@@ -27,7 +28,7 @@
 MATCH (a:Neuron)-[r:EXCITES]->(n:Neuron)
 WHERE a.model = $model AND n.model = $model AND r.share * n.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH n.key AS neuron, count(r) AS number, min(r.rank) AS strongest
-WHERE number >= $least * 2
+WHERE number >= $min_inputs * 2
 // its strongest input, and all of them
 MATCH (g:Neuron)-[r:EXCITES]->(n:Neuron {key: neuron})
 WHERE r.rank = strongest
@@ -68,7 +69,7 @@ WITH neuron, seed_1, seed_2, sum(CASE WHEN round(like_1, 9) >= $alike THEN 1 ELS
      sum(CASE WHEN round(like_1, 9) >= $alike THEN like_1 ELSE 0.0 END) AS sum_1,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN 0.0 ELSE like_2 END) AS sum_2,
      collect({input: input, like_1: like_1}) AS inputs
-WHERE size_1 >= $least AND size_2 >= $least AND size_1 > 1 AND size_2 > 1
+WHERE size_1 >= $min_inputs AND size_2 >= $min_inputs AND size_1 > 1 AND size_2 > 1
 // each is alike to itself, which says nothing
 WITH neuron, seed_1, seed_2, inputs, (sum_1 - 1) / (size_1 - 1) AS mean_1, (sum_2 - 1) / (size_2 - 1) AS mean_2
 WITH neuron, seed_1, seed_2, inputs, CASE WHEN mean_1 < mean_2 THEN round(mean_1, 9) ELSE round(mean_2, 9) END AS score

@@ -3,7 +3,7 @@
 MATCH (a:Neuron)-[r:EXCITES]->(n:Neuron)
 WHERE a.model = $model AND n.model = $model AND r.share * n.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH n.key AS neuron, count(r) AS number, min(r.rank) AS strongest
-WHERE number >= $least * 2
+WHERE number >= $min_inputs * 2
 // its strongest input, and all of them
 MATCH (g:Neuron)-[r:EXCITES]->(n:Neuron {key: neuron})
 WHERE r.rank = strongest
@@ -44,7 +44,7 @@ WITH neuron, seed_1, seed_2, sum(CASE WHEN round(like_1, 9) >= $alike THEN 1 ELS
      sum(CASE WHEN round(like_1, 9) >= $alike THEN like_1 ELSE 0.0 END) AS sum_1,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN 0.0 ELSE both / sqrt(own * other) END) AS sum_2,
      collect({input: input, like_1: like_1}) AS inputs
-WHERE size_1 >= $least AND size_2 >= $least AND size_1 > 1 AND size_2 > 1
+WHERE size_1 >= $min_inputs AND size_2 >= $min_inputs AND size_1 > 1 AND size_2 > 1
 // each is alike to itself, which says nothing
 WITH neuron, seed_1, seed_2, inputs, (sum_1 - 1) / (size_1 - 1) AS mean_1, (sum_2 - 1) / (size_2 - 1) AS mean_2
 WITH neuron, seed_1, seed_2, inputs, CASE WHEN mean_1 < mean_2 THEN round(mean_1, 9) ELSE round(mean_2, 9) END AS score

@@ -2,8 +2,9 @@
 //
 // params:
 //   model (model): the model
-//   least (float = 0.5): least part that the bypass carries
+//   min_score (float = 0.5): least part that the bypass carries
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_score
 // returns:
 //   source: key of the neuron that the block reads
 //   target: key of the addition's neuron behind the block
@@ -33,7 +34,7 @@ MATCH (y:Neuron)-[u:EXCITES|INHIBITS]->(m:Neuron)
 WHERE m.key = hidden AND y.key = source
 WITH source, target, writer, bypass, sum(u.weight * second * added) AS block, count(u) AS paths
 WITH source, target, writer, bypass, block, paths, round(abs(bypass) / (abs(bypass) + abs(block)), 9) AS score
-WHERE score >= $least
+WHERE score >= $min_score
 RETURN source, target, writer, bypass, block, paths, score
 ORDER BY score DESC, target, source, writer
 LIMIT $limit

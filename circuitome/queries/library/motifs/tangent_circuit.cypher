@@ -2,12 +2,13 @@
 //
 // params:
 //   model (model): the model
-//   least (float = 0.5): least score
-//   inputs (integer = 3): least number of strong inputs that are curves or lines
+//   min_score (float = 0.5): least score
+//   min_inputs (integer = 3): least number of strong inputs that are curves or lines
 //   strength (float = 1): least share of each of them, in units of 1 / fan-in of the curve
 //   polarity (float = 0.2): least |polarity| of each of them
 //   radius (float = 4): radius of the arc through the kernel's centre, pixels of the kernel
 //   limit (integer = 100): at most so many curves
+// renamed: least -> min_score, inputs -> min_inputs
 // returns:
 //   curve: key of the neuron
 //   input: key of one input
@@ -40,9 +41,9 @@ WITH input, kind, curve, share, sign, (cos(turn) * right - sin(turn) * down) / s
 WITH input, curve, share, sign, CASE WHEN kind = 'curve' THEN along ELSE 1 - 2 * along * along END AS agreement
 WITH curve, count(input) AS number, sum(share) AS total, sum(share * sign * agreement) AS agreed,
      collect({input: input, share: share, sign: sign, agreement: agreement}) AS edges
-WHERE number >= $inputs AND total > 0
+WHERE number >= $min_inputs AND total > 0
 WITH curve, edges, round(agreed / total, 9) AS score
-WHERE score >= $least
+WHERE score >= $min_score
 WITH curve, edges, score
 ORDER BY score DESC, curve
 LIMIT $limit

@@ -2,8 +2,9 @@
 //
 // params:
 //   model (model): the model
-//   least (float = 0): least banding ratio
+//   min_score (float = 0): least banding ratio
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_score
 // returns:
 //   layer: key of the layer
 //   index: position in the order of computation, from 0
@@ -18,7 +19,7 @@
 //
 // Source: Petrov et al., *Weight Banding*, Distill 2021.
 MATCH (l:Layer)
-WHERE l.model = $model AND l.banding_ratio >= $least
+WHERE l.model = $model AND l.banding_ratio >= $min_score
 RETURN l.key AS layer, l.index AS index, l.depth AS depth, l.kernel AS kernel, l.banding_ratio AS score, l.banding_p AS p
 ORDER BY score DESC, layer
 LIMIT $limit

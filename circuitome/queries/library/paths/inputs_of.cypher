@@ -3,7 +3,8 @@
 // params:
 //   neurons (list of neuron): the receiving neurons
 //   k (integer = 5): at most so many inputs of each, by rank in its fan-in
-//   least (float = 0): least share of the receiver's squared fan-in norm
+//   min_share (float = 0): least share of the receiver's squared fan-in norm
+// renamed: least -> min_share
 // returns:
 //   sender: key of the sending neuron
 //   receiver: key of the receiving neuron
@@ -13,6 +14,6 @@
 //
 // The step of `upstream` and `strongest_paths`.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
-WHERE b.key IN $neurons AND r.rank <= $k AND r.share >= $least
+WHERE b.key IN $neurons AND r.rank <= $k AND r.share >= $min_share
 RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share, r.polarity AS polarity
 ORDER BY receiver, share DESC, sender

@@ -2,7 +2,8 @@
 //
 // params:
 //   neurons (list of neuron): the sending neurons
-//   least (float = 0): least share of the receiver's squared fan-in norm
+//   min_share (float = 0): least share of the receiver's squared fan-in norm
+// renamed: least -> min_share
 // returns:
 //   sender: key of the sending neuron
 //   receiver: key of the receiving neuron
@@ -12,6 +13,6 @@
 //
 // The step of `downstream`.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
-WHERE a.key IN $neurons AND r.share >= $least
+WHERE a.key IN $neurons AND r.share >= $min_share
 RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share, r.polarity AS polarity
 ORDER BY sender, share DESC, receiver

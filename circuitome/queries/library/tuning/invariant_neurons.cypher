@@ -3,8 +3,9 @@
 // params:
 //   model (model): the model
 //   transform (string = "rotate"): `rotate`, `flip_h`, `flip_v`, `scale`, `hue` or `invert`
-//   least (float = 0.7071): least invariance; above 0.7071 more than half of its variance stays
+//   min_invariance (float = 0.7071): least invariance; above 0.7071 more than half of its variance stays
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_invariance
 // returns:
 //   neuron: key of the neuron
 //   layer: key of its layer
@@ -18,7 +19,7 @@ WHERE n.model = $model
 WITH n, CASE $transform WHEN 'rotate' THEN n.invariance_rotate WHEN 'flip_h' THEN n.invariance_flip_h
                     WHEN 'flip_v' THEN n.invariance_flip_v WHEN 'scale' THEN n.invariance_scale
                     WHEN 'hue' THEN n.invariance_hue WHEN 'invert' THEN n.invariance_invert ELSE NULL END AS invariance
-WHERE invariance >= $least
+WHERE invariance >= $min_invariance
 RETURN n.key AS neuron, n.layer AS layer, invariance, n.kind AS kind
 ORDER BY invariance DESC, neuron
 LIMIT $limit

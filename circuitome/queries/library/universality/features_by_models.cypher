@@ -1,8 +1,9 @@
 // Features found in several networks, those of most networks first.
 //
 // params:
-//   least (integer = 2): in at least so many networks
+//   min_networks (integer = 2): in at least so many networks
 //   limit (integer = 100): at most so many rows
+// renamed: least -> min_networks
 // returns:
 //   feature: key of the feature
 //   models: number of networks
@@ -14,7 +15,7 @@
 //
 // `feature_members` gives their addresses. How many there would be by chance says `circuitome compare --table`.
 MATCH (f:Feature)
-WHERE f.source = 'computed' AND f.models >= $least
+WHERE f.source = 'computed' AND f.models >= $min_networks
 RETURN f.key AS feature, f.models AS models, f.size AS size, f.depth AS depth, f.kind AS kind, f.family AS family,
        f.score AS score
 ORDER BY models DESC, score DESC, feature
