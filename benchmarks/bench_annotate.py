@@ -40,7 +40,7 @@ def annotated(
     """Extract and annotate one network (or its twin) in this process."""
     import torch
 
-    from circuitome.extract import extract
+    from circuitome.extract import Network, Options, extract
     from circuitome.extract.annotate.pipeline import annotate
     from circuitome.extract.models.resolve import resolve
     from circuitome.extract.responses.twins import twin
@@ -59,14 +59,12 @@ def annotated(
         )
         model = twin(model, 99, images=(images - mean) / std)
     bundle = extract(
-        model,
+        Network(
+            model, name=name, input_shape=network.input_shape, mean=network.mean, std=network.std
+        ),
         output=output,
-        name=name,
-        input_shape=network.input_shape,
-        mean=network.mean,
-        std=network.std,
-        span=None,
         force=True,
+        options=Options(span=None),
     )
     start = time.perf_counter()
     done = annotate(bundle, model, twins=twins, device="cpu")

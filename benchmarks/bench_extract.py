@@ -17,7 +17,7 @@ import torch
 
 from circuitome.extract.edges import KEEP_ALL
 from circuitome.extract.models.resolve import resolve
-from circuitome.extract.pipeline import write_bundle
+from circuitome.extract.pipeline import Options, write_bundle
 from circuitome.extract.tables import layer_edges
 from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import BundleWriter
@@ -60,11 +60,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_bundle(
                 BundleWriter(Path(folder) / "net"),
-                network.name,
+                {"key": network.name},
                 traced,
-                {},
                 keep=KEEP_ALL,
-                device=cpu,
+                options=Options(span=None, device="cpu"),
             )
 
     once = best(options.repeats, forward)

@@ -12,11 +12,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from circuitome.extract.edges import Pruning
+from circuitome.extract.edges import KEEP_MOST
 from circuitome.extract.models.resolve import resolve
-from circuitome.extract.pipeline import write_bundle
+from circuitome.extract.pipeline import Options, write_bundle
 from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import BundleWriter
 
@@ -42,9 +41,8 @@ def measure(name: str) -> tuple[int, int, float]:
     with tempfile.TemporaryDirectory() as folder:
         writer = BundleWriter(Path(folder) / "net")
         start = time.perf_counter()
-        bundle = write_bundle(
-            writer, name, traced, {}, keep=Pruning(0.99), device=torch.device("cpu")
-        )
+        options = Options(span=None, device="cpu")
+        bundle = write_bundle(writer, {"key": name}, traced, keep=KEEP_MOST, options=options)
         return parameters, bundle.manifest["counts"]["edges"], time.perf_counter() - start
 
 

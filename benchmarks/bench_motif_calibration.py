@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kstest
 
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
@@ -50,10 +50,8 @@ def twins(folder: Path) -> Iterator[Try]:
         name = list(BUNDLED)[place % len(BUNDLED)]
         other = twin(resolve(name).model, 1000 + place)
         bundle = extract(
-            other,
+            Network(other, name="twin", input_shape=BUNDLED[name].input_size),
             output=folder / "twin",
-            name="twin",
-            input_shape=BUNDLED[name].input_size,
             force=True,
         )
         graph = SignedGraph.of_bundle(bundle)

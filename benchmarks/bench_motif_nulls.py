@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
@@ -83,7 +83,7 @@ def bundle_of(name: str, folder: Path) -> Bundle | None:
         return None
     network = resolve(model, weights=str(file)) if weights else resolve(model)
     made = twin(network.model, 0) if name.endswith("_twin") else network.model
-    return extract(made, output=folder / name, name=name, input_shape=shape)
+    return extract(Network(made, name=name, input_shape=shape), output=folder / name)
 
 
 def possible(kind: str, graph: SignedGraph, parts: Sequence[str]) -> bool:

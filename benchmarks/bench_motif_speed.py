@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from circuitome.extract import extract
+from circuitome.extract import Network, Pruning, extract
 from circuitome.extract.models.resolve import resolve
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import EDGE_TYPES
@@ -289,11 +289,9 @@ def _network(folder: Path, model: str, weights: str, shape: tuple[int, int, int]
     if not file.is_file():
         sys.exit(f"no weights at {file}; set CIRCUITOME_WEIGHTS to the folder that has them")
     return extract(
-        resolve(model, weights=str(file)).model,
+        Network(resolve(model, weights=str(file)).model, name=weights, input_shape=shape),
         output=folder / weights,
-        name=weights,
-        input_shape=shape,
-        keep=None,
+        keep=Pruning(),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from circuitome.extract.annotate.pipeline import annotate
 from circuitome.extract.models.resolve import resolve
 from circuitome.graphdb.bundle import Bundle
@@ -47,7 +47,9 @@ def bundled(folder: Path) -> list[Bundle]:
     made = []
     for name, network in BUNDLED.items():
         model = resolve(name).model
-        bundle = extract(model, output=folder / name, name=name, input_shape=network.input_size)
+        bundle = extract(
+            Network(model, name=name, input_shape=network.input_size), output=folder / name
+        )
         made.append(annotate(bundle, model, parts=["signatures"]))
     return made
 

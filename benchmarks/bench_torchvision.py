@@ -40,9 +40,7 @@ def measure(name: str) -> dict[str, Any]:
     trace(network.model, network.input_shape)
     wired = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        bundle = extract(
-            network.model, output=Path(folder) / name, name=name, input_shape=network.input_shape
-        )
+        bundle = extract(network, output=Path(folder) / name)
         extracted = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         checks = verify(bundle, network.model)

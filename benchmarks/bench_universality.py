@@ -81,7 +81,7 @@ def signed(
     """The bundle of a network (or of a twin of it) with signatures, and the CPU seconds that they took; None if it was there."""
     import torch
 
-    from circuitome.extract import extract
+    from circuitome.extract import Network, extract
     from circuitome.extract.models.resolve import resolve
     from circuitome.extract.responses.signatures import write_signatures
     from circuitome.extract.responses.twins import twin
@@ -105,12 +105,10 @@ def signed(
         )
         model = twin(model, twin_seed, images=(images - mean) / std)
     bundle = extract(
-        model,
+        Network(
+            model, name=key, input_shape=network.input_shape, mean=network.mean, std=network.std
+        ),
         output=path,
-        name=key,
-        input_shape=network.input_shape,
-        mean=network.mean,
-        std=network.std,
     )
     began = time.process_time()
     with exact_float32():

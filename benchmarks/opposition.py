@@ -47,11 +47,8 @@ def table() -> str:
         "|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for name, bundled in BUNDLED.items():
-            network = resolve(name)
-            bundle = extract(
-                network.model, output=Path(folder) / name, name=name, input_shape=bundled.input_size
-            )
+        for name in BUNDLED:
+            bundle = extract(resolve(name), output=Path(folder) / name)
             graph = SignedGraph.of_bundle(bundle)
             null = np.array([counts(shuffled(graph, seed)) for seed in range(SHUFFLES)])
             cells = [

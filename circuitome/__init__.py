@@ -4,7 +4,8 @@ Example::
 
     import circuitome
 
-    bundle = circuitome.extract(model, example, output="net.circuitome", name="net")
+    network = circuitome.Network(model, name="net", input_shape=(3, 64, 64))
+    bundle = circuitome.extract(network, output="net.circuitome")
     with circuitome.open_store("circuitome.db", create=True) as database:
         database.load(bundle)
         database.query("hubs", limit=5).to_pandas()
@@ -19,15 +20,28 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from circuitome.extract import extract, verify
+    from circuitome.extract import Network, Options, Pruning, extract, verify
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.export import to_networkx
     from circuitome.queries.database import open_database as open_store
 
-__all__ = ["Bundle", "__version__", "extract", "open_store", "to_networkx", "verify"]
+__all__ = [
+    "Bundle",
+    "Network",
+    "Options",
+    "Pruning",
+    "__version__",
+    "extract",
+    "open_store",
+    "to_networkx",
+    "verify",
+]
 
 _HOMES = {
     "Bundle": "circuitome.graphdb.bundle",
+    "Network": "circuitome.extract",
+    "Options": "circuitome.extract",
+    "Pruning": "circuitome.extract",
     "extract": "circuitome.extract",
     "open_store": "circuitome.queries.database",
     "to_networkx": "circuitome.graphdb.export",

@@ -83,16 +83,8 @@ def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
 
     network = resolve(name)
     bundle = extract(
-        network.model,
+        network,
         output=folder / f"{name}.circuitome",
-        name=name,
-        input_shape=network.input_shape,
-        mean=network.mean,
-        std=network.std,
-        architecture=network.architecture,
-        weights=network.weights,
-        weights_sha256=network.weights_sha256,
-        task=network.task,
         force=True,
         progress=lambda stage, done, total: report(f"{name}: {stage}", done, total),
     )

@@ -133,6 +133,7 @@ def extract(
             "responses need weights that are finite: leave out --annotate",
             param_hint="--allow-nonfinite",
         )
+    from circuitome.extract import Options, Pruning
     from circuitome.extract import extract as extract_model
     from circuitome.extract.models.resolve import is_known_name, resolve
 
@@ -148,24 +149,11 @@ def extract(
     )
     with progress() as report:
         bundle = extract_model(
-            network.model,
-            output=output or Path(f"{network.name}.circuitome"),
-            name=network.name,
-            input_shape=network.input_shape,
-            mean=network.mean,
-            std=network.std,
-            keep=share,
-            top=top,
-            span=span,
-            device=device,
-            seed=seed,
-            architecture=network.architecture,
-            weights=network.weights,
-            weights_sha256=network.weights_sha256,
-            task=network.task,
-            labels=network.labels,
+            network,
+            output=output,
+            keep=Pruning(share, top),
             force=force,
-            allow_nonfinite=allow_nonfinite,
+            options=Options(span, device, allow_nonfinite),
             progress=report,
         )
     counts = bundle.manifest["counts"]

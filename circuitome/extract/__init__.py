@@ -9,11 +9,23 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from circuitome.extract.pipeline import ExtractError, extract
+from circuitome.extract.edges import Pruning
+from circuitome.extract.models.network import Network
+from circuitome.extract.pipeline import ExtractError, Options, extract
 from circuitome.extract.trace.tracing import WiringError, trace
 from circuitome.extract.verify import LayerCheck, verify
 
-__all__ = ["ExtractError", "LayerCheck", "WiringError", "extract", "trace", "verify"]
+__all__ = [
+    "ExtractError",
+    "LayerCheck",
+    "Network",
+    "Options",
+    "Pruning",
+    "WiringError",
+    "extract",
+    "trace",
+    "verify",
+]
 
 
 class _CallablePackage(ModuleType):

@@ -20,6 +20,7 @@ from circuitome.extract.wiring import Layer, Link, Wiring
 
 __all__ = [
     "KEEP_ALL",
+    "KEEP_MOST",
     "Edges",
     "FanIn",
     "Flow",
@@ -67,6 +68,7 @@ class Pruning:
 
 
 KEEP_ALL = Pruning()
+KEEP_MOST = Pruning(0.99)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.edges import Pruning
+from circuitome.extract.edges import KEEP_MOST, Pruning
 from circuitome.extract.models.devices import pick_device
-from circuitome.extract.models.weights import digest
+from circuitome.extract.models.network import Network
 from circuitome.extract.tables import neuron_keys, write_expanded, write_tables
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle, BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
 from circuitome.graphdb.stores import Progress
 
-__all__ = ["ExtractError", "extract", "write_bundle"]
+__all__ = ["ExtractError", "Options", "extract", "write_bundle"]
 
 _PACKAGES: Final = ("torch", "torchvision", "numpy", "pyarrow")
 
@@ -32,103 +31,87 @@ class ExtractError(CircuitomeError):
     """A network whose graph cannot be made."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a network is extracted, beside what is pruned."""
+
+    span: int | None = 1
+    """Additions of a residual stream that `EXPANDED` edges multiply out, besides bottlenecks.
+
+    None makes no `EXPANDED` edges."""
+    device: str = "auto"
+    """What computes; `circuitome.extract.models.devices.pick_device` lists the names."""
+    allow_nonfinite: bool = False
+    """Leave out kernels with a NaN or an infinity, and mark the neurons that have one.
+
+    They are named in the manifest's ``nonfinite``, and their ``kept_mass`` and ``fan_in_norm`` are null."""
+
+
+DEFAULTS: Final = Options()
+
+
 def extract(
-    model: nn.Module,
-    example: Tensor | None = None,
+    network: nn.Module | Network,
     *,
     output: str | Path | None = None,
-    name: str = "network",
-    input_shape: Sequence[int] = (3, 224, 224),
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    keep: float | None = 0.99,
-    top: int | None = None,
-    span: int | None = 1,
-    device: str = "auto",
-    seed: int = 0,
-    architecture: str = "",
-    weights: str = "",
-    weights_sha256: str | None = None,
-    task: str = "",
-    labels: Sequence[str] = (),
+    keep: Pruning = KEEP_MOST,
     force: bool = False,
-    allow_nonfinite: bool = False,
+    options: Options = DEFAULTS,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Write the connectome of ``model`` as a bundle and open it.
+    """Write the connectome of a network as a bundle and open it.
 
     Args:
-        model: a CNN in eval mode.
-        example: an input batch, of which only the shape ``(N, C, H, W)`` is used; or give ``input_shape``.
+        network: a CNN in eval mode, or a `Network` that says its name and input shape, too.
         output: folder of the bundle; ``NAME.circuitome`` if None.
-        keep: least share of each receiver's squared fan-in norm that the kept edges hold; None keeps all.
-        top: most edges to keep of each receiver; None: as many as ``keep`` asks for.
-        span: additions of a residual stream that `EXPANDED` edges multiply out; they always span bottlenecks.
-            None makes no `EXPANDED` edges.
-        labels: class names, in the order of the logits.
-        allow_nonfinite: leave out kernels with a NaN or an infinity, and mark the neurons that have one: in the
-            manifest's ``nonfinite``, and by a ``kept_mass`` and ``fan_in_norm`` that are null.
+        keep: which edges of each receiver are kept; the strongest 99 % if nothing is said.
+        force: replace a bundle that is there.
         progress: called with a stage, what is done and what there is to do.
 
     Raises:
         WiringError: an operation is not understood; names it.
         ExtractError: a weight is not finite, and that is not allowed.
-        PruningError: ``keep`` is no share, or ``top`` less than one.
         BundleError: ``output`` is there already and ``force`` is not given, or cannot be written.
 
     Example:
-        >>> bundle = extract(model, torch.zeros(1, 3, 224, 224), name="mine")  # doctest: +SKIP
+        >>> bundle = extract(Network(model, name="mine"), keep=Pruning(0.9))  # doctest: +SKIP
     """
-    pruning = Pruning(keep, top)
-    shape = tuple(int(size) for size in (input_shape if example is None else example.shape[1:]))
-    place = pick_device(device)
+    network = network if isinstance(network, Network) else Network(network)
+    pick_device(options.device)
     report = progress or (lambda *_: None)
-    row: dict[str, Any] = {
-        "key": name,
-        "architecture": architecture or type(model).__name__,
-        "weights": weights,
-        "weights_sha256": weights_sha256 or digest(model),
-        "task": task or None,
-        "input_shape": list(shape),
-        "mean": None if mean is None else list(mean),
-        "std": None if std is None else list(std),
-        "keep": str(pruning),
-        "seed": seed,
-        "schema_version": SCHEMA_VERSION,
-        "state": "ready",
-    }
-    writer = BundleWriter(output or f"{name}.circuitome", force=force)
+    row = network.row() | {"keep": str(keep)}
+    writer = BundleWriter(output or f"{network.name}.circuitome", force=force)
     report("tracing", 0, 1)
-    traced = trace(model, shape, labels=labels)
+    shape = tuple(int(size) for size in network.input_shape)
+    traced = trace(network.model, shape, labels=network.labels)
     report("tracing", 1, 1)
-    traced = _marked(traced) if allow_nonfinite else traced
-    _refuse_nonfinite(traced, source=weights or row["architecture"])
-    return write_bundle(
-        writer, name, traced, row, keep=pruning, span=span, device=place, progress=report
-    )
+    traced = _marked(traced) if options.allow_nonfinite else traced
+    _refuse_nonfinite(traced, source=network.weights or str(row["architecture"]))
+    return write_bundle(writer, row, traced, keep=keep, options=options, progress=report)
 
 
 def write_bundle(
     writer: BundleWriter,
-    name: str,
+    model: Mapping[str, object],
     traced: Trace,
-    model: Mapping[str, Any],
     *,
     keep: Pruning,
-    span: int | None = None,
-    device: torch.device,
+    options: Options = DEFAULTS,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Weigh the edges of a traced network and write its bundle; ``model`` is the row of the `Model` table.
+    """Weigh the edges of a traced network and write its bundle.
 
-    ``span`` None makes no expanded edges at all.
+    ``model`` is the row of the `Model` table; it has at least a ``key``.
     """
-    row = dict.fromkeys(arrow_schema("Model").names) | dict(model) | {"key": name}
+    row = dict.fromkeys(arrow_schema("Model").names) | dict(model)
+    row |= {"schema_version": SCHEMA_VERSION, "state": "ready"}
+    name, device = str(row["key"]), pick_device(options.device)
     with writer:
         report = progress or (lambda *_: None)
         counts = write_tables(writer, row, traced, keep, device, report)
-        if span is not None:
-            counts |= write_expanded(writer, name, traced, span, keep, device, report)
+        if options.span is not None:
+            counts |= write_expanded(writer, name, traced, options.span, keep, device, report)
+        keys = neuron_keys(name, traced.wiring)
         layers = traced.wiring.layers
         writer.finish(
             manifest={
@@ -136,9 +119,7 @@ def write_bundle(
                 "counts": counts,
                 "versions": _versions(),
                 "device": device.type,
-                "nonfinite": [
-                    neuron_keys(name, traced.wiring)[number] for number in sorted(traced.nonfinite)
-                ],
+                "nonfinite": [keys[number] for number in sorted(traced.nonfinite)],
             },
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from circuitome.extract import extract
+from circuitome.extract import Network, Options, extract
 from circuitome.extract.annotate import pipeline
 from circuitome.extract.annotate.pairs import GroupScores
 from circuitome.extract.annotate.pipeline import AnnotateError, annotate
@@ -141,11 +141,9 @@ def test_hue_leaves_a_colour_blind_filter_as_it_is() -> None:
 @pytest.fixture
 def bundle(tmp_path) -> Bundle:
     return extract(
-        known_network(),
+        Network(known_network(), name="known", input_shape=(3, SIDE, SIDE)),
         output=tmp_path / "known",
-        name="known",
-        input_shape=(3, SIDE, SIDE),
-        span=None,
+        options=Options(span=None),
     )
 
 
@@ -267,7 +265,7 @@ def test_another_model_is_refused(bundle: Bundle) -> None:
 
 def test_a_network_that_sees_no_images_is_refused(tmp_path) -> None:
     model = nn.Sequential(nn.Conv2d(5, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
-    made = extract(model, output=tmp_path / "five", name="five", input_shape=(5, 9, 9))
+    made = extract(Network(model, name="five", input_shape=(5, 9, 9)), output=tmp_path / "five")
     with pytest.raises(AnnotateError, match="5 channels"):
         annotate(made, model, twins=3, device="cpu")
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from circuitome.cli import main
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
@@ -33,10 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     signed(network(9, first=4, second=4), made / "other.circuitome", gallery=small_gallery(40))
     extract(
-        network(8, first=4, second=4),
+        Network(network(8, first=4, second=4), name="bare", input_shape=INPUT),
         output=made / "bare.circuitome",
-        name="bare",
-        input_shape=INPUT,
     )
     return made
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from circuitome.extract import extract, trace, verify
+from circuitome.extract import Network, Options, Pruning, extract, trace, verify
 from circuitome.extract.models.resolve import resolve
 
 ARCHITECTURES = Path(__file__).parents[1] / "support" / "architectures"
@@ -40,12 +40,10 @@ def test_a_network_of_each_family_is_proven(spec, tmp_path):
     size = FAMILIES[spec]
     network = resolve(spec, weights="random", input_size=(3, size, size), seed=1)
     bundle = extract(
-        network.model,
+        Network(network.model, name="net", input_shape=network.input_shape),
         output=tmp_path / "net",
-        name="net",
-        input_shape=network.input_shape,
-        keep=0.5,
-        span=None,
+        keep=Pruning(0.5),
+        options=Options(span=None),
     )
     checks = verify(bundle, network.model)
     assert [check for check in checks if not check.ok] == []
@@ -56,12 +54,10 @@ def test_a_network_of_each_family_is_proven(spec, tmp_path):
 def test_channels_after_concatenation_are_found_as_the_literature_writes_them(tmp_path):
     network = resolve("googlenet", weights="random", input_size=(3, 64, 64))
     bundle = extract(
-        network.model,
+        Network(network.model, name="googlenet", input_shape=(3, 64, 64)),
         output=tmp_path / "net",
-        name="googlenet",
-        input_shape=(3, 64, 64),
-        keep=0.5,
-        span=None,
+        keep=Pruning(0.5),
+        options=Options(span=None),
     )
     places = {
         row["channel"]: row["from"]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from circuitome.extract import extract, trace
+from circuitome.extract import Network, extract, trace
 from tests.support.small_networks import Lambda, build
 
 SHAPE = (3, 16, 16)
@@ -34,7 +34,8 @@ class Fire(nn.Module):
 
 def test_the_paths_between_split_and_concatenation_are_branches(tmp_path):
     bundle = extract(
-        nn.Sequential(Fire()).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE
+        Network(nn.Sequential(Fire()).eval(), name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
     )
     assert [(row["key"], row["channels"]) for row in bundle.table("Branch").to_pylist()] == [
         ("net/0#one", 6),
@@ -78,7 +79,9 @@ def test_the_groups_of_a_grouped_convolution_are_branches_and_depthwise_ones_are
 
 
 def test_a_dense_concatenation_puts_a_neuron_into_several_blocks(tmp_path):
-    bundle = extract(build("dense"), output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(
+        Network(build("dense"), name="net", input_shape=SHAPE), output=tmp_path / "net"
+    )
     places = [
         (row["to"], row["channel"])
         for row in bundle.table("IN_BLOCK").to_pylist()

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from circuitome.extract import ExtractError, extract
-from circuitome.extract.edges import KEEP_ALL, Pruning, Senders, banding_ratio, weigh
+from circuitome.extract import ExtractError, Network, Pruning, extract
+from circuitome.extract.edges import KEEP_ALL, Senders, banding_ratio, weigh
 from circuitome.graphdb.schema import EDGE_TYPES
 from tests.support.small_networks import Lambda, build
 
@@ -129,7 +129,9 @@ def test_weights_are_what_one_pixel_in_one_channel_evokes(tmp_path):
     ).eval()
     nn.init.uniform_(model.get_buffer("1.running_var"), 0.5, 2.0)
     nn.init.normal_(model.get_parameter("1.weight"))
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=(3, 9, 9), keep=None)
+    bundle = extract(
+        Network(model, name="net", input_shape=(3, 9, 9)), output=tmp_path / "net", keep=Pruning()
+    )
     edges = _table(bundle)
     with torch.no_grad():
         base = model(torch.zeros(1, 3, 9, 9))
@@ -152,7 +154,9 @@ def test_weights_are_what_one_pixel_in_one_channel_evokes(tmp_path):
 def test_a_transposed_convolution_is_seen_from_its_receiver(tmp_path):
     torch.manual_seed(0)
     model = nn.ConvTranspose2d(2, 3, 3, stride=1, padding=1, bias=False).eval()
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=(2, 7, 7), keep=None)
+    bundle = extract(
+        Network(model, name="net", input_shape=(2, 7, 7)), output=tmp_path / "net", keep=Pruning()
+    )
     image = torch.randn(1, 2, 7, 7)
     kernel = torch.as_tensor(bundle.kernels.array("kernel/" + bundle.kernels.names[1]))
     with torch.no_grad():
@@ -161,7 +165,9 @@ def test_a_transposed_convolution_is_seen_from_its_receiver(tmp_path):
 
 def test_gains_after_a_nonlinearity_are_multiplied_in_and_flagged(tmp_path):
     model = build("dense")
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=(3, 16, 16), keep=None)
+    bundle = extract(
+        Network(model, name="net", input_shape=(3, 16, 16)), output=tmp_path / "net", keep=Pruning()
+    )
     flags = {
         (row["from"], row["to"]): row["linearised"] for row in bundle.table("NEXT").to_pylist()
     }
@@ -177,7 +183,9 @@ def test_gains_after_a_nonlinearity_are_multiplied_in_and_flagged(tmp_path):
 
 
 def test_a_gate_is_a_relationship_of_its_own(tmp_path):
-    bundle = extract(build("gated"), output=tmp_path / "net", name="net", input_shape=(3, 16, 16))
+    bundle = extract(
+        Network(build("gated"), name="net", input_shape=(3, 16, 16)), output=tmp_path / "net"
+    )
     gates = bundle.table("GATES").to_pylist()
     assert {(row["from"].split(":")[0], row["via"]) for row in gates} == {("net/up", "sigmoid")}
     assert len(gates) == 8
@@ -191,7 +199,7 @@ def test_a_gate_is_a_relationship_of_its_own(tmp_path):
 
 def test_the_identity_edges_of_an_addition(tmp_path):
     bundle = extract(
-        build("option_a"), output=tmp_path / "net", name="net", input_shape=(3, 16, 16)
+        Network(build("option_a"), name="net", input_shape=(3, 16, 16)), output=tmp_path / "net"
     )
     edges = [row for row in bundle.table("EXCITES").to_pylist() if "/add" in row["to"]]
     assert {row["weight"] for row in edges} == {1.0}
@@ -207,7 +215,7 @@ def test_weights_that_are_not_finite_are_refused_with_layer_and_neuron(tmp_path)
     with torch.no_grad():
         model.get_parameter("a.weight")[2, 1, 0, 0] = float("nan")
     with pytest.raises(ExtractError, match="layer a, neuron 2"):
-        extract(model, output=tmp_path / "net", name="net", input_shape=(3, 8, 8))
+        extract(Network(model, name="net", input_shape=(3, 8, 8)), output=tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,4 +224,4 @@ def test_gains_that_are_not_finite_are_refused_too(tmp_path):
     with torch.no_grad():
         model.get_buffer("n2.running_var")[3] = float("nan")
     with pytest.raises(ExtractError, match="layer c: a gain"):
-        extract(model, output=tmp_path / "net", name="net", input_shape=(3, 16, 16))
+        extract(Network(model, name="net", input_shape=(3, 16, 16)), output=tmp_path / "net")

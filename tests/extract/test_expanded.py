@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from circuitome.extract import extract, trace
+from circuitome.extract import Network, Options, Pruning, extract, trace
 from circuitome.extract.expanded import ExpandError, bottlenecks, expand, spans
 from tests.support.small_networks import Lambda, build
 
@@ -119,7 +119,9 @@ def test_a_bottleneck_is_narrow_and_read_alone():
 def test_by_default_edges_span_a_bottleneck(tmp_path):
     torch.manual_seed(0)
     model = _bottleneck(F.relu).eval()
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE, keep=None)
+    bundle = extract(
+        Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net", keep=Pruning()
+    )
     rows = {(row["from"], row["to"]): row for row in bundle.table("EXPANDED").to_pylist()}
     assert len(rows) == 8 * 6
     gain = model.get_parameter("n.weight") / (model.get_buffer("n.running_var") + 1e-5).sqrt()
@@ -142,7 +144,8 @@ def test_by_default_edges_span_a_bottleneck(tmp_path):
 def test_without_a_nonlinearity_nothing_is_linearised(tmp_path):
     torch.manual_seed(0)
     bundle = extract(
-        _bottleneck(_identity).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE
+        Network(_bottleneck(_identity).eval(), name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
     )
     assert not any(bundle.table("EXPANDED").column("linearised").to_pylist())
 
@@ -151,7 +154,11 @@ def test_without_a_nonlinearity_nothing_is_linearised(tmp_path):
 def test_the_residual_stream_is_passed_as_far_as_the_span(tmp_path, span, sources):
     torch.manual_seed(0)
     model = _residual(F.relu).eval()
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE, span=span)
+    bundle = extract(
+        Network(model, name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
+        options=Options(span=span),
+    )
     rows = [row for row in bundle.table("EXPANDED").to_pylist() if row["to"].startswith("net/d:")]
     layers = {row["from"].split("/")[1].split(":")[0] for row in rows}
     adds = {layer for layer in layers if layer.startswith(("add", "sub"))}
@@ -162,7 +169,9 @@ def test_the_residual_stream_is_passed_as_far_as_the_span(tmp_path, span, source
 
 def test_a_span_of_zero_makes_no_expanded_edges_over_additions(tmp_path):
     bundle = extract(
-        _residual(F.relu).eval(), output=tmp_path / "net", name="net", input_shape=SHAPE, span=0
+        Network(_residual(F.relu).eval(), name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
+        options=Options(span=0),
     )
     assert bundle.rows("EXPANDED") == 0
 
@@ -176,7 +185,7 @@ def test_paths_that_cancel_are_marked(tmp_path):
         model.get_parameter("b.weight")[1, 5] = 1.0
         model.get_parameter("c.weight")[2, 0, 1, 1] = 1.0
         model.get_parameter("c.weight")[2, 1, 1, 1] = -0.9
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net")
     (row,) = bundle.table("EXPANDED").to_pylist()
     assert (row["from"], row["to"]) == ("net/a:5", "net/c:2")
     assert row["cancellation"] == pytest.approx(0.1 / 1.9, rel=1e-4)

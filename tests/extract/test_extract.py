@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract import WiringError, extract, verify
+from circuitome.extract import Network, Options, Pruning, WiringError, extract, verify
 from circuitome.extract.edges import PruningError
+from circuitome.extract.models.weights import digest
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
 from tests.support.small_networks import REFUSED, build
@@ -25,7 +26,11 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_same_command_twice_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
-        extract(build("gated"), output=tmp_path / name, name="net", input_shape=SHAPE, device="cpu")
+        extract(
+            Network(build("gated"), name="net", input_shape=SHAPE),
+            output=tmp_path / name,
+            options=Options(device="cpu"),
+        )
     files = sorted(
         path.relative_to(tmp_path / "one")
         for path in (tmp_path / "one").rglob("*")
@@ -39,7 +44,9 @@ def test_the_same_command_twice_gives_the_same_bytes(tmp_path):
 
 
 def test_every_table_has_the_columns_of_the_schema(tmp_path):
-    bundle = extract(build("gated"), output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(
+        Network(build("gated"), name="net", input_shape=SHAPE), output=tmp_path / "net"
+    )
     for table in bundle.tables:
         schema = arrow_schema(table)
         found = bundle.table(table).schema
@@ -55,7 +62,7 @@ def test_every_table_has_the_columns_of_the_schema(tmp_path):
 
 def test_kernel_rows_lead_from_an_edge_to_its_kernel(tmp_path):
     model = build("option_a")
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net")
     rows = [row for name in EDGE_TYPES for row in bundle.table(name).to_pylist()]
     assert len(rows) == bundle.manifest["counts"]["edges"]
     for row in rows[::7]:
@@ -70,10 +77,14 @@ def test_kernel_rows_lead_from_an_edge_to_its_kernel(tmp_path):
 
 def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
     pruned = extract(
-        build("option_a"), output=tmp_path / "a", name="net", input_shape=SHAPE, keep=0.8
+        Network(build("option_a"), name="net", input_shape=SHAPE),
+        output=tmp_path / "a",
+        keep=Pruning(0.8),
     )
     whole = extract(
-        build("option_a"), output=tmp_path / "b", name="net", input_shape=SHAPE, keep=None
+        Network(build("option_a"), name="net", input_shape=SHAPE),
+        output=tmp_path / "b",
+        keep=Pruning(),
     )
     neurons = pruned.table("Neuron").to_pylist()
     dropped = sum(row["dropped"] for row in neurons)
@@ -88,7 +99,9 @@ def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
 
 def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
     bundle = extract(
-        build("shuffle"), output=tmp_path / "net", name="net", input_shape=SHAPE, keep=0.7, top=3
+        Network(build("shuffle"), name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
+        keep=Pruning(0.7, top=3),
     )
     rows = bundle.table("NEXT").to_pylist()
     counts = bundle.manifest["counts"]
@@ -98,17 +111,28 @@ def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
     assert verify(bundle, build("shuffle"))[-1].ok
 
 
-def test_an_example_batch_gives_the_input_shape(tmp_path):
-    bundle = extract(build("gated"), torch.zeros(4, *SHAPE), output=tmp_path / "net")
+def test_a_batch_gives_the_input_shape(tmp_path):
+    network = Network(build("gated"), input_shape=torch.zeros(4, *SHAPE).shape[1:])
+    bundle = extract(network, output=tmp_path / "net")
     assert bundle.manifest["model"]["input_shape"] == list(SHAPE)
+
+
+def test_a_bare_module_is_a_network_that_nothing_else_is_known_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = build("gated")
+    bundle = extract(model)
+    row = bundle.manifest["model"]
+    assert bundle.path.name == "network.circuitome"
+    assert (row["key"], row["input_shape"]) == ("network", [3, 224, 224])
+    assert (row["architecture"], row["weights"]) == (type(model).__name__, "")
+    assert (row["weights_sha256"], row["task"], row["mean"]) == (digest(model), None, None)
 
 
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
     extract(
-        build("option_a"),
+        Network(build("option_a"), input_shape=SHAPE),
         output=tmp_path / "net",
-        input_shape=SHAPE,
         progress=lambda *args: told.append(args),
     )
     assert {stage for stage, done, total in told if done == total} == {
@@ -121,21 +145,29 @@ def test_progress_is_told_to_the_end(tmp_path):
 @pytest.mark.parametrize("keep", [0.0, 1.5, -1.0])
 def test_a_share_to_keep_that_is_none_is_refused(tmp_path, keep):
     with pytest.raises(PruningError, match="above 0 and at most 1"):
-        extract(build("gated"), output=tmp_path / "net", input_shape=SHAPE, keep=keep)
+        extract(
+            Network(build("gated"), input_shape=SHAPE), output=tmp_path / "net", keep=Pruning(keep)
+        )
 
 
 def test_a_network_that_cannot_be_wired_leaves_nothing_behind(tmp_path):
     with pytest.raises(WiringError):
-        extract(REFUSED["attention"][0]().eval(), output=tmp_path / "net", input_shape=SHAPE)
+        extract(
+            Network(REFUSED["attention"][0]().eval(), input_shape=SHAPE), output=tmp_path / "net"
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_is_not_overwritten_unless_forced(tmp_path):
-    extract(build("gated"), output=tmp_path / "net", name="first", input_shape=SHAPE)
+    extract(Network(build("gated"), name="first", input_shape=SHAPE), output=tmp_path / "net")
     with pytest.raises(BundleError, match="--force"):
-        extract(build("gated"), output=tmp_path / "net", name="second", input_shape=SHAPE)
+        extract(Network(build("gated"), name="second", input_shape=SHAPE), output=tmp_path / "net")
     assert Bundle.open(tmp_path / "net").model == "first"
-    extract(build("gated"), output=tmp_path / "net", name="second", input_shape=SHAPE, force=True)
+    extract(
+        Network(build("gated"), name="second", input_shape=SHAPE),
+        output=tmp_path / "net",
+        force=True,
+    )
     assert Bundle.open(tmp_path / "net").model == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
@@ -168,5 +200,5 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     assert not target.exists()
     with pytest.raises(BundleError):
         Bundle.open(target)
-    bundle = extract(build("gated"), output=target, name="net", input_shape=SHAPE)
+    bundle = extract(Network(build("gated"), name="net", input_shape=SHAPE), output=target)
     assert all(check.ok for check in verify(bundle, build("gated")))

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.models.resolve import ModelError, Network, resolve
+from circuitome.extract.models.network import Network
+from circuitome.extract.models.resolve import ModelError, resolve
 from circuitome.extract.models.weights import WeightsError, digest, randomise
 from circuitome.networks import BUNDLED
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from circuitome.extract.annotate import pipeline
 from circuitome.extract.annotate.pipeline import annotate
 from circuitome.extract.responses import signatures
@@ -183,14 +183,14 @@ def test_signatures_stand_in_the_bundle(tmp_path: Path) -> None:
 
 
 def test_a_bundle_without_signatures_names_the_cure(tmp_path: Path) -> None:
-    bundle = extract(network(5), output=tmp_path / "bare", name="bare", input_shape=INPUT)
+    bundle = extract(Network(network(5), name="bare", input_shape=INPUT), output=tmp_path / "bare")
     with pytest.raises(BundleError, match="--parts signatures"):
         Signatures.open(bundle)
 
 
 def test_annotate_makes_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(6, first=4, second=4)
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=INPUT)
+    bundle = extract(Network(model, name="net", input_shape=INPUT), output=tmp_path / "net")
     monkeypatch.setattr(pipeline, "gallery", lambda images: small_gallery(24))
     done = annotate(bundle, model, parts=["signatures"], device="cpu")
     assert done.manifest["model"]["annotated"] == "responses,signatures"

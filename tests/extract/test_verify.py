@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from circuitome.extract import extract, verify
+from circuitome.extract import Network, Options, extract, verify
 from circuitome.extract.verify import TOLERANCE, VerifyError
 from circuitome.graphdb.bundle import Bundle, BundleError
 from tests.support.small_networks import build
@@ -25,7 +25,9 @@ SHAPE = (3, 16, 16)
 @pytest.fixture
 def bundle(tmp_path) -> Bundle:
     return extract(
-        build("option_a"), output=tmp_path / "net", name="net", input_shape=SHAPE, device="cpu"
+        Network(build("option_a"), name="net", input_shape=SHAPE),
+        output=tmp_path / "net",
+        options=Options(device="cpu"),
     )
 
 
@@ -139,7 +141,7 @@ def test_another_network_is_named_as_such(bundle):
 
 def test_a_small_branch_of_a_sum_is_not_hidden_by_a_large_one(tmp_path):
     model = build("convnext")
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net")
     arrays = load_file(bundle.path / "kernels.safetensors")
     arrays["kernel/narrow"] = arrays["kernel/narrow"] * np.float32(1.001)
     save_file(arrays, bundle.path / "kernels.safetensors")
@@ -149,7 +151,7 @@ def test_a_small_branch_of_a_sum_is_not_hidden_by_a_large_one(tmp_path):
 
 def test_batch_norm_statistics_matter(tmp_path):
     model = build("gated")
-    bundle = extract(model, output=tmp_path / "net", name="net", input_shape=SHAPE)
+    bundle = extract(Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net")
     with torch.no_grad():
         model.get_buffer("bn.running_mean").add_(0.5)
     assert not all(check.ok for check in verify(bundle, model))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from circuitome.extract import WiringError, extract, trace, verify
+from circuitome.extract import Network, Options, Pruning, WiringError, extract, trace, verify
 from circuitome.extract.wiring import Wiring
 from tests.support.small_networks import NETWORKS, REFUSED, Lambda, build
 
@@ -23,7 +23,10 @@ SHAPE = (3, 16, 16)
 def test_every_kind_of_network_is_proven_by_verify(name, tmp_path):
     model = build(name)
     bundle = extract(
-        model, output=tmp_path / name, name=name, input_shape=SHAPE, keep=None, device="cpu"
+        Network(model, name=name, input_shape=SHAPE),
+        output=tmp_path / name,
+        keep=Pruning(),
+        options=Options(device="cpu"),
     )
     checks = verify(bundle, model)
     assert [check for check in checks if not check.ok] == []
@@ -213,7 +216,10 @@ def test_random_networks_are_proven_and_have_as_many_edges_as_counted_by_hand(pl
             nn.init.uniform_(module.weight, 0.5, 1.5)
             module.running_mean.normal_()  # type: ignore[union-attr]
     bundle = extract(
-        model, output=tmp_path / "drawn", name="drawn", input_shape=(3, 8, 8), keep=None, force=True
+        Network(model, name="drawn", input_shape=(3, 8, 8)),
+        output=tmp_path / "drawn",
+        keep=Pruning(),
+        force=True,
     )
     assert [check for check in verify(bundle, model) if not check.ok] == []
     assert bundle.manifest["counts"]["edges"] == model.edges

@@ -99,12 +99,14 @@ def test_the_counts_of_the_finding_are_those_of_the_bundled_networks(tmp_path: P
     assert spec is not None and spec.loader is not None
     opposition = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(opposition)
-    from circuitome.extract import extract
+    from circuitome.extract import Network, extract
     from circuitome.networks import BUNDLED, load
     from circuitome.queries.graph import SignedGraph
 
     for name in BUNDLED:
-        bundle = extract(load(name), output=tmp_path / name, name=name, input_shape=(3, 64, 64))
+        bundle = extract(
+            Network(load(name), name=name, input_shape=(3, 64, 64)), output=tmp_path / name
+        )
         mutual, unions = opposition.counts(SignedGraph.of_bundle(bundle))
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
         cells = [cell.strip() for cell in row.split("|")]
@@ -132,15 +134,13 @@ def test_the_pinned_versions_name_no_address() -> None:
 def test_the_examples_of_the_extraction_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from circuitome.extract import extract
+    from circuitome.extract import Network, extract
     from circuitome.networks import load
 
     monkeypatch.chdir(tmp_path)
     extract(
-        load("menagerie_s0"),
+        Network(load("menagerie_s0"), name="menagerie_s0", input_shape=(3, 64, 64)),
         output="demo/menagerie_s0.circuitome",
-        name="menagerie_s0",
-        input_shape=(3, 64, 64),
     )
     page = (ROOT / "docs" / "extraction.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from circuitome.extract import extract
+from circuitome.extract import Network, Options, extract
 from circuitome.extract.annotate.curated import load_families
 from circuitome.extract.annotate.feeds import (
     Circuit,
@@ -247,7 +247,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with torch.no_grad():
         second.weight.copy_(torch.as_tensor(weights))
     model = nn.Sequential(first, nn.ReLU(), second).eval()
-    bundle = extract(model, output=folder / "net", name="net", input_shape=(3, 16, 16), span=None)
+    bundle = extract(
+        Network(model, name="net", input_shape=(3, 16, 16)),
+        output=folder / "net",
+        options=Options(span=None),
+    )
     lines = ["family,neuron,offset,group"]
     for layer, at in ((0, a), (2, b)):
         for family in range(2):

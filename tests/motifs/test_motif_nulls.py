@@ -376,9 +376,7 @@ def test_banding_p_is_exact_for_few_filters() -> None:
 
 def test_layers_get_p_and_q_from_the_kernels_of_their_bundle(tmp_path: Path) -> None:
     name = next(iter(BUNDLED))
-    bundle = extract(
-        resolve(name).model, output=tmp_path / name, name=name, input_shape=BUNDLED[name].input_size
-    )
+    bundle = extract(resolve(name), output=tmp_path / name)
     rows = significant(
         bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=99
     )
@@ -394,17 +392,7 @@ def test_layers_get_p_and_q_from_the_kernels_of_their_bundle(tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> list[SignedGraph]:
     folder = tmp_path_factory.mktemp("bundled")
-    return [
-        SignedGraph.of_bundle(
-            extract(
-                resolve(name).model,
-                output=folder / name,
-                name=name,
-                input_shape=BUNDLED[name].input_size,
-            )
-        )
-        for name in BUNDLED
-    ]
+    return [SignedGraph.of_bundle(extract(resolve(name), output=folder / name)) for name in BUNDLED]
 
 
 def test_null_networks_have_few_findings_and_no_small_p(bundled: list[SignedGraph]) -> None:

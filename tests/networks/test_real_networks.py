@@ -16,7 +16,8 @@ import pytest
 from circuitome import open_store
 from circuitome.extract import extract, verify
 from circuitome.extract.annotate.pipeline import annotate
-from circuitome.extract.models.resolve import Network, resolve
+from circuitome.extract.models.network import Network
+from circuitome.extract.models.resolve import resolve
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export
 from circuitome.graphdb.schema import RELATIONSHIPS
@@ -72,13 +73,13 @@ def resolved(name: str, weights_dir: Path) -> Network:
 
 def extracted(network: Network, folder: Path) -> Bundle:
     """Its bundle."""
-    return extract(
+    bare = Network(
         network.model,
-        output=folder / network.name,
         name=network.name,
         input_shape=network.input_shape,
         labels=network.labels,
     )
+    return extract(bare, output=folder / network.name)
 
 
 @pytest.fixture(

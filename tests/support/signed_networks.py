@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from circuitome.extract import extract
+from circuitome.extract import Network, Options, extract
 from circuitome.extract.responses import signatures
 from circuitome.extract.stimuli.ensemble import ensemble, natural_like
 from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, Gallery
@@ -111,13 +111,11 @@ def signed(
 ) -> Bundle:
     """Extract a network into ``path`` and add its signatures; the model is called as the folder's name before the dot."""
     bundle = extract(
-        model,
+        Network(
+            model, name=path.name.partition(".")[0], input_shape=input_shape, mean=mean, std=std
+        ),
         output=path,
-        name=path.name.partition(".")[0],
-        input_shape=input_shape,
-        mean=mean,
-        std=std,
-        span=None,
+        options=Options(span=None),
     )
     return signatures.write_signatures(
         bundle,

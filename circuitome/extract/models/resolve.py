@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.models.network import Network
 from circuitome.extract.models.weights import (
     WeightsError,
-    digest,
     fit,
     randomise,
     read_weights,
@@ -34,7 +34,7 @@ from circuitome.extract.models.weights import (
 )
 from circuitome.networks import BUNDLED
 
-__all__ = ["ModelError", "Network", "is_known_name", "resolve", "resolve_again"]
+__all__ = ["ModelError", "is_known_name", "resolve", "resolve_again"]
 
 DEFAULT: Final = "DEFAULT"
 RANDOM: Final = "random"
@@ -48,32 +48,6 @@ _LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 2
 
 class ModelError(CircuitomeError):
     """A model that is not known, cannot be built, or is described wrongly."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """A model ready to be extracted, with everything that its `Model` row says of it."""
-
-    model: nn.Module
-    """In eval mode, float32, on the CPU."""
-    name: str
-    """Key of the model in the graph."""
-    architecture: str
-    """What was typed; of ``path/file.py:factory`` only ``file.py:factory``."""
-    weights: str
-    """Name of the weights file, ``DEFAULT``, ``random``, or ``factory``: as the factory left them."""
-    weights_sha256: str
-    """`circuitome.extract.models.weights.digest` of the model."""
-    input_shape: tuple[int, int, int]
-    """Channels, height, width."""
-    mean: tuple[float, ...] | None
-    """Subtracted from each input channel; None where nobody said."""
-    std: tuple[float, ...] | None
-    """Each input channel is divided by it; None where nobody said."""
-    task: str
-    """What it was trained for, or empty."""
-    labels: tuple[str, ...]
-    """Names of the classes in the order of the logits, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +116,7 @@ def resolve(
         name=_checked_name(name or source.name),
         architecture=source.architecture,
         weights=origin,
-        weights_sha256=digest(model),
+        seed=seed,
         input_shape=shape,
         mean=_per_channel(
             "mean", mean or _fitting(_known(source, model, "mean"), shape[0]), shape[0]
@@ -189,10 +163,11 @@ def resolve_again(
         input_size=described.get("input_shape"),
         seed=int(described.get("seed") or 0),
     )
-    if network.weights_sha256 != described.get("weights_sha256"):
+    sha256 = network.weights_sha256
+    if sha256 != described.get("weights_sha256"):
         raise WeightsError(
             f"{bundle}: made from other weights than these ({origin}, SHA-256 {str(described.get('weights_sha256'))[:12]}...; "
-            f"these: {network.weights}, {network.weights_sha256[:12]}...); name the same MODEL and --weights, or extract it again"
+            f"these: {network.weights}, {sha256[:12]}...); name the same MODEL and --weights, or extract it again"
         )
     return network
 

@@ -1,0 +1,62 @@
+"""A network as one value: the model, and everything that its row of the `Model` table says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from circuitome.extract.models.weights import digest
+
+__all__ = ["Network"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A model ready to be extracted.
+
+    Example:
+        >>> Network(nn.Conv2d(3, 8, 5).eval(), name="mine", input_shape=(3, 64, 64)).name
+        'mine'
+    """
+
+    model: nn.Module
+    """In eval mode, float32."""
+    name: str = "network"
+    """Key of the model in the graph."""
+    input_shape: Sequence[int] = (3, 224, 224)
+    """Channels, height, width."""
+    mean: Sequence[float] | None = None
+    """Subtracted from each input channel; None if nobody said."""
+    std: Sequence[float] | None = None
+    """Each input channel is divided by it; None if nobody said."""
+    task: str = ""
+    """What it was trained for, or empty."""
+    labels: Sequence[str] = ()
+    """Names of the classes in the order of the logits, or empty."""
+    architecture: str = ""
+    """What was typed (of ``path/file.py:factory`` only ``file.py:factory``); empty: the class of the model."""
+    weights: str = ""
+    """Name of the weights file, ``DEFAULT``, ``random``, or ``factory``: as the factory left them."""
+    seed: int = 0
+    """Of everything random in it."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """`circuitome.extract.models.weights.digest` of the model."""
+        return digest(self.model)
+
+    def row(self) -> dict[str, object]:
+        """What the `Model` table says of the network itself."""
+        return {
+            "key": self.name,
+            "architecture": self.architecture or type(self.model).__name__,
+            "weights": self.weights,
+            "weights_sha256": self.weights_sha256,
+            "task": self.task or None,
+            "input_shape": [int(size) for size in self.input_shape],
+            "mean": None if self.mean is None else list(self.mean),
+            "std": None if self.std is None else list(self.std),
+            "seed": self.seed,
+        }
