@@ -1,7 +1,7 @@
 """What an algorithm asks of a database: rows of library queries, and keys of what is there.
 
-`circuitome.queries.database.Database` gives it. Algorithms and graphs know this protocol alone, so that the library,
-of which they are a part, can be imported by the database.
+`circuitome.queries.database.Database` gives it. Algorithms and graphs know this protocol alone, so
+that the library, of which they are a part, can be imported by the database.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Asks(Protocol):
         ...
 
     def model_key(self, model: str | None = None) -> str:
-        """The key of a model that is there: the one named, or the only one; `QueryError` for any other."""
+        """The key of a model that is there: the one named, or the only one."""
         ...
 
     def neuron_key(self, key: str) -> str:
