@@ -85,8 +85,9 @@ def record(checkout: Path, folder: Path, weights: Path | None, *, server: bool) 
             continue
         circuitome("extract", *arguments, "-o", f"{name}.circuitome", "--force")
         circuitome("annotate", f"{name}.circuitome", *arguments, "--twins", "3")
+    (folder / "all.db").unlink(missing_ok=True)
     for name in given:
-        circuitome("load", f"{name}.circuitome", "--db", "all.db", "--replace")
+        circuitome("load", f"{name}.circuitome", "--db", "all.db")
     bundled = [f"{name}.circuitome" for name in BUNDLED]
     circuitome("compare", *bundled, "--db", "all.db", "--json", into="compare.json")
     circuitome(
