@@ -12,8 +12,9 @@ from types import ModuleType
 from circuitome.extract.edges import Pruning
 from circuitome.extract.models.network import Network
 from circuitome.extract.pipeline import ExtractError, Options, extract
-from circuitome.extract.trace.tracing import WiringError, trace
+from circuitome.extract.trace.tracing import trace
 from circuitome.extract.verify import LayerCheck, verify
+from circuitome.extract.wiring import WiringError
 
 __all__ = [
     "ExtractError",

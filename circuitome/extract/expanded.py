@@ -28,7 +28,7 @@ from torch import Tensor
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_ALL, Edges, Pruning, Senders, weigh
-from circuitome.extract.steps import STEPS, pair
+from circuitome.extract.steps import STEPS, output_size, pair
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
 __all__ = ["Expanded", "ExpandError", "Front", "bottlenecks", "expand", "expand_target", "spans"]
@@ -340,7 +340,6 @@ def _is_range(indices: np.ndarray, size: int) -> bool:
 
 def _sizes(link: Link, source: Layer) -> list[tuple[int, int]]:
     """Size of the map before each step of a link."""
-    from circuitome.extract.trace.tracing import output_size
 
     sizes, size = [], source.size
     for step in link.path:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from circuitome.extract.wiring import Step
 
-__all__ = ["STEPS", "StepKind", "apply", "grow", "pair", "receptive_field"]
+__all__ = ["STEPS", "StepKind", "apply", "grow", "output_size", "pair", "receptive_field"]
 
 Field = tuple[tuple[float, float], tuple[float, float]]
 """Receptive field and jump, each (vertical, horizontal), in input pixels."""
@@ -122,6 +122,15 @@ def receptive_field(step: Step, field: Field, size: tuple[int, int]) -> Field:
         out = attrs["size"]
         return rf, (jump[0] * size[0] / out[0], jump[1] * size[1] / out[1])
     return rf, jump
+
+
+def output_size(step: Step, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a map after a step, found by running it on one."""
+    kind = STEPS[step.name]
+    if kind.window is None and not kind.whole and step.name not in ("pad", "slice", "upsample"):
+        return size
+    out = kind.compute(torch.zeros(1, 1, *size), **step.attrs)
+    return int(out.shape[2]), int(out.shape[3])
 
 
 def grow(

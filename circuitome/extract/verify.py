@@ -25,7 +25,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import Pruning, senders, weigh
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.steps import apply
-from circuitome.extract.trace.tracing import BATCH, Recorder, export_graph, program_inputs
+from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import EDGE_TYPES

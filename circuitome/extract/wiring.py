@@ -20,10 +20,14 @@ import numpy as np
 from circuitome.errors import CircuitomeError
 from circuitome.extract.layout import Layout
 
-__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Step", "Wiring"]
+__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Step", "Wiring", "WiringError"]
 
 MOST_CHANNELS: Final = 1 << 24  # of one layer: a larger number in a file is damage, not a network
 OPS: Final = ("input", "conv", "linear", "add", "gate", "norm", "readout")
+
+
+class WiringError(CircuitomeError):
+    """A network, or an operation in it, that cannot be wired."""
 
 
 class DamagedWiring(CircuitomeError, ValueError):

@@ -76,11 +76,8 @@ HEAVY = {
 # module -> what it imports inside a function, and why; a command of `circuitome.cli` does so as it likes
 LAZY = {
     "circuitome": {""},  # each name of the package when it is first asked for
-    "circuitome.extract.expanded": {"circuitome.extract.trace.tracing"},
     "circuitome.extract.models.resolve": {"", "torchvision"},  # a person's factory, a zoo
     "circuitome.extract.stimuli.images": {"PIL"},  # only `--images` reads pictures
-    "circuitome.extract.trace.blocks": {"circuitome.extract.trace.tracing"},
-    "circuitome.extract.trace.tracing": {"circuitome.extract.trace.operations"},
     "circuitome.graphdb.drafts": {"fcntl"},  # not on Windows
     "circuitome.graphdb.schema": {"pyarrow"},  # the command line names the parts of the annotation
     "circuitome.graphdb.stores": {  # only the engine that an address names
@@ -95,7 +92,6 @@ LAZY = {
 }
 # circles that still stand; whoever opens one takes it out here
 CIRCLES = [
-    {"circuitome.extract.trace"},
     {"circuitome.graphdb.stores"},
     {"circuitome.queries.motifs"},
 ]

@@ -41,9 +41,9 @@ from circuitome.extract.stimuli.ensemble import ensemble, natural_like
 from circuitome.extract.stimuli.gallery import gallery
 from circuitome.extract.stimuli.images import read_images
 from circuitome.extract.stimuli.transforms import GROUPS, steps
-from circuitome.extract.trace.tracing import Trace, WiringError, trace
+from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.verify import exact_float32
-from circuitome.extract.wiring import Wiring
+from circuitome.extract.wiring import Wiring, WiringError
 from circuitome.graphdb.bundle import Bundle, exchange, set_aside
 from circuitome.graphdb.schema import ANNOTATION_PARTS, needed_by, parts_done
 from circuitome.graphdb.stores import Progress

@@ -17,9 +17,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from circuitome.extract.steps import STEPS, pair
+from circuitome.extract.steps import STEPS, output_size, pair
 from circuitome.extract.steps import grow as grow_field
-from circuitome.extract.trace.tracing import output_size
 from circuitome.extract.wiring import Layer, Step, Wiring
 
 __all__ = ["Probe", "Sight", "assemble", "map_sizes", "plan", "sights", "symmetric_side"]

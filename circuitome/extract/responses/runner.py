@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from circuitome.extract.responses.probes import Probe, Sight
 from circuitome.extract.steps import STEPS, apply
-from circuitome.extract.trace.tracing import export_graph, program_inputs
+from circuitome.extract.trace.export import export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = ["Runner", "activate", "corners", "patches_at", "units_around"]

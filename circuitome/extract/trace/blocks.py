@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import numpy as np
 
+from circuitome.extract.trace.tracer import Tracer, Value, operation_name
 from circuitome.extract.wiring import Layer
 
 if TYPE_CHECKING:
     from torch.fx import Node
 
-    from circuitome.extract.trace.tracing import Tracer, Value
 
 __all__ = ["Block", "Branch", "find_blocks"]
 
@@ -67,8 +67,6 @@ def find_blocks(tracer: Tracer, layers: Sequence[Layer]) -> list[Block]:
 
 
 def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
-    from circuitome.extract.trace.tracing import Value
-
     graph = nx.DiGraph()
     root = "root"
     carries = {node for node, value in tracer.env.items() if _carries(value, Value)}
@@ -87,8 +85,6 @@ def _carries(value: Any, kind: type) -> bool:
 
 def _operands(tracer: Tracer, node: Any) -> list[Node]:
     """The nodes that meet in a join, or none where this is no join."""
-    from circuitome.extract.trace.tracing import Value, operation_name
-
     if (
         isinstance(node, str)
         or node.op != "call_function"

@@ -1,0 +1,130 @@
+"""Rules that join, split, choose or reorder channels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from circuitome.extract.layout import Layout
+from circuitome.extract.trace.rules import Rules
+from circuitome.extract.trace.tracer import Tracer, Value
+from circuitome.extract.wiring import Step
+
+__all__ = ["RULES"]
+
+RULES: Final = Rules()
+rule = RULES.rule
+
+
+@rule("cat", "concat", "concatenate")
+def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
+    """Concatenation of channels; constant zeros become channels of zeros."""
+    values = [_as_value(t, tensor, tensors) for tensor in tensors]
+    dim %= len(values[0].layout.dims)
+    for value in values:
+        others = [axes for place, axes in enumerate(value.layout.dims) if place != dim]
+        if value.layout.axis_of(dim) != "C" or others != [
+            axes for place, axes in enumerate(values[0].layout.dims) if place != dim
+        ]:
+            raise t.error(
+                f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not channels"
+            )
+    return t.concat(values, dim)
+
+
+def _as_value(t: Tracer, tensor: Any, tensors: Sequence[Any]) -> Value:
+    if isinstance(tensor, Value):
+        return tensor
+    if tensor.count_nonzero() > 0:
+        raise t.error("joins a constant that is not zero; that is not wired")
+    model = next(value for value in tensors if isinstance(value, Value))
+    return model.take(
+        np.full(tensor.shape[1], -1), model.layout.with_channels(int(tensor.shape[1]), 1)
+    )
+
+
+@rule("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
+def split(t: Tracer, x: Value, _sections: Any, dim: int = 0) -> list[Value]:
+    """Consecutive pieces of the channels, their sizes read off the export."""
+    dim %= len(x.layout.dims)
+    if x.layout.axis_of(dim) != "C":
+        raise t.error(f"splits {'x'.join(x.layout.dims[dim])}, not channels; that is not wired")
+    sizes = [int(piece.shape[dim]) for piece in t.node.meta["val"]]
+    ends = np.cumsum([0, *sizes])
+    return [
+        x.take(np.arange(first, last), x.layout.with_channels(int(last - first), dim))
+        for first, last in itertools.pairwise(ends)
+    ]
+
+
+@rule("slice")
+def slice_(
+    t: Tracer, x: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Value:
+    """A range of channels, or of rows or columns."""
+    dim %= len(x.layout.dims)
+    size = x.layout.shape[dim]
+    first, last, _ = slice(start, end, step).indices(size)
+    if (first, last, step) == (0, size, 1):
+        return t.relayout(x, x.layout)
+    axis = x.layout.axis_of(dim)
+    if axis == "C":
+        index = np.arange(first, last, step)
+        return x.take(index, x.layout.with_channels(len(index), dim))
+    if axis not in ("H", "W"):
+        raise t.error(f"cuts {axis}, not channels or positions; that is not wired")
+    attrs = {"dim": 2 + "HW".index(axis), "start": first, "stop": last, "step": step}
+    return t.step(
+        x, Step("slice", attrs), layout=_resized(x.layout, axis, len(range(first, last, step)))
+    )
+
+
+@rule("select")
+def select(t: Tracer, x: Value, dim: int, index: int) -> Value:
+    """One channel, row or column; the dimension is gone."""
+    dim %= len(x.layout.dims)
+    index %= x.layout.shape[dim]
+    piece = slice_(t, x, dim, index, index + 1)
+    dims = tuple(axes for place, axes in enumerate(piece.layout.dims) if place != dim)
+    return t.relayout(piece, Layout(dims, piece.layout.sizes))
+
+
+@rule("index_select")
+def index_select(t: Tracer, x: Value, dim: int, index: Tensor) -> Value:
+    """Chosen channels."""
+    dim %= len(x.layout.dims)
+    if isinstance(index, Value) or x.layout.axis_of(dim) != "C":
+        raise t.error("does not choose channels by a constant; that is not wired")
+    chosen = index.cpu().numpy()
+    return x.take(chosen, x.layout.with_channels(len(chosen), dim))
+
+
+@rule("index")
+def index(t: Tracer, x: Value, indices: Sequence[Any]) -> Value:
+    """Channels chosen by a constant index tensor."""
+    given = [(dim, chosen) for dim, chosen in enumerate(indices) if chosen is not None]
+    if len(given) != 1 or isinstance(given[0][1], Value) or given[0][1].dim() != 1:
+        raise t.error("indexes by more than one list of channels; that is not wired")
+    chosen = given[0][1]
+    return index_select(
+        t, x, given[0][0], chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen
+    )
+
+
+def _resized(layout: Layout, axis: str, size: int) -> Layout:
+    sizes = {name: old for name, old in layout.sizes.items() if name != axis}
+    if size != 1:
+        return Layout(layout.dims, sizes | {axis: size})
+    return Layout(tuple(tuple(a for a in axes if a != axis) for axes in layout.dims), sizes)
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(t: Tracer, x: Value, groups: int) -> Value:
+    """Channels dealt out over groups, as in ShuffleNet."""
+    order = np.arange(x.channels).reshape(groups, -1).T.reshape(-1)
+    return x.take(order, x.layout)

@@ -1,0 +1,142 @@
+"""The ATen graph of a model by `torch.export`, and running it with some of its values kept."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Interpreter, Node
+
+from circuitome.extract.wiring import WiringError
+
+__all__ = ["BATCH", "Recorder", "export_graph", "program_inputs"]
+
+BATCH: Final = (
+    2  # images in the exported graph; a batch of one could not be told from other sizes of one
+)
+
+
+def export_graph(
+    model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH
+) -> ExportedProgram:
+    """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height, width), without in-place operations."""
+    if model.training:
+        raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    example = torch.zeros(batch, *input_shape, device=device)
+    try:
+        with torch.no_grad(), _without_logs(), _without_collector():
+            program = torch.export.export(model, (example,))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WiringError(
+            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be exported "
+            f"by torch.export ({type(error).__name__}: {reason}); check the input size (--input-size), "
+            "and the model for control flow that depends on data"
+        ) from error
+    if _mutates(program.graph.nodes):
+        program = program.run_decompositions({})
+    for node in program.graph.nodes:
+        functional = _out_of_place(node)
+        if functional is not None:
+            node.target = functional
+    program.graph_module.recompile()
+    return program
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Torch logs a failed operation with its traceback before it raises; the error says it all."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """No garbage collection: an export makes many small objects, all of them alive, and the collector walks them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _in_place(node: Node) -> bool:
+    return (
+        node.op == "call_function"
+        and str(node.target).startswith("aten.")
+        and str(node.target).split(".")[1].endswith("_")
+    )
+
+
+def _mutates(nodes: Iterable[Node]) -> bool:
+    """Whether an in-place result is seen through another node than the operation's own."""
+    order = {node: index for index, node in enumerate(nodes)}
+    for node, place in order.items():
+        if not _in_place(node):
+            continue
+        seen, base = node, node.args[0]
+        while isinstance(base, Node):
+            if any(order[user] > place for user in base.users if user is not seen):
+                return True
+            if base.op != "call_function" or not _is_view(base):
+                break
+            seen, base = base, base.args[0]
+    return False
+
+
+def _is_view(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return bool(schema is not None and schema.returns and schema.returns[0].alias_info is not None)
+
+
+def _out_of_place(node: Node) -> Any:
+    if not _in_place(node):
+        return None
+    _, name, overload = str(node.target).split(".")
+    packet = getattr(torch.ops.aten, name.rstrip("_"), None)
+    return getattr(packet, overload, None)
+
+
+class Recorder(Interpreter):
+    """Runs an exported graph and keeps the values of some nodes."""
+
+    def __init__(self, graph: GraphModule, keep: Iterable[str]) -> None:
+        super().__init__(graph)
+        self.keep = frozenset(keep)
+        self.recorded: dict[str, Tensor] = {}
+
+    def run_node(self, n: Node) -> Any:
+        """Run one node and keep its value if asked."""
+        value = super().run_node(n)
+        if n.name in self.keep:
+            self.recorded[n.name] = value
+        return value
+
+
+def program_inputs(program: ExportedProgram) -> tuple[dict[str, Any], list[str]]:
+    """Concrete value of every placeholder that is a parameter, buffer or constant; and the names of the inputs."""
+    kinds = torch.export.graph_signature.InputKind
+    state = {**program.state_dict, **program.constants}
+    fixed: dict[str, Any] = {}
+    inputs = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == kinds.USER_INPUT:
+            inputs.append(spec.arg.name)
+        else:
+            value = state[spec.target or ""]
+            fixed[spec.arg.name] = value.detach() if isinstance(value, Tensor) else value
+    return fixed, inputs

@@ -1,0 +1,194 @@
+"""Rules of operations on the positions of each channel's map: pools, padding, upsampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from circuitome.extract.layout import Layout
+from circuitome.extract.steps import pair
+from circuitome.extract.trace.rules import Rules, need_image, shape_of
+from circuitome.extract.trace.tracer import Tracer, Value
+from circuitome.extract.wiring import Step
+
+__all__ = ["RULES", "padded"]
+
+RULES: Final = Rules()
+rule = RULES.rule
+
+
+@rule("expand", "expand_as")
+def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
+    """One position copied over a map, as older squeeze-and-excite modules do; channels can't be copied."""
+    shape = shape_of(t)
+    if shape == x.layout.shape:
+        return t.relayout(x, x.layout)
+    if (
+        len(shape) != 4
+        or not x.layout.is_image
+        or shape[1] != x.channels
+        or x.layout.space != (1, 1)
+    ):
+        raise t.error(
+            f"copies {x.layout.shape} to {shape}; only one position to a whole map is wired"
+        )
+    size = (int(shape[2]), int(shape[3]))
+    return t.step(
+        x, Step("upsample", {"size": size, "mode": "nearest"}), layout=x.layout.with_space(*size)
+    )
+
+
+# -- maps ------------------------------------------------------------------------------------------------
+
+
+@rule("max_pool2d", "max_pool2d_with_indices")
+def max_pool2d(
+    t: Tracer,
+    x: Value,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    """Max pooling."""
+    attrs = {"padding": pair(padding), "dilation": pair(dilation), "ceil_mode": ceil_mode}
+    pooled = _pooled(t, x, "max_pool", kernel, stride, attrs)
+    return (pooled, None) if "indices" in str(t.node.target) else pooled
+
+
+@rule("avg_pool2d")
+def avg_pool2d(
+    t: Tracer,
+    x: Value,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Value:
+    """Average pooling."""
+    attrs = {
+        "padding": pair(padding),
+        "ceil_mode": ceil_mode,
+        "count_include_pad": count_include_pad,
+    }
+    return _pooled(t, x, "avg_pool", kernel, stride, attrs | {"divisor_override": divisor_override})
+
+
+def _pooled(
+    t: Tracer, x: Value, name: str, kernel: Any, stride: Any, attrs: dict[str, Any]
+) -> Value:
+    need_image(t, x)
+    attrs = {"kernel_size": pair(kernel), "stride": pair(stride or kernel), **attrs}
+    meta = t.node.meta["val"]
+    shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
+    return t.step(x, Step(name, attrs), layout=x.layout.with_space(int(shape[2]), int(shape[3])))
+
+
+@rule("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+def adaptive_avg_pool2d(t: Tracer, x: Value, size: Any) -> Value:
+    """Average pooling to a given size."""
+    return _adaptive(t, x, "adaptive_avg_pool")
+
+
+@rule("adaptive_max_pool2d")
+def adaptive_max_pool2d(t: Tracer, x: Value, size: Any) -> Any:
+    """Max pooling to a given size."""
+    return (_adaptive(t, x, "adaptive_max_pool"), None)
+
+
+def _adaptive(t: Tracer, x: Value, name: str) -> Value:
+    need_image(t, x)
+    meta = t.node.meta["val"]
+    shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
+    size = (int(shape[2]), int(shape[3]))
+    return t.step(x, Step(name, {"output_size": size}), layout=x.layout.with_space(*size))
+
+
+@rule("mean")
+def mean(t: Tracer, x: Value, dims: Any = None, keepdim: bool = False, **_: Any) -> Value:
+    """Average over positions."""
+    return _reduced(t, x, "mean", dims, keepdim)
+
+
+@rule("amax")
+def amax(t: Tracer, x: Value, dims: Any = (), keepdim: bool = False) -> Value:
+    """Maximum over positions."""
+    return _reduced(t, x, "amax", dims, keepdim)
+
+
+def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
+    given = [dims] if isinstance(dims, int) else list(dims or range(len(x.layout.dims)))
+    places = {dim % len(x.layout.dims) for dim in given}
+    axes = [axis for place in places for axis in x.layout.dims[place]]
+    if any(axis not in ("H", "W") for axis in axes):
+        raise t.error(f"reduces over {'x'.join(axes)}, not positions alone; that is not wired")
+    kept = [
+        () if place in places else old
+        for place, old in enumerate(x.layout.dims)
+        if keepdim or place not in places
+    ]
+    layout = Layout(
+        tuple(kept), {axis: size for axis, size in x.layout.sizes.items() if axis not in axes}
+    )
+    return t.step(
+        x, Step(name, {"dims": tuple(2 + "HW".index(axis) for axis in sorted(axes))}), layout=layout
+    )
+
+
+@rule("pad", "constant_pad_nd")
+def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
+    """Padding of maps; zero padding of channels makes channels of zeros (ResNet's option A shortcut)."""
+    given = "constant" if "constant_pad" in str(t.node.target) or not rest else rest[0]
+    value = rest[-1] if rest and not isinstance(rest[-1], str) else 0
+    if given == "constant" and value not in (0, None):
+        raise t.error(f"pads with {value}; only zeros are wired")
+    need_image(t, x)
+    widths = [*widths, *([0] * (8 - len(widths)))]
+    if any(widths[6:]):
+        raise t.error("pads the batch; that is not wired")
+    if any(widths[4:6]):
+        if given != "constant":
+            raise t.error(f"pads channels by {given}; that is not wired")
+        index = np.concatenate(
+            [np.full(widths[4], -1), np.arange(x.channels), np.full(widths[5], -1)]
+        )
+        x = x.take(index, x.layout.with_channels(len(index), 1))
+    return padded(t, x, widths[:4], given) if any(widths[:4]) else x
+
+
+def padded(t: Tracer, x: Value, widths: Sequence[int], mode: str) -> Value:
+    """A value with its maps padded by ``widths``: left, right, top, bottom."""
+    height, width = x.layout.space
+    layout = x.layout.with_space(height + widths[2] + widths[3], width + widths[0] + widths[1])
+    return t.step(
+        x, Step("pad", {"pad": tuple(int(w) for w in widths), "mode": mode}), layout=layout
+    )
+
+
+@rule(
+    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d"
+)
+def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
+    """Nearest, bilinear or bicubic upsampling."""
+    need_image(t, x)
+    size = tuple(int(length) for length in shape_of(t)[2:])
+    target = str(t.node.target)
+    mode = next(
+        m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target
+    ).replace("_", "-")
+    attrs: dict[str, Any] = {"size": size, "mode": mode}
+    if mode in ("bilinear", "bicubic"):
+        attrs["align_corners"] = bool(rest[1])
+    factors = rest[-1] if isinstance(rest[-1], (list, tuple)) else None
+    if factors and any(
+        length * f != out for length, f, out in zip(x.layout.space, factors, size, strict=True)
+    ):
+        raise t.error(
+            f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not wired"
+        )
+    return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(*size))

@@ -1,0 +1,291 @@
+"""One walk over an exported graph: the value of every tensor as channels of layers.
+
+The value of a tensor is symbolic: for each of its channels the layer and channel that made it and the steps
+on the way (`Value`). Whatever depends on parameters alone is computed at once. An operation without a rule is an
+error that names it, never a guess.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from circuitome.extract.layout import Layout, LayoutError
+from circuitome.extract.steps import STEPS
+from circuitome.extract.wiring import Step, WiringError
+
+__all__ = ["Draft", "Rule", "Tracer", "Value", "identity_layer", "leaves", "operation_name"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor as channels of layers.
+
+    ``layer``, ``channel`` and ``path`` have one entry a channel; ``layer`` -1 is a channel of zeros. ``slots``
+    says for every step with vectors which of its entries belongs to the channel (-1: the step is not on its path).
+    """
+
+    layout: Layout
+    layer: np.ndarray
+    channel: np.ndarray
+    path: np.ndarray
+    slots: Mapping[int, np.ndarray]
+    sole: bool  # the only use so far of what it came from: a gain may be folded into the layer
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.layer)
+
+    def take(self, index: np.ndarray, layout: Layout) -> Value:
+        """Some channels, in another order; -1 takes a channel of zeros."""
+        zero = index < 0
+
+        def pick(array: np.ndarray, nothing: int) -> np.ndarray:
+            return (
+                np.where(zero, nothing, array[index])
+                if len(array)
+                else np.full(len(index), nothing)
+            )
+
+        slots = {slot: pick(array, -1) for slot, array in self.slots.items()}
+        return Value(
+            layout, pick(self.layer, -1), pick(self.channel, 0), pick(self.path, 0), slots, False
+        )
+
+
+@dataclass
+class Draft:
+    """A layer while it is traced: folding still changes its kernel, bias and node."""
+
+    name: str
+    op: str
+    node: Node
+    layout: Layout
+    operands: tuple[Value, ...] = ()
+    operand_nodes: tuple[Node, ...] = ()
+    width: int = 0
+    weight: Tensor | None = None  # (out, fan_in, kh, kw)
+    bias: Tensor | None = None  # (out,)
+    attrs: dict[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+Rule = Callable[..., Any]
+
+
+class Tracer:
+    """The state of one walk. Rules call its methods."""
+
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
+        self.rules = rules
+        self.drafts: list[Draft] = []
+        self.paths: list[tuple[tuple[Step, int], ...]] = [
+            ()
+        ]  # steps, each with the slot of its vectors or -1
+        self.vectors: dict[int, dict[str, Tensor]] = {}  # slot -> argument -> (channels,)
+        self.parameters: dict[Node, str] = {}
+        self.env: dict[Node, Any] = {}
+        self._path_index: dict[Any, int] = {}
+        self._names: dict[str, int] = {}
+        self.node: Node
+
+    # -- layers ------------------------------------------------------------------------------------
+
+    def add_layer(self, draft: Draft) -> Value:
+        """Register a layer and return its output."""
+        self.drafts.append(draft)
+        channels = draft.layout.channels
+        index = len(self.drafts) - 1
+        return Value(
+            draft.layout,
+            np.full(channels, index),
+            np.arange(channels),
+            np.zeros(channels, dtype=np.int64),
+            {},
+            len(draft.node.users) == 1,
+        )
+
+    def name_of(self, node: Node, weight: Node | None = None) -> str:
+        """Dotted module path of the operation, with ``@2`` on a second call, or the node's name."""
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        path, kind = (stack[-1][0], str(stack[-1][1])) if stack else ("", "")
+        owner = self.parameters.get(weight, "").rpartition(".")[0] if weight is not None else ""
+        is_layer = kind.startswith("torch.nn.modules") or "Conv" in kind or "Linear" in kind
+        if not path or not (owner == path or is_layer):
+            return node.name
+        calls = self._names.get(path, 0) + 1
+        self._names[path] = calls
+        return path if calls == 1 else f"{path}@{calls}"
+
+    def whole_layer(self, value: Value) -> Draft | None:
+        """The layer whose unchanged output this is, or None."""
+        if not value.channels or value.layer[0] < 0:
+            return None
+        draft = self.drafts[value.layer[0]]
+        same = (
+            value.channels == draft.layout.channels
+            and (value.layer == value.layer[0]).all()
+            and (value.channel == np.arange(value.channels)).all()
+            and not value.path.any()
+        )
+        return draft if same else None
+
+    # -- values ------------------------------------------------------------------------------------
+
+    def step(
+        self,
+        value: Value,
+        step: Step,
+        *,
+        layout: Layout | None = None,
+        vectors: Mapping[str, Tensor] | None = None,
+    ) -> Value:
+        """Every channel passes one more step; ``vectors`` have one entry a channel."""
+        if not STEPS[step.name].zero and (value.layer < 0).any():
+            raise self.error(
+                "meets channels of zeros that it would make constant; that is not wired"
+            )
+        slot = -1
+        slots = dict(value.slots)
+        if vectors:
+            slot = len(self.vectors)
+            self.vectors[slot] = dict(vectors)
+            slots[slot] = np.arange(value.channels)
+        path = value.path.copy()
+        for old in np.unique(value.path):
+            path[value.path == old] = self._intern((*self.paths[old], (step, slot)))
+        return replace(value, layout=layout or value.layout, path=path, slots=slots, sole=False)
+
+    def affine(self, value: Value, gain: Tensor | None, shift: Tensor | None) -> Value:
+        """Per-channel gain and shift: folded into the layer where that is exact, else a step."""
+        draft = self.whole_layer(value)
+        if (
+            draft is not None
+            and value.sole
+            and draft.op in ("conv", "linear")
+            and draft.weight is not None
+        ):
+            draft.weight, draft.bias = _fold(draft.weight, draft.bias, gain, shift)
+            draft.node, draft.layout = self.node, value.layout
+            return replace(value, sole=len(self.node.users) == 1)
+        vectors = {
+            name: tensor
+            for name, tensor in (("gain", gain), ("shift", shift))
+            if tensor is not None
+        }
+        return self.step(value, Step("affine"), vectors=vectors)
+
+    def relayout(self, value: Value, layout: Layout) -> Value:
+        """The same channels in another layout; split channels that meet again get their new order."""
+        merged, order = layout.merge()
+        sole = value.sole and len(self.node.users) == 1
+        if np.array_equal(order, np.arange(len(order))):
+            return replace(value, layout=merged, sole=sole)
+        return value.take(order, merged)
+
+    def concat(self, values: Sequence[Value], dim: int) -> Value:
+        """Channels one after another along dimension ``dim``."""
+        slots = {slot for value in values for slot in value.slots}
+        layout = values[0].layout.with_channels(sum(value.channels for value in values), dim)
+        return Value(
+            layout,
+            np.concatenate([value.layer for value in values]),
+            np.concatenate([value.channel for value in values]),
+            np.concatenate([value.path for value in values]),
+            {
+                s: np.concatenate([v.slots.get(s, np.full(v.channels, -1)) for v in values])
+                for s in slots
+            },
+            False,
+        )
+
+    def _intern(self, path: tuple[tuple[Step, int], ...]) -> int:
+        key = repr(path)
+        if key not in self._path_index:
+            self._path_index[key] = len(self.paths)
+            self.paths.append(path)
+        return self._path_index[key]
+
+    # -- errors ------------------------------------------------------------------------------------
+
+    def error(self, why: str) -> WiringError:
+        """An error about the node at hand: operation, node, module path, reason, cure."""
+        stack = list((self.node.meta.get("nn_module_stack") or {}).values())
+        path = (stack[-1][0] if stack else "") or "the model itself"
+        return WiringError(
+            f"operation {self.node.target} (node {self.node.name}, module {path}) {why}. "
+            "Replace it in the model, or extract the part before it; docs/extraction.md says what is wired"
+        )
+
+    # -- the walk ----------------------------------------------------------------------------------
+
+    def visit(self, node: Node) -> Any:
+        """Value of one node: symbolic, or computed where it depends on parameters alone."""
+        self.node = node
+        args: Any = torch.fx.map_arg(node.args, lambda n: self.env[n])
+        kwargs: Any = torch.fx.map_arg(node.kwargs, lambda n: self.env[n])
+        if node.target is operator.getitem:
+            return args[0][args[1]]
+        if not any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
+            return node.target(*args, **kwargs)  # type: ignore[operator]
+        name = operation_name(node)
+        if name not in self.rules:
+            raise self.error("is not understood; the graph cannot be wired through it")
+        try:
+            return self.rules[name](self, *args, **kwargs)
+        except LayoutError as error:
+            raise self.error(f"is not understood here: {error}") from error
+
+
+def operation_name(node: Node) -> str:
+    """ATen name without overload and in-place underscore: ``relu`` for ``aten.relu_.default``."""
+    name = str(node.target).removeprefix("aten.").split(".")[0]
+    return name.rstrip("_")
+
+
+def leaves(tree: Any) -> Iterable[Any]:
+    """Whatever stands in nested tuples, lists and values of dictionaries."""
+    if isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from leaves(item)
+    elif isinstance(tree, dict):
+        yield from leaves(tuple(tree.values()))
+    else:
+        yield tree
+
+
+def _fold(
+    weight: Tensor, bias: Tensor | None, gain: Tensor | None, shift: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    bias = torch.zeros(weight.shape[0], dtype=torch.float64) if bias is None else bias
+    if gain is not None:
+        weight, bias = weight * gain.to(weight.dtype).view(-1, 1, 1, 1), bias * gain.to(bias.dtype)
+    return weight, bias if shift is None else bias + shift.to(bias.dtype)
+
+
+def identity_layer(
+    tracer: Tracer,
+    name: str,
+    op: str,
+    operands: tuple[Value, ...],
+    nodes: tuple[Node, ...],
+    *,
+    layout: Layout | None = None,
+    coefficients: Sequence[float] | None = None,
+) -> Draft:
+    """A layer whose neuron c is a weighted sum (or product) of channel c of each operand."""
+    layout = layout or operands[0].layout
+    channels = layout.channels
+    factors = torch.tensor(coefficients or [1.0] * len(operands), dtype=torch.float64)
+    weight = factors.view(1, -1, 1, 1).expand(channels, -1, 1, 1)
+    draft = Draft(name, op, tracer.node, layout, operands, nodes, channels, weight)
+    draft.attrs["groups"] = channels
+    return draft

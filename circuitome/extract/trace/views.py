@@ -1,0 +1,58 @@
+"""Rules of operations that keep all numbers and change at most a tensor's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from circuitome.extract.trace.rules import Rules, operand_node, shape_of
+from circuitome.extract.trace.tracer import Tracer, Value
+
+__all__ = ["RULES"]
+
+RULES: Final = Rules()
+rule = RULES.rule
+
+
+@rule(
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_copy"
+)
+def view(t: Tracer, x: Value, *_: Any) -> Value:
+    """The same numbers in another shape, read off the export."""
+    return t.relayout(x, x.layout.reshape(shape_of(t)))
+
+
+@rule("permute")
+def permute(t: Tracer, x: Value, order: Sequence[int]) -> Value:
+    """Dimensions in another order."""
+    return t.relayout(x, x.layout.permute([dim % len(order) for dim in order]))
+
+
+@rule("transpose", "swapaxes", "swapdims")
+def transpose(t: Tracer, x: Value, a: int, b: int) -> Value:
+    """Two dimensions exchanged."""
+    order = list(range(len(x.layout.dims)))
+    order[a], order[b] = order[b], order[a]
+    return permute(t, x, order)
+
+
+@rule("t", "numpy_T")
+def turn(t: Tracer, x: Value) -> Value:
+    """Dimensions reversed."""
+    return permute(t, x, list(range(len(x.layout.dims)))[::-1])
+
+
+@rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+def dropout(t: Tracer, x: Value, _p: float, train: bool) -> Value:
+    """Nothing, in eval mode."""
+    if train:
+        raise t.error("drops at random; call model.eval()")
+    return t.relayout(x, x.layout)
+
+
+@rule("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "detach_copy", "to", "_to_copy")
+def same(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
+    """The same numbers."""
+    if t.node.meta["val"].dtype != operand_node(t, 0).meta["val"].dtype:
+        raise t.error("changes the number format; export the model in one format")
+    return t.relayout(x, x.layout)
