@@ -174,11 +174,12 @@ def test_a_bundle_is_not_overwritten_unless_forced(tmp_path):
 
 SLOW = """
 import sys, time
-from circuitome.extract import extract
+from circuitome.extract import Network, extract
 from tests.support.small_networks import build
 def progress(stage, done, total):
     print(stage, done, flush=True); time.sleep(0.3)
-extract(build("gated"), output=sys.argv[1], name="net", input_shape=(3, 16, 16), progress=progress)
+network = Network(build("gated"), name="net", input_shape=(3, 16, 16))
+extract(network, output=sys.argv[1], progress=progress)
 """
 
 
