@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -12,14 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from circuitome.cli import main
+from tests.support.program import run
 from tests.support.synthetic import annotated
 
 COMMANDS = (
@@ -69,30 +66,6 @@ class Odd(nn.Module):
 def odd():
     return Odd()
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a run of the program gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return json.loads(self.out)
-
-
-def run(*arguments: str | Path) -> Run:
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as stop,
-    ):
-        main([str(argument) for argument in arguments])
-    return Run(int(stop.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def program(arguments: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:

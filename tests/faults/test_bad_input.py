@@ -26,6 +26,7 @@ from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.export import tables_of
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
 from circuitome.graphdb.stores import open_store
+from tests.support.damage import TINY, fit_manifest
 from tests.support.fuzzing import (
     BUNDLE_DAMAGE,
     BYTE_DAMAGE,
@@ -40,13 +41,6 @@ from tests.support.fuzzing import (
 )
 from tests.support.synthetic import write_bundle
 
-NETS = """
-from torch import nn
-
-def tiny():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 1))
-"""
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -60,7 +54,7 @@ def trials(number: int) -> Any:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `nets.py`, its weights in two formats, the bundle `tiny.circuitome`, and a database of it."""
     folder = tmp_path_factory.mktemp("bench")
-    (folder / "nets.py").write_text(NETS)
+    (folder / "nets.py").write_text(TINY)
     made = extract(
         folder, "--weights", "random", "--name", "tiny", "-o", folder / "tiny.circuitome"
     )
@@ -250,16 +244,6 @@ def test_random_queries_end_in_order_and_change_nothing(
         file.unlink()
     assert digest(address) == before
     tally.report()
-
-
-def fit_manifest(bundle: Path, name: str, rows: int | None = None) -> None:
-    """Let a bundle's manifest tell the truth about a file that was changed."""
-    data = (bundle / name).read_bytes()
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["files"][name] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    if rows is not None:
-        manifest["files"][name]["rows"] = rows
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def rewrite(bundle: Bundle, table: str, **columns: Any) -> None:

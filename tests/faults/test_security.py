@@ -31,7 +31,7 @@ from circuitome.graphdb.export import FORMATS, ExportError, export
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, arrow_schema
 from circuitome.graphdb.stores import StoreError, open_store
 from circuitome.graphdb.stores.neo4j import Neo4jStore
-from tests.faults.test_bad_input import NETS, fit_manifest
+from tests.support.damage import TINY, fit_manifest
 from tests.support.fuzzing import Trial, attempt, snapshot
 from tests.support.signed_networks import signed, small_gallery
 from tests.support.synthetic import write_bundle, write_planted
@@ -701,7 +701,7 @@ def test_hostile_layers_stay_names_where_networks_are_compared(address: str, her
 
 @pytest.mark.parametrize("name", [*HOSTILE, "\u0441ircuitome/x", "a" * 201])
 def test_a_model_cannot_be_called_anything(name: str, here: Path) -> None:
-    Path("nets.py").write_text(NETS)
+    Path("nets.py").write_text(TINY)
     trial = attempt("extract", "nets.py:tiny", "--name", name, "--input-size", "3,8,8", watch=here)
     if name in ("\u0391\u0412", "caf\u00e9"):  # letters, if not of the Latin alphabet
         assert (trial.code, trial.changed[0]) == (0, f"{name}.circuitome")
@@ -778,7 +778,7 @@ def test_nothing_is_imported_from_the_folder_of_a_weights_file(
 
 
 def test_a_manifest_names_code_and_none_is_run(here: Path) -> None:
-    Path("nets.py").write_text(NETS)
+    Path("nets.py").write_text(TINY)
     Path("evil.py").write_text(
         "from pathlib import Path\nPath('executed').touch()\ndef net(): ...\n"
     )
@@ -943,7 +943,7 @@ def weights_bombs(folder: Path) -> dict[str, Path]:
 
 
 def test_weights_that_promise_too_much_are_refused_in_bounded_memory(tmp_path: Path) -> None:
-    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "nets.py").write_text(TINY)
     bombs = weights_bombs(tmp_path)
     before = snapshot(tmp_path)
     model, output = f"{tmp_path / 'nets.py'}:tiny", tmp_path / "out.circuitome"

@@ -25,8 +25,8 @@ from circuitome.graphdb.stores import OutdatedError, StoreError, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
 from circuitome.graphdb.stores.neo4j import Neo4jStore
 from circuitome.queries.database import Database, open_database
-from tests.cli.test_cli import Run, run
 from tests.support.compare_stores import NOT_COMPARED, alike, commands, differences
+from tests.support.program import Run, run
 from tests.support.synthetic import annotated, write_bundle
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,6 @@ from torch import nn
 from circuitome.extract import Network, Options, extract
 from circuitome.extract.annotate.curated import load_families
 from circuitome.extract.annotate.feeds import (
-    Circuit,
     Ends,
     circuit,
     current,
@@ -35,73 +34,23 @@ from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
 from circuitome.queries.motifs.equivariant_circuit import Feeds, count, twin
 from circuitome.significance import benjamini_hochberg
+from tests.support.planted_equivariance import (
+    SIDE,
+    UNITS,
+    families_that_feed,
+    offsets,
+    places,
+    turned_kernels,
+)
 from tests.support.synthetic import annotated, write_bundle
 
-SIDE, UNITS = 5, 8
 BIG = 1_000_000
-
-
-def places(angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels right and up of a kernel's middle, carried back by a rotation of ``angle`` degrees, each ``(SIDE, SIDE)``."""
-    line = np.arange(SIDE) - (SIDE - 1) / 2
-    right, up = np.meshgrid(line, -line)
-    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return cosine * right + sine * up, cosine * up - sine * right
-
-
-def planted(
-    senders: np.ndarray, receivers: np.ndarray, rng: np.random.Generator, *, turn: bool = True
-) -> np.ndarray:
-    """Kernels ``(s, r, SIDE, SIDE)``: three blobs, each by a smooth function of the relative offset, turned by the receiver's."""
-    centres, waves, phases = (
-        rng.uniform(-1.5, 1.5, (3, 2)),
-        rng.standard_normal((3, 3)),
-        rng.uniform(0, 360, (3, 3)),
-    )
-    kernels = np.zeros((len(senders), len(receivers), SIDE, SIDE))
-    for i, j in np.ndindex(kernels.shape[:2]):
-        right, up = places(float(receivers[j]) if turn else 0.0)
-        for centre, wave, phase in zip(centres, waves, phases, strict=True):
-            turns = np.deg2rad(np.arange(3) * (senders[i] - receivers[j]) + phase)
-            blob = np.exp(-((right - centre[0]) ** 2 + (up - centre[1]) ** 2) / 1.5)
-            kernels[i, j] += (wave * np.cos(turns)).sum() * blob
-    return kernels
-
-
-def offsets(rng: np.random.Generator, count: int = UNITS) -> np.ndarray:
-    """Places round the circle, a few degrees off, the first at 0 as annotation counts them."""
-    found = np.arange(count) * 360 / count + rng.uniform(-4, 4, count)
-    return (found - found[0]) % 360
-
-
-def network(rng: np.random.Generator, noise: float) -> list[tuple[bool, Circuit | None]]:
-    """Two planted circuits among decoys, with noise in units of the weights' spread: whether planted, and what is found."""
-    found = []
-    for kind in ("planted", "planted", "shuffled", "one pair", "still", "noise", "noise"):
-        a, b = offsets(rng), offsets(rng)
-        kernels = planted(a, b, rng, turn=kind != "still")
-        if kind == "shuffled":
-            kernels = kernels[rng.permutation(UNITS)][:, rng.permutation(UNITS)]
-        if kind in ("one pair", "noise"):
-            alone = kernels[0, 0].copy()
-            kernels = rng.permutation(kernels.reshape(-1)).reshape(kernels.shape) * (
-                kind == "noise"
-            )
-            kernels[0, 0] += alone * (kind == "one pair")
-        kernels += noise * kernels.std() * rng.standard_normal(kernels.shape)
-        found.append(
-            (
-                kind == "planted",
-                circuit(kernels, group="rotate", senders=a, receivers=b, rng=rng, nulls=199),
-            )
-        )
-    return found
 
 
 def test_planted_circuits_are_found_and_their_decoys_are_not() -> None:
     true, q = [], []
     for seed in range(20):
-        there = network(np.random.default_rng(seed), noise=(0.0, 0.25, 0.5)[seed % 3])
+        there = families_that_feed(np.random.default_rng(seed), noise=(0.0, 0.25, 0.5)[seed % 3])
         true += [planted for planted, _ in there]
         q += benjamini_hochberg([1.0 if found is None else found.p for _, found in there]).tolist()
     there, called = np.array(true), np.array(q) <= 0.01
@@ -234,7 +183,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A network whose first 8 units feed the next layer's first 8 by turned kernels; both, and two decoys, are families."""
     folder, rng = tmp_path_factory.mktemp("circuits"), np.random.default_rng(5)
     a, b = np.round(offsets(rng), 3), np.round(offsets(rng), 3)
-    kernels = np.concatenate([planted(a, b, rng), rng.standard_normal((UNITS, UNITS, SIDE, SIDE))])
+    kernels = np.concatenate(
+        [turned_kernels(a, b, rng), rng.standard_normal((UNITS, UNITS, SIDE, SIDE))]
+    )
     weights = (
         np.concatenate([kernels, rng.standard_normal(kernels.shape)], 1)
         .swapaxes(0, 1)

@@ -17,6 +17,7 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, missing
 from circuitome.queries.motifs.nulls import labels
 from circuitome.queries.motifs.significance import Task, assess
+from tests.support.planted_circuits import boundaries, colours, contrasts
 from tests.support.planted_kinds import (
     Plan,
     annotate,
@@ -62,91 +63,6 @@ def test_random_networks_have_instances_of_each_at_loose_thresholds(tmp_path: Pa
     ]
     for kind, parameters in LOOSE.items():
         assert sum(MOTIFS[kind].count(graph, **parameters) for graph in graphs) >= 3, kind
-
-
-def contrasts(rng: np.random.Generator) -> Plan:
-    """Five centres that four contrasts face, of both hues alike, and decoys that four contrasts stand around otherwise."""
-    plan = Plan({"contrast": 160, "centre": 40}, rng, size=3)
-    for centre in range(40):
-        hue, decoy = float(rng.uniform(0, 360)), centre // 5
-        column = {"hue_deg": hue} if decoy != 6 else {}
-        key = plan.label(
-            f"centre:{centre}", "line" if decoy == 1 else "colour_centre_surround", **column
-        )
-        senders = list(range(4 * centre, 4 * centre + 4))
-        start = 90 * int(rng.integers(4))
-        for number, sender in enumerate(senders):
-            place = start + 90 * number
-            # the hue is to the left of the orientation, so it faces the centre when seen from there the centre is left
-            orientation, own = place + 90, hue
-            if decoy == 2 or (decoy == 3 and number % 2):  # it faces away: all, or every other
-                orientation += 180
-            if decoy == 4:  # another hue
-                own += 90
-            if rng.random() < 0.5:  # the same border, named by its other side
-                orientation, own = orientation + 180, own + 180
-            orientation, own = orientation + rng.uniform(-20, 20), own + rng.uniform(-20, 20)
-            kind = "line" if decoy == 7 else "colour_contrast"
-            plan.label(
-                f"contrast:{sender}", kind, orientation_deg=orientation % 360, hue_deg=own % 360
-            )
-            if decoy == 5:  # no place
-                plan.weights["centre"][centre, sender, 1, 1] = 1.5
-            else:
-                plan.weights["centre"][centre, sender][around(place)] = 1
-                plan.weights["centre"][centre, sender][around(place + 180)] = -0.5
-        if decoy == 0:
-            plan.planted.add(((key,),))
-    return plan
-
-
-def boundaries(rng: np.random.Generator, *, idle: int = 0) -> Plan:
-    """Boundaries with two cues that agree, and decoys: at right angles, one cue inhibits, no cue, another kind.
-
-    ``idle`` more senders have no kind and send only noise.
-    """
-    plan = Plan({"cue": 60 + idle, "boundary": 60}, rng)
-    for number in range(30):
-        orientation, decoy = float(rng.uniform(0, 180)), number % 5
-        turned = (
-            orientation
-            + (90 if decoy == 1 else 0)
-            + 180 * int(rng.integers(2))
-            + rng.uniform(-15, 15)
-        )
-        fine = plan.label(f"cue:{2 * number}", "high_low", orientation_deg=orientation)
-        kind = "curve" if decoy == 4 else ("line", "edge", "colour_contrast")[number % 3]
-        other = plan.label(f"cue:{2 * number + 1}", kind, orientation_deg=turned % 360)
-        for boundary in (2 * number, 2 * number + 1):
-            plan.weights["boundary"][boundary, 2 * number] = 1
-            plan.weights["boundary"][boundary, 2 * number + 1] = {2: -1, 3: 0}.get(decoy, 1)
-            if decoy == 0:
-                plan.planted.add(((f"planted/boundary:{boundary}",), (fine,), (other,)))
-    return plan
-
-
-def colours(rng: np.random.Generator) -> Plan:
-    """Detectors of either sign, and decoys: both sides excite, colours disagree, no colour, another kind."""
-    plan = Plan({"in": 64, "detector": 40}, rng)
-    for sender in range(64):
-        kinds = (
-            ("hue", "colour_contrast", "colour_centre_surround")
-            if sender < 32
-            else ("line", "gabor", "circle")
-        )
-        plan.label(f"in:{sender}", kinds[sender % 3], hue_deg=float(rng.uniform(0, 360)))
-    for detector in range(40):
-        decoy, sign = detector % 5, float(rng.choice([-1, 1]))
-        key = plan.label(f"detector:{detector}", "gabor" if decoy == 4 else "bw_vs_colour")
-        coloured, grey = rng.permutation(32)[:4], 32 + rng.permutation(32)[:4]
-        plan.weights["detector"][detector, grey] = sign
-        opposite = {1: sign, 3: 0.0}.get(decoy, -sign)
-        plan.weights["detector"][detector, coloured] = opposite
-        if decoy == 2:
-            plan.weights["detector"][detector, coloured[:2]] = sign
-        if decoy == 0:
-            plan.planted.add(((key,),))
-    return plan
 
 
 @pytest.mark.parametrize(

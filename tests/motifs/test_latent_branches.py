@@ -24,9 +24,8 @@ from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, summary
 from circuitome.queries.motifs.latent_branches import MOTIF
+from tests.support.planted_weights import grouped_weights
 from tests.support.synthetic import write_bundle, write_planted
-
-SENDERS, RECEIVERS = 24, 32
 
 
 def written(path: Path, weights: np.ndarray) -> Bundle:
@@ -40,29 +39,10 @@ def written(path: Path, weights: np.ndarray) -> Bundle:
     return write_planted(path, {"in": senders, "out": receivers}, edges, name="p", force=True)
 
 
-def planted(
-    seed: int, *, noise: float, popular: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights whose sizes fall into two groups, and which senders and receivers are in the first.
-
-    ``popular`` instead: no groups, but some senders send much more than others, and some receivers read more.
-    """
-    rng = np.random.default_rng(seed)
-    first, reads = (
-        rng.permutation(SENDERS) < SENDERS // 2,
-        rng.permutation(RECEIVERS) < RECEIVERS // 2,
-    )
-    size = np.where(first[:, None] == reads, 1.0, 0.25)
-    if popular:
-        size = np.exp(rng.standard_normal((SENDERS, 1)) + rng.standard_normal(RECEIVERS))
-    size = size * np.exp(noise * rng.standard_normal(size.shape))
-    return size * rng.choice([-1.0, 1.0], size.shape), first, reads
-
-
 def test_planted_groups_are_found_whatever_the_signs(tmp_path: Path) -> None:
     right, named = 0, 0
     for seed in range(20):
-        weights, first, reads = planted(seed, noise=0.5)
+        weights, first, reads = grouped_weights(seed, noise=0.5)
         (row,) = layer_pairs(SignedGraph.of_bundle(written(tmp_path / "p", weights)), nulls=39)
         assert row["p"] == 1 / 40
         for senders, receivers in (("sender_1", "receiver_1"), ("sender_2", "receiver_2")):
@@ -78,7 +58,7 @@ def test_planted_groups_are_found_whatever_the_signs(tmp_path: Path) -> None:
 def test_neurons_that_merely_send_or_read_much_are_no_groups(tmp_path: Path) -> None:
     p = []
     for seed in range(60):
-        weights, _, _ = planted(seed, noise=0.5, popular=True)
+        weights, _, _ = grouped_weights(seed, noise=0.5, popular=True)
         (row,) = layer_pairs(
             SignedGraph.of_bundle(written(tmp_path / "p", weights)), nulls=19, seed=seed
         )

@@ -17,6 +17,7 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, missing
 from circuitome.queries.motifs.mirrored_unions import cosines_of
 from circuitome.queries.motifs.significance import Task, assess
+from tests.support.planted_equivariance import mirrored, poses
 from tests.support.planted_kinds import Plan, precision_and_recall, randomly_annotated
 from tests.support.synthetic import write_bundle
 
@@ -78,84 +79,13 @@ def test_cosines_are_those_of_whole_columns(tmp_path: Path) -> None:
     assert not shared.all()
 
 
-def unions(rng: np.random.Generator) -> Plan:
-    """Pairs of cases that receivers unite, and decoys.
-
-    No partners, partners under another transform, partners that are no finding, cases that do not oppose each other,
-    cases that are read as opposites, and cases that are read by different receivers.
-    """
-    plan = Plan({"in": 192, "case": 56, "out": 64}, rng)
-    for pair in range(28):
-        decoy, first, second = pair % 7, 2 * pair, 2 * pair + 1
-        pattern, signs = rng.permutation(192)[:48], rng.choice([-1.0, 1.0], 48)
-        plan.weights["case"][first, pattern, 0, 0] = signs
-        plan.weights["case"][second, pattern, 0, 0] = (
-            -signs if decoy != 4 else signs * rng.permutation([1.0, -1.0] * 24)
-        )
-        if decoy == 1:
-            pass
-        elif decoy == 2:
-            plan.mirror("case", first, second, transform="rotate")
-        else:
-            plan.mirror("case", first, second, q=0.4 if decoy == 3 else 0.01)
-        readers = rng.permutation(64)[:8]
-        plan.weights["out"][readers[:4], first] = 2
-        plan.weights["out"][readers[4:] if decoy == 6 else readers[:4], second] = (
-            -2 if decoy == 5 else 2
-        )
-        if decoy == 0:
-            plan.planted.add(((f"planted/case:{first}", f"planted/case:{second}"),))
-    return plan
-
-
-def poses(rng: np.random.Generator) -> Plan:
-    """Poses that excite poses that are united, and decoys.
-
-    Later features that are no partners, poses that excite both, earlier ones that are no partners, one that inhibits, a
-    later one that nobody unites with the other.
-    """
-    plan = Plan({"pose": 48, "later": 48, "union": 48}, rng)
-    for pair in range(24):
-        decoy, first, second = pair % 6, 2 * pair, 2 * pair + 1
-        if decoy != 3:
-            plan.mirror("pose", first, second)
-        if decoy != 1:
-            plan.mirror("later", second, first)  # stored either way round
-        plan.weights["later"][first, first] = 1
-        plan.weights["later"][second, second] = -1 if decoy == 4 else 1
-        if decoy == 2:
-            plan.weights["later"][first, second] = plan.weights["later"][second, first] = 1
-        plan.weights["union"][first, first] = 1
-        plan.weights["union"][second if decoy == 5 else first, second] = 1
-        if decoy == 0:
-            names = (
-                ("pose", first),
-                ("pose", second),
-                ("later", first),
-                ("later", second),
-                ("union", first),
-            )
-            # the one whose key comes first is the first
-            plan.planted.add(
-                tuple((f"planted/{layer}:{number}",) for layer, number in _by_key(names))
-            )
-    return plan
-
-
-def _by_key(names: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    one, other, later, beside, union = names
-    if f"{one[1]}" < f"{other[1]}":
-        return names
-    return other, one, beside, later, union
-
-
 ROLES = {
     "mirrored_unions": ["case"],
     "posed_pairs": ["first", "second", "later_first", "later_second", "union"],
 }
 
 
-@pytest.mark.parametrize(("kind", "plan"), [("mirrored_unions", unions), ("posed_pairs", poses)])
+@pytest.mark.parametrize(("kind", "plan"), [("mirrored_unions", mirrored), ("posed_pairs", poses)])
 def test_planted_ones_are_told_from_decoys_under_noise(
     tmp_path: Path, kind: str, plan: Callable[[np.random.Generator], Plan]
 ) -> None:
@@ -164,7 +94,7 @@ def test_planted_ones_are_told_from_decoys_under_noise(
     assert recall >= 0.95
 
 
-@pytest.mark.parametrize(("kind", "plan"), [("mirrored_unions", unions), ("posed_pairs", poses)])
+@pytest.mark.parametrize(("kind", "plan"), [("mirrored_unions", mirrored), ("posed_pairs", poses)])
 def test_planted_ones_are_significant(
     database: Database, tmp_path: Path, kind: str, plan: Callable[[np.random.Generator], Plan]
 ) -> None:

@@ -23,7 +23,7 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, nulls, summary
 from circuitome.queries.motifs.significance import Task, assess, enrichment, instance_q
 from circuitome.queries.motifs.weight_banding import banding_p, banding_ratio, significant
-from tests.support.planted_motifs import plant
+from tests.support.planted_pairs import plant
 from tests.support.synthetic import write_bundle, write_planted
 
 TESTED = [motif for motif in MOTIFS.values() if motif.scores is not None]

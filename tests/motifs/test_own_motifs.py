@@ -21,7 +21,7 @@ from circuitome.queries.motifs import find, find_significant, nulls
 from circuitome.queries.motifs.own import find_own, find_own_significant, load_own, rewired_tables
 from circuitome.queries.motifs.saved import Finding, find_saved, save
 from circuitome.queries.query_file import LIBRARY
-from tests.cli.test_cli import run
+from tests.support.program import run
 from tests.support.synthetic import annotated, write_bundle, write_planted
 
 CHAIN = """\

@@ -15,7 +15,8 @@ from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant
 from circuitome.queries.motifs.polysemantic_neuron import neurons
-from tests.support.planted_kinds import Plan, precision_and_recall
+from tests.support.planted_kinds import precision_and_recall
+from tests.support.planted_weights import readers
 from tests.support.synthetic import write_bundle, write_planted
 
 LOOSE: dict[str, Any] = {
@@ -26,7 +27,6 @@ LOOSE: dict[str, Any] = {
     "min_inputs": 2,
 }
 TWIN = MOTIFS["polysemantic_neuron"].twin
-GROUP, GROUPS, READ = 5, 6, 192  # inputs of a group, groups, and what they read
 
 
 @settings(
@@ -136,30 +136,6 @@ def test_inputs_that_read_nothing_in_common_are_not_compared(tmp_path: Path) -> 
     edges += [(f"{layer}:{m}", "out:0", 1.0) for layer in ("b", "d") for m in range(3)]
     bundle = write_planted(tmp_path / "p", {"a": 1, "c": 1, "b": 3, "d": 3, "out": 1}, edges)
     assert TWIN(SignedGraph.of_bundle(bundle), strength=0.1) == []
-
-
-def readers(rng: np.random.Generator) -> Plan:
-    """Neurons that read two groups of alike inputs, and decoys: one group, a group and strays, one inhibits, two of the other."""
-    plan = Plan({"in": READ, "mid": GROUP * GROUPS + 10, "out": 40}, rng)
-    groups, _ = np.linalg.qr(rng.standard_normal((READ, GROUPS + 10)))
-    prototypes = np.concatenate([np.repeat(groups.T[:GROUPS], GROUP, axis=0), groups.T[GROUPS:]])
-    plan.weights["mid"][..., 0, 0] = prototypes
-    strays = GROUP * GROUPS + np.arange(10)
-    for reader in range(40):
-        decoy = reader % 5
-        one, other = (GROUP * group + np.arange(GROUP) for group in rng.permutation(GROUPS)[:2])
-        row = plan.weights["out"][reader, :, 0, 0]
-        row[one] = 1
-        if decoy == 0:
-            row[other] = 1
-            plan.planted.add(((f"planted/out:{reader}",),))
-        elif decoy == 2:
-            row[rng.permutation(strays)[:GROUP]] = 1
-        elif decoy == 3:
-            row[other] = -1
-        elif decoy == 4:
-            row[other[:2]] = 1
-    return plan
 
 
 def test_planted_neurons_are_told_from_decoys_under_noise(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from circuitome.queries.motifs.saved import (
     stored,
 )
 from circuitome.queries.motifs.significance import Significance
-from tests.cli.test_cli import run
+from tests.support.program import run
 from tests.support.synthetic import write_bundle, write_planted
 
 UNION = [

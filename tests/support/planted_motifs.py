@@ -9,9 +9,7 @@ inhibited, both have the same main inputs, or each is inhibited by inputs of its
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -28,226 +26,29 @@ from circuitome.queries.motifs.branch_cluster import Places
 from circuitome.queries.motifs.significance import Task, assess
 from circuitome.queries.motifs.weight_banding import banding_ratio, significant
 from circuitome.significance import benjamini_hochberg
-from tests.motifs import (
-    test_equivariant_circuit,
-    test_kind_circuits,
-    test_latent_branches,
-    test_mirrored_unions,
+from tests.support.planted_circuits import (
+    ANY,
+    boundaries,
+    colours,
+    contrasts,
+    hues,
+    round_a_middle,
+    tangents,
 )
-from tests.motifs.test_polysemantic import readers
+from tests.support.planted_equivariance import families_that_feed, mirrored, poses
 from tests.support.planted_kinds import NOISE, Plan, annotate, precision_and_recall
+from tests.support.planted_pairs import plant
+from tests.support.planted_weights import (
+    grouped_weights,
+    hosted,
+    inhibition,
+    readers,
+    spread,
+    unions,
+)
 from tests.support.synthetic import write_planted, write_residual
 
-__all__ = ["CIRCUITS", "PLANTS", "Circuit", "Planted", "plant"]
-
-SENDERS, RECEIVERS = 96, 96
-PAIRS = 4  # of each kind
-PATTERN = 12  # inputs that a case reads
-TARGETS, MAIN = (
-    4,
-    4.0,
-)  # receivers that a case mainly sends to, and how much, in units of what the others get
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """A network and what stands in it."""
-
-    bundle: Bundle
-    opponents: frozenset[frozenset[str]]  # pairs of keys whose fan-ins oppose each other
-    push_pull: frozenset[frozenset[str]]  # those of them whose fan-outs do, too
-
-
-Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Two sets of inputs and the signs of the first, to the fan-ins of a pair, each ``(SENDERS,)``."""
-
-
-def _planted(
-    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    first = np.zeros(SENDERS)
-    first[pattern] = signs
-    return first, -first
-
-
-def _nobody_inhibits(
-    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.zeros(SENDERS), np.zeros(SENDERS)
-    first[pattern], second[other] = 1, 1
-    return first, second
-
-
-def _one_is_inhibited(
-    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.zeros(SENDERS), np.zeros(SENDERS)
-    half = PATTERN // 2
-    first[pattern], second[other[:half]], second[pattern[:half]] = 1, 1, -1
-    return first, second
-
-
-def _same_main_input(
-    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    first, second = _planted(pattern, other, signs)
-    return first, np.abs(second) * np.sign(first)
-
-
-def _own_inhibitors(
-    pattern: np.ndarray, other: np.ndarray, signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.zeros(SENDERS), np.zeros(SENDERS)
-    first[pattern], second[other] = signs, -signs
-    return first, second
-
-
-PLANTS: Mapping[str, Fill] = {
-    "push and pull": _planted,
-    "opposed, but sends otherwise": _planted,
-    "nobody inhibits": _nobody_inhibits,
-    "one is inhibited": _one_is_inhibited,
-    "same main input": _same_main_input,
-    "own inhibitors": _own_inhibitors,
-}
-
-
-def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
-    """A network with four pairs of each kind; ``noise`` on every weight, in units of the planted weights' spread.
-
-    What the first of a push-pull pair excites, the second inhibits; the others send what they like.
-    """
-    rng = np.random.default_rng(seed)
-    fan_in, fan_out, kinds = [], [], []
-    for kind, fill in PLANTS.items():
-        for _ in range(PAIRS):
-            drawn = rng.permutation(SENDERS)
-            signs = rng.permutation(np.repeat([1.0, -1.0], PATTERN // 2))
-            fan_in += fill(drawn[:PATTERN], drawn[PATTERN : 2 * PATTERN], signs)
-            sent = rng.standard_normal(RECEIVERS)
-            sent[rng.permutation(RECEIVERS)[:TARGETS]] = rng.choice([-MAIN, MAIN], TARGETS)
-            fan_out += [sent, -sent if kind == "push and pull" else rng.permutation(sent)]
-            kinds.append(kind)
-    into, out = (_noisy(np.array(rows), noise, rng) for rows in (fan_in, fan_out))
-    keys = [
-        frozenset({f"planted/case:{2 * pair}", f"planted/case:{2 * pair + 1}"})
-        for pair in range(len(kinds))
-    ]
-    return Planted(
-        bundle=_bundle(path, [into, out.T]),
-        opponents=frozenset(
-            key for key, kind in zip(keys, kinds, strict=True) if PLANTS[kind] is _planted
-        ),
-        push_pull=frozenset(
-            key for key, kind in zip(keys, kinds, strict=True) if kind == "push and pull"
-        ),
-    )
-
-
-def _noisy(weights: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-    return weights + noise * weights.std() * rng.standard_normal(weights.shape)
-
-
-def _bundle(path: str | os.PathLike[str], weights: list[np.ndarray]) -> Bundle:
-    """A network ``in -> case -> out`` from its matrices, each ``(receivers, senders)``."""
-    first, second = weights
-    edges = [
-        (f"{source}:{sender}", f"{target}:{receiver}", float(matrix[receiver, sender]))
-        for source, target, matrix in (("in", "case", first), ("case", "out", second))
-        for receiver, sender in np.ndindex(matrix.shape)
-    ]
-    return write_planted(
-        path,
-        {"in": first.shape[1], "case": first.shape[0], "out": second.shape[0]},
-        edges,
-        force=True,
-    )
-
-
-# -- the whole library -------------------------------------------------------------------------------
-
-
-def _cases(plan: Plan, pair: int, kind: int) -> tuple[np.ndarray, np.ndarray]:
-    """Write the fan-ins of a pair of cases, ten inputs of its own: those that excite the first, and the second, if planted."""
-    own = 12 * pair + plan.rng.permutation(12)[:10]
-    a, b = own[:5], own[5:]
-    first, second = plan.weights["case"][2 * pair : 2 * pair + 2, :, 0, 0]
-    first[a] = 1
-    if kind in (0, 1, 2):  # each is excited by what inhibits the other
-        first[b], second[b], second[a] = -1, 1, -1
-    elif kind == 3:  # nobody inhibits
-        second[b] = 1
-    elif kind == 4:  # one is inhibited
-        second[b], second[a] = 1, -1
-    else:  # the same main inputs
-        first[b], second[b], second[a] = -1, -1, 1
-    return a, b
-
-
-def inhibition(rng: np.random.Generator) -> Plan:
-    """Two pairs of cases that inhibit each other, with four kinds of decoys; the last has inhibitors of its own."""
-    plan = Plan({"in": 144, "case": 24}, rng)
-    for pair in range(12):
-        kind = (0, 3, 4, 5, 6, 6)[pair % 6]
-        if kind == 6:
-            own = 12 * pair + np.arange(12)
-            for case in range(2):
-                drawn = own[6 * case : 6 * case + 6]
-                plan.weights["case"][2 * pair + case, drawn, 0, 0] = rng.permutation(
-                    [1, 1, 1, -1, -1, -1]
-                )
-            continue
-        a, b = _cases(plan, pair, kind)
-        if kind == 0:
-            plan.planted |= {
-                (_keys("case", (2 * pair, 2 * pair + 1)), _keys("in", ends))
-                for ends in _pairs(a, b)
-            }
-    return plan
-
-
-def unions(rng: np.random.Generator) -> Plan:
-    """Two neurons for each pair of cases that unite it; decoys unite one case, or one less the other, or no opponents."""
-    plan = Plan({"in": 144, "case": 24, "union": 24}, rng)
-    for pair in range(12):
-        kind, cases = pair % 6, (2 * pair, 2 * pair + 1)
-        a, b = _cases(plan, pair, kind)
-        for union in cases:
-            plan.weights["union"][union, cases[0]] = 1
-            plan.weights["union"][union, cases[1]] = {1: 0, 2: -1}.get(kind, 1)
-            if kind == 0:
-                found = (_keys("union", (union,)), _keys("case", cases))
-                plan.planted |= {(*found, _keys("in", ends)) for ends in _pairs(a, b)}
-    return plan
-
-
-def _keys(layer: str, numbers: Iterable[int]) -> tuple[str, ...]:
-    return tuple(f"planted/{layer}:{number}" for number in numbers)
-
-
-def _pairs(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
-    return [(int(one), int(other)) for one in a for other in b]
-
-
-def hosted(rng: np.random.Generator) -> Plan:
-    """Features spread over eight hosts each, and decoys: with a home, over two hosts, inhibiting, weak everywhere."""
-    plan = Plan({"in": 96, "host": 96}, rng)
-    into = plan.weights["host"][..., 0, 0]
-    for host in range(96):
-        into[host, 36 + rng.permutation(60)[:3]] = 2
-    for feature in range(30):
-        kind, hosts = feature % 5, rng.permutation(95)[:8]
-        if kind == 4:
-            into[:, feature] = 0.2
-        elif kind == 2:
-            into[hosts[:2], feature] = 1
-        else:
-            into[hosts, feature] = -1 if kind == 3 else 1
-        if kind == 1:
-            into[95 - feature // 5, feature] = 4
-        if kind == 0:
-            plan.planted.add((_keys("in", (feature,)),))
-    return plan
+__all__ = ["CIRCUITS", "Circuit"]
 
 
 def _superposition(path: Path, seeds: int) -> tuple[float, float]:
@@ -264,112 +65,6 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
         )
         there += len(wanted)
     return first / there, among / there
-
-
-def spread(rng: np.random.Generator, *, hosts: int) -> Plan:
-    """Features over all hosts that readers read back; decoys read three of the hosts, the opposite, one host, or at random."""
-    plan = Plan({"in": 2 * hosts, "host": hosts, "out": 2 * hosts}, rng)
-    into, out = plan.weights["host"][..., 0, 0], plan.weights["out"][..., 0, 0]
-    into[:] = rng.standard_normal(into.shape)
-    out[:] = rng.standard_normal(out.shape)
-    for reader in range(hosts):
-        kind = reader % 4
-        if kind == 0:
-            out[reader] = into[:, reader]
-            plan.planted.add((_keys("in", (reader,)), _keys("out", (reader,))))
-        elif kind == 1:
-            out[reader] = 0
-            out[reader, np.argsort(-into[:, reader])[:3]] = math.sqrt(hosts / 3)
-        elif kind == 2:
-            out[reader] = -into[:, reader]
-        else:  # the feature has a host of its own
-            into[:, reader] = 0
-            into[reader // 4, reader] = out[reader, reader // 4] = math.sqrt(hosts)
-    return plan
-
-
-ANY: Final = "corner"
-"""The kind of a receiver where none is asked for, so that another is no decoy."""
-
-
-def _round(
-    rng: np.random.Generator, *, receiver: str, sender: str, turned: float, turn: float
-) -> Plan:
-    """Neurons round whose middle twelve senders lie at ``turned`` degrees to the directions of their places, and decoys.
-
-    Decoys: all ``turn`` degrees off, orientations as drawn, another kind of receiver, of senders, and no place.
-    """
-    plan = Plan({"in": 144, "out": 12}, rng, size=5)
-    for number in range(12):
-        kind = number % 6
-        key = plan.label(f"out:{number}", "noise" if kind == 3 else receiver)
-        for n in range(12):
-            place = 30.0 * n
-            angle = place + turned + (turn if kind == 1 else 0) + rng.uniform(-10, 10)
-            angle = rng.uniform(0, 360) if kind == 2 else angle
-            plan.label(
-                f"in:{12 * number + n}", "hue" if kind == 4 else sender, orientation_deg=angle % 360
-            )
-            plan.weights["out"][number, 12 * number + n][_pixel(place) if kind != 5 else (2, 2)] = 1
-        if kind == 0 or (kind == 3 and receiver == ANY):
-            plan.planted.add(((key,),))
-    return plan
-
-
-def _pixel(direction: float) -> tuple[int, int]:
-    """Row and column of the pixel two from the middle of a 5 x 5 kernel."""
-    return 2 - round(2 * math.sin(math.radians(direction))), 2 + round(
-        2 * math.cos(math.radians(direction))
-    )
-
-
-def tangents(rng: np.random.Generator) -> Plan:
-    """Curves excited by tangent curves and lines on both sides and inhibited by opposing curves, and decoys.
-
-    Decoys: tangents a quarter turn off, orientations as drawn, every sign turned, another kind of receiver, sides exchanged.
-    A like curve in the very middle is no decoy: it is tangent there.
-    """
-    plan = Plan({"in": 96, "out": 12}, rng, size=5)
-    for number in range(12):
-        kind, facing = number % 6, 90.0 * int(rng.integers(4))
-        key = plan.label(f"out:{number}", "edge" if kind == 4 else "curve", orientation_deg=facing)
-        for n in range(8):
-            place, name = facing + (90, -90)[n % 2], ("curve", "line", "edge", "curve")[n // 2]
-            centre = (4 * math.cos(math.radians(facing)), 4 * math.sin(math.radians(facing)))
-            here = (2 * math.cos(math.radians(place)), 2 * math.sin(math.radians(place)))
-            towards = math.degrees(math.atan2(centre[1] - here[1], centre[0] - here[0]))
-            angle = (
-                towards
-                + (0 if name == "curve" else 90)
-                + (180 if n >= 6 else 0)
-                + (90 if kind == 1 else 0)
-            )
-            angle = rng.uniform(0, 360) if kind == 2 else angle + rng.uniform(-10, 10)
-            plan.label(f"in:{8 * number + n}", name, orientation_deg=angle % 360)
-            sign = (-1 if n >= 6 else 1) * (-1 if kind == 3 else 1)
-            plan.weights["out"][number, 8 * number + n][
-                _pixel(place + (180 if kind == 5 else 0))
-            ] = sign
-        if kind == 0:
-            plan.planted.add(((key,),))
-    return plan
-
-
-def hues(rng: np.random.Generator) -> Plan:
-    """Hues excited by six like hues and inhibited by six opposite ones, and decoys: reversed, all excite, as drawn, other kinds."""
-    plan = Plan({"in": 240, "out": 20}, rng)
-    for number in range(20):
-        kind, hue = number % 5, float(rng.uniform(0, 360))
-        key = plan.label(f"out:{number}", "line" if kind == 4 else "hue", hue_deg=hue)
-        for n in range(12):
-            angle = hue + (180 if n >= 6 else 0) + rng.uniform(-30, 30)
-            angle = rng.uniform(0, 360) if kind == 3 else angle
-            plan.label(f"in:{12 * number + n}", "hue", hue_deg=angle % 360)
-            sign = (-1 if n >= 6 and kind != 2 else 1) * (-1 if kind == 1 else 1)
-            plan.weights["out"][number, 12 * number + n] = sign
-        if kind == 0:
-            plan.planted.add(((key,),))
-    return plan
 
 
 def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
@@ -505,9 +200,7 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
         edges: list[tuple[str, str, Any]] = []
         kinds = ("groups",) * 3 + ("much",) * 3 + ("none",) * 3
         for place, kind in enumerate(kinds):
-            weights, _, _ = test_latent_branches.planted(
-                100 * seed + place, noise=NOISE, popular=kind == "much"
-            )
+            weights, _, _ = grouped_weights(100 * seed + place, noise=NOISE, popular=kind == "much")
             weights = (
                 rng.permutation(weights.ravel()).reshape(len(weights), -1)
                 if kind == "none"
@@ -552,7 +245,7 @@ def _fed(path: Path, seeds: int) -> tuple[float, float]:
     """Circuits of two families with a q of at most 0.05; decoys are shuffled, one pair alone, still, or noise."""
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
-        there = test_equivariant_circuit.network(np.random.default_rng(seed), noise=NOISE)
+        there = families_that_feed(np.random.default_rng(seed), noise=NOISE)
         q = benjamini_hochberg([1.0 if circuit is None else circuit.p for _, circuit in there])
         called = set(np.flatnonzero(q <= 0.05).tolist())
         return called, {number for number, (planted, _) in enumerate(there) if planted}
@@ -592,7 +285,7 @@ def _placed(
     role = "circle" if "circle" in kind else "divergence"
 
     def plan(rng: np.random.Generator) -> Plan:
-        return _round(rng, receiver=receiver, sender=sender, turned=turned, turn=turn)
+        return round_a_middle(rng, receiver=receiver, sender=sender, turned=turned, turn=turn)
 
     remark = ", ".join(f"{name}={value}" for name, value in parameters.items())
     return _planned(kind, plan, [role], remark=remark, **parameters)
@@ -604,7 +297,7 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
     {
         f"{circuit.kind}, {circuit.remark}" if circuit.remark else circuit.kind: circuit
         for circuit in (
-            _planned("black_white_vs_colour", test_kind_circuits.colours, ["detector"]),
+            _planned("black_white_vs_colour", colours, ["detector"]),
             Circuit(
                 "branch_cluster",
                 lambda path, n: _clustered(path, n, wrong=0.25),
@@ -617,24 +310,24 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
                 "half of the kinds wrong",
                 None,
             ),
-            _planned("contrast_to_centre", test_kind_circuits.contrasts, ["centre"]),
+            _planned("contrast_to_centre", contrasts, ["centre"]),
             _placed("curve_to_circle", "circle", "curve", turned=180, turn=180),
             _placed("curve_to_circle", ANY, "curve", turned=0, turn=180, points="outwards"),
             Circuit("equivariant_circuit", _fed),
             _planned(
                 "high_low_to_boundary",
-                test_kind_circuits.boundaries,
+                boundaries,
                 ["boundary", "high_low", "cue"],
             ),
             _planned("hue_to_hue", hues, ["hue"]),
             Circuit("latent_branches", _latent),
             _placed("line_to_circle", "circle", "line", turned=90, turn=90),
             _placed("line_to_divergence", "divergence", "line", turned=0, turn=90),
-            _planned("mirrored_unions", test_mirrored_unions.unions, ["case"]),
+            _planned("mirrored_unions", mirrored, ["case"]),
             _planned("mutual_inhibition", inhibition, ["case", "source"]),
             Circuit("opponent_pairs", lambda path, seeds: _opposed("opponent_pairs", path, seeds)),
             _planned("polysemantic_neuron", readers, ["neuron"]),
-            _planned("posed_pairs", test_mirrored_unions.poses, _POSES),
+            _planned("posed_pairs", poses, _POSES),
             Circuit("push_pull", lambda path, seeds: _opposed("push_pull", path, seeds)),
             Circuit("residual_bypass", _bypassed),
             Circuit("superposition", _superposition),

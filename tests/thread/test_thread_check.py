@@ -30,7 +30,7 @@ from circuitome.thread.inception import (
     part_centres,
     write_inception,
 )
-from tests.cli.test_cli import Run, run
+from tests.support.program import Run, run
 from tests.support.synthetic import edge_columns
 
 ROOT = Path(__file__).parents[2]
