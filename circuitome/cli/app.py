@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -30,9 +31,8 @@ from circuitome.errors import CircuitomeError
 
 __all__ = ["app", "main"]
 
-_WrongUse: Any = typer.BadParameter.mro()[
-    2
-]  # the base of all that is wrong on a command line; Typer does not export it
+_WrongUse: Any = typer.BadParameter.mro()[2]
+"""The base of all that is wrong on a command line; Typer does not export it."""
 
 _LONGEST_MESSAGE: Final = 2000
 
@@ -75,16 +75,27 @@ def _version(asked: bool) -> None:
 
 
 class _ClosedPipe(Exception):
-    """Nobody reads any more what is written; Click would end with 1, as if a check had failed."""
+    """Nobody reads the output any more; Click would end with 1, as if a check had failed."""
 
 
 class _Commands(TyperGroup):
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line; ``--help`` and ``--version`` print here."""
+        with _pipes_watched():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
+        with _pipes_watched():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            raise _ClosedPipe from None
+
+
+@contextmanager
+def _pipes_watched() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ClosedPipe from None
 
 
 @app.callback(cls=_Commands)
@@ -126,46 +137,73 @@ def _short(message: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program; ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Run the program.
+
+    Ends in `SystemExit` with 0, 1 (a check failed), 2 (wrong use, bad input), 130 (Ctrl-C) or 143
+    (SIGTERM).
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a name that the terminal has no letters for is no failure
+        # a name that the terminal has no letters for is no failure
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.getLogger("circuitome").handlers = [_Notes()]
-    for argument in sys.argv[1:] if arguments is None else arguments:
-        if any(
-            "\ud800" <= char <= "\udfff" for char in argument
-        ):  # neither engine nor safetensors opens such a name
-            note(_short(f"circuitome: {argument!r}: not UTF-8 text; give the file another name"))
-            sys.exit(2)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that drafts are cleared away
     try:
+        code = _outcome(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:  # nobody reads the message of an error
+        code = 2
+    sys.exit(_flushed(code))
+
+
+def _outcome(arguments: Sequence[str]) -> int:
+    """The exit code of a run; an error is told on stderr."""
+    try:
+        _refuse_odd_text(arguments)
         code = app(arguments, prog_name="circuitome", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except _WrongUse as error:
-        text = io.StringIO()
-        error.show(text)
-        note(_short(text.getvalue().rstrip("\n")))
-        sys.exit(2)
-    except CircuitomeError as error:
-        note(_short(f"circuitome: {error}"))
-        sys.exit(2)
-    except MemoryError:
-        note(
-            "circuitome: there is not enough memory for this; close other programs, or ask for less at once"
-        )
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
     except _ClosedPipe:
-        for stream in (sys.stdout, sys.stderr):  # the flush at exit has somewhere to go
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except (_WrongUse, CircuitomeError, MemoryError, OSError) as error:
+        note(_short(_in_words(error)))
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _refuse_odd_text(arguments: Sequence[str]) -> None:
+    """`CircuitomeError` for text that is not UTF-8: no engine nor safetensors opens such a name."""
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise CircuitomeError(f"{argument!r}: not UTF-8 text; give the file another name")
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, CircuitomeError):
+        return f"circuitome: {error}"
+    if isinstance(error, MemoryError):
+        return "circuitome: not enough memory; close other programs, or ask for less at once"
+    if isinstance(error, OSError):  # a name that is too long, a folder that may not be read
+        what, why = error.filename or "a file", error.strerror or error
+        return f"circuitome: {what}: {why}; name another file or folder"
+    text = io.StringIO()
+    error.show(text)  # pyright: ignore[reportAttributeAccessIssue]  # Click's own words
+    return text.getvalue().rstrip("\n")
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all output is written; a reader that has gone away is no failure.
+
+    What cannot be written goes nowhere: Python flushes again when it ends, and would end with 120.
+    """
+    streams: tuple[TextIO | None, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        if stream is None:  # the shell has closed it
+            continue
+        try:
+            stream.flush()
+        except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        sys.exit(0)
-    except OSError as error:  # a name that is too long, a folder that may not be read
-        note(
-            _short(
-                f"circuitome: {error.filename or 'a file'}: {error.strerror or error}; name another file or folder"
-            )
-        )
-        sys.exit(2)
+            if not isinstance(error, BrokenPipeError):
+                note(f"circuitome: the output cannot be written ({error.strerror})")
+                code = 2
+    return code

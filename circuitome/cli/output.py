@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -77,7 +78,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=sys.stdout)
+    # into a text, since Rich itself would end the program with 1 if it met a closed pipe
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=sys.stdout.isatty() or None)
     if not console.is_terminal:
         console.width = 100_000
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -86,9 +89,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    with console.capture() as shown:  # Rich would answer a closed pipe itself, with exit code 1
-        console.print(table)
-    sys.stdout.write(shown.get())
+    console.print(table)
+    sys.stdout.write(text.getvalue())
 
 
 def _cell(value: Any) -> str:

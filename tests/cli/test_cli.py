@@ -811,11 +811,49 @@ finally:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_reader_that_stops_early_is_no_error() -> None:
-    line = f"set -o pipefail; {sys.executable} -m circuitome schema | head -1"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-    assert done.stdout.startswith("of")
-    assert done.stderr == ""
+PLAIN = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+}
+"""The environment of a user: Python buffers what it writes to a pipe until it ends."""
+
+
+def piped(line: str, reader: str, here: Path) -> tuple[int, str]:
+    """Exit code and stderr of the program when its output goes to a reader that stops early."""
+    command = f"{sys.executable} -B -m circuitome {line} | {reader}; exit ${{PIPESTATUS[0]}}"
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run(["bash", "-c", command], env=PLAIN, cwd=here, **options)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("schema", "schema --json", "--help", "query --help", "--version", "query --list --json"),
+        *("models", "models --json", "query neurons", "query neurons --json", "motifs --list"),
+        *("query hubs --show", "neuron first:0", "circuit first:0", "check tiny.circuitome"),
+    ],
+)
+def test_a_reader_that_stops_early_is_no_error(here: Path, line: str, reader: str) -> None:
+    code, err = piped(line, reader, here)
+    assert code == 0, err
+    assert "Traceback" not in err and "Exception ignored" not in err and "BrokenPipe" not in err
+
+
+def test_a_refusal_stays_one_if_nobody_reads_it(here: Path) -> None:
+    assert piped("query no_such_query 2>&1", "true", here)[0] == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_output_that_cannot_be_written_is_an_error(here: Path) -> None:
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-B", "-m", "circuitome", "query", "neurons"]
+        options: dict[str, Any] = {"stdout": full, "stderr": subprocess.PIPE, "text": True}
+        done = subprocess.run(line, env=PLAIN, cwd=here, timeout=120, **options)
+    assert done.returncode == 2
+    assert done.stderr == "circuitome: the output cannot be written (No space left on device)\n"
 
 
 def _heed_interrupts() -> None:
