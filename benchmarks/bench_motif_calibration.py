@@ -1,17 +1,18 @@
-"""Calibration of every motif: how often it has a finding in networks that hold none, and how small its p are there.
+"""Calibration of every motif: findings in networks that hold none, and how small p is there.
 
-Two kinds of networks without findings, sixty tries each: *twins* of the bundled networks, whose filters have their entries
-permuted, and *null networks* taken for networks, each compared with others drawn from itself. Motifs that ask what
-neurons respond to are tried on null networks of the annotated bundles, which lie in the folder ``CIRCUITOME_BUNDLES``.
+Two kinds of networks without findings, sixty tries each. *Twins* of the bundled networks have the
+entries of their filters permuted. *Null networks* are taken for networks, each compared with others
+drawn from itself. Motifs that ask what neurons respond to are tried on null networks of the
+annotated bundles, which lie in the folder ``CIRCUITOME_BUNDLES``.
 
-``python benchmarks/bench_motif_calibration.py docs/motifs.md`` writes the table into the page; ``twins`` or ``nulls`` after it
-limits the run to one of the two (``tables``: to none), and the other keeps its tries, which lie in ``results/motif_calibration.jsonl``.
+``python benchmarks/bench_motif_calibration.py [twins|nulls]`` measures both, or the one named; the
+other keeps its tries in ``results/motif_calibration.jsonl``. At the end it renders the tables of
+the docs (``python benchmarks/result_pages.py`` does that alone).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kstest
 
 from circuitome.extract import Network, extract
 from circuitome.extract.models.resolve import resolve
@@ -33,11 +33,12 @@ from circuitome.queries.motifs.significance import Task, assess
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.bench_motif_nulls import EVERY, bundle_of, exact, into_page, tested
+from benchmarks import result_pages
+from benchmarks.bench_motif_nulls import EVERY, bundle_of, exact, tested
+from benchmarks.results import read, write
 
 __all__ = ["main", "shuffled"]
 
-RESULTS = Path(__file__).parent / "results" / "motif_calibration.jsonl"
 TRIES = 60
 NULLS = 99  # a try; with 199 the run takes twice as long
 PLAIN = ("",)  # no part is annotated
@@ -134,7 +135,7 @@ def _least_q(rows: list[dict[str, Any]]) -> float | None:
 
 
 def together(tries: list[Try]) -> list[dict[str, Any]]:
-    """All tries of a motif and kind of network in one row: the least q of each, and the p of each."""
+    """All tries of a motif and kind of network in one row: the least q and the p of each."""
     rows = []
     for kind, of in sorted({(item["motif"], item["of"]) for item in tries}):
         here = [item for item in tries if (item["motif"], item["of"]) == (kind, of)]
@@ -148,48 +149,13 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """One line a motif and kind of network."""
-    lines = [
-        "| motif | networks | null of q | finding at q <= 0.05 | null of p | p <= 0.05 | p <= 0.25 | p smaller than uniform? |",
-        "|---|---|---|---:|---|---:|---:|---|",
-    ]
-    for row in sorted(rows, key=lambda row: (row["motif"], row["of"])):
-        motif = MOTIFS[row["motif"]]
-        found = sum(q is not None and q <= 0.05 for q in row["q"])
-        null = f"`{motif.instance_null}`" if motif.scores is not None else "its own"
-        of_p = _of_p(motif.null, np.array(row["p"]))
-        lines.append(
-            f"| {motif.kind} | {row['of']} | {null} | {found} of {len(row['q'])} | {of_p} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _of_p(null: str, p: np.ndarray) -> str:
-    if not len(p):
-        return " |  |  | "
-    test = kstest(p, "uniform", alternative="greater").pvalue
-    return f"`{null}` | {(p <= 0.05).mean():.2f} | {(p <= 0.25).mean():.2f} | {test:.2f}"
-
-
-def _known() -> list[dict[str, Any]]:
-    return (
-        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
-    )
-
-
 def main() -> None:
-    pages = [Path(word) for word in sys.argv[1:] if word.endswith(".md")]
-    asked = [word for word in sys.argv[1:] if not word.endswith(".md")] or ["twins", "nulls"]
-    for of in asked if asked != ["tables"] else ():
+    for of in sys.argv[1:] or ["twins", "nulls"]:
         with tempfile.TemporaryDirectory() as folder:
             made = list((twins if of == "twins" else null_networks)(Path(folder)))
-        rows = [row for row in _known() if row["of"] != of] + together(made)
-        RESULTS.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    text = table(_known())
-    print(text)
-    for page in pages:
-        into_page(page, "calibration", text)
+        rows = [row for row in read("motif_calibration") if row["of"] != of] + together(made)
+        write("motif_calibration", rows)
+    result_pages.main()
 
 
 if __name__ == "__main__":

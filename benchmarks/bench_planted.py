@@ -1,40 +1,47 @@
-"""Every motif in networks in which it was planted by hand, among decoys and under noise: precision and recall.
+"""Every motif in networks into which it was written by hand: precision and recall.
 
-``python benchmarks/bench_planted.py docs/motifs.md`` writes the table into the page.
+Planted among decoys and under noise; see docs/motif_calibration.md. ``python
+benchmarks/bench_planted.py`` measures, keeps the numbers in ``results/planted.jsonl`` and renders
+the tables of the docs.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.bench_motif_nulls import into_page
+from benchmarks import result_pages
+from benchmarks.results import Row, write
 from tests.support.planted_motifs import CIRCUITS
 
-__all__ = ["main", "table"]
+__all__ = ["main", "measured"]
 
 SEEDS = 20
 
 
-def table() -> str:
-    """One line a motif."""
-    lines = ["| motif | noise | precision | recall | seeds |", "|---|---:|---:|---:|---:|"]
+def measured() -> Iterator[Row]:
+    """One row a circuit."""
     with tempfile.TemporaryDirectory() as folder:
         for name, circuit in CIRCUITS.items():
             precision, recall = circuit.measure(Path(folder) / "planted", SEEDS)
-            noise = "" if circuit.noise is None else f"{circuit.noise:g}"
-            lines.append(f"| {name} | {noise} | {precision:.2f} | {recall:.2f} | {SEEDS} |")
-    return "\n".join(lines) + "\n"
+            yield {
+                "circuit": name,
+                "noise": circuit.noise,
+                "precision": round(precision, 2),
+                "recall": round(recall, 2),
+                "seeds": SEEDS,
+            }
 
 
 def main() -> None:
-    text = table()
-    print(text)
-    for page in map(Path, sys.argv[1:]):
-        into_page(page, "planted", text)
+    origin = f"`python benchmarks/bench_planted.py`, run on {date.today()}; to two decimals."
+    write("planted", measured(), origin=origin)
+    result_pages.main()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Superposition read back by responses in networks and in their twins, against null networks of what readers read.
+"""Superposition read back by responses in networks and in their twins, against null networks.
 
-``python benchmarks/bench_read_back.py BUNDLE...``: bundles with response signatures (`circuitome annotate BUNDLE --parts
-signatures`). Without any, the bundled networks are extracted and annotated.
+``python benchmarks/bench_read_back.py BUNDLE...``: bundles with response signatures (`circuitome
+annotate BUNDLE --parts signatures`). Without any, the bundled networks are extracted and annotated.
+The numbers of other networks stay in ``results/read_back.jsonl``; then the docs are rendered.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import result_pages
+from benchmarks.results import Q_MAX, Row, about, read, write
 from circuitome.extract import Network, extract
 from circuitome.extract.annotate.pipeline import annotate
 from circuitome.extract.models.resolve import resolve
@@ -22,24 +27,27 @@ from circuitome.queries.motifs.read_back_responses import read_back_by_responses
 
 __all__ = ["main"]
 
-HEAD = (
-    "| network | found | relabel | p | reflect | p | largest gain | rows at q <= 0.05 | seconds |"
-)
 
-
-def row(bundle: Bundle) -> str:
-    """One line of the table."""
+def row(bundle: Bundle) -> Row:
+    """The measurement of one network."""
     start = time.process_time()
     found = read_back_by_responses(bundle)
-    cells = [bundle.model, str(len(found.rows))]
-    for name in ("relabel", "reflect"):
-        counts = found.counts[name]
-        cells += [f"{np.mean(counts):.1f} ± {np.std(counts):.1f}", f"{found.p[name]:.3f}"]
-    cells += [
-        f"{found.rows[0]['score']:.2f}" if found.rows else "",
-        str(sum(row["q"] <= 0.05 for row in found.rows)),
-    ]
-    return f"| {' | '.join([*cells, f'{time.process_time() - start:.1f}'])} |"
+    nulls = {
+        name: {
+            "mean": round(float(np.mean(found.counts[name])), 1),
+            "sd": round(float(np.std(found.counts[name])), 1),
+            "p": round(found.p[name], 3),
+        }
+        for name in ("relabel", "reflect")
+    }
+    return {
+        "network": bundle.model,
+        "found": len(found.rows),
+        **nulls,
+        "largest_gain": round(found.rows[0]["score"], 2) if found.rows else None,
+        "believed": sum(row["q"] <= Q_MAX for row in found.rows),
+        "seconds": round(time.process_time() - start, 1),
+    }
 
 
 def bundled(folder: Path) -> list[Bundle]:
@@ -55,12 +63,13 @@ def bundled(folder: Path) -> list[Bundle]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, keep the numbers, and render the docs."""
     with tempfile.TemporaryDirectory() as folder:
         bundles = [Bundle.open(path) for path in sys.argv[1:]] or bundled(Path(folder))
-        print(HEAD, "|---|---:|---|---:|---|---:|---:|---:|---:|", sep="\n")
-        for bundle in bundles:
-            print(row(bundle), flush=True)
+        made = {bundle.model: row(bundle) for bundle in bundles}
+    rows = [made.pop(known["network"], known) for known in read("read_back")]
+    write("read_back", [*rows, *made.values()], origin=about("read_back"))
+    result_pages.main()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import circuitome
 from circuitome.cli import app
 from circuitome.queries.catalogue import library
 
@@ -92,29 +93,6 @@ def test_links_of_the_docs_lead_somewhere() -> None:
     assert not broken
 
 
-def test_the_counts_of_the_finding_are_those_of_the_bundled_networks(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location(
-        "opposition", ROOT / "benchmarks" / "opposition.py"
-    )
-    assert spec is not None and spec.loader is not None
-    opposition = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(opposition)
-    from circuitome.extract import Network, extract
-    from circuitome.networks import BUNDLED, load
-    from circuitome.queries.graph import SignedGraph
-
-    for name in BUNDLED:
-        bundle = extract(
-            Network(load(name), name=name, input_shape=(3, 64, 64)), output=tmp_path / name
-        )
-        mutual, unions = opposition.counts(SignedGraph.of_bundle(bundle))
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
-        cells = [cell.strip() for cell in row.split("|")]
-        assert [cells[2], cells[4]] == [f"{mutual:,}", f"{unions:,}"], (
-            "run `python benchmarks/opposition.py README.md`"
-        )
-
-
 def test_make_has_the_targets_that_the_docs_promise() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in "install demo test lint bench neo4j torture docs".split():  # noqa: SIM905 (as one types them)
@@ -129,6 +107,30 @@ def test_the_pinned_versions_name_no_address() -> None:
     ]
     assert lines
     assert all(re.fullmatch(r"[\w.\-]+==[\w.+!]+", line) for line in lines)
+
+
+def test_the_examples_of_the_notebook_page_run_one_after_the_other(shell: Path) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    examples = [text for _, language, text in blocks(page) if language == "python"]
+    assert len(examples) >= 4
+    for text in examples:
+        done = subprocess.run(
+            [sys.executable, "-c", text], cwd=shell, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{text}\n{done.stderr}"
+
+
+def test_the_notebook_page_names_everything_that_the_package_exports() -> None:
+    named = re.findall(r"^\| `(\w+)", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    assert sorted(set(named)) == sorted(circuitome.__all__)
+
+
+def test_every_function_that_the_glossary_names_is_there() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    names = re.findall(r"`(circuitome\.[\w.]+)`", page)
+    assert len(names) > 20
+    for name in names:
+        assert pydoc.locate(name) is not None, name
 
 
 def test_the_examples_of_the_extraction_page_run(
