@@ -67,15 +67,19 @@ def record(checkout: Path, folder: Path, weights: Path | None, *, server: bool) 
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
 
-    def circuitome(*arguments: str, into: str | None = None) -> None:
+    def circuitome(*arguments: str, into: str | None = None, refused: bool = False) -> bool:
+        """Run a command; whether it was taken, if it may be ``refused``."""
+        if into and (folder / into).exists():
+            return True
         command = [sys.executable, "-m", "circuitome", *arguments]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        if done.returncode:
+        if done.returncode and not refused:
             sys.exit(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")
-        if into:
+        if into and not done.returncode:
             (folder / into).write_text(done.stdout)
+        return not done.returncode
 
     given = {name: [name] for name in BUNDLED}
     if weights is not None:
@@ -118,8 +122,6 @@ def record(checkout: Path, folder: Path, weights: Path | None, *, server: bool) 
             lines = [
                 "motifs",
                 kind,
-                "--null",
-                str(NULLS),
                 "--model",
                 name,
                 "--db",
@@ -128,7 +130,9 @@ def record(checkout: Path, folder: Path, weights: Path | None, *, server: bool) 
                 "--timeout",
                 "900",
             ]
-            circuitome(*lines, into=f"motif_{kind}_{name}.json")
+            into = f"motif_{kind}_{name}.json"
+            if not circuitome(*lines, "--null", str(NULLS), into=into, refused=True):
+                circuitome(*lines, into=into)
     for name in given:
         lines = [
             "motifs",
