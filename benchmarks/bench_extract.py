@@ -20,7 +20,7 @@ from circuitome.extract.models.resolve import resolve
 from circuitome.extract.pipeline import Options, write_bundle
 from circuitome.extract.tables import layer_edges
 from circuitome.extract.trace.tracing import trace
-from circuitome.graphdb.bundle import BundleWriter
+from circuitome.graphdb.bundle_writer import BundleWriter
 
 
 def best(repeats: int, work: Callable[[], object]) -> float:

@@ -17,7 +17,7 @@ from circuitome.extract.edges import KEEP_MOST
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.pipeline import Options, write_bundle
 from circuitome.extract.trace.tracing import trace
-from circuitome.graphdb.bundle import BundleWriter
+from circuitome.graphdb.bundle_writer import BundleWriter
 
 NETWORKS = (
     "squeezenet1_1",
@@ -43,7 +43,7 @@ def measure(name: str) -> tuple[int, int, float]:
         start = time.perf_counter()
         options = Options(span=None, device="cpu")
         bundle = write_bundle(writer, {"key": name}, traced, keep=KEEP_MOST, options=options)
-        return parameters, bundle.manifest["counts"]["edges"], time.perf_counter() - start
+        return parameters, bundle.manifest.counts["edges"], time.perf_counter() - start
 
 
 def main() -> None:

@@ -29,7 +29,8 @@ import pyarrow as pa
 
 from circuitome.extract import Network, Pruning, extract
 from circuitome.extract.models.resolve import resolve
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.queries.database import open_database
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph

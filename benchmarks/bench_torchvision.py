@@ -44,7 +44,7 @@ def measure(name: str) -> dict[str, Any]:
         extracted = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         checks = verify(bundle, network.model)
-        counts = bundle.manifest["counts"]
+        counts = bundle.manifest.counts
         kernels = sum(
             array.size
             for key, array in bundle.kernels.arrays().items()

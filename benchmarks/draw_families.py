@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     bundle = Bundle.open(options.bundle)
-    row = bundle.manifest["model"]
+    row = bundle.manifest.model
     network = resolve(options.model, weights=options.weights, input_size=row["input_shape"])
     first = trace(network.model, network.input_shape)
     side = symmetric_side(first.wiring)

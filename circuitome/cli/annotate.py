@@ -96,7 +96,7 @@ def annotate(
         from circuitome.extract.models.resolve import resolve_again
 
         network = resolve_again(
-            opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle)
+            opened.manifest.model, spec=model, weights=weights, bundle=str(bundle)
         )
         opened = annotate_bundle(
             opened,
@@ -134,7 +134,7 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
 
     with progress() as report:
         annotated = annotate_network(bundle, model, progress=report, **options)
-    row = annotated.manifest["model"]
+    row = annotated.manifest.model
     note(f"{bundle.path}: annotated ({', '.join(parts_done(row)) or 'nothing'})")
     return annotated
 

@@ -48,7 +48,7 @@ def load(
     with open_database(db, create=True) as database:
         held = {} if replace else {row["key"]: row["weights_sha256"] for row in database.models()}
         for bundle in opened:
-            weights = bundle.manifest["model"].get("weights_sha256")
+            weights = bundle.manifest.model.get("weights_sha256")
             if held.get(bundle.model, weights) != weights:
                 note(f"{bundle.model}: takes the place of a model of that name with other weights")
         with progress() as report:

@@ -96,7 +96,7 @@ def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
     if failed := [check.layer for check in checks if not check.ok]:
         print(f"   {name}: the bundle is not the network, first at {failed[0]}")
         raise typer.Exit(1)
-    counts, worst = bundle.manifest["counts"], max(check.error for check in checks)
+    counts, worst = bundle.manifest.counts, max(check.error for check in checks)
     print(
         f"   {name}: {plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} "
         f"({counts['dropped']:,} dropped); verified, largest error {worst:.0e}"

@@ -100,7 +100,7 @@ def kernels_of(
             f"{path}: holds {bundle.model}, and the motif is of {model}; name the bundle of {model}"
         )
     (row,) = (row for row in database.models() if row["key"] == model)
-    if row["weights_sha256"] != bundle.manifest["model"].get("weights_sha256"):
+    if row["weights_sha256"] != bundle.manifest.model.get("weights_sha256"):
         raise QueryError(
             f"{path}: holds other weights of {model} than the database; load it, and save the motifs again"
         )

@@ -156,12 +156,12 @@ def extract(
             options=Options(span, device, allow_nonfinite),
             progress=report,
         )
-    counts = bundle.manifest["counts"]
+    counts = bundle.manifest.counts
     note(
         f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by "
         f"pruning), {plural(counts['expanded'], 'expanded edge')}"
     )
-    if marked := bundle.manifest["nonfinite"]:
+    if marked := bundle.manifest.nonfinite:
         note(
             f"{plural(len(marked), 'neuron')} with weights that are not finite, the first {marked[0]}: edges with such kernels "
             "are left out; the bundle can be neither verified nor annotated"
@@ -204,9 +204,7 @@ def verify(
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    network = resolve_again(
-        opened.manifest["model"], spec=model, weights=weights, bundle=str(bundle)
-    )
+    network = resolve_again(opened.manifest.model, spec=model, weights=weights, bundle=str(bundle))
     with progress() as report:
         checks = verify_bundle(opened, network.model, device=device, seed=seed, progress=report)
     rows = [
@@ -249,7 +247,7 @@ def check(
             note(fault)
             faults += 1
         failed += faults > 0
-        files = plural(len(bundle.manifest["files"]), "file")
+        files = plural(len(bundle.manifest.files), "file")
         note(
             f"{path}: {plural(faults, 'problem')}; extract the bundle again"
             if faults

@@ -18,7 +18,8 @@ from circuitome.extract.models.devices import pick_device
 from circuitome.extract.models.network import Network
 from circuitome.extract.tables import neuron_keys, write_expanded, write_tables
 from circuitome.extract.trace.tracing import Trace, trace
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
 from circuitome.graphdb.stores import Progress
 
@@ -114,8 +115,8 @@ def write_bundle(
         keys = neuron_keys(name, traced.wiring)
         layers = traced.wiring.layers
         writer.finish(
-            manifest={
-                "model": row,
+            model=row,
+            notes={
                 "counts": counts,
                 "versions": _versions(),
                 "device": device.type,

@@ -24,7 +24,7 @@ from circuitome.extract.expanded import Expanded, ExpandError, expand_target, sp
 from circuitome.extract.trace.blocks import Block
 from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Wiring
-from circuitome.graphdb.bundle import BundleWriter
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Progress
 

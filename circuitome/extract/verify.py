@@ -28,6 +28,7 @@ from circuitome.extract.steps import apply
 from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.rows import text
 from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.graphdb.stores import Progress
 
@@ -91,7 +92,8 @@ def _checks(
     arrays = bundle.kernels.arrays()
     place = pick_device(device)
     with exact_float32(), torch.no_grad():
-        recorded = _record(model, wiring, bundle.manifest["model"]["input_shape"], place, seed)
+        shape = bundle.manifest.model["input_shape"] or ()
+        recorded = _record(model, wiring, shape, place, seed)
         biases = _biases(bundle, wiring)
         tables = _EdgeTables(bundle, wiring)
         checks: list[LayerCheck] = []
@@ -297,7 +299,7 @@ class _EdgeTables:
 
     def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
         keys = bundle.table("Neuron").column("key").combine_chunks()
-        self.keep = Pruning.parse(bundle.manifest["model"]["keep"])
+        self.keep = Pruning.parse(text(bundle.manifest.model, "keep"))
         self.wiring = wiring
         self.streams = [_EdgeStream(bundle, name, keys) for name in EDGE_TYPES]
         self.rows = np.cumsum([0] + [layer.channels * layer.fan_in for layer in wiring.layers])

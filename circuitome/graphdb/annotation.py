@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import (
     PARTS,
     SchemaError,
@@ -49,7 +50,7 @@ def put_in(bundle: Bundle, part: str, found: Findings) -> Bundle:
         BundleError: the bundle cannot be written.
     """
     _check(part, found)
-    before = parts_done(bundle.manifest["model"])
+    before = parts_done(bundle.manifest.model)
     done = [
         name for name in PARTS if name == part or (name in before and part not in needed_by(name))
     ]
@@ -60,9 +61,7 @@ def put_in(bundle: Bundle, part: str, found: Findings) -> Bundle:
             writer.replace(table, rows)
         for name, content in found.files.items():
             writer.attach(name, content)
-        writer.finish(
-            model={"annotated": ",".join(done), **found.model}, manifest=dict(found.manifest)
-        )
+        writer.finish(model={"annotated": ",".join(done), **found.model}, notes=found.manifest)
     return Bundle.open(bundle.path)
 
 

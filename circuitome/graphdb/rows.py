@@ -60,7 +60,7 @@ def table_of(name: str, rows: Iterable[Mapping[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=arrow_schema(name))
 
 
-def text(row: Mapping[str, Value], column: str) -> str:
+def text(row: Mapping[str, object], column: str) -> str:
     """The text in a column that always holds one.
 
     >>> text({"layer": "toy/conv1"}, "layer")
@@ -72,7 +72,7 @@ def text(row: Mapping[str, Value], column: str) -> str:
     return value
 
 
-def number(row: Mapping[str, Value], column: str) -> float:
+def number(row: Mapping[str, object], column: str) -> float:
     """The number in a column that always holds one.
 
     >>> number({"score": 0.5}, "score")
@@ -84,7 +84,7 @@ def number(row: Mapping[str, Value], column: str) -> float:
     return value
 
 
-def whole(row: Mapping[str, Value], column: str) -> int:
+def whole(row: Mapping[str, object], column: str) -> int:
     """The whole number in a column that always holds one.
 
     >>> whole({"channel": 3}, "channel")

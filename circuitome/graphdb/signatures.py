@@ -44,7 +44,7 @@ class Signatures:
     @classmethod
     def open(cls, bundle: Bundle) -> Self:
         """The signatures of a bundle; `BundleError` with the cure where it has none."""
-        known = bundle.manifest["model"].get("signatures_sha256")
+        known = bundle.manifest.model.get("signatures_sha256")
         if FILE not in bundle.attached or not known:
             raise BundleError(
                 f"{bundle.path}: has no response signatures; `circuitome annotate {bundle.path} --parts signatures` makes them"

@@ -27,7 +27,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
 from circuitome.thread.ground_truth import (
     EARLY_LAYERS,
@@ -126,12 +127,12 @@ def write_inception(truth: GroundTruth, path: Path, *, force: bool = False) -> B
         for name, entries in tables.items():
             writer.write(name, pa.Table.from_pylist(entries, schema=arrow_schema(name)))
         writer.finish(
-            manifest={
-                "model": {
-                    "key": MODEL,
-                    "architecture": "InceptionV1",
-                    "weights_sha256": tables["Model"][0]["weights_sha256"],
-                },
+            model={
+                "key": MODEL,
+                "architecture": "InceptionV1",
+                "weights_sha256": tables["Model"][0]["weights_sha256"],
+            },
+            notes={
                 "note": NOTE,
                 "counts": {name: len(entries) for name, entries in tables.items()},
             },

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import pyarrow.parquet as pq
 
-from circuitome.graphdb.bundle import unwritten
+from circuitome.graphdb.bundle_writer import unwritten
 from circuitome.graphdb.drafts import draft, put_in_place
 from circuitome.graphdb.schema import SCHEMA_VERSION
 from circuitome.graphdb.signatures import Signatures
@@ -113,7 +113,7 @@ class FolderWriter:
             "null": NULL,
             "models": [
                 {
-                    name: one.bundle.manifest["model"].get(name)
+                    name: one.bundle.manifest.model.get(name)
                     for name in ("key", "architecture", "weights_sha256")
                 }
                 for one in self._networks
@@ -157,7 +157,7 @@ def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]], address:
         raise CompareError(
             f"{one.model} is not in the database; `circuitome load {one.bundle.path} --db {address}` puts it in"
         )
-    if row["weights_sha256"] != one.bundle.manifest["model"].get("weights_sha256"):
+    if row["weights_sha256"] != one.bundle.manifest.model.get("weights_sha256"):
         raise CompareError(
             f"{one.bundle.path}: the database's {one.model} has other weights; "
             f"`circuitome load {one.bundle.path} --db {address}` replaces it"

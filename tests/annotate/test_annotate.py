@@ -170,7 +170,7 @@ def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
     assert all(pair["q"] <= 0.05 and pair["score"] > pair["baseline"] for pair in pairs)
     layer = next(row for row in done.table("Layer").to_pylist() if row["name"] == "0")
     assert layer["effective_receptive_field"] == [5.0, 5.0]
-    assert done.manifest["model"]["annotated"] == ",".join(pipeline.PARTS)
+    assert done.manifest.model["annotated"] == ",".join(pipeline.PARTS)
     assert not list(bundle.path.parent.glob(".known*"))
     with safe_open(done.attached_path("tuning/1.safetensors"), framework="numpy") as file:
         mean, cells = file.get_tensor("mean"), json.loads(file.metadata()["cells"])
@@ -211,7 +211,7 @@ def test_what_is_done_is_not_done_again(bundle: Bundle, monkeypatch) -> None:
         annotate(done, known_network(), parts=["kinds"], twins=3, device="cpu")
     ) == bytes_of(done)
     more = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")
-    assert more.manifest["model"]["annotated"] == "responses,kinds,equivariance"
+    assert more.manifest.model["annotated"] == "responses,kinds,equivariance"
     kinds = [row["kind"] for row in more.table("Neuron").to_pylist()]
     assert kinds == [row["kind"] for row in done.table("Neuron").to_pylist()]
 
@@ -234,7 +234,7 @@ def test_kinds_of_a_stopped_run_are_not_put_in_where_nobody_asks_for_them(bundle
             progress=stop,
         )
     done = annotate(bundle, known_network(), parts=["equivariance"], twins=3, device="cpu")
-    assert done.manifest["model"]["annotated"] == "responses,equivariance"
+    assert done.manifest.model["annotated"] == "responses,equivariance"
     assert {row["kind"] for row in done.table("Neuron").to_pylist()} == {None}
     assert done.attached == ()
 
@@ -242,8 +242,8 @@ def test_kinds_of_a_stopped_run_are_not_put_in_where_nobody_asks_for_them(bundle
 def test_other_parameters_do_everything_anew(bundle: Bundle) -> None:
     done = annotate(bundle, known_network(), parts=["kinds"], twins=4, device="cpu")
     other = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")
-    assert other.manifest["model"]["annotated"] == "responses,kinds,equivariance"
-    assert other.manifest["model"]["twins"] == 3
+    assert other.manifest.model["annotated"] == "responses,kinds,equivariance"
+    assert other.manifest.model["twins"] == 3
 
 
 @pytest.mark.parametrize(

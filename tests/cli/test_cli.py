@@ -917,7 +917,7 @@ def test_the_demo_tells_what_it_found(tmp_path: Path) -> None:
     assert got.code == 0, got.err
     for name in BUNDLED:
         bundle = Bundle.open(tmp_path / "demo" / f"{name}.circuitome")
-        assert f"{bundle.manifest['counts']['edges']:,} edges" in got.out
+        assert f"{bundle.manifest.counts['edges']:,} edges" in got.out
     assert "Mutual inhibition" in got.out
     assert "Go on:" in got.out
     assert len(run("models", "--db", tmp_path / "demo" / "circuitome.db", "--json").rows) == len(

@@ -64,7 +64,7 @@ def test_kernel_rows_lead_from_an_edge_to_its_kernel(tmp_path):
     model = build("option_a")
     bundle = extract(Network(model, name="net", input_shape=SHAPE), output=tmp_path / "net")
     rows = [row for name in EDGE_TYPES for row in bundle.table(name).to_pylist()]
-    assert len(rows) == bundle.manifest["counts"]["edges"]
+    assert len(rows) == bundle.manifest.counts["edges"]
     for row in rows[::7]:
         kernel = bundle.kernels.row(row["kernel"]).astype(np.float64)
         assert row["weight"] == pytest.approx(kernel.sum(), abs=1e-6)
@@ -88,13 +88,13 @@ def test_pruning_is_counted_on_neurons_layers_and_in_the_manifest(tmp_path):
     )
     neurons = pruned.table("Neuron").to_pylist()
     dropped = sum(row["dropped"] for row in neurons)
-    assert 0 < dropped == pruned.manifest["counts"]["dropped"]
-    assert whole.manifest["counts"]["edges"] == pruned.manifest["counts"]["edges"] + dropped
+    assert 0 < dropped == pruned.manifest.counts["dropped"]
+    assert whole.manifest.counts["edges"] == pruned.manifest.counts["edges"] + dropped
     assert all(row["kept_mass"] >= 0.8 - 1e-12 for row in neurons if row["op"] != "input")
     kept = {row["name"]: row["kept_mass"] for row in pruned.table("Layer").to_pylist()}
     assert kept["input"] is None
     assert 0.8 <= kept["c"] < 1
-    assert (pruned.manifest["model"]["keep"], whole.manifest["model"]["keep"]) == ("0.8", "all")
+    assert (pruned.manifest.model["keep"], whole.manifest.model["keep"]) == ("0.8", "all")
 
 
 def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
@@ -104,7 +104,7 @@ def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
         keep=Pruning(0.7, top=3),
     )
     rows = bundle.table("NEXT").to_pylist()
-    counts = bundle.manifest["counts"]
+    counts = bundle.manifest.counts
     assert sum(row["edges"] for row in rows) == counts["edges"]
     assert sum(row["dropped"] for row in rows) == counts["dropped"] > 0
     assert all(0 < row["kept_mass"] <= 1 for row in rows)
@@ -114,14 +114,14 @@ def test_pruning_is_counted_on_each_pair_of_layers(tmp_path):
 def test_a_batch_gives_the_input_shape(tmp_path):
     network = Network(build("gated"), input_shape=torch.zeros(4, *SHAPE).shape[1:])
     bundle = extract(network, output=tmp_path / "net")
-    assert bundle.manifest["model"]["input_shape"] == list(SHAPE)
+    assert bundle.manifest.model["input_shape"] == list(SHAPE)
 
 
 def test_a_bare_module_is_a_network_that_nothing_else_is_known_of(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = build("gated")
     bundle = extract(model)
-    row = bundle.manifest["model"]
+    row = bundle.manifest.model
     assert bundle.path.name == "network.circuitome"
     assert (row["key"], row["input_shape"]) == ("network", [3, 224, 224])
     assert (row["architecture"], row["weights"]) == (type(model).__name__, "")

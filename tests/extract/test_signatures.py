@@ -171,7 +171,7 @@ def test_signatures_stand_in_the_bundle(tmp_path: Path) -> None:
     ).eval()
     bundle = signed(model, tmp_path / "net")
     bundle.check()
-    row = bundle.manifest["model"]
+    row = bundle.manifest.model
     assert row["annotated"] == "signatures" and row["signatures_sha256"] == small_gallery().sha256
     opened = Signatures.open(bundle)
     assert opened.layers == ("0", "2", "6") and opened.twins == ("twin0", "twin1", "twin2")
@@ -193,7 +193,7 @@ def test_annotate_makes_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     bundle = extract(Network(model, name="net", input_shape=INPUT), output=tmp_path / "net")
     monkeypatch.setattr(pipeline, "gallery", lambda images: small_gallery(24))
     done = annotate(bundle, model, parts=["signatures"], device="cpu")
-    assert done.manifest["model"]["annotated"] == "responses,signatures"
+    assert done.manifest.model["annotated"] == "responses,signatures"
     assert FILE in done.attached
     monkeypatch.setattr(
         pipeline, "write_signatures", lambda *_, **__: pytest.fail("signatures were there")

@@ -222,4 +222,4 @@ def test_random_networks_are_proven_and_have_as_many_edges_as_counted_by_hand(pl
         force=True,
     )
     assert [check for check in verify(bundle, model) if not check.ok] == []
-    assert bundle.manifest["counts"]["edges"] == model.edges
+    assert bundle.manifest.counts["edges"] == model.edges

@@ -357,7 +357,7 @@ def test_allowed_weights_that_are_not_finite_mark_their_neuron_and_make_no_edge(
     assert "2 neurons with weights that are not finite, the first sick/3:1" in got.err
     bundle = Bundle.open("sick.circuitome")
     assert list(bundle.faults()) == []
-    assert bundle.manifest["nonfinite"] == ["sick/3:1", "sick/3:2"]
+    assert bundle.manifest.nonfinite == ["sick/3:1", "sick/3:2"]
     neurons = {row["key"]: row for row in bundle.table("Neuron").to_pylist()}
     assert [neurons[f"sick/3:{i}"]["kept_mass"] for i in range(3)] == [1.0, None, None]
     assert [neurons[f"sick/3:{i}"]["bias"] is None for i in range(3)] == [False, False, True]
@@ -476,6 +476,8 @@ def test_any_value_in_a_manifest_is_refused(
 ) -> None:
     assume(value != [])  # no kernels are kernels, too
     bundle = write_bundle(tmp_path_factory.mktemp("any") / "toy")
-    (bundle.path / "manifest.json").write_text(json.dumps({**bundle.manifest, entry: value}))
+    (bundle.path / "manifest.json").write_text(
+        json.dumps({**bundle.manifest.to_json(), entry: value})
+    )
     with pytest.raises(BundleError, match=r"manifest\.json|schema version"):
         Bundle.open(bundle.path)

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from circuitome.graphdb.bundle import Bundle, BundleError, BundleWriter
+from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, arrow_schema
 from tests.support.synthetic import annotated, edge_columns, write_bundle, write_planted
 
@@ -152,7 +153,7 @@ def test_a_manifest_that_is_none_is_refused(toy: Bundle, content: str) -> None:
 def test_an_entry_of_the_manifest_that_is_damaged_is_named(
     toy: Bundle, damage: dict[str, Any]
 ) -> None:
-    (toy.path / "manifest.json").write_text(json.dumps({**toy.manifest, **damage}))
+    (toy.path / "manifest.json").write_text(json.dumps({**toy.manifest.to_json(), **damage}))
     with pytest.raises(
         BundleError,
         match=rf"manifest\.json: its entry `{next(iter(damage))}` is missing or damaged",
@@ -167,7 +168,9 @@ def test_who_may_read_a_folder_may_read_a_bundle_made_in_it(tmp_path: Path) -> N
 
 
 def test_another_schema_version_says_to_extract_again(toy: Bundle) -> None:
-    (toy.path / "manifest.json").write_text(json.dumps({**toy.manifest, "schema_version": 99}))
+    (toy.path / "manifest.json").write_text(
+        json.dumps({**toy.manifest.to_json(), "schema_version": 99})
+    )
     with pytest.raises(BundleError, match=r"version 99.*extract the bundle again"):
         Bundle.open(toy.path)
 
@@ -221,7 +224,7 @@ def test_force_does_not_replace_what_is_no_bundle(tmp_path: Path) -> None:
 
 WRITER = """
 import sys, os, signal
-from circuitome.graphdb.bundle import BundleWriter
+from circuitome.graphdb.bundle_writer import BundleWriter
 BundleWriter._publish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 from tests.support.synthetic import write_bundle
 write_bundle(sys.argv[1], seed=2, force=True)
@@ -253,12 +256,12 @@ def amend(bundle: Bundle, *, name: str = "notes.txt", content: bytes = b"one") -
             "Neuron", neurons.set_column(place, "bias", pa.array([7.0] * neurons.num_rows))
         )
         writer.attach(name, content)
-        writer.finish(model={"annotated": "responses"}, manifest={"annotation": {"seed": 3}})
+        writer.finish(model={"annotated": "responses"}, notes={"annotation": {"seed": 3}})
     return Bundle.open(bundle.path)
 
 
 def test_amending_changes_what_was_asked_and_nothing_else(toy: Bundle) -> None:
-    before = {name: (toy.path / name).read_bytes() for name in toy.manifest["files"]}
+    before = {name: (toy.path / name).read_bytes() for name in toy.manifest.files}
     amended = amend(toy)
     amended.check()
     assert set(amended.table("Neuron")["bias"].to_pylist()) == {7.0}
@@ -274,7 +277,7 @@ def test_amending_changes_what_was_asked_and_nothing_else(toy: Bundle) -> None:
     changed = {f"tables/{table}.parquet" for table in ("Neuron", "Model")}
     for name in before.keys() - changed:
         assert (amended.path / name).read_bytes() == before[name], name
-    assert amended.manifest["files"].keys() - before.keys() == {"annotations/notes.txt"}
+    assert amended.manifest.files.keys() - before.keys() == {"annotations/notes.txt"}
 
 
 def toy_rows(files: dict[str, bytes], table: str) -> list[dict[str, Any]]:
@@ -285,8 +288,8 @@ def toy_rows(files: dict[str, bytes], table: str) -> list[dict[str, Any]]:
 
 def test_amending_notes_what_was_done_on_the_model_and_in_the_manifest(toy: Bundle) -> None:
     amended = amend(toy)
-    assert amended.manifest["model"] == {**toy.manifest["model"], "annotated": "responses"}
-    assert amended.manifest["annotation"] == {"seed": 3}
+    assert amended.manifest.model == {**toy.manifest.model, "annotated": "responses"}
+    assert amended.manifest.note("annotation") == {"seed": 3}
     (row,) = amended.table("Model").to_pylist()
     assert (row["key"], row["annotated"], row["state"]) == ("toy", "responses", "ready")
 
@@ -318,7 +321,7 @@ def test_amending_behind_a_link_keeps_the_link(toy: Bundle, tmp_path: Path) -> N
 def test_the_same_amendment_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     a, b = (annotated(write_bundle(tmp_path / name, name="toy")) for name in "ab")
     assert (a.path / "manifest.json").read_bytes() == (b.path / "manifest.json").read_bytes()
-    for name in a.manifest["files"]:
+    for name in a.manifest.files:
         assert (a.path / name).read_bytes() == (b.path / name).read_bytes()
 
 
@@ -384,7 +387,7 @@ def test_a_further_file_stays_in_its_folder(toy: Bundle, name: str) -> None:
         ),
         (lambda writer: writer.finish(model={"anotated": "x"}), "anotated is no column"),
         (
-            lambda writer: writer.finish(manifest={"files": {}}),
+            lambda writer: writer.finish(notes={"files": {}}),
             "files: entries that the bundle writes itself",
         ),
     ],
@@ -431,7 +434,8 @@ def test_an_interrupt_while_publishing_leaves_one_whole_bundle(
 
 AMENDER = """
 import sys, os, signal
-from circuitome.graphdb.bundle import Bundle, BundleAmendment
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleAmendment
 BundleAmendment._publish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 from tests.support.synthetic import annotated
 annotated(Bundle.open(sys.argv[1]))

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from circuitome.cli import app
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError

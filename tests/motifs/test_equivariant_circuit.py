@@ -26,7 +26,8 @@ from circuitome.extract.annotate.feeds import (
     write_circuits,
 )
 from circuitome.extract.stimuli.transforms import Transform
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import Database

@@ -100,7 +100,7 @@ def test_the_graph_is_the_network(bundle, network):
 
 def test_what_was_kept_and_dropped_adds_up(bundle):
     neurons = bundle.table("Neuron").to_pylist()
-    counts = bundle.manifest["counts"]
+    counts = bundle.manifest.counts
     assert sum(row["fan_in"] for row in neurons) == counts["edges"] + counts["dropped"]
 
 
@@ -112,7 +112,7 @@ def test_it_answers_from_a_database(bundle, network, tmp_path):
         assert rows
         assert rows[0]["share"] == max(row["share"] for row in rows)
         layers = database.query("layers").to_dicts()
-        assert sum(row["neurons"] for row in layers) == bundle.manifest["counts"]["neurons"]
+        assert sum(row["neurons"] for row in layers) == bundle.manifest.counts["neurons"]
 
 
 def described(bundle: Bundle, folder: Path) -> Bundle:

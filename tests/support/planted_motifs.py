@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, latent_branches, residual_bypass

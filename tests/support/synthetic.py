@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import (
     ANNOTATION_PARTS,
     SCHEMA_VERSION,
@@ -286,10 +287,8 @@ def _write(
         for table, rows in _extras(net).items():
             writer.write(table, rows)
         writer.finish(
-            manifest={
-                "model": {"key": name, "weights_sha256": f"{seed:064x}"},
-                "parameters": {"keep": str(keep), "seed": seed},
-            },
+            model={"key": name, "weights_sha256": f"{seed:064x}"},
+            notes={"parameters": {"keep": str(keep), "seed": seed}},
             wiring={
                 "layers": [
                     {"name": plan.name, "op": plan.op, "sources": list(plan.sources)}

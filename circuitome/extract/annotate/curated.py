@@ -22,7 +22,8 @@ from typing import Final
 import pyarrow as pa
 
 from circuitome.errors import CircuitomeError
-from circuitome.graphdb.bundle import Bundle, BundleWriter
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import TRANSFORM_GROUPS, arrow_schema
 
 __all__ = ["CuratedError", "Member", "join_families", "load_families", "read_families"]

@@ -450,7 +450,7 @@ def _invariants(
 
 def current(bundle: Bundle, *, seed: int = 0) -> bool:
     """Whether the bundle has the circuits of the families that it has."""
-    return bundle.manifest.get("circuits") == _state(bundle, seed)
+    return bundle.manifest.note("circuits") == _state(bundle, seed)
 
 
 def _state(bundle: Bundle, seed: int) -> str:

@@ -44,7 +44,8 @@ from circuitome.extract.stimuli.transforms import GROUPS, steps
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.verify import exact_float32
 from circuitome.extract.wiring import Wiring, WiringError
-from circuitome.graphdb.bundle import Bundle, exchange, set_aside
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle_writer import exchange, set_aside
 from circuitome.graphdb.schema import ANNOTATION_PARTS, needed_by, parts_done
 from circuitome.graphdb.stores import Progress
 
@@ -140,7 +141,7 @@ def annotate(
         BundleError: the bundle cannot be written.
     """
     _check(parts, twins)
-    row = bundle.manifest["model"]
+    row = bundle.manifest.model
     if digest(model) != row.get("weights_sha256"):
         raise AnnotateError(
             f"{bundle.path}: made from other weights than this model's; name the model that it was made from"
@@ -208,9 +209,9 @@ def _finished(bundle: Bundle, setting: _Setting, wanted: Sequence[str]) -> Bundl
 
 def _wanted(bundle: Bundle, parts: Sequence[str], identity: Mapping[str, Any]) -> list[str]:
     """Parts that are to be done: of one annotation those that it lacks; of another those of the old one as well."""
-    before = parts_done(bundle.manifest["model"])
+    before = parts_done(bundle.manifest.model)
     asked = {"responses", *parts}.union(*map(needed_by, parts))
-    if bundle.manifest.get("annotation") == dict(identity):
+    if bundle.manifest.note("annotation") == dict(identity):
         if not circuits.current(bundle, seed=identity["seed"]):  # families were curated since
             before = tuple(part for part in before if part != "circuits")
         return [part for part in PARTS if part in asked and part not in before]

@@ -19,7 +19,8 @@ from circuitome.extract.annotate.curated import join_families
 from circuitome.extract.annotate.kinds import SILENT, UNEXPLAINED
 from circuitome.extract.annotate.significance import family_significance
 from circuitome.extract.wiring import Wiring
-from circuitome.graphdb.bundle import Bundle, BundleError, BundleWriter
+from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema, parts_done
 
 __all__ = ["SIGNIFICANT", "Records", "write"]
@@ -70,7 +71,7 @@ class Records:
         if not file.is_file() or not records.has("parts", 0):  # killed while it was removing them
             records.remove()
             return
-        has = parts_done(bundle.manifest["model"])
+        has = parts_done(bundle.manifest.model)
         if file.read_text() == json.dumps(setting, sort_keys=True) and set(
             records.get("parts", 0)
         ) <= set(has):
@@ -142,7 +143,7 @@ def write(
     """Put everything that is recorded into the bundle and open it again; ``identity`` goes into its manifest."""
     neurons, layers = bundle.table("Neuron"), bundle.table("Layer")
     found = _Found.of(bundle.model, wiring, records, parts)
-    before = parts_done(bundle.manifest["model"])
+    before = parts_done(bundle.manifest.model)
     done = [part for part in ANNOTATION_PARTS if part in (*before, *parts)]
     if "families" in parts:
         done = [
@@ -174,7 +175,7 @@ def write(
         for name, path in records.kept().items() if "kinds" in parts else ():
             writer.attach(f"tuning/{name}", path)
         model = {"annotated": ",".join(done), "twins": twins, **records.notes()}
-        writer.finish(model=model, manifest={"annotation": dict(identity)})
+        writer.finish(model=model, notes={"annotation": dict(identity)})
     return Bundle.open(bundle.path)
 
 

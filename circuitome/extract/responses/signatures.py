@@ -64,7 +64,7 @@ def write_signatures(
 
     Only networks that were ``shown`` the same can be compared.
     """
-    row, wiring = bundle.manifest["model"], Wiring.from_json(bundle.wiring)
+    row, wiring = bundle.manifest.model, Wiring.from_json(bundle.wiring)
     found = sign(
         model,
         wiring,

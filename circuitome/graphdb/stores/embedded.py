@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
 from circuitome.graphdb.drafts import draft
@@ -49,7 +50,7 @@ from circuitome.graphdb.stores import (
 from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
 from circuitome.graphdb.stores.awaiting import awaited
 
-__all__ = ["ENGINE_ERRORS", "EmbeddedStore", "first_line", "plain", "rows_of"]
+__all__ = ["ENGINE_ERRORS", "EmbeddedStore", "plain", "rows_of"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _EMPTY: Final = 11 << 20  # bytes of a database without rows ...
@@ -639,8 +640,3 @@ def _not_ours(path: Path, mark: str) -> StoreError:
     if mark.startswith("circuitome schema"):
         return OutdatedError(str(path), found=mark, wanted=fingerprint())
     return StoreError(f"{path}: a Kuzu database, but not one of circuitome; name another with --db")
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -32,6 +32,7 @@ from neo4j.exceptions import (
 )
 from neo4j.graph import Node, Path, Relationship
 
+from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import (
     SchemaItem,
@@ -477,7 +478,7 @@ class Neo4jStore:
             lock.run("RETURN 1").consume()
         except Neo4jError as error:
             raise StoreError(
-                f"{self.address}: the server ended the transaction that keeps others away ({_first_line(error.message or '')}), so "
+                f"{self.address}: the server ended the transaction that keeps others away ({first_line(error.message or error)}), so "
                 "the model is not marked as loaded; load it again"
             ) from error
         except DriverError as error:
@@ -547,7 +548,7 @@ class Neo4jStore:
             OverflowError,
         ) as error:
             raise StoreError(
-                f"{self.address}: {_first_line(str(error))}; look at the address and the parameters"
+                f"{self.address}: {first_line(error)}; look at the address and the parameters"
             ) from error
 
     def _explain(self, error: Neo4jError, timeout: float | None) -> str:
@@ -567,8 +568,8 @@ class Neo4jStore:
         if "AccessMode" in code:
             return f"{self.address}: a query only reads, and this one writes; `circuitome load` and `drop` change a database"
         if "Forbidden" in code:
-            return f"{self.address}: user {self._user!r} may not do that ({_first_line(error.message or code)}); use another user"
-        return f"{self.address}: {_first_line(error.message or code)}; look at the query and its parameters"
+            return f"{self.address}: user {self._user!r} may not do that ({first_line(error.message or code or error)}); use another user"
+        return f"{self.address}: {first_line(error.message or code or error)}; look at the query and its parameters"
 
 
 def _split(address: str) -> tuple[str, str | None]:
@@ -621,7 +622,7 @@ def _unreachable(address: str) -> str:
                 or (error.reason or "no handshake").replace("_", " ").lower()
             )
             return (
-                f"no TLS connection ({_first_line(reason)}); a server without TLS is neo4j://, one with a certificate of "
+                f"no TLS connection ({first_line(reason)}); a server without TLS is neo4j://, one with a certificate of "
                 "its own neo4j+ssc://, and SSL_CERT_FILE names further authorities to trust"
             )
         except OSError:
@@ -732,7 +733,3 @@ def _value(value: Any) -> Any:
             "relationships": [dict(rel) for rel in value.relationships],
         }
     return [_value(item) for item in value] if isinstance(value, list) else value
-
-
-def _first_line(text: str) -> str:
-    return (text.strip() or "the driver failed").splitlines()[0].rstrip(".")

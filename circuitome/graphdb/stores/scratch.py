@@ -16,10 +16,11 @@ import kuzu
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitome.errors import first_line
 from circuitome.graphdb.drafts import draft
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, table_type
 from circuitome.graphdb.stores import StoreError, check_query
-from circuitome.graphdb.stores.embedded import ENGINE_ERRORS, first_line, plain, rows_of
+from circuitome.graphdb.stores.embedded import ENGINE_ERRORS, plain, rows_of
 
 __all__ = ["Scratch"]
 
