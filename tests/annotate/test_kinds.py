@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -23,6 +23,7 @@ class Axis:
     name: str
     unit: str = ""
     period: float | None = None
+    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,17 @@ class Cell:
 
 
 AXES = {
-    "line": (Axis("orientation", "degrees", 180), Axis("width", "pixels")),
-    "grating": (Axis("orientation", "degrees", 180), Axis("frequency", "cycles per pixel")),
-    "curve": (Axis("orientation", "degrees", 360), Axis("radius", "pixels")),
-    "circle": (Axis("radius", "pixels"),),
-    "hue": (Axis("hue", "degrees", 360),),
+    "line": (Axis("orientation", "degrees", 180, "orientation_deg"), Axis("width", "pixels")),
+    "grating": (
+        Axis("orientation", "degrees", 180, "orientation_deg"),
+        Axis("frequency", "cycles per pixel", column="frequency"),
+    ),
+    "curve": (
+        Axis("orientation", "degrees", 360, "orientation_deg"),
+        Axis("radius", "pixels", column="radius_px"),
+    ),
+    "circle": (Axis("radius", "pixels", column="radius_px"),),
+    "hue": (Axis("hue", "degrees", 360, "hue_deg"),),
 }
 VALUES = {
     "line": (np.arange(0, 180, 15.0), np.array([1.0, 2])),
@@ -143,7 +150,7 @@ def found(stats: CellStatistics, twins: int = 5) -> Kinds:
 def by_hand(*responses: tuple[str, float]) -> float:
     """Share explained of one neuron's best family; each cell is shown twice without noise."""
     cells = [Cell(name, {"radius": float(place)}) for place, (name, _) in enumerate(responses)]
-    axes = {name: [Axis("radius", "pixels")] for name, _ in responses}
+    axes = {name: [Axis("radius", "pixels", column="radius_px")] for name, _ in responses}
     means = np.array([[value] for _, value in responses])
     stats, twin = (shown(each, 0, noise=0, repeats=2) for each in (means, np.zeros_like(means)))
     return float(kinds(stats, [twin], cells, axes).explained[0])
@@ -348,3 +355,9 @@ def test_neurons_that_look_for_a_stimulus_of_the_catalogue_are_of_its_kind():
     axes = {name: [axis for axis in STIMULI[name].axes if not axis.nuisance] for name in names}
     result = kinds(stats[0], stats[1:], shows.cells, axes)
     assert (result.best == truth).mean() > 0.85
+
+
+def test_an_axis_with_a_column_that_neurons_do_not_have_is_refused():
+    axes = {name: [replace(axis, column="taste") for axis in own] for name, own in AXES.items()}
+    with pytest.raises(KindError, match="orientation is kept in 'taste'"):
+        kinds(known(), [unplanted(1)], CELLS, axes)

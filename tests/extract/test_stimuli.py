@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from circuitome import vocabulary
 from circuitome.extract.stimuli.catalogue import JITTER, STIMULI, catalogue
 from circuitome.extract.stimuli.ensemble import ensemble, natural_like
 from circuitome.extract.stimuli.images import ImagesError, read_images
@@ -218,7 +219,7 @@ def test_colours_of_a_border_are_opposite_and_equally_bright() -> None:
 
 
 def test_the_registry_refuses_a_name_twice_an_unknown_group_and_a_missing_sentence() -> None:
-    level = Axis("level", "", lambda radius: [0.0])
+    level = Axis("level", "", lambda radius: [0.0], column=None)
 
     def field(canvas: Canvas, *, level: torch.Tensor) -> torch.Tensor:
         """A field."""
@@ -228,16 +229,65 @@ def test_the_registry_refuses_a_name_twice_an_unknown_group_and_a_missing_senten
     with pytest.raises(StimulusError, match="line is registered twice"):
         stimulus("line", level)(field)
     with pytest.raises(StimulusError, match="no transform group twist"):
-        stimulus("field", level, twist="level")(field)
+        stimulus("field", level, traits=[], twist="level")(field)
     with pytest.raises(StimulusError, match="'tone', which is none of its axes"):
-        stimulus("field", level, invert="tone")(field)
+        stimulus("field", level, traits=[], invert="tone")(field)
     with pytest.raises(StimulusError, match="no docstring"):
-        stimulus("field", level)(lambda canvas, *, level: level)
+        stimulus("field", level, traits=[])(lambda canvas, *, level: level)
     assert before == REGISTERED
 
 
+def test_the_registry_refuses_a_stimulus_without_traits_and_an_axis_without_a_column() -> None:
+    def field(canvas: Canvas, *, level: torch.Tensor) -> torch.Tensor:
+        """A field."""
+        return level
+
+    level = Axis("level", "", lambda radius: [0.0], column=None)
+    with pytest.raises(StimulusError, match="field has no traits; enter it in"):
+        stimulus("field", level)(field)
+    with pytest.raises(StimulusError, match="'loud' is no trait; choose from grey"):
+        stimulus("field", level, traits=["loud"])(field)
+    with pytest.raises(StimulusError, match="level is kept in 'level_db', which neurons do not"):
+        stimulus("field", replace(level, column="level_db"), traits=[])(field)
+    with pytest.raises(TypeError, match="column"):
+        Axis("level", "", lambda radius: [0.0])  # pyright: ignore[reportCallIssue]
+    assert "field" not in REGISTERED
+
+
+def test_motifs_and_the_registry_know_the_same_stimuli() -> None:
+    assert list(STIMULI) == list(vocabulary.STIMULI)
+    assert {name: one.traits for name, one in STIMULI.items()} == vocabulary.STIMULI
+    kept = {axis.column for one in STIMULI.values() for axis in one.axes}
+    assert kept - {None} == set(vocabulary.PREFERENCES)
+    for one in STIMULI.values():
+        for axis in one.axes:
+            if axis.column is not None:
+                assert axis.unit == vocabulary.PREFERENCES[axis.column]
+
+
+@pytest.mark.parametrize("name", STIMULI)
+def test_a_stimulus_is_what_its_traits_say(name: str) -> None:
+    trials = catalogue(32, 14.0, seed=0, stimuli=[name])
+    images = trials.draw(0, len(trials))
+    apart = (images - images.mean(1, keepdim=True)).abs().amax((1, 2, 3))
+    assert ("grey" in STIMULI[name].traits) == (float(apart.max()) < 1e-6)
+    if "coloured" in STIMULI[name].traits:
+        assert float((images.mean(1) - images.mean((1, 2, 3))[:, None, None]).abs().max()) < 1e-5
+    columns = {axis.column for axis in STIMULI[name].axes}
+    assert "orientation_deg" in columns or not STIMULI[name].traits & {"bar", "border"}
+    if "round" in STIMULI[name].traits:
+        own = trials.trials[0].parameters
+        plain = {k: torch.as_tensor(v)[:, None, None] for k, v in own.items()}
+        del plain["right"], plain["down"]
+        still = STIMULI[name].draw(Canvas.square(32, 14.0), **plain)
+        assert torch.allclose(still, still.rot90(1, (2, 3)), atol=1e-5)
+        assert torch.allclose(still, still.flip(3), atol=1e-5)
+
+
 def test_a_new_stimulus_is_one_function() -> None:
-    @stimulus("slope", Axis("height", "", lambda radius: [0.1, 0.2, 0.3]))
+    height = Axis("height", "", lambda radius: [0.1, 0.2, 0.3], column=None)
+
+    @stimulus("slope", height, traits=["grey"])
     def slope(canvas: Canvas, *, height: torch.Tensor) -> torch.Tensor:
         """Brighter to the right."""
         return (0.5 + height * canvas.x)[:, None]
@@ -305,7 +355,7 @@ def test_the_trials_of_a_family_do_not_depend_on_the_others() -> None:
 
 def test_nuisances_are_spread_evenly_over_the_trials_of_a_cell() -> None:
     trials = catalogue(9, 4.0, seed=0, stimuli=["curve", "grating"], repeats=4)
-    (_, _, curve), (_, _, grating) = trials.families
+    curve, grating = (own.parameters for own in trials.trials)
     assert np.all(curve["polarity"].reshape(72, 4).sum(1) == 0)
     phases = np.sort(grating["phase"].reshape(60, 4), axis=1)
     assert np.all(np.diff(phases, axis=1) == 90)

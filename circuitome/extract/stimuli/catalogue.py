@@ -1,13 +1,12 @@
 """The catalogue: which stimuli a layer is shown, in which order, each drawn when it is asked for.
 
-`registry` says what a stimulus is, `patterns` has the stimuli, `ensemble` the random images for equivariance and the
-natural-like ones, `images` reads a user's own.
+`registry` says what a stimulus is, `patterns` has the stimuli, `ensemble` the random images for
+equivariance and the natural-like ones, `images` reads a user's own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -22,14 +21,16 @@ from torch import Tensor
 from circuitome.extract.stimuli import patterns as _patterns  # noqa: F401  (fills the registry)
 from circuitome.extract.stimuli.registry import REGISTERED, Axis, Canvas, Stimulus, StimulusError
 
-__all__ = ["JITTER", "STIMULI", "TRIALS", "Catalogue", "Cell", "catalogue"]
+__all__ = ["DRAWING", "JITTER", "STIMULI", "TRIALS", "Catalogue", "Cell", "Trials", "catalogue"]
 
 STIMULI: Final[Mapping[str, Stimulus]] = MappingProxyType(REGISTERED)
 """All stimuli by name."""
 TRIALS: Final = 48
-"""Trials of a family at one repeat, at least: families of few cells repeat them more often."""
+"""Trials of a stimulus at one repeat, at least: stimuli of few cells repeat them more often."""
 JITTER: Final = 0.1
 """Every image is moved at random by up to this share of the layer's radius."""
+DRAWING: Final = 1
+"""To be raised if the same parameters come to be drawn as other images; a test looks at the pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,50 @@ class Cell:
     """One combination of the values of a stimulus, nuisances left out."""
 
     stimulus: str
-    values: Mapping[str, float]  # axis -> value
+    values: Mapping[str, float]
+    """Axis -> value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """The trials of one stimulus, which stand together."""
+
+    stimulus: str
+    first: int
+    """Number of the first of them."""
+    parameters: Mapping[str, np.ndarray]
+    """Parameter -> ``(trials,)`` float32; ``right`` and ``down`` are where the patch is moved to."""
+
+    def __len__(self) -> int:
+        return len(self.parameters["right"])
+
+    def draw(self, canvas: Canvas, start: int, stop: int) -> Tensor:
+        """The images of some of its trials, counted from its first, ``(n, 1 or 3, side, side)``."""
+        device = canvas.x.device
+        given = {
+            name: torch.as_tensor(values[start:stop], device=device)[:, None, None]
+            for name, values in self.parameters.items()
+        }
+        moved = canvas.shifted(given.pop("right"), given.pop("down"))
+        return STIMULI[self.stimulus].draw(moved, **given)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The trials that a layer is shown: cells of all families, each several times with other nuisances."""
+    """The trials that a layer is shown: cells of all stimuli, each several times with other nuisances."""
 
     cells: tuple[Cell, ...]
-    cell_of: (
-        np.ndarray
-    )  # (trials,) int64: the cell of every trial; the trials of a family stand together
-    side: int  # pixels of the square patches
-    radius: float  # half of what the layer sees, pixels
-    hash: str  # SHA-256 of everything that defines the images, the code that draws them included
+    cell_of: np.ndarray
+    """``(trials,)`` int64: the cell of every trial."""
+    side: int
+    """Pixels of the square patches."""
+    radius: float
+    """Half of what the layer sees, pixels."""
+    hash: str
+    """SHA-256 of everything that defines the images."""
     device: torch.device
-    families: tuple[
-        tuple[str, int, Mapping[str, np.ndarray]], ...
-    ]  # name, first trial, parameter -> (trials,) float32
+    trials: tuple[Trials, ...]
+    """Those of each stimulus."""
 
     def __len__(self) -> int:
         return len(self.cell_of)
@@ -64,16 +91,11 @@ class Catalogue:
         start, stop, _ = slice(start, stop).indices(len(self))
         images = torch.empty(max(0, stop - start), 3, self.side, self.side, device=self.device)
         canvas = Canvas.square(self.side, self.radius, device=self.device)
-        for name, first, columns in self.families:
-            low, high = max(start, first), min(stop, first + len(columns["right"]))
+        for own in self.trials:
+            low, high = max(start, own.first), min(stop, own.first + len(own))
             if low < high:
-                part = slice(low - first, high - first)
-                given = {
-                    k: torch.as_tensor(v[part], device=self.device)[:, None, None]
-                    for k, v in columns.items()
-                }
-                shifted = canvas.shifted(given.pop("right"), given.pop("down"))
-                images[low - start : high - start] = STIMULI[name].draw(shifted, **given)
+                drawn = own.draw(canvas, low - own.first, high - own.first)
+                images[low - start : high - start] = drawn
         return images
 
     def describe(self, trial: int) -> str:
@@ -98,9 +120,12 @@ def catalogue(
 ) -> Catalogue:
     """The trials for a layer whose neurons see ``2 * radius`` pixels, on patches of ``side`` pixels.
 
-    Every cell (combination of values) is shown ``repeats`` times or more, its nuisances spread evenly over these
-    trials. ``scarce`` takes every other value of every axis that has a unit: a third of the cells and trials, for layers that see
-    nearly the whole image, where each trial is dear. `StimulusError` for sizes that make no sense and unknown names.
+    Every cell (combination of values) is shown ``repeats`` times or more, its nuisances spread evenly
+    over these trials. ``scarce`` takes every other value of every axis that has a unit: a third of
+    the cells and trials, for layers that see nearly the whole image, where each trial is dear.
+
+    Raises:
+        StimulusError: sizes that make no sense, or unknown names.
 
     >>> from circuitome.extract.stimuli.catalogue import catalogue
     >>> trials = catalogue(32, 8, seed=0, stimuli=["curve"])
@@ -111,34 +136,28 @@ def catalogue(
     """
     if side < 1 or not radius > 0 or repeats < 1:
         raise StimulusError(
-            f"no stimuli for patches of {side} pixels, a radius of {radius} and {repeats} repeats; all must be positive"
+            f"no stimuli for patches of {side} pixels, a radius of {radius} and {repeats} repeats; "
+            "all must be positive"
         )
-    chosen = _chosen(stimuli)
     cells: list[Cell] = []
     cell_of: list[np.ndarray] = []
-    families = []
-    for kind in chosen:
+    trials: list[Trials] = []
+    for kind in _chosen(stimuli):
         own = _cells(kind, radius, scarce=scarce)
         rng = np.random.default_rng([seed, *kind.name.encode()])
         times = max(repeats, round((TRIALS / 3 if scarce else TRIALS) * repeats / len(own)))
-        families.append(
-            (
-                kind.name,
-                sum(map(len, cell_of)),
-                _parameters(kind, own, radius, times=times, rng=rng),
-            )
-        )
+        parameters = _parameters(kind, own, radius, times=times, rng=rng)
+        trials.append(Trials(kind.name, sum(map(len, cell_of)), parameters))
         cell_of.append(len(cells) + np.repeat(np.arange(len(own)), times))
         cells += own
-    digest = _digest(chosen, families, side=side, radius=radius)
     return Catalogue(
         tuple(cells),
         np.concatenate(cell_of),
         side,
         float(radius),
-        digest,
+        _digest(trials, side=side, radius=radius),
         torch.device(device),
-        tuple(families),
+        tuple(trials),
     )
 
 
@@ -165,7 +184,7 @@ def _cells(kind: Stimulus, radius: float, *, scarce: bool) -> list[Cell]:
 def _parameters(
     kind: Stimulus, cells: list[Cell], radius: float, *, times: int, rng: np.random.Generator
 ) -> Mapping[str, np.ndarray]:
-    """Every parameter of a family's trials, ``(cells * times,)`` each, and where the patch is moved to."""
+    """Every parameter of a stimulus's trials, ``(cells * times,)``, and where the patch is moved to."""
     columns = {
         axis.name: _nuisance(axis, radius, len(cells), times=times, rng=rng)
         if axis.nuisance
@@ -192,20 +211,10 @@ def _nuisance(
     )
 
 
-def _digest(chosen: list[Stimulus], families: list, *, side: int, radius: float) -> str:
-    """SHA-256 of the sizes, all parameters of all trials and the code that draws them."""
-    digest = hashlib.sha256(json.dumps([side, float(radius)]).encode())
-    for name, _, columns in families:
-        for column, values in columns.items():
-            digest.update(f"{name}.{column}".encode() + values.astype("<f4").tobytes())
-    for source in sorted({_source(kind) for kind in chosen} | {inspect.getsource(Canvas)}):
-        digest.update(source.encode())
+def _digest(trials: Sequence[Trials], *, side: int, radius: float) -> str:
+    """SHA-256 of the sizes, of all parameters of all trials, and of how they are drawn."""
+    digest = hashlib.sha256(json.dumps([DRAWING, side, float(radius)]).encode())
+    for own in trials:
+        for name, values in own.parameters.items():
+            digest.update(f"{own.stimulus}.{name}".encode() + values.astype("<f4").tobytes())
     return digest.hexdigest()
-
-
-def _source(kind: Stimulus) -> str:
-    module = inspect.getmodule(kind.draw)
-    try:
-        return inspect.getsource(module if module is not None else kind.draw)
-    except (OSError, TypeError):  # typed at a prompt
-        return kind.draw.__code__.co_code.hex()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.stimuli.patterns import FINEST
+from circuitome.extract.stimuli.axes import FINEST
 from circuitome.extract.stimuli.registry import StimulusError
 from circuitome.extract.stimuli.shapes import Frame, composite, conic, plane, wave_sum
 from circuitome.extract.stimuli.transforms import GREY, IDENTITY, Transform, hue_axis

@@ -9,181 +9,100 @@ and line ends the direction in which they point (a curve from the middle of its 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from circuitome.extract.stimuli.axes import (
+    ANY_PHASE,
+    ANY_POLARITY,
+    ANY_SEED,
+    ANY_TURN,
+    FINEST,
+    ORIENTED,
+    POLARITY,
+    SATURATION,
+    bar,
+    constant,
+    frequency,
+    hues,
+    nuisance,
+    number,
+    octaves,
+    pixels,
+    pointing,
+    radius,
+    spaced,
+)
+from circuitome.extract.stimuli.paint import (
+    CHROMA,
+    CONTRAST,
+    band_noise,
+    border,
+    in_grey,
+    in_hue,
+    scatter,
+    shaded,
+)
 from circuitome.extract.stimuli.registry import Axis, Canvas, stimulus
 from circuitome.extract.stimuli.transforms import GREY, hue_axis
 
-__all__ = ["CHROMA", "CONTRAST", "FINEST"]
+__all__ = ["COMPONENTS"]
 
-CONTRAST: Final = 0.45
-"""Light and dark stand this far from grey."""
-CHROMA: Final = 0.55
-"""Length of a full colour's vector from grey: every hue then lies within [0, 1]."""
-FINEST: Final = 0.35
-"""Highest spatial frequency, cycles per pixel: a margin below the 0.5 that a pixel grid can carry."""
-
-WAVES: Final = 10  # plane waves in a patch of band-limited noise
-COMPONENTS: Final = 32  # ... and of noise of all frequencies
-_TABLE: Final = np.random.default_rng(1).random(
-    (4, 32, 2)
-)  # fixed numbers without a pattern, for `_scatter`
-
-
-def _every(step: float, stop: float) -> Callable[[float], Sequence[float]]:
-    return lambda radius: [step * index for index in range(round(stop / step))]
-
-
-def _constant(*values: float) -> Callable[[float], Sequence[float]]:
-    return lambda radius: values
-
-
-def _spaced(
-    low: float, high: float, count: int, *, least: float
-) -> Callable[[float], Sequence[float]]:
-    """Sizes from ``low`` to ``high`` radii in equal ratios; the smallest is at least ``least`` pixels, the largest twice that."""
-
-    def sizes(radius: float) -> Sequence[float]:
-        first, last = max(low * radius, least), max(high * radius, 2 * least)
-        return [first * (last / first) ** (index / (count - 1)) for index in range(count)]
-
-    return sizes
-
-
-def _frequencies(count: int, *, coarsest: float) -> Callable[[float], Sequence[float]]:
-    """Frequencies in equal ratios, from ``coarsest`` cycles in what the layer sees to the finest."""
-
-    def frequencies(radius: float) -> Sequence[float]:
-        first = min(coarsest / (2 * radius), FINEST / 2)
-        return [first * (FINEST / first) ** (index / (count - 1)) for index in range(count)]
-
-    return frequencies
-
-
-def _bar(step: float, period: float) -> Axis:
-    """Orientation along a bar or a border."""
-    return Axis("orientation", "degrees", _every(step, period), period)
-
-
-def _pointing(step: float) -> Axis:
-    """Orientation of what points somewhere."""
-    return Axis("orientation", "degrees", _every(step, 360), 360, mirror=180)
-
-
-def _hues(step: float) -> Axis:
-    return Axis("hue", "degrees", _every(step, 360), 360)
-
-
-POLARITY: Final = Axis("polarity", "", _constant(-1, 1))
-ANY_POLARITY: Final = Axis("polarity", "", _constant(-1, 1), nuisance=True)
-ANY_PHASE: Final = Axis("phase", "degrees", _every(22.5, 360), 360, nuisance=True)
-ANY_TURN: Final = Axis("turn", "degrees", _every(7.5, 360), 360, nuisance=True)
-ANY_SEED: Final = Axis(
-    "seed", "", lambda radius: [index / 997 for index in range(997)], nuisance=True
-)
-SATURATION: Final = Axis("saturation", "", _constant(0, 1))
-
-
-def _step(distance: Tensor, canvas: Canvas) -> Tensor:
-    """1 where a signed distance (pixels) is positive, 0 where it is negative, with a border as soft as the canvas."""
-    return (distance / canvas.soft + 0.5).clamp_(0, 1)
-
-
-def _grey(pattern: Tensor, polarity: Tensor | float = 1.0) -> Tensor:
-    """Light and dark, ``(n, 1, side, side)``, from a pattern in [-1, 1], ``(n, side, side)``."""
-    return (GREY + CONTRAST * polarity * pattern)[:, None]
-
-
-def _coloured(pattern: Tensor, hue: Tensor) -> Tensor:
-    """A pattern between a hue (at 1) and the opposite one (at -1), ``(n, 3, side, side)``, all equally bright."""
-    return GREY + CHROMA * pattern[:, None] * hue_axis(hue[:, 0, 0])[:, :, None, None]
-
-
-def _scatter(seed: Tensor, index: int, stream: int) -> Tensor:
-    """Numbers in [0, 1) that differ as if by chance between ``index`` and ``stream``, from seeds that are 997ths."""
-    factor, shift = _TABLE[stream, index]
-    return (seed * round(997 * factor) + shift) % 1.0
-
-
-def _waves(
-    u: Tensor, v: Tensor, seed: Tensor, *, count: int, spread: float = 180.0
-) -> Iterator[Tensor]:
-    """Plane waves of one cycle a unit length that run along v, give or take half of ``spread`` degrees."""
-    for index in range(count):
-        tilt = math.radians(spread) * ((index + _scatter(seed, index, 0)) / count - 0.5)
-        wave = u * (2 * math.pi * torch.sin(tilt))
-        wave.addcmul_(v, 2 * math.pi * torch.cos(tilt)).add_(2 * math.pi * _scatter(seed, index, 1))
-        yield wave.cos_()
-
-
-def _noise(u: Tensor, v: Tensor, seed: Tensor, *, spread: float = 180.0) -> Tensor:
-    """Noise in [-1, 1] of one spatial frequency, 1 a unit length."""
-    total = sum(_waves(u, v, seed, count=WAVES, spread=spread), start=torch.zeros(()))
-    return (total * math.sqrt(1 / WAVES)).clamp_(-1, 1)
+COMPONENTS: Final = 32
+"""Plane waves in noise of all frequencies."""
 
 
 @stimulus(
     "line",
-    _bar(15, 180),
-    Axis("width", "pixels", _spaced(0.15, 0.6, 3, least=1)),
+    bar(15, 180),
+    pixels("width", spaced(0.15, 0.6, 3, least=1)),
     POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     scale="width",
     invert="polarity",
 )
 def line(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tensor) -> Tensor:
     """A light or dark line through the middle."""
     _, v = canvas.turned(orientation)
-    return _grey(_step(width / 2 - v.abs(), canvas), polarity)
+    return in_grey(border(width / 2 - v.abs(), canvas), polarity)
 
 
 @stimulus(
     "edge",
-    _bar(15, 360),
-    Axis("blur", "pixels", _spaced(0.1, 0.5, 2, least=1)),
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    bar(15, 360),
+    pixels("blur", spaced(0.1, 0.5, 2, least=1)),
+    **ORIENTED,
     scale="blur",
 )
 def edge(canvas: Canvas, *, orientation: Tensor, blur: Tensor) -> Tensor:
     """A border between light, to its left, and dark."""
     _, v = canvas.turned(orientation)
-    return _grey((2 * v / blur.clamp(min=canvas.soft)).clamp_(-1, 1))
+    return in_grey((2 * v / blur.clamp(min=canvas.soft)).clamp_(-1, 1))
 
 
 @stimulus(
     "grating",
-    _bar(15, 180),
-    Axis("frequency", "cycles per pixel", _frequencies(5, coarsest=0.5)),
+    bar(15, 180),
+    frequency(octaves(5, coarsest=0.5)),
     ANY_PHASE,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     scale="frequency",
     invert="phase",
 )
 def grating(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
     """A sinusoidal grating that fills the patch."""
     _, v = canvas.turned(orientation)
-    return _grey(torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
+    return in_grey(torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
 
 
 @stimulus(
     "gabor",
-    _bar(15, 180),
-    Axis("frequency", "cycles per pixel", _frequencies(5, coarsest=0.5)),
+    bar(15, 180),
+    frequency(octaves(5, coarsest=0.5)),
     ANY_PHASE,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     scale="frequency",
     invert="phase",
 )
@@ -191,17 +110,15 @@ def gabor(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, phase: Tens
     """A grating under a round Gaussian whose standard deviation is half a period."""
     u, v = canvas.turned(orientation)
     envelope = torch.exp(-2 * frequency**2 * (u * u + v * v))
-    return _grey(envelope * torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
+    return in_grey(envelope * torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
 
 
 @stimulus(
     "curve",
-    _pointing(15),
-    Axis("radius", "pixels", _spaced(0.4, 1.6, 3, least=1.5)),
+    pointing(15),
+    radius(spaced(0.4, 1.6, 3, least=1.5)),
     ANY_POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     invert="polarity",
 )
 def curve(canvas: Canvas, *, orientation: Tensor, radius: Tensor, polarity: Tensor) -> Tensor:
@@ -213,32 +130,28 @@ def curve(canvas: Canvas, *, orientation: Tensor, radius: Tensor, polarity: Tens
     from_arc = (torch.hypot(u - radius, v) - radius).abs()
     from_end = torch.hypot(u - radius * (1 - cosine), v - radius * sine)
     distance = torch.where(v * cosine <= (radius - u) * sine, from_arc, from_end)
-    return _grey(_step(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
+    return in_grey(border(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
 @stimulus(
     "corner",
-    _pointing(15),
+    pointing(15),
     POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     invert="polarity",
 )
 def corner(canvas: Canvas, *, orientation: Tensor, polarity: Tensor) -> Tensor:
     """A filled right angle with its tip in the middle, that opens towards its orientation."""
     u, v = canvas.turned(orientation)
-    return _grey(2 * _step((u - v.abs()) * math.sqrt(0.5), canvas) - 1, polarity)
+    return in_grey(2 * border((u - v.abs()) * math.sqrt(0.5), canvas) - 1, polarity)
 
 
 @stimulus(
     "angle",
-    _pointing(30),
-    Axis("opening", "degrees", _constant(30, 60, 120, 150)),
+    pointing(30),
+    Axis("opening", "degrees", constant(30, 60, 120, 150), column=None),
     ANY_POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     invert="polarity",
 )
 def angle(canvas: Canvas, *, orientation: Tensor, opening: Tensor, polarity: Tensor) -> Tensor:
@@ -249,30 +162,28 @@ def angle(canvas: Canvas, *, orientation: Tensor, opening: Tensor, polarity: Ten
     distance = torch.where(
         u * cosine + v * sine >= 0, (u * sine - v * cosine).abs(), torch.hypot(u, v)
     )
-    return _grey(_step(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
+    return in_grey(border(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
 @stimulus(
     "cross",
-    _bar(15, 90),
-    Axis("width", "pixels", _spaced(0.15, 0.6, 3, least=1)),
+    bar(15, 90),
+    pixels("width", spaced(0.15, 0.6, 3, least=1)),
     POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     scale="width",
     invert="polarity",
 )
 def cross(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tensor) -> Tensor:
     """Two lines that cross at a right angle in the middle."""
     u, v = canvas.turned(orientation)
-    return _grey(_step(width / 2 - torch.minimum(u.abs(), v.abs()), canvas), polarity)
+    return in_grey(border(width / 2 - torch.minimum(u.abs(), v.abs()), canvas), polarity)
 
 
 @stimulus(
     "circle",
-    Axis("radius", "pixels", _spaced(0.15, 1.1, 8, least=0.8)),
-    Axis("filled", "", _constant(0, 1)),
+    radius(spaced(0.15, 1.1, 8, least=0.8)),
+    number("filled", 0, 1),
     POLARITY,
     scale="radius",
     invert="polarity",
@@ -280,19 +191,19 @@ def cross(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tenso
 def circle(canvas: Canvas, *, radius: Tensor, filled: Tensor, polarity: Tensor) -> Tensor:
     """A disc, or a ring, about the middle."""
     inside = radius - torch.hypot(canvas.x, canvas.y)
-    ring = _step(0.15 * radius - inside.abs(), canvas)
-    return _grey(torch.where(filled > 0, _step(inside, canvas), ring), polarity)
+    ring = border(0.15 * radius - inside.abs(), canvas)
+    return in_grey(torch.where(filled > 0, border(inside, canvas), ring), polarity)
 
 
 def _centre_surround(canvas: Canvas, radius: Tensor, surround: Tensor | float) -> Tensor:
     distance = torch.hypot(canvas.x, canvas.y)
-    return 2 * _step(radius - distance, canvas) - _step(radius * surround - distance, canvas)
+    return 2 * border(radius - distance, canvas) - border(radius * surround - distance, canvas)
 
 
 @stimulus(
     "centre_surround",
-    Axis("radius", "pixels", _spaced(0.15, 1, 8, least=0.8)),
-    Axis("surround", "", _constant(1.5, 3)),
+    radius(spaced(0.15, 1, 8, least=0.8)),
+    number("surround", 1.5, 3),
     POLARITY,
     scale="radius",
     invert="polarity",
@@ -301,43 +212,41 @@ def centre_surround(
     canvas: Canvas, *, radius: Tensor, surround: Tensor, polarity: Tensor
 ) -> Tensor:
     """A disc within a ring of the opposite brightness, that reaches to ``surround`` times its radius."""
-    return _grey(_centre_surround(canvas, radius, surround), polarity)
+    return in_grey(_centre_surround(canvas, radius, surround), polarity)
 
 
 @stimulus(
     "colour_centre_surround",
-    Axis("radius", "pixels", _spaced(0.2, 0.9, 4, least=0.8)),
-    _hues(30),
+    radius(spaced(0.2, 0.9, 4, least=0.8)),
+    hues(30),
     scale="radius",
     hue="hue",
     invert="hue",
 )
 def colour_centre_surround(canvas: Canvas, *, radius: Tensor, hue: Tensor) -> Tensor:
     """A disc of a hue within a ring of the opposite hue, as bright."""
-    return _coloured(_centre_surround(canvas, radius, 2.5), hue)
+    return in_hue(_centre_surround(canvas, radius, 2.5), hue)
 
 
 @stimulus(
     "line_end",
-    _pointing(15),
-    Axis("width", "pixels", _spaced(0.2, 0.5, 2, least=1)),
+    pointing(15),
+    pixels("width", spaced(0.2, 0.5, 2, least=1)),
     POLARITY,
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    **ORIENTED,
     scale="width",
     invert="polarity",
 )
 def line_end(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tensor) -> Tensor:
     """A line from the middle outwards."""
     u, v = canvas.turned(orientation)
-    return _grey(_step(torch.minimum(u, width / 2 - v.abs()), canvas), polarity)
+    return in_grey(border(torch.minimum(u, width / 2 - v.abs()), canvas), polarity)
 
 
 @stimulus(
     "spiral",
-    Axis("pitch", "degrees", _constant(-60, -30, 30, 60), 180),
-    Axis("arms", "", _constant(1, 2, 3, 5)),
+    Axis("pitch", "degrees", constant(-60, -30, 30, 60), 180, column=None),
+    number("arms", 1, 2, 3, 5),
     ANY_TURN,
     rotate="turn",
 )
@@ -346,15 +255,15 @@ def spiral(canvas: Canvas, *, pitch: Tensor, arms: Tensor, turn: Tensor) -> Tens
     distance = torch.hypot(canvas.x, canvas.y).clamp(min=1e-3)
     around = torch.atan2(-canvas.y, canvas.x) - torch.deg2rad(turn)
     pitch = torch.deg2rad(pitch)
-    coarse = _step(
+    coarse = border(
         distance - arms / (2 * torch.cos(pitch)), canvas
     )  # nearer to the middle the arms are finer than pixels
-    return _grey(coarse * torch.cos(arms * (around - torch.tan(pitch) * torch.log(distance))))
+    return in_grey(coarse * torch.cos(arms * (around - torch.tan(pitch) * torch.log(distance))))
 
 
 @stimulus(
     "divergence",
-    Axis("arms", "", _constant(3, 4, 5, 6, 8, 12)),
+    number("arms", 3, 4, 5, 6, 8, 12),
     POLARITY,
     ANY_TURN,
     rotate="turn",
@@ -366,13 +275,13 @@ def divergence(canvas: Canvas, *, arms: Tensor, polarity: Tensor, turn: Tensor) 
     gap = 2 * math.pi / arms
     aside = (around + gap / 2) % gap - gap / 2
     distance = torch.hypot(canvas.x, canvas.y) * torch.sin(aside.abs())
-    return _grey(_step(max(1.0, 0.15 * canvas.radius) / 2 - distance, canvas), polarity)
+    return in_grey(border(max(1.0, 0.15 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
 @stimulus(
     "high_low",
-    _bar(15, 360),
-    Axis("frequency", "cycles per pixel", _constant(FINEST / 2, FINEST)),
+    bar(15, 360),
+    frequency(constant(FINEST / 2, FINEST)),
     ANY_SEED,
     rotate="orientation",
     scale="frequency",
@@ -380,58 +289,54 @@ def divergence(canvas: Canvas, *, arms: Tensor, polarity: Tensor, turn: Tensor) 
 def high_low(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed: Tensor) -> Tensor:
     """Noise of a high frequency to the left of a border, and of a fifth of it on the other side."""
     u, v = canvas.turned(orientation)
-    local = frequency * (0.2 + 0.8 * _step(v, canvas))
-    return _grey(_noise(u * local, v * local, seed))
+    local = frequency * (0.2 + 0.8 * border(v, canvas))
+    return in_grey(band_noise(u * local, v * local, seed))
 
 
 @stimulus(
     "brightness_gradient",
-    _bar(15, 360),
-    Axis("width", "pixels", _spaced(2, 5, 2, least=4)),
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    bar(15, 360),
+    pixels("width", spaced(2, 5, 2, least=4)),
+    **ORIENTED,
     scale="width",
 )
 def brightness_gradient(canvas: Canvas, *, orientation: Tensor, width: Tensor) -> Tensor:
     """A ramp over ``width`` pixels that brightens to the left of its orientation."""
     _, v = canvas.turned(orientation)
-    return _grey((2 * v / width).clamp_(-1, 1))
+    return in_grey((2 * v / width).clamp_(-1, 1))
 
 
 @stimulus(
     "colour_contrast",
-    _bar(30, 360),
-    _hues(60),
-    rotate="orientation",
-    flip_h="orientation",
-    flip_v="orientation",
+    bar(30, 360),
+    hues(60),
+    **ORIENTED,
     hue="hue",
     invert="hue",
 )
 def colour_contrast(canvas: Canvas, *, orientation: Tensor, hue: Tensor) -> Tensor:
     """A border between a hue, to its left, and the opposite one, as bright."""
     _, v = canvas.turned(orientation)
-    return _coloured(2 * _step(v, canvas) - 1, hue)
+    return in_hue(2 * border(v, canvas) - 1, hue)
 
 
 @stimulus(
     "hue",
-    _hues(15),
-    Axis("saturation", "", _constant(0.5, 1)),
-    Axis("brightness", "", _constant(-0.1, 0, 0.1), nuisance=True),
+    hues(15),
+    number("saturation", 0.5, 1),
+    nuisance("brightness", "", constant(-0.1, 0, 0.1)),
     hue="hue",
 )
 def hue(canvas: Canvas, *, hue: Tensor, saturation: Tensor, brightness: Tensor) -> Tensor:
     """A uniform colour."""
     field = saturation * torch.ones_like(canvas.x)
-    return _coloured(field, hue) + brightness[:, None]
+    return in_hue(field, hue) + brightness[:, None]
 
 
 @stimulus(
     "bw_vs_colour",
-    _bar(15, 360),
-    Axis("frequency", "cycles per pixel", _constant(FINEST / 4, FINEST / 2)),
+    bar(15, 360),
+    frequency(constant(FINEST / 4, FINEST / 2)),
     ANY_SEED,
     rotate="orientation",
     scale="frequency",
@@ -439,11 +344,11 @@ def hue(canvas: Canvas, *, hue: Tensor, saturation: Tensor, brightness: Tensor) 
 def bw_vs_colour(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed: Tensor) -> Tensor:
     """Noise in black and white to the left of a border, and in colours, as bright, on the other side."""
     u, v = canvas.turned(orientation)
-    grey = _step(v, canvas)
+    grey = border(v, canvas)
     u, v = u * frequency, v * frequency
-    field = _noise(u, v, seed)
+    field = band_noise(u, v, seed)
     hues = hue_axis(360 * seed[:, 0, 0]), hue_axis(360 * seed[:, 0, 0] + 90)
-    parts = field * (1 - grey), _noise(u, v, (seed + 0.5) % 1) * (1 - grey)
+    parts = field * (1 - grey), band_noise(u, v, (seed + 0.5) % 1) * (1 - grey)
     colour = sum(
         (part[:, None] * axis[:, :, None, None] for part, axis in zip(parts, hues, strict=True)),
         torch.zeros(()),
@@ -453,7 +358,7 @@ def bw_vs_colour(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed
 
 @stimulus(
     "dead_leaves",
-    Axis("size", "pixels", _spaced(0.15, 1, 6, least=1)),
+    pixels("size", spaced(0.15, 1, 6, least=1)),
     SATURATION,
     ANY_SEED,
     ANY_TURN,
@@ -474,18 +379,18 @@ def dead_leaves(
     u, v, soft = u / size, v / size, canvas.soft / size
     grey, first, second = (torch.zeros_like(u) for _ in range(3))
     for index in range(leaves):
-        right, up, shade, tint = (_scatter(seed, index, stream) for stream in range(4))
+        right, up, shade, tint = (scatter(seed, index, stream) for stream in range(4))
         aside, along = ((u + 5 * right) % 5) - 2.5, ((v + 5 * up) % 5) - 2.5
         cover = ((1 - torch.hypot(aside, along)) / soft + 0.5).clamp_(0, 1)
         grey.lerp_((2 * shade - 1).expand_as(u), cover)
         first.lerp_(torch.cos(2 * math.pi * tint).expand_as(u), cover)
         second.lerp_(torch.sin(2 * math.pi * tint).expand_as(u), cover)
-    return _shaded(grey, first, second, saturation)
+    return shaded(grey, first, second, saturation)
 
 
 @stimulus(
     "noise",
-    Axis("slope", "", _constant(0, 0.5, 1, 1.5, 2)),
+    number("slope", 0, 0.5, 1, 1.5, 2),
     SATURATION,
     ANY_SEED,
     ANY_TURN,
@@ -503,7 +408,7 @@ def noise(
         # frequencies lie as the squares do: a density of 1 / sqrt(f), which the gain makes good
         frequency = coarsest + (FINEST - coarsest) * (index / (COMPONENTS - 1)) ** 2
         gain = (frequency / FINEST) ** (0.75 - slope)
-        phase, tint, tilt = (2 * math.pi * _scatter(seed, index, stream) for stream in range(3))
+        phase, tint, tilt = (2 * math.pi * scatter(seed, index, stream) for stream in range(3))
         angle = math.pi * (0.618034 * index) + tilt / COMPONENTS
         wave = u * (2 * math.pi * frequency * torch.cos(angle))
         wave = wave.addcmul_(v, 2 * math.pi * frequency * torch.sin(angle)).add_(phase).cos_()
@@ -513,13 +418,13 @@ def noise(
             field.addcmul_(wave, part)
         power += gain**2
     fields = [(field / power.sqrt()).clamp_(-1, 1) for field in fields]
-    return _shaded(fields[0], fields[1], fields[2], saturation)
+    return shaded(fields[0], fields[1], fields[2], saturation)
 
 
 @stimulus(
     "oriented_texture",
-    _bar(15, 180),
-    Axis("frequency", "cycles per pixel", _frequencies(3, coarsest=2)),
+    bar(15, 180),
+    frequency(octaves(3, coarsest=2)),
     ANY_SEED,
     rotate="orientation",
     scale="frequency",
@@ -529,18 +434,4 @@ def oriented_texture(
 ) -> Tensor:
     """Noise of one frequency whose grain runs along the orientation, give or take 15 degrees."""
     u, v = canvas.turned(orientation)
-    return _grey(_noise(u * frequency, v * frequency, seed, spread=30))
-
-
-def _shaded(grey: Tensor, first: Tensor, second: Tensor, saturation: Tensor) -> Tensor:
-    """Brightness and two components of colour, ``(n, side, side)`` in [-1, 1], as one image; grey where saturation is 0.
-
-    Colours have two thirds of the grey's contrast, so that hardly any value leaves [0, 1].
-    """
-    red, between = (
-        hue_axis(torch.zeros_like(saturation[:, 0, 0])),
-        hue_axis(90 + torch.zeros_like(saturation[:, 0, 0])),
-    )
-    colour = first[:, None] * red[:, :, None, None] + second[:, None] * between[:, :, None, None]
-    share = saturation[:, None] * 2 / 3
-    return GREY + CONTRAST * (1 - share / 2) * grey[:, None] + CHROMA * share * colour
+    return in_grey(band_noise(u * frequency, v * frequency, seed, spread=30))

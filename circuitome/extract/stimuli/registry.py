@@ -1,15 +1,16 @@
 """The registry of stimuli: what a stimulus is, where it is drawn, and the decorator that registers one.
 
-A new stimulus is one function: it takes a `Canvas` and its parameters, ``(n, 1, 1)`` each, and gives the images,
-``(n, 1 or 3, side, side)``. The decorator says its parameters, with units, and which of them a transform moves.
-The stimuli themselves stand in `patterns`; `stimuli.STIMULI` has them all.
+A new stimulus is one function: it takes a `Canvas` and its parameters, ``(n, 1, 1)`` each, and gives
+the images, ``(n, 1 or 3, side, side)``. The decorator says its parameters, with units, and which of
+them a transform moves; `circuitome.vocabulary` says what the stimulus is, for motifs and queries.
+The stimuli themselves stand in `patterns`; `catalogue.STIMULI` has them all.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.stimuli.transforms import GROUPS, IDENTITY, Transform
+from circuitome.vocabulary import PREFERENCES, STIMULI, TRAITS
 
 __all__ = ["REGISTERED", "Axis", "Canvas", "Stimulus", "StimulusError", "stimulus"]
 
@@ -76,9 +78,10 @@ class Axis:
     ]  # its values for a layer that sees this radius (pixels)
     period: float | None = None  # None: not circular
     nuisance: bool = False  # drawn at random in each trial, and no part of the cell
-    mirror: float = (
-        0.0  # an angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v
-    )
+    mirror: float = 0.0
+    """An angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v."""
+    column: str | None = field(kw_only=True)
+    """Column of `Neuron` that keeps a preferred value, one of `PREFERENCES`; None: there is none."""
 
     def moved(self, value: float, transform: Transform) -> float:
         """The value after a transform that moves this axis."""
@@ -104,24 +107,32 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Stimulus:
-    """A family of images: one function and its parameters."""
+    """A class of images: one function and its parameters."""
 
     name: str
-    doc: str  # one sentence
-    draw: Draw  # (canvas, **{axis name: (n, 1, 1)}) -> (n, 1 or 3, side, side), grey 0.5
-    axes: tuple[Axis, ...]  # the first is the one that a neuron is said to be tuned to
-    acts: Mapping[
-        str, str
-    ]  # transform group -> the axis that it moves; a group that is not here moves none exactly
+    doc: str
+    """One sentence."""
+    draw: Draw
+    """``(canvas, **{axis name: (n, 1, 1)})`` -> ``(n, 1 or 3, side, side)``, grey 0.5."""
+    axes: tuple[Axis, ...]
+    """The first is the one that a neuron is said to be tuned to."""
+    acts: Mapping[str, str]
+    """Transform group -> the axis that it moves; a group that is not here moves none exactly."""
+    traits: frozenset[str]
+    """What it is, of `circuitome.vocabulary.TRAITS`."""
 
     def axis(self, name: str) -> Axis:
         """The axis of a name."""
         return next(axis for axis in self.axes if axis.name == name)
 
     def moved(self, values: Mapping[str, float], transform: Transform) -> dict[str, float]:
-        """Parameters whose image is the image of ``values`` under a transform; `StimulusError` where there are none.
+        """Parameters whose image is the image of ``values`` under a transform.
 
-        Lengths that a stimulus takes from its canvas are left alone: under `scale` the soft borders grow too.
+        Lengths that a stimulus takes from its canvas are left alone: under `scale` the soft borders
+        grow too.
+
+        Raises:
+            StimulusError: the transform moves no parameter.
         """
         parts = [transform]
         if transform.group == "hue_rotate":
@@ -141,44 +152,82 @@ REGISTERED: Final[dict[str, Stimulus]] = {}
 """Every stimulus registered so far, by name."""
 
 
-def stimulus(name: str, *axes: Axis, **acts: str) -> Callable[[Draw], Draw]:
-    """Register a function as the stimulus ``name``; ``acts`` says which axis a transform group moves.
+def stimulus(
+    name: str, *axes: Axis, traits: Collection[str] | None = None, **acts: str
+) -> Callable[[Draw], Draw]:
+    """Register a function as the stimulus ``name``; its docstring's first sentence describes it.
 
-    Its docstring's first sentence becomes the description. `StimulusError`: the name is taken, or ``acts`` names a
-    group or an axis that there is not.
+    Args:
+        axes: its parameters, the one that a neuron is said to be tuned to first.
+        traits: what it is; by default what `circuitome.vocabulary.STIMULI` says of the name.
+        acts: which axis a transform group moves.
+
+    Raises:
+        StimulusError: the name is taken, its traits are not known, ``acts`` names a group or an axis
+            that there is not, or an axis a column that neurons do not have.
 
     >>> from circuitome.extract.stimuli.registry import Axis, stimulus
     >>> try:
+    ...     level = Axis("level", "", lambda radius: [0, 1], column=None)
     ...
-    ...     @stimulus("blank", Axis("level", "", lambda radius: [0, 1]), rotate="angle")
+    ...     @stimulus("blank", level, traits=["grey"], rotate="angle")
     ...     def blank(canvas, *, level):
     ...         '''A uniform field.'''
     ... except CircuitomeError as error:
     ...     print(error)
     stimulus blank: rotate moves 'angle', which is none of its axes (level)
     """
-    names = [axis.name for axis in axes]
 
     def register(draw: Draw) -> Draw:
         if name in REGISTERED:
             raise StimulusError(
                 f"stimulus {name} is registered twice; give the second one another name"
             )
-        for group, moves in acts.items():
-            if group not in GROUPS:
-                raise StimulusError(
-                    f"stimulus {name}: there is no transform group {group}; use {', '.join(GROUPS)}"
-                )
-            if moves not in names:
-                raise StimulusError(
-                    f"stimulus {name}: {group} moves {moves!r}, which is none of its axes ({', '.join(names)})"
-                )
+        own = _traits(name, traits)
+        _check_acts(name, acts, [axis.name for axis in axes])
+        _check_columns(name, axes)
         doc = (inspect.getdoc(draw) or "").split("\n\n")[0].replace("\n", " ")
         if not doc:
             raise StimulusError(
                 f"stimulus {name} has no docstring; say in one sentence what it shows"
             )
-        REGISTERED[name] = Stimulus(name, doc, draw, axes, acts)
+        REGISTERED[name] = Stimulus(name, doc, draw, axes, acts, own)
         return draw
 
     return register
+
+
+def _traits(name: str, given: Collection[str] | None) -> frozenset[str]:
+    own = STIMULI.get(name) if given is None else frozenset(given)
+    if own is None:
+        raise StimulusError(
+            f"stimulus {name} has no traits; enter it in circuitome.vocabulary.STIMULI, where motifs "
+            "and queries look for them"
+        )
+    if unknown := sorted(own - TRAITS.keys()):
+        raise StimulusError(
+            f"stimulus {name}: {unknown[0]!r} is no trait; choose from {', '.join(TRAITS)}"
+        )
+    return own
+
+
+def _check_acts(name: str, acts: Mapping[str, str], axes: Sequence[str]) -> None:
+    for group, moves in acts.items():
+        if group not in GROUPS:
+            raise StimulusError(
+                f"stimulus {name}: there is no transform group {group}; use {', '.join(GROUPS)}"
+            )
+        if moves not in axes:
+            raise StimulusError(
+                f"stimulus {name}: {group} moves {moves!r}, which is none of its axes "
+                f"({', '.join(axes)})"
+            )
+
+
+def _check_columns(name: str, axes: Sequence[Axis]) -> None:
+    for axis in axes:
+        if axis.column is not None and axis.column not in PREFERENCES:
+            raise StimulusError(
+                f"stimulus {name}: {axis.name} is kept in {axis.column!r}, which neurons do not have; "
+                f"choose from {', '.join(PREFERENCES)}, or None"
+            )
