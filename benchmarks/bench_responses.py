@@ -7,12 +7,15 @@ the statistics), and the same number of images is only run through the same cut 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 
-from circuitome.extract.annotate.pipeline import _Setting, _shown
+from circuitome.extract.annotate.parts.kinds import show
 from circuitome.extract.models.resolve import resolve
-from circuitome.extract.responses.probes import plan, sights
+from circuitome.extract.responses.probes import plan
+from circuitome.extract.responses.runner import Subject
+from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.catalogue import catalogue
 from circuitome.extract.trace.tracing import trace
@@ -24,23 +27,13 @@ def main() -> None:
     """Time both and print the ratio."""
     network = resolve("squeezenet1_1", weights="random")
     traced = trace(network.model, (3, SIDE, SIDE))
-    setting = _Setting(
-        model=network.model,
-        traced=traced,
-        looks=sights(traced.wiring),
-        device=torch.device("cpu"),
-        mean=network.mean,
-        std=network.std,
-        twins=TWINS,
-        seed=0,
-        images=None,
-        report=lambda *_: None,
-    )
+    subject = replace(Subject.of(network.model, traced), mean=network.mean, std=network.std)
     twins = [twin(network.model, seed) for seed in range(TWINS)]
     print(f"{torch.get_num_threads()} threads, {1 + TWINS} networks, images of {SIDE} pixels")
     for probe in plan(traced.wiring):
         shown = catalogue(probe.side, probe.side / 3, seed=0, scarce=probe.patches <= 4)
-        runner = setting.runner(probe.layers)
+        stage = Stage.of(subject, probe, probe.layers)
+        runner = stage.runner
         runners = [runner, *(runner.rebound(other) for other in twins)]
         count = -(-len(shown) // probe.patches)
         batches = [
@@ -56,7 +49,7 @@ def main() -> None:
                     each(images)
             plain = time.perf_counter() - start
         start = time.perf_counter()
-        _shown(setting, probe, probe.layers, shown, twins, "")
+        show(stage, probe.layers, shown, twins, lambda *_: None)
         seconds = time.perf_counter() - start
         print(
             f"{len(probe.layers):3} layers, {count:4} images: forward {plain:6.2f} s, "

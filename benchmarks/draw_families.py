@@ -8,6 +8,7 @@ stimuli (for a linear neuron, its filter); lower row: the strongest trial of the
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +18,31 @@ import torch
 
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.cells import Top
-from circuitome.extract.responses.probes import Probe, Sight, assemble, plan, sights, symmetric_side
-from circuitome.extract.responses.runner import Runner, activate, units_around
+from circuitome.extract.responses.probes import plan, symmetric_side
+from circuitome.extract.responses.runner import Subject, units_around
+from circuitome.extract.responses.stage import Stage
 from circuitome.extract.stimuli.catalogue import catalogue
 from circuitome.extract.stimuli.ensemble import ensemble
 from circuitome.extract.stimuli.transforms import IDENTITY
-from circuitome.extract.trace.tracing import Trace, trace
+from circuitome.extract.trace.tracing import trace
 from circuitome.graphdb.bundle import Bundle
 
 SHOWN = 3000
 
 
-def responses(
-    runner: Runner, probe: Probe, sight: Sight, traced: Trace, index: int, patches: torch.Tensor
-) -> np.ndarray:
+def responses(stage: Stage, index: int, patches: torch.Tensor) -> np.ndarray:
     """Activations ``(n, C)`` of the units that the patches are centred on."""
     with torch.no_grad():
-        maps = runner(assemble(probe, patches))[traced.wiring.layers[index].node]
-        active = activate(
-            traced.wiring, index, units_around(probe, sight, maps, margin=0), traced.kernels
-        )
+        maps = stage.maps(patches)[stage.wiring.layers[index].node]
+        around = units_around(stage.probe, stage.fields[index], maps, margin=0)
+        active = stage.subject.activation(index, around)
     return active[: len(patches), :, 0].numpy()
 
 
-def pictures(
-    runner: Runner, probe: Probe, sight: Sight, traced: Trace, index: int, radius: float
-) -> tuple[Any, Any]:
+def pictures(stage: Stage, index: int, radius: float) -> tuple[Any, Any]:
     """Average stimulus and best stimulus of every neuron of a layer, ``(C, side, side, 3)`` each."""
-    channels = traced.wiring.layers[index].channels
-    stride = runner.batch * probe.patches
+    probe = stage.probe
+    channels, stride = stage.wiring.layers[index].channels, stage.stride
     random, average = (
         ensemble(SHOWN, probe.side, radius, seed=7),
         np.zeros((channels, 3 * probe.side**2)),
@@ -53,7 +50,7 @@ def pictures(
     weights = []
     for start in range(0, SHOWN, stride):
         patches = random.draw(IDENTITY, start, min(start + stride, SHOWN))
-        weights.append(responses(runner, probe, sight, traced, index, patches))
+        weights.append(responses(stage, index, patches))
     scores = np.concatenate(weights)
     scores = (scores - scores.mean(0)) / np.maximum(scores.std(0), 1e-9)
     for start in range(0, SHOWN, stride):
@@ -68,7 +65,7 @@ def pictures(
         patches = shown.draw(start, min(start + stride, len(shown)))
         top.add(
             np.arange(start, start + len(patches)),
-            responses(runner, probe, sight, traced, index, patches),
+            responses(stage, index, patches),
         )
     best = np.stack(
         [shown.draw(int(trial), int(trial) + 1)[0].numpy() for trial in top.trials[:, 0]]
@@ -94,6 +91,8 @@ def main() -> None:
     first = trace(network.model, network.input_shape)
     side = symmetric_side(first.wiring)
     traced = trace(network.model, (network.input_shape[0], side, side))
+    subject = Subject.of(network.model, traced)
+    subject = replace(subject, mean=row.get("mean"), std=row.get("std"))
     layers = [layer.name for layer in traced.wiring.layers]
     fields = {
         entry["name"]: entry["effective_receptive_field"]
@@ -104,17 +103,9 @@ def main() -> None:
     for family in options.families:
         index = layers.index(family.removeprefix(f"{bundle.model}/").rpartition("/")[0])
         probe = next(probe for probe in plan(traced.wiring) if index in probe.layers)
-        runner = Runner.build(
-            network.model,
-            traced.wiring,
-            [index],
-            batch=8,
-            device=torch.device("cpu"),
-            mean=row.get("mean"),
-            std=row.get("std"),
-        )
+        stage = Stage.of(subject, probe, [index], batch=8)
         radius = float(np.clip(max(fields[layers[index]]) / 2, 3, probe.side / 2))
-        found = pictures(runner, probe, sights(traced.wiring)[index], traced, index, radius)
+        found = pictures(stage, index, radius)
         own = sorted(
             (m["offset"], int(m["from"].rpartition(":")[2])) for m in members if m["to"] == family
         )

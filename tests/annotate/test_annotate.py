@@ -14,17 +14,19 @@ from safetensors import safe_open
 from torch import nn
 
 from circuitome.extract import Network, Options, extract
-from circuitome.extract.annotate import pipeline
 from circuitome.extract.annotate.pairs import GroupScores
+from circuitome.extract.annotate.parts import kinds as kinds_part
 from circuitome.extract.annotate.pipeline import AnnotateError, annotate
-from circuitome.extract.annotate.scoring import LayerScores, score_layers
-from circuitome.extract.responses.probes import plan, sights
-from circuitome.extract.responses.runner import Runner
+from circuitome.extract.annotate.scoring import LayerScores, Nulls, score_layers
+from circuitome.extract.responses.probes import plan
+from circuitome.extract.responses.runner import Subject
+from circuitome.extract.responses.stage import Stage
 from circuitome.extract.stimuli.catalogue import STIMULI
 from circuitome.extract.stimuli.ensemble import ensemble
 from circuitome.extract.stimuli.transforms import steps
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.schema import PARTS
 
 SIDE = 33
 
@@ -56,22 +58,13 @@ def traced() -> Trace:
 
 
 def scores_of_first_layer(traced: Trace, model: nn.Module, *groups: str) -> LayerScores:
-    looks, probe = (
-        sights(traced.wiring),
-        next(probe for probe in plan(traced.wiring) if 1 in probe.layers),
-    )
+    probe = next(probe for probe in plan(traced.wiring) if 1 in probe.layers)
     found = score_layers(
-        Runner.build(model, traced.wiring, [0, 1], batch=4, device=torch.device("cpu")),
-        probe,
-        looks,
+        Stage.of(Subject.of(model, traced), probe, [0, 1], batch=4),
         [1],
         ensemble(200, probe.side, 2.5, seed=0),
-        presentations=200,
         groups=groups,
-        arrays=traced.kernels,
-        biases=traced.biases,
-        nulls=3,
-        seed=0,
+        nulls=Nulls(3, seed=0),
         advance=lambda: None,
     )
     return found[1]
@@ -114,10 +107,10 @@ def test_inversion_pairs_a_filter_with_its_negative(
 def test_null_layers_keep_each_neurons_mean_and_spread(traced: Trace) -> None:
     from circuitome.extract.annotate import scoring
 
-    task = scoring._task(traced.wiring, 1, traced.kernels, traced.biases, 4, 0)
+    task = scoring._task(Subject.of(known_network(), traced), 1, Nulls(4, seed=0))
     generator = torch.Generator().manual_seed(0)
     raw = torch.randn(5, 8, 300, generator=generator) * torch.rand(5, 8, 1, generator=generator) + 1
-    scoring._standardised(traced.wiring, task, raw, traced.kernels)
+    task.standardised(raw)
     assert task.gain is not None and task.shift is not None
     fitted = raw * task.gain + task.shift
     assert torch.allclose(fitted.mean(2), raw[:1].mean(2).expand(5, 8), atol=1e-4)
@@ -170,7 +163,7 @@ def test_an_annotation_fills_the_graph(bundle: Bundle) -> None:
     assert all(pair["q"] <= 0.05 and pair["score"] > pair["baseline"] for pair in pairs)
     layer = next(row for row in done.table("Layer").to_pylist() if row["name"] == "0")
     assert layer["effective_receptive_field"] == [5.0, 5.0]
-    assert done.manifest.model["annotated"] == ",".join(pipeline.PARTS)
+    assert done.manifest.model["annotated"] == ",".join(PARTS)
     assert not list(bundle.path.parent.glob(".known*"))
     with safe_open(done.attached_path("tuning/1.safetensors"), framework="numpy") as file:
         mean, cells = file.get_tensor("mean"), json.loads(file.metadata()["cells"])
@@ -206,7 +199,7 @@ def test_a_stopped_annotation_goes_on_and_ends_the_same(bundle: Bundle, tmp_path
 
 def test_what_is_done_is_not_done_again(bundle: Bundle, monkeypatch) -> None:
     done = annotate(bundle, known_network(), parts=["kinds"], twins=3, device="cpu")
-    monkeypatch.setattr(pipeline, "_kinds", lambda *_: pytest.fail("kinds were there"))
+    monkeypatch.setattr(kinds_part, "show", lambda *_: pytest.fail("kinds were there"))
     assert bytes_of(
         annotate(done, known_network(), parts=["kinds"], twins=3, device="cpu")
     ) == bytes_of(done)

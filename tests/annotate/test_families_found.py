@@ -7,13 +7,11 @@ import torch
 from circuitome.extract.annotate.families import (
     Found,
     _finer,
-    closure,
     find_families,
-    fit_offsets,
-    gaps,
     null_strengths,
     strongest,
 )
+from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError
 from circuitome.extract.stimuli.transforms import Transform
 from tests.support.planted import (

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from circuitome.extract.responses.moments import effective_fields
-from circuitome.extract.responses.probes import assemble, map_sizes, plan, sights, symmetric_side
-from circuitome.extract.responses.runner import Runner, patches_at, units_around
+from circuitome.extract.responses.probes import (
+    assemble,
+    field_geometries,
+    map_sizes,
+    plan,
+    symmetric_side,
+)
+from circuitome.extract.responses.runner import Runner, Subject, patches_at, units_around
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.verify import read_operand
 from circuitome.networks import load
@@ -40,7 +48,7 @@ def crooked(side: int = 65) -> tuple[Crooked, Trace]:
 
 def runner_of(model: nn.Module, traced: Trace, batch: int = 2) -> Runner:
     layers = range(1, len(traced.wiring.layers))
-    return Runner.build(model, traced.wiring, layers, batch=batch, device=CPU)
+    return Subject.of(model, traced).runner(layers, batch=batch)
 
 
 def test_receptive_fields_are_where_the_gradient_is() -> None:
@@ -48,7 +56,7 @@ def test_receptive_fields_are_where_the_gradient_is() -> None:
     runner = runner_of(model, traced, batch=1)
     image = torch.rand(1, 3, 65, 65, requires_grad=True)
     maps = runner(image)
-    for index, sight in enumerate(sights(traced.wiring)[1:], start=1):
+    for index, field in enumerate(field_geometries(traced.wiring)[1:], start=1):
         grid = maps[traced.wiring.layers[index].node]
         unit = tuple(size // 2 for size in grid.shape[2:])
         (gradient,) = torch.autograd.grad(
@@ -57,15 +65,15 @@ def test_receptive_fields_are_where_the_gradient_is() -> None:
         support = gradient.abs().sum((0, 1))
         for axis in (0, 1):
             touched = support.sum(1 - axis).nonzero().flatten()
-            centre = sight.start[axis] + sight.jump[axis] * unit[axis]
-            assert touched.min() >= centre - (sight.size[axis] - 1) / 2
-            assert touched.max() <= centre + (sight.size[axis] - 1) / 2
+            centre = field.start[axis] + field.jump[axis] * unit[axis]
+            assert touched.min() >= centre - (field.size[axis] - 1) / 2
+            assert touched.max() <= centre + (field.size[axis] - 1) / 2
 
 
 def test_a_convolutions_field_is_exactly_its_kernel() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 7, stride=2, padding=3), nn.Conv2d(4, 4, 3, stride=2))
-    looks = sights(trace(model.eval(), (3, 33, 33)).wiring)
-    assert [(look.size[0], look.jump[0], look.start[0]) for look in looks] == [
+    fields = field_geometries(trace(model.eval(), (3, 33, 33)).wiring)
+    assert [(look.size[0], look.jump[0], look.start[0]) for look in fields] == [
         (1, 1, 0),
         (7, 2, 0),
         (11, 4, 2),
@@ -91,7 +99,7 @@ def test_map_sizes_are_those_of_a_new_trace() -> None:
 def test_a_unit_sees_its_own_patch_and_no_other(name: str) -> None:
     model = Crooked().eval() if name == "crooked" else load(name)
     traced = trace(model, (3, 65, 65))
-    looks = sights(traced.wiring)
+    fields = field_geometries(traced.wiring)
     probes = plan(traced.wiring)
     assert sorted(index for probe in probes for index in probe.layers) == list(
         range(1, len(traced.wiring.layers))
@@ -99,7 +107,7 @@ def test_a_unit_sees_its_own_patch_and_no_other(name: str) -> None:
     shared = [probe for probe in probes if not probe.whole]
     assert shared
     for probe in shared:
-        runner = Runner.build(model, traced.wiring, probe.layers, batch=1, device=CPU)
+        runner = Subject.of(model, traced).runner(probe.layers, batch=1)
         patches = torch.rand(
             probe.patches, 3, probe.side, probe.side, generator=torch.Generator().manual_seed(1)
         )
@@ -113,7 +121,7 @@ def test_a_unit_sees_its_own_patch_and_no_other(name: str) -> None:
         for index in probe.layers:
             node = traced.wiring.layers[index].node
             was, now = (
-                units_around(probe, looks[index], maps[node], margin=1) for maps in (before, after)
+                units_around(probe, fields[index], maps[node], margin=1) for maps in (before, after)
             )
             assert torch.allclose(was[1], now[1], atol=1e-5)
             assert not torch.allclose(was[0], now[0], atol=1e-3)
@@ -138,15 +146,8 @@ def test_patches_stand_where_their_centres_are() -> None:
 def test_the_cut_network_gives_the_networks_own_maps() -> None:
     model, traced = crooked()
     images = torch.rand(3, 3, 65, 65)
-    runner = Runner.build(
-        model,
-        traced.wiring,
-        [1, 5],
-        batch=4,
-        device=CPU,
-        mean=(0.5, 0.4, 0.3),
-        std=(0.2, 0.25, 0.3),
-    )
+    subject = replace(Subject.of(model, traced), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+    runner = subject.runner([1, 5], batch=4)
     shift, scale = (
         torch.tensor(values).view(1, 3, 1, 1) for values in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     )
@@ -163,7 +164,7 @@ def test_a_rebound_network_has_the_other_models_weights() -> None:
     other = Crooked().eval()
     images = torch.rand(2, 3, 65, 65)
     last = len(traced.wiring.layers) - 1
-    runner = Runner.build(model, traced.wiring, [last], batch=2, device=CPU).rebound(other)
+    runner = Subject.of(model, traced).runner([last], batch=2).rebound(other)
     with torch.no_grad():
         assert torch.allclose(
             runner(images)[traced.wiring.layers[last].node], other(images), atol=1e-5
@@ -204,6 +205,6 @@ def test_effective_fields_lie_within_the_theoretical_ones() -> None:
     model, traced = crooked()
     runner = runner_of(model, traced)
     fields = effective_fields(runner, torch.rand(2, 3, 65, 65))
-    for index, sight in enumerate(sights(traced.wiring)[1:], start=1):
+    for index, field in enumerate(field_geometries(traced.wiring)[1:], start=1):
         for axis in (0, 1):
-            assert 1 <= fields[index][axis] <= sight.size[axis]
+            assert 1 <= fields[index][axis] <= field.size[axis]

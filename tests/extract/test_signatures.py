@@ -13,10 +13,11 @@ from PIL import Image
 from torch import nn
 
 from circuitome.extract import Network, extract
-from circuitome.extract.annotate import pipeline
+from circuitome.extract.annotate.parts import signatures as part
 from circuitome.extract.annotate.pipeline import annotate
 from circuitome.extract.responses import signatures
-from circuitome.extract.responses.probes import Sight
+from circuitome.extract.responses.probes import FieldGeometry
+from circuitome.extract.responses.runner import Subject
 from circuitome.extract.stimuli import gallery as galleries
 from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, gallery
 from circuitome.extract.trace.tracing import trace
@@ -68,12 +69,12 @@ def test_pictures_differ_and_are_not_flat(few: None) -> None:
 
 
 def test_cells_are_means_of_the_units_that_look_there() -> None:
-    fine = signatures._shares(Sight((3, 3), (2, 2), (0.5, 0.5)), 0, 16, 32)
+    fine = signatures._shares(FieldGeometry((3, 3), (2, 2), (0.5, 0.5)), 0, 16, 32)
     assert torch.allclose(fine, torch.eye(8).repeat_interleave(2, 1) / 2)
-    coarse = signatures._shares(Sight((9, 9), (8, 8), (3.5, 3.5)), 0, 4, 32)
+    coarse = signatures._shares(FieldGeometry((9, 9), (8, 8), (3.5, 3.5)), 0, 4, 32)
     assert torch.allclose(coarse, torch.eye(4).repeat_interleave(2, 0))
     valid = signatures._shares(
-        Sight((17, 17), (4, 4), (7.5, 7.5)), 0, 5, 32
+        FieldGeometry((17, 17), (4, 4), (7.5, 7.5)), 0, 5, 32
     )  # no padding: the border is seen by few units
     assert valid[0, 0] == 1 and valid[-1, -1] == 1
     assert torch.allclose(valid.sum(1), torch.ones(GRID))
@@ -191,12 +192,12 @@ def test_a_bundle_without_signatures_names_the_cure(tmp_path: Path) -> None:
 def test_annotate_makes_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(6, first=4, second=4)
     bundle = extract(Network(model, name="net", input_shape=INPUT), output=tmp_path / "net")
-    monkeypatch.setattr(pipeline, "gallery", lambda images: small_gallery(24))
+    monkeypatch.setattr(part, "gallery", lambda images: small_gallery(24))
     done = annotate(bundle, model, parts=["signatures"], device="cpu")
     assert done.manifest.model["annotated"] == "responses,signatures"
     assert FILE in done.attached
     monkeypatch.setattr(
-        pipeline, "write_signatures", lambda *_, **__: pytest.fail("signatures were there")
+        part, "signature_findings", lambda *_, **__: pytest.fail("signatures were there")
     )
     assert annotate(done, model, parts=["signatures"], device="cpu").manifest == done.manifest
 
@@ -206,17 +207,8 @@ def test_twins_differ_from_run_to_run_only_by_the_seed(tmp_path: Path) -> None:
     traced = trace(model, INPUT)
 
     def twins(seed: int) -> np.ndarray:
-        found = signatures.sign(
-            model,
-            traced.wiring,
-            traced.kernels,
-            shown,
-            mean=None,
-            std=None,
-            device=torch.device("cpu"),
-            seed=seed,
-            report=lambda *_: None,
-        )
+        subject = Subject.of(model, traced)
+        found = signatures.sign(subject, shown, seed=seed, report=lambda *_: None)
         return found.copies["twin1"][1]
 
     assert np.array_equal(twins(0), twins(0))

@@ -21,6 +21,7 @@ PACKAGE = Package(
             "circuitome.graphdb.export",
             "circuitome.queries.database",
         ],
+        "circuitome.extract.annotate.pipeline": ["circuitome.extract.annotate.parts.*"],
         "circuitome.extract.models.resolve": [],  # a factory that a person names
         "circuitome.networks": ["circuitome.networks.menagerie"],
         "circuitome.queries.motifs": ["circuitome.queries.motifs.*"],
@@ -76,6 +77,7 @@ HEAVY = {
 # module -> what it imports inside a function, and why; a command of `circuitome.cli` does so as it likes
 LAZY = {
     "circuitome": {""},  # each name of the package when it is first asked for
+    "circuitome.extract.annotate.pipeline": {""},  # a part of the annotation
     "circuitome.extract.models.resolve": {"", "torchvision"},  # a person's factory, a zoo
     "circuitome.extract.stimuli.images": {"PIL"},  # only `--images` reads pictures
     "circuitome.graphdb.drafts": {"fcntl"},  # not on Windows

@@ -11,23 +11,17 @@ Whether a family is more than chance is asked over all layers and groups of a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 import numpy as np
 
+from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError, baseline
 
-__all__ = [
-    "Found",
-    "closure",
-    "find_families",
-    "fit_offsets",
-    "gaps",
-    "null_strengths",
-    "strongest",
-]
+__all__ = ["Found", "find_families", "null_strengths", "strongest"]
 
 FINE = 3  # places for one step of a circular group where a member may stand while a family grows
 PARTNERS = 16  # of every neuron, among which seeds are looked for
@@ -40,18 +34,39 @@ class Found:
     """A family of one layer."""
 
     group: str
-    members: np.ndarray  # (k,) channels, rising
-    offsets: np.ndarray  # (k,) degrees, octaves, or 0 and 1; 0 for the first member
-    offset_sd: (
-        np.ndarray
-    )  # (k,) standard error, against the mean of the family; NaN where nothing is left to judge by
-    period: (
-        float | None
-    )  # offsets come round after this: 360, or less where the feature is symmetric (180 for a line)
-    closure: float  # share of the triangles whose best amounts compose within one step; NaN without triangles
-    score: float  # mean score of the pairs at the differences of their offsets
-    strength: float  # share of the room above their baselines that the pairs fill, times (size - 1)
-    gaps: np.ndarray  # (g,) offsets where the spacing of the members suggests a member and none is
+    members: np.ndarray
+    """``(k,)`` channels, rising."""
+    offsets: np.ndarray
+    """``(k,)`` degrees, octaves, or 0 and 1; 0 for the first member."""
+    offset_sd: np.ndarray
+    """``(k,)`` standard errors, against the mean of the family; NaN if nothing is left to judge by."""
+    period: float | None
+    """Offsets come round after this: 360, or less if the feature is symmetric (180 for a line)."""
+    closure: float
+    """Share of the triangles whose best amounts compose within one step; NaN without triangles."""
+    score: float
+    """Mean score of the pairs at the differences of their offsets."""
+    strength: float
+    """Share of the room above their baselines that the pairs fill, times (size - 1)."""
+    gaps: np.ndarray
+    """``(g,)`` offsets at which the spacing of the members suggests a member and none is."""
+
+    def to_json(self) -> dict[str, str | float | list[float] | None]:
+        """Plain data for a record, by the names of the fields."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Found:
+        """From what `to_json` gives; records of earlier versions have no ``period``."""
+        values: dict[str, Any] = {"period": None, **data}
+        for name, value in data.items():
+            if isinstance(value, list):
+                values[name] = np.array(value)
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,97 +436,3 @@ def _refined(grid: _Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
         shift = (left - right) / 2 / (left - 2 * middle + right)
     shift = np.where(np.isfinite(shift) & (np.abs(shift) <= 1), shift, 0)
     return np.where(np.isfinite(middle), (rows + top - 2 + shift) * grid.step, np.nan)
-
-
-def fit_offsets(
-    differences: np.ndarray, start: np.ndarray, *, period: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets ``(k,)`` and their standard errors from the differences of all pairs ``(k, k)``, NaN where unknown.
-
-    Least squares round ``start`` ``(k,)``, residuals taken the short way round the circle. The first offset is 0; errors
-    are against the mean of the family, NaN where as many numbers are fitted as there are.
-
-    >>> offsets, _ = fit_offsets(
-    ...     np.array([[0, 90, 182], [0, 0, 90], [0, 0, 0.0]]), np.array([0, 90, 180.0]), period=360
-    ... )
-    >>> offsets.round(2)
-    array([  0.  ,  90.67, 181.33])
-    """
-    count = len(start)
-    i, j = np.triu_indices(count, 1)
-    seen = np.isfinite(differences[i, j])
-    i, j = i[seen], j[seen]
-    design = np.zeros((len(i), count))
-    design[np.arange(len(i)), j] = 1
-    design[np.arange(len(i)), i] = -1
-    residual = differences[i, j] - (start[j] - start[i])
-    if period is not None:
-        residual = (residual + period / 2) % period - period / 2
-    inverse = np.linalg.pinv(design)
-    moved = inverse @ residual
-    offsets = start + moved
-    freedom = len(i) - count + 1
-    left = residual - design @ moved
-    variance = np.square(left).sum() / freedom if freedom > 0 else np.nan
-    sd = np.sqrt(variance * np.square(inverse).sum(1))
-    offsets = offsets - offsets[0]
-    return offsets if period is None else offsets % period, sd
-
-
-def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
-    """Share of the triangles i < j < k whose best amounts ``(k, k)`` compose to within one step; NaN without triangles."""
-    count = len(best)
-    i, j, k = (index.reshape(-1) for index in np.meshgrid(*[np.arange(count)] * 3, indexing="ij"))
-    rising = (i < j) & (j < k)
-    i, j, k = i[rising], j[rising], k[rising]
-    if not len(i):
-        return float("nan")
-    error = best[i, j] + best[j, k] - best[i, k]
-    if period is not None:
-        error = (error + period / 2) % period - period / 2
-    return float((np.abs(error) <= step + 1e-9).mean())
-
-
-def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarray:
-    """Offsets at which a member is missing, given the spacing that the members suggest.
-
-    The fewest equal spaces (of a circle, or of the stretch between the first and the last) on whose ends the members
-    stand, each on its own, to within half a step and an eighth of the space, root mean square. None are missing where the members
-    suggest no spacing, or where more places would be empty than taken.
-
-    >>> gaps(np.array([0.0, 90.0, 180.0]), step=15.0, period=360.0)
-    array([270.])
-    """
-    sites = _sites(offsets, step, period)
-    if len(sites) < 3:
-        return np.array([])
-    span = period if period is not None else sites[-1] - sites[0]
-    least, most = len(sites) - (period is None), 2 * len(sites) - (period is None)
-    for count in range(least, most + 1):
-        spacing = span / count
-        if spacing < step - 1e-9:
-            break
-        turns = (sites - sites[0]) / spacing
-        shift = (
-            np.angle(np.exp(2j * np.pi * turns).mean()) / 2 / np.pi if period is not None else 0.0
-        )
-        place = np.round(turns - shift).astype(int)
-        error = (turns - shift - place) * spacing
-        taken = place % count if period is not None else place
-        if np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8) and len(
-            set(taken.tolist())
-        ) == len(sites):
-            empty = np.setdiff1d(np.arange(count + (period is None)), taken)
-            missing = sites[0] + (empty + shift) * spacing
-            return missing if period is None else np.sort(missing % period)
-    return np.array([])
-
-
-def _sites(offsets: np.ndarray, step: float, period: float | None) -> np.ndarray:
-    """Distinct offsets, rising: what lies within half a step of the one before is the same."""
-    ordered = np.sort(offsets if period is None else offsets % period)
-    apart = np.diff(ordered, prepend=-np.inf) > step / 2
-    sites = ordered[apart]
-    if period is not None and len(sites) > 1 and sites[0] + period - ordered[-1] <= step / 2:
-        sites = sites[1:] if sites[0] > 0 else sites[sites + step / 2 < period]
-    return sites

@@ -42,6 +42,7 @@ __all__ = [
     "circuit",
     "circuits_of",
     "current",
+    "feeds_findings",
     "reachable",
     "turning",
     "write_circuits",
@@ -472,8 +473,16 @@ def _listed(side: _Side) -> list[float] | None:
 def write_circuits(bundle: Bundle, *, seed: int = 0, progress: Progress | None = None) -> Bundle:
     """Put the equivariant circuits at q <= 0.05 into a bundle as ``FEEDS``, and open it again; its model is not needed.
 
-    An invariant neuron that is one end of such a circuit becomes a family of one member. What an earlier run put in goes.
-    `BundleError` where the bundle cannot be written.
+    Raises:
+        BundleError: the bundle cannot be written.
+    """
+    return put_in(bundle, "circuits", feeds_findings(bundle, seed=seed, progress=progress))
+
+
+def feeds_findings(bundle: Bundle, *, seed: int = 0, progress: Progress | None = None) -> Findings:
+    """What the equivariant circuits at q <= 0.05 put into a bundle; what an earlier run put in goes.
+
+    An invariant neuron that is one end of such a circuit becomes a family of one member.
     """
     best = _strongest(circuits_of(bundle, seed=seed, progress=progress))
     q = benjamini_hochberg(np.array([each.p for _, _, each in best])) if best else np.empty(0)
@@ -482,7 +491,7 @@ def write_circuits(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
     alone = {side.family: side for each in kept for side in each[:2] if side.offsets is None}
     before = [row["key"] for row in bundle.table("Family").to_pylist() if row["size"] == 1]
     families, members = join_families(bundle, *_singles(bundle, alone.values()), instead_of=before)
-    found = Findings(
+    return Findings(
         tables={
             "FEEDS": pa.Table.from_pylist(rows, schema=arrow_schema("FEEDS")),
             "Family": families,
@@ -490,7 +499,6 @@ def write_circuits(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
         },
         manifest={"circuits": _state(bundle, seed)},
     )
-    return put_in(bundle, "circuits", found)
 
 
 def _strongest(found: Iterator[tuple[_Side, _Side, Circuit]]) -> list[tuple[_Side, _Side, Circuit]]:

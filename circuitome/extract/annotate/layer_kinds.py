@@ -4,61 +4,69 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from safetensors.numpy import save
 
-from circuitome.extract.annotate.kinds import COLUMNS, kinds
+from circuitome.extract.annotate.kinds import kinds
 from circuitome.extract.responses.cells import CellStatistics, Top
+from circuitome.extract.responses.runner import Subject
 from circuitome.extract.stimuli.catalogue import STIMULI, Catalogue
-from circuitome.extract.trace.tracing import Trace
 from circuitome.filters import filter_kinds
+from circuitome.vocabulary import PREFERENCES
 
-__all__ = ["SHOWN", "cell_means", "layer_kinds"]
+__all__ = ["SHOWN", "LayerResponses", "cell_means", "layer_kinds"]
 
 SHOWN: Final = 5
 """Top stimuli that are kept of every neuron."""
 
 
+@dataclass(frozen=True, slots=True)
+class LayerResponses:
+    """Responses of one layer to a catalogue."""
+
+    statistics: Sequence[CellStatistics]
+    """Of the network, then of its twins."""
+    top: Top
+    """The network's strongest trials."""
+
+    @property
+    def own(self) -> CellStatistics:
+        """The network's."""
+        return self.statistics[0]
+
+
 def layer_kinds(
-    traced: Trace,
-    index: int,
-    statistics: Sequence[CellStatistics],
-    top: Top,
-    shown: Catalogue,
-    *,
-    std: Sequence[float] | None,
-    seed: int = 0,
-) -> dict[str, list[Any]]:
-    """Annotated columns of a layer's neurons, by name.
+    subject: Subject, index: int, responses: LayerResponses, shown: Catalogue, *, seed: int = 0
+) -> dict[str, list]:
+    """Annotated columns of a layer's neurons, by name, from its responses to the catalogue ``shown``.
 
-    Args:
-        statistics: of the network, then of its twins.
-        top: the strongest trials.
-        std: what the network's preprocessing divides its input channels by.
-
-    In a layer that reads the image, a filter that is a Gabor or a colour contrast by its weights (`filters`) has that
-    kind, with the fit's R2 as ``explained``, and neither p nor q: its fit beats 95 % of those to permuted filters.
+    In a layer that reads the image, a filter that is a Gabor or a colour contrast by its weights
+    (`filters`) has that kind, with the fit's R2 as ``explained``, and neither p nor q: its fit beats
+    95 % of those to permuted filters.
     """
     axes = {
         name: [axis for axis in stimulus.axes if not axis.nuisance]
         for name, stimulus in STIMULI.items()
     }
-    found = kinds(statistics[0], statistics[1:], shown.cells, axes, seed=seed)
+    found = kinds(responses.own, responses.statistics[1:], shown.cells, axes, seed=seed)
     curves = found.curves
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, list] = {
         "kind": found.kind.tolist(),
         "runner_up": [name or None for name in found.runner_up.tolist()],
-        **{name: getattr(found, name).tolist() for name in ("explained", "p", "q", *COLUMNS)},
+        **{name: getattr(found, name).tolist() for name in ("explained", "p", "q", *PREFERENCES)},
         "selectivity": found.selectivity.tolist(),
         "selectivity_sd": found.selectivity_sd.tolist(),
         "tuned_to": [None if curve is None else curve.tuned_to for curve in curves],
         "tuning_at": [None if curve is None else curve.at.tolist() for curve in curves],
         "tuning": [None if curve is None else curve.mean.tolist() for curve in curves],
-        "top_stimuli": [_described(shown, trials) for trials in top.trials],
+        "top_stimuli": [_described(shown, trials) for trials in responses.top.trials],
     }
-    _by_filters(traced, index, columns, std, seed)
+    for neuron, own in _by_filters(subject, index, seed).items():
+        for name, value in own.items():
+            columns[name][neuron] = value
     return columns
 
 
@@ -86,28 +94,27 @@ def _described(shown: Catalogue, trials: np.ndarray) -> list[str]:
 
 
 def _by_filters(
-    traced: Trace, index: int, columns: dict[str, list[Any]], std: Sequence[float] | None, seed: int
-) -> None:
-    layer = traced.wiring.layers[index]
-    if layer.op != "conv" or not traced.wiring.reads_image(index) or layer.fan_in != 3:
-        return
-    weights = traced.kernels[f"kernel/{layer.name}"] / np.asarray(std or (1.0, 1.0, 1.0)).reshape(
-        1, 3, 1, 1
-    )
-    found = filter_kinds(weights, seed=seed)
+    subject: Subject, index: int, seed: int
+) -> dict[int, dict[str, str | float | None]]:
+    """Columns of the neurons whose filters say what they are, in a layer that reads the image."""
+    layer = subject.wiring.layers[index]
+    reads_colours = subject.wiring.reads_image(index) and layer.fan_in == 3
+    if layer.op != "conv" or not reads_colours:
+        return {}
+    scale = np.asarray(subject.std or (1.0, 1.0, 1.0)).reshape(1, 3, 1, 1)
+    found = filter_kinds(subject.arrays[f"kernel/{layer.name}"] / scale, seed=seed)
     if np.isnan(found.bar):  # too small for a fit
-        return
-    for neuron in np.flatnonzero(found.kind != "other"):
+        return {}
+    columns = {}
+    for neuron in np.flatnonzero(found.kind != "other").tolist():
         kind = str(found.kind[neuron])
-        own = {
-            "kind": kind,
-            "explained": float(found.gabor.r2[neuron]),
-            "p": None,
-            "q": None,
-            "orientation_deg": float(found.gabor.orientation_deg[neuron]),
-            "frequency": float(found.gabor.frequency[neuron]) if kind == "gabor" else None,
-            "hue_deg": float(found.colour.hue_deg[neuron]) if kind == "colour_contrast" else None,
-            "radius_px": None,
+        preferred = dict.fromkeys(PREFERENCES) | {
+            "orientation_deg": float(found.gabor.orientation_deg[neuron])
         }
-        for name, value in own.items():
-            columns[name][neuron] = value
+        if kind == "gabor":
+            preferred["frequency"] = float(found.gabor.frequency[neuron])
+        if kind == "colour_contrast":
+            preferred["hue_deg"] = float(found.colour.hue_deg[neuron])
+        r2 = float(found.gabor.r2[neuron])
+        columns[neuron] = {"kind": kind, "explained": r2, "p": None, "q": None} | preferred
+    return columns

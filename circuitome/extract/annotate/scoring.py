@@ -17,48 +17,71 @@ import torch
 from torch import Tensor
 
 from circuitome.extract.annotate.pairs import GroupScores
-from circuitome.extract.responses.probes import Probe, Sight, assemble
-from circuitome.extract.responses.runner import Runner, activate, corners, patches_at
+from circuitome.extract.responses.probes import FieldGeometry, Probe
+from circuitome.extract.responses.runner import Subject, corners, patches_at
+from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import surrogates
 from circuitome.extract.stimuli.transforms import IDENTITY, Transform, steps
 from circuitome.extract.verify import read_operand
 from circuitome.extract.wiring import Wiring
 
-__all__ = ["ANGLES", "WIDEST", "LayerScores", "batches", "can_pair", "memory", "score_layers"]
+__all__ = [
+    "ANGLES",
+    "WIDEST",
+    "LayerScores",
+    "Nulls",
+    "batches",
+    "can_pair",
+    "memory",
+    "score_layers",
+]
 
 WIDEST: Final = 768
 """Layers with more neurons are not searched for pairs: their score tables would not fit into memory."""
 ANGLES: Final = frozenset({"rotate", "hue", "hue_rotate"})
 """Groups whose amounts are angles."""
-PERSPECTIVE: Final = (
-    3  # units a side around the centre that are read where one patch fills the image
-)
+PERSPECTIVE: Final = 3
+"""Units a side around the centre that are read if one patch fills the image."""
 
 
-class _Stimuli(Protocol):
+class Stimuli(Protocol):
+    """Images, each of which can be drawn under a transform."""
+
+    def __len__(self) -> int: ...
     def draw(self, transform: Transform, start: int, stop: int) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nulls:
+    """Null layers that read what a layer reads."""
+
+    count: int
+    seed: int
+
+    def generator(self, index: int) -> torch.Generator:
+        """Random numbers for the null layers of one layer."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + index)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerScores:
     """Scores of one layer."""
 
-    groups: tuple[GroupScores, ...]  # empty where pairs were not searched
-    invariance: Mapping[
-        str, np.ndarray
-    ]  # by group, (C,): lowest correlation of a neuron with itself under it
+    groups: tuple[GroupScores, ...]
+    """Empty if pairs were not searched."""
+    invariance: Mapping[str, np.ndarray]
+    """By group, ``(C,)``: lowest correlation of a neuron with itself under it."""
 
 
 def can_pair(wiring: Wiring, index: int) -> bool:
-    """Whether pairs are searched in a layer: it has filters or adds, more than the output reads it, and it is not too wide."""
+    """Whether pairs are searched in a layer: it has filters or adds, is read, and is not too wide.
+
+    A layer that only the output reads is not searched.
+    """
     layer = wiring.layers[index]
     filters = layer.op in ("conv", "linear") and layer.output_padding is None
-    read = any(
-        link.source == index
-        for other in wiring.layers
-        if other.op != "readout"
-        for link in other.links
-    )
+    links = [link for other in wiring.layers if other.op != "readout" for link in other.links]
+    read = any(link.source == index for link in links)
     return (filters or layer.op == "add") and read and 2 <= layer.channels <= WIDEST
 
 
@@ -66,6 +89,7 @@ def can_pair(wiring: Wiring, index: int) -> bool:
 class _Task:
     """One layer while its transforms go by."""
 
+    subject: Subject
     index: int
     kernels: Tensor | None  # (1 + S, groups, C / groups, D): the real filters, then the surrogates
     pairings: Tensor | None  # (1 + S, operands, C): channel of each operand that goes into each sum
@@ -74,131 +98,161 @@ class _Task:
     shift: Tensor | None = None
     first: Tensor | None = None  # (1 + S, C, M) standardised activations without a transform
 
+    @property
+    def searched(self) -> bool:
+        """Whether it has null layers, and pairs are looked for."""
+        return self.kernels is not None or self.pairings is not None
+
+    def read(self, maps: Mapping[str, Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+        """Pre-activations ``(1 + S, C, m)`` of the layer and its null layers at some units."""
+        wiring, arrays = self.subject.wiring, self.subject.arrays
+        layer = wiring.layers[self.index]
+        device = next(iter(maps.values())).device
+        rows, columns = rows.to(device), columns.to(device)
+        if self.kernels is not None:
+            seen = patches_at(layer, read_operand(wiring, layer, 0, arrays, maps), rows, columns)
+            values = self.kernels.to(device) @ seen
+            return values.reshape(len(values), layer.channels, -1) + self.bias.to(device)
+        if self.pairings is None:
+            return _at(maps[layer.node], rows, columns)[None]
+        weights = torch.as_tensor(arrays[f"kernel/{layer.name}"], device=device)[:, :, 0, 0]
+        operands = []
+        for number in range(len(layer.operands)):
+            values = _at(read_operand(wiring, layer, number, arrays, maps), rows, columns)
+            operands.append(values * weights[:, number, None])
+        sums = [_paired(operands, channels) for channels in self.pairings]
+        return torch.stack(sums) + self.bias.to(device)
+
+    def standardised(self, raw: Tensor) -> Tensor:
+        """Activations of mean 0 and length 1 over the presentations; zero if a neuron is silent."""
+        if self.gain is None:
+            mean, sd = raw.mean(2, keepdim=True), raw.std(2, keepdim=True)
+            self.gain = torch.where(sd > 0, sd[:1] / sd.clamp(min=1e-30), torch.zeros_like(sd))
+            self.shift = mean[:1] - mean * self.gain
+            self.gain[0], self.shift[0] = 1, 0
+        assert self.shift is not None
+        active = self.subject.activation(self.index, raw * self.gain + self.shift)
+        centred = active - active.mean(2, keepdim=True)
+        length = centred.norm(dim=2, keepdim=True)
+        responds = length > 1e-5 * active.abs().amax(2, keepdim=True) * active.shape[2] ** 0.5
+        unit = centred / length.clamp(min=1e-30)
+        return torch.where(responds, unit, torch.zeros_like(centred))
+
+    def products(self, standard: Tensor) -> np.ndarray:
+        """Scores ``(1 + S, C, C)``; of a layer that is not searched ``(1, C)``, of each neuron with itself."""
+        assert self.first is not None
+        if not self.searched:
+            return (self.first * standard).sum(2).cpu().numpy()
+        return (self.first @ standard.transpose(1, 2)).cpu().numpy()
+
+
+def _paired(operands: Sequence[Tensor], channels: Tensor) -> Tensor:
+    """The sum of operands ``(C, m)``, the channels of each in another order: ``(operands, C)``."""
+    parts = [operand[order] for operand, order in zip(operands, channels, strict=True)]
+    return torch.as_tensor(sum(parts))
+
 
 @torch.no_grad()
 def score_layers(
-    runner: Runner,
-    probe: Probe,
-    looks: Sequence[Sight],
+    stage: Stage,
     layers: Sequence[int],
-    stimuli: _Stimuli,
+    stimuli: Stimuli,
     *,
-    presentations: int,
     groups: Sequence[str],
-    arrays: Mapping[str, np.ndarray],
-    biases: Sequence[np.ndarray],
-    nulls: int,
-    seed: int,
+    nulls: Nulls,
     advance: Callable[[], None],
 ) -> dict[int, LayerScores]:
-    """Scores of some layers of a probe under every transform of ``groups``.
+    """Scores of some layers of a stage under every transform of ``groups``.
 
-    ``runner`` gives the maps of the layers and of their sources. ``presentations`` patches are drawn for every transform.
+    The stage's runner gives the maps of the layers and of their sources.
     """
-    wiring = runner.wiring
-    tasks = [_task(wiring, index, arrays, biases, nulls, seed) for index in layers]
-    everything = [(group, transform) for group in groups for transform in steps(group)]
+    tasks = [_task(stage.subject, index, nulls) for index in layers]
+    for task, raw in zip(tasks, _presented(stage, tasks, stimuli, IDENTITY, advance), strict=True):
+        task.first = task.standardised(raw)
+    plain = {task.index: task.products(_first(task)) for task in tasks}
     found: dict[int, dict[str, list[np.ndarray]]] = {
         index: {group: [] for group in groups} for index in layers
     }
-    plain: dict[int, np.ndarray] = {}
-    for group, transform in [("", IDENTITY), *everything]:
-        values = _presented(
-            runner, probe, looks, tasks, stimuli, transform, presentations, arrays, advance
-        )
-        for task, raw in zip(tasks, values, strict=True):
-            standard = _standardised(wiring, task, raw, arrays)
-            if task.first is None:
-                task.first = standard
-                plain[task.index] = _products(task, standard)
-            else:
-                found[task.index][group].append(_products(task, standard))
+    for group in groups:
+        for transform in steps(group):
+            values = _presented(stage, tasks, stimuli, transform, advance)
+            for task, raw in zip(tasks, values, strict=True):
+                found[task.index][group].append(task.products(task.standardised(raw)))
     return {
-        task.index: _layer_scores(wiring, task.index, plain[task.index], found[task.index], groups)
-        for task in tasks
+        index: _layer_scores(stage.wiring, index, plain[index], found[index]) for index in layers
     }
 
 
-def _task(
-    wiring: Wiring,
-    index: int,
-    arrays: Mapping[str, np.ndarray],
-    biases: Sequence[np.ndarray],
-    nulls: int,
-    seed: int,
-) -> _Task:
-    layer = wiring.layers[index]
-    bias = torch.as_tensor(biases[index]).view(1, -1, 1)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+def _first(task: _Task) -> Tensor:
+    assert task.first is not None
+    return task.first
+
+
+def _task(subject: Subject, index: int, nulls: Nulls) -> _Task:
+    wiring = subject.wiring
+    layer, generator = wiring.layers[index], nulls.generator(index)
+    bias = torch.as_tensor(subject.biases[index]).view(1, -1, 1)
     if not can_pair(wiring, index):
-        return _Task(index, None, None, bias)
-    kernel = torch.as_tensor(arrays[f"kernel/{layer.name}"])
+        return _Task(subject, index, None, None, bias)
     if layer.op == "add":
-        count = len(layer.operands)
-        shuffled = [
-            [torch.randperm(layer.channels, generator=generator) for _ in range(count)]
-            for _ in range(nulls)
-        ]
-        straight = [torch.arange(layer.channels)] * count
-        return _Task(
-            index, None, torch.stack([torch.stack(rows) for rows in [straight, *shuffled]]), bias
-        )
-    null = surrogates(kernel, nulls, generator=generator, colours=wiring.reads_image(index))
+        pairings = _pairings(layer.channels, len(layer.operands), nulls.count, generator)
+        return _Task(subject, index, None, pairings, bias)
+    kernel = torch.as_tensor(subject.arrays[f"kernel/{layer.name}"])
+    colours = wiring.reads_image(index)
+    null = surrogates(kernel, nulls.count, generator=generator, colours=colours)
     every = torch.cat([kernel[None], null.to(kernel)])
-    return _Task(
-        index,
-        every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1),
-        None,
-        bias,
-    )
+    shape = (1 + nulls.count, layer.groups, layer.channels // layer.groups, -1)
+    return _Task(subject, index, every.reshape(shape), None, bias)
+
+
+def _pairings(channels: int, operands: int, nulls: int, generator: torch.Generator) -> Tensor:
+    """Which channel of each operand goes into each sum ``(1 + nulls, operands, channels)``; the first is real."""
+    real = torch.arange(channels).expand(operands, channels)
+    shuffled = [torch.randperm(channels, generator=generator) for _ in range(nulls * operands)]
+    return torch.cat([real, *(order[None] for order in shuffled)]).view(-1, operands, channels)
 
 
 def _presented(
-    runner: Runner,
-    probe: Probe,
-    looks: Sequence[Sight],
+    stage: Stage,
     tasks: Sequence[_Task],
-    stimuli: _Stimuli,
+    stimuli: Stimuli,
     transform: Transform,
-    presentations: int,
-    arrays: Mapping[str, np.ndarray],
     advance: Callable[[], None],
 ) -> list[Tensor]:
     """Pre-activations of every task at the units that look at the patches, ``(1 + S, C, M)`` each."""
+    layers = stage.wiring.layers
     points = [
-        _points(probe, looks[task.index], transform, runner.wiring.layers[task.index].size)
+        _points(stage.probe, stage.fields[task.index], transform, layers[task.index].size)
         for task in tasks
     ]
     parts: list[list[Tensor]] = [[] for _ in tasks]
-    for start in range(0, presentations, runner.batch * probe.patches):
-        stop = min(start + runner.batch * probe.patches, presentations)
-        maps = runner(assemble(probe, stimuli.draw(transform, start, stop)))
+    for start in range(0, len(stimuli), stage.stride):
+        stop = min(start + stage.stride, len(stimuli))
+        maps = stage.maps(stimuli.draw(transform, start, stop))
         for part, task, (rows, columns) in zip(parts, tasks, points, strict=True):
-            part.append(_read(runner.wiring, task, maps, rows, columns, arrays))
+            part.append(task.read(maps, rows, columns))
         advance()
     return [torch.cat(part, dim=2) for part in parts]
 
 
 def _points(
-    probe: Probe, sight: Sight, transform: Transform, size: tuple[int, int]
+    probe: Probe, field: FieldGeometry, transform: Transform, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Unit coordinates ``(P,)`` that look at the patches' centres, and where a patch fills the image at places around it.
+    """Unit coordinates ``(P,)`` that look at the patches' centres.
 
-    Places around the centre move with the transform.
+    If a patch fills the image, at places around it as well; these move with the transform.
     """
     reach = PERSPECTIVE // 2 if probe.whole and min(size) >= PERSPECTIVE + 2 else 0
-    steps_y, steps_x = np.meshgrid(
-        *(np.arange(-reach, reach + 1, dtype=np.float64),) * 2, indexing="ij"
-    )
-    away_y, away_x = (torch.as_tensor(steps.reshape(-1)) for steps in (steps_y, steps_x))
+    line = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    away_y, away_x = (grid.reshape(-1) for grid in torch.meshgrid(line, line, indexing="ij"))
     moved_x, moved_y = transform.inverse().coordinates(
-        away_x * sight.jump[1], away_y * sight.jump[0]
+        away_x * field.jump[1], away_y * field.jump[0]
     )
     rows, columns = [], []
     for y in probe.centres[0]:
         for x in probe.centres[1]:
-            rows.append((y - sight.start[0] + moved_y) / sight.jump[0])
-            columns.append((x - sight.start[1] + moved_x) / sight.jump[1])
+            rows.append((y - field.start[0] + moved_y) / field.jump[0])
+            columns.append((x - field.start[1] + moved_x) / field.jump[1])
     row, column = torch.cat(rows).float(), torch.cat(columns).float()
     return _near_whole(row).clamp(0, size[0] - 1), _near_whole(column).clamp(0, size[1] - 1)
 
@@ -209,37 +263,6 @@ def _near_whole(places: Tensor) -> Tensor:
     return torch.where((places - whole).abs() < 1e-4, whole, places)
 
 
-def _read(
-    wiring: Wiring,
-    task: _Task,
-    maps: Mapping[str, Tensor],
-    rows: Tensor,
-    columns: Tensor,
-    arrays: Mapping[str, np.ndarray],
-) -> Tensor:
-    """Pre-activations ``(1 + S, C, m)`` of the real layer and its null layers at some units."""
-    layer = wiring.layers[task.index]
-    device = next(iter(maps.values())).device
-    rows, columns = rows.to(device), columns.to(device)
-    if task.kernels is not None:
-        seen = patches_at(layer, read_operand(wiring, layer, 0, arrays, maps), rows, columns)
-        values = task.kernels.to(device) @ seen
-        return values.reshape(len(values), layer.channels, -1) + task.bias.to(device)
-    if task.pairings is None:
-        return _at(maps[layer.node], rows, columns)[None]
-    weights = torch.as_tensor(arrays[f"kernel/{layer.name}"], device=device)[:, :, 0, 0]
-    operands = [
-        _at(read_operand(wiring, layer, number, arrays, maps), rows, columns)
-        * weights[:, number, None]
-        for number in range(len(layer.operands))
-    ]
-    sums = [
-        sum(operand[channels] for operand, channels in zip(operands, rows_of, strict=True))
-        for rows_of in task.pairings
-    ]
-    return torch.stack([torch.as_tensor(total) for total in sums]) + task.bias.to(device)
-
-
 def _at(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Maps ``(n, C, h, w)`` at unit coordinates, interpolated linearly: ``(C, n * P)``."""
     total = torch.zeros(maps.shape[0], maps.shape[1], len(rows), device=maps.device)
@@ -248,47 +271,20 @@ def _at(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return total.transpose(0, 1).reshape(maps.shape[1], -1)
 
 
-def _standardised(
-    wiring: Wiring, task: _Task, raw: Tensor, arrays: Mapping[str, np.ndarray]
-) -> Tensor:
-    """Activations with mean 0 and length 1 over the presentations; zero where a neuron says nothing."""
-    if task.gain is None:
-        mean, sd = raw.mean(2, keepdim=True), raw.std(2, keepdim=True)
-        task.gain = torch.where(sd > 0, sd[:1] / sd.clamp(min=1e-30), torch.zeros_like(sd))
-        task.shift = mean[:1] - mean * task.gain
-        task.gain[0], task.shift[0] = 1, 0
-    assert task.shift is not None
-    active = activate(wiring, task.index, raw * task.gain + task.shift, arrays)
-    centred = active - active.mean(2, keepdim=True)
-    length = centred.norm(dim=2, keepdim=True)
-    heard = length > 1e-5 * active.abs().amax(2, keepdim=True) * active.shape[2] ** 0.5
-    return torch.where(heard, centred / length.clamp(min=1e-30), torch.zeros_like(centred))
-
-
-def _products(task: _Task, standard: Tensor) -> np.ndarray:
-    """Scores ``(1 + S, C, C)``; of layers that are not searched ``(1, C)``, each neuron with itself."""
-    assert task.first is not None
-    if task.kernels is None and task.pairings is None:
-        return (task.first * standard).sum(2).cpu().numpy()
-    return (task.first @ standard.transpose(1, 2)).cpu().numpy()
-
-
 def _layer_scores(
     wiring: Wiring,
     index: int,
     plain: np.ndarray,
     found: Mapping[str, Sequence[np.ndarray]],
-    groups: Sequence[str],
 ) -> LayerScores:
     own = {
-        group: np.min([_self(scores) for scores in found[group]], axis=0).astype(np.float64)
-        for group in groups
-        if found[group]
+        group: np.min([_self(layer) for layer in scores], axis=0).astype(np.float64)
+        for group, scores in found.items()
     }
     if not can_pair(wiring, index):
         return LayerScores((), own)
     return LayerScores(
-        tuple(_group_scores(group, plain, found[group]) for group in groups if found[group]), own
+        tuple(_group_scores(group, plain, scores) for group, scores in found.items()), own
     )
 
 
@@ -318,7 +314,7 @@ def memory(wiring: Wiring, index: int, transforms: int, nulls: int, samples: int
 
 
 def batches(
-    wiring: Wiring, layers: Sequence[int], bytes_each: Callable[[int], float], budget: float
+    layers: Sequence[int], bytes_each: Callable[[int], float], budget: float
 ) -> Iterator[list[int]]:
     """Runs of layers whose memory together stays within ``budget``; a layer beyond it stands alone."""
     run: list[int] = []

@@ -8,18 +8,20 @@ are asked: quarter turns, reflections, hue and inversion. *Naturally Occurring E
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 import torch
 
 from circuitome.extract.annotate.pairs import GroupScores, Pair, find_pairs, weight_scores
-from circuitome.extract.annotate.scoring import ANGLES, can_pair
+from circuitome.extract.annotate.relations import Relations
+from circuitome.extract.annotate.scoring import ANGLES, Nulls, can_pair
+from circuitome.extract.responses.runner import Subject
 from circuitome.extract.responses.twins import surrogates
 from circuitome.extract.stimuli.transforms import IDENTITY, Transform
-from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Wiring
+from circuitome.vocabulary import INVARIANT, Q_MAX
 
 __all__ = ["weight_pairs"]
 
@@ -30,89 +32,85 @@ ASKED: Final[Mapping[str, tuple[float, ...]]] = {
     "hue": (60.0, 120.0, 180.0),
     "invert": (1.0,),
 }
-NEAR: Final = 15.0  # degrees by which a partner's angle may miss
-KEPT: Final = float(np.sqrt(0.5))
-"""Correlation of an input with itself from which on the transform is said to leave it alone."""
+NEAR: Final = 15.0
+"""Degrees by which a partner's angle may miss."""
 
 
 def weight_pairs(
-    traced: Trace, index: int, pieces: Mapping[int, Any], *, nulls: int, seed: int
+    subject: Subject, index: int, known: Mapping[int, Relations], nulls: Nulls
 ) -> list[Pair]:
-    """Pairs of one layer by its filters; ``pieces`` are the findings by responses of the layers below."""
-    wiring = traced.wiring
+    """Pairs of one layer by its filters, of q up to `Q_MAX`; ``known``: by responses, of the layers below."""
+    wiring = subject.wiring
     layer = wiring.layers[index]
     if layer.op not in ("conv", "linear") or layer.groups != 1 or not can_pair(wiring, index):
         return []
-    kernel = traced.kernels[f"kernel/{layer.name}"].astype(np.float64)
-    reads_image = wiring.reads_image(index)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    kernel = subject.arrays[f"kernel/{layer.name}"].astype(np.float64)
     null = surrogates(
-        torch.as_tensor(kernel), nulls, generator=generator, colours=reads_image
-    ).numpy()
-    every = [kernel, *null]
-    plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in every])
+        torch.as_tensor(kernel),
+        nulls.count,
+        generator=nulls.generator(index),
+        colours=wiring.reads_image(index),
+    )
+    layers = [kernel, *null.numpy()]
+    plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in layers])
     groups = []
-    for group, amounts in ASKED.items():
-        asked = [
-            (amount, _inputs(wiring, layer, Transform(group, amount), pieces)) for amount in amounts
-        ]
-        asked = [(amount, partners) for amount, partners in asked if reads_image or partners.any()]
+    for group in ASKED:
+        asked = _asked(wiring, index, group, known)
         if asked:
-            scores = np.stack(
-                [
-                    np.stack(
-                        [
-                            weight_scores(
-                                one, Transform(group, amount), None if reads_image else partners
-                            )
-                            for amount, partners in asked
-                        ]
-                    )
-                    for one in every
-                ]
-            )
-            numbers = np.array([amount for amount, _ in asked])
+            scores = np.stack([_scores(one, asked) for one in layers])
+            amounts = np.array([transform.amount for transform in asked])
             period = 360.0 if group in ANGLES else None
-            groups.append(
-                GroupScores(group, numbers, period, scores[0], plain[0], scores[1:], plain[1:])
-            )
-    return find_pairs(groups)
+            own, chance = (scores[0], plain[0]), (scores[1:], plain[1:])
+            groups.append(GroupScores(group, amounts, period, *own, *chance))
+    return [pair for pair in find_pairs(groups) if pair.q <= Q_MAX]
+
+
+def _asked(
+    wiring: Wiring, index: int, group: str, known: Mapping[int, Relations]
+) -> dict[Transform, np.ndarray | None]:
+    """Transforms of a group that can be asked, with the partners of the inputs; None for an image's."""
+    transforms = [Transform(group, amount) for amount in ASKED[group]]
+    if wiring.reads_image(index):
+        return dict.fromkeys(transforms)
+    layer = wiring.layers[index]
+    found = {transform: _inputs(wiring, layer, transform, known) for transform in transforms}
+    return {transform: partners for transform, partners in found.items() if partners.any()}
+
+
+def _scores(kernel: np.ndarray, asked: Mapping[Transform, np.ndarray | None]) -> np.ndarray:
+    return np.stack([weight_scores(kernel, *one) for one in asked.items()])
 
 
 def _inputs(
-    wiring: Wiring, layer: Layer, transform: Transform, pieces: Mapping[int, Any]
+    wiring: Wiring, layer: Layer, transform: Transform, known: Mapping[int, Relations]
 ) -> np.ndarray:
-    """``(fan_in, fan_in)``: how much input b is input a under the transform, by the findings of the layers they come from."""
+    """``(fan_in, fan_in)``: how much input b is input a under the transform, by what is known of them."""
     partners = np.zeros((layer.fan_in, layer.fan_in))
-    for source in {link.source for link in layer.links}:
-        piece = pieces.get(source)
-        if piece is None:
-            continue
+    for source in {link.source for link in layer.links} & known.keys():
         place = np.full(wiring.layers[source].channels, -1)
         for link in layer.links:
             if link.source == source:
                 place[link.channels] = link.positions
-        for a, b, score in _relations(piece, transform):
+        for a, b, score in _relations(known[source], transform):
             if place[a] >= 0 and place[b] >= 0:
                 partners[place[a], place[b]] = max(partners[place[a], place[b]], score)
     return partners
 
 
-def _relations(piece: Mapping[str, Any], transform: Transform) -> Iterator[tuple[int, int, float]]:
-    """Neurons a and b of one layer where b is a under the transform, and the score."""
-    own: Sequence[float] = piece["invariance"].get(transform.group, ())
-    for neuron, score in enumerate(own):
-        if score >= KEPT:
-            yield neuron, neuron, score
-    for pair in piece["pairs"]:
-        if pair["group"] != transform.group or pair["q"] > 0.05:
-            continue
-        for a, b, amount in (
-            (pair["i"], pair["j"], pair["amount"]),
-            (pair["j"], pair["i"], -pair["amount"]),
-        ):
-            if (
-                transform.group not in ANGLES
-                or abs((amount - transform.amount + 180) % 360 - 180) <= NEAR
-            ):
-                yield a, b, pair["score"]
+def _relations(found: Relations, transform: Transform) -> Iterator[tuple[int, int, float]]:
+    """Neurons a and b of one layer, b being a under the transform, and the score."""
+    own = np.asarray(found.invariance.get(transform.group, ()))
+    for neuron in np.flatnonzero(own >= INVARIANT).tolist():
+        yield neuron, neuron, float(own[neuron])
+    for pair in found.pairs:
+        if pair.group == transform.group:
+            ways = ((pair.i, pair.j, pair.amount), (pair.j, pair.i, -pair.amount))
+            for a, b, amount in ways:
+                if _near(transform, amount):
+                    yield a, b, pair.score
+
+
+def _near(transform: Transform, amount: float) -> bool:
+    """Whether an amount is a transform's, angles to within `NEAR`."""
+    apart = (amount - transform.amount + 180) % 360 - 180
+    return transform.group not in ANGLES or abs(apart) <= NEAR

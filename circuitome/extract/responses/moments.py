@@ -5,8 +5,8 @@ Effective receptive field: Luo et al., *Understanding the Effective Receptive Fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -30,6 +30,15 @@ class Moments:
     sd: np.ndarray
     maximum: np.ndarray
     sparsity: np.ndarray  # share of positions where the neuron is silent: at or below zero
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Plain data, by the names of the fields."""
+        return {each.name: getattr(self, each.name).tolist() for each in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Sequence[float]]) -> Moments:
+        """From what `to_json` gives; other entries are left out."""
+        return cls(*(np.array(data[each.name]) for each in fields(cls)))
 
 
 @torch.no_grad()
@@ -76,7 +85,7 @@ def effective_fields(
     wiring, generator = runner.wiring, torch.Generator().manual_seed(seed)
     inputs = images.clone().requires_grad_(True)
     maps = runner(inputs)
-    fields = {}
+    found = {}
     for index in runner.layers:
         middle = _middle(maps[wiring.layers[index].node])
         signs = torch.randint(0, 2, middle.shape, generator=generator).to(middle) * 2 - 1
@@ -88,8 +97,8 @@ def effective_fields(
             if gradient is None
             else gradient.double().square().sum((0, 1)).cpu().numpy()
         )
-        fields[index] = (_extent(energy.sum(1)), _extent(energy.sum(0)))
-    return fields
+        found[index] = (_extent(energy.sum(1)), _extent(energy.sum(0)))
+    return found
 
 
 def _middle(maps: Tensor) -> Tensor:

@@ -21,7 +21,15 @@ from circuitome.extract.steps import STEPS, output_size, pair
 from circuitome.extract.steps import grow as grow_field
 from circuitome.extract.wiring import Layer, Step, Wiring
 
-__all__ = ["Probe", "Sight", "assemble", "map_sizes", "plan", "sights", "symmetric_side"]
+__all__ = [
+    "Probe",
+    "FieldGeometry",
+    "assemble",
+    "map_sizes",
+    "plan",
+    "field_geometries",
+    "symmetric_side",
+]
 
 DENSITIES: Final = (
     16,
@@ -33,7 +41,7 @@ DENSITIES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FieldGeometry:
     """Where the units of a layer look, each vertical and horizontal, in input pixels."""
 
     size: tuple[float, float]  # theoretical receptive field
@@ -70,53 +78,55 @@ class Probe:
 # -- receptive fields --------------------------------------------------------------------------------
 
 
-def sights(wiring: Wiring) -> tuple[Sight, ...]:
+def field_geometries(wiring: Wiring) -> tuple[FieldGeometry, ...]:
     """Receptive field, jump and start of every layer, by the wiring alone.
 
     Where paths of several kinds meet, the field is the largest of them and the grid that of the finest.
     """
-    found: list[Sight] = []
+    found: list[FieldGeometry] = []
     for layer in wiring.layers:
         arrived = [
             _through(link.path, found[link.source], wiring.layers[link.source].size)
             for link in layer.links
         ]
         if not arrived:
-            found.append(Sight((1.0, 1.0), (1.0, 1.0), (0.0, 0.0)))
+            found.append(FieldGeometry((1.0, 1.0), (1.0, 1.0), (0.0, 0.0)))
             continue
-        finest = min(arrived, key=lambda sight: sight.jump)
-        size = tuple(max(sight.size[axis] for sight in arrived) for axis in (0, 1))
-        found.append(_convolved(layer, Sight((size[0], size[1]), finest.jump, finest.start)))
+        finest = min(arrived, key=lambda field: field.jump)
+        size = tuple(max(field.size[axis] for field in arrived) for axis in (0, 1))
+        found.append(
+            _convolved(layer, FieldGeometry((size[0], size[1]), finest.jump, finest.start))
+        )
     return tuple(found)
 
 
-def _through(path: Sequence[Step], sight: Sight, size: tuple[int, int]) -> Sight:
+def _through(path: Sequence[Step], field: FieldGeometry, size: tuple[int, int]) -> FieldGeometry:
     for step in path:
-        sight = _stepped(step, sight, size)
+        field = _stepped(step, field, size)
         size = output_size(step, size)
-    return sight
+    return field
 
 
-def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
+def _stepped(step: Step, field: FieldGeometry, size: tuple[int, int]) -> FieldGeometry:
     kind, attrs = STEPS[step.name], step.attrs
     if kind.window is not None:
         kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
         return _windowed(
-            sight, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1))
+            field, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1))
         )
     if kind.whole:
         out = output_size(step, size)
         window = (size[0] / out[0], size[1] / out[1])
-        return _windowed(sight, window, window, (0, 0), (1, 1))
-    start = list(sight.start)
+        return _windowed(field, window, window, (0, 0), (1, 1))
+    start = list(field.start)
     if step.name == "pad":
         left, top = attrs["pad"][0], attrs["pad"][2] if len(attrs["pad"]) > 2 else 0
-        return Sight(
-            sight.size,
-            sight.jump,
-            (start[0] - sight.jump[0] * top, start[1] - sight.jump[1] * left),
+        return FieldGeometry(
+            field.size,
+            field.jump,
+            (start[0] - field.jump[0] * top, start[1] - field.jump[1] * left),
         )
-    jump = list(sight.jump)
+    jump = list(field.jump)
     if step.name == "slice" and attrs["dim"] >= 2:
         axis = attrs["dim"] - 2
         start[axis] += jump[axis] * attrs["start"]
@@ -126,28 +136,32 @@ def _stepped(step: Step, sight: Sight, size: tuple[int, int]) -> Sight:
             ratio = size[axis] / attrs["size"][axis]
             start[axis] += jump[axis] * (ratio - 1) / 2
             jump[axis] *= ratio
-    return Sight(sight.size, (jump[0], jump[1]), (start[0], start[1]))
+    return FieldGeometry(field.size, (jump[0], jump[1]), (start[0], start[1]))
 
 
-def _windowed(sight: Sight, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Sight:
+def _windowed(
+    field: FieldGeometry, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> FieldGeometry:
     reach = [(kernel[axis] - 1) * dilation[axis] for axis in (0, 1)]
     start = [
-        sight.start[axis] + sight.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)
+        field.start[axis] + field.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)
     ]
-    jump = (sight.jump[0] * stride[0], sight.jump[1] * stride[1])
-    return Sight(grow_field(sight.size, sight.jump, kernel, dilation), jump, (start[0], start[1]))
+    jump = (field.jump[0] * stride[0], field.jump[1] * stride[1])
+    return FieldGeometry(
+        grow_field(field.size, field.jump, kernel, dilation), jump, (start[0], start[1])
+    )
 
 
-def _convolved(layer: Layer, sight: Sight) -> Sight:
+def _convolved(layer: Layer, field: FieldGeometry) -> FieldGeometry:
     if layer.output_padding is None:
-        return _windowed(sight, layer.kernel, layer.stride, layer.padding, layer.dilation)
-    jump = (sight.jump[0] / layer.stride[0], sight.jump[1] / layer.stride[1])
+        return _windowed(field, layer.kernel, layer.stride, layer.padding, layer.dilation)
+    jump = (field.jump[0] / layer.stride[0], field.jump[1] / layer.stride[1])
     reach = [(layer.kernel[axis] - 1) * layer.dilation[axis] for axis in (0, 1)]
     start = [
-        sight.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)
+        field.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)
     ]
-    return Sight(
-        grow_field(sight.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1])
+    return FieldGeometry(
+        grow_field(field.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1])
     )
 
 
@@ -216,8 +230,8 @@ def symmetric_side(wiring: Wiring, *, least: int | None = None, reach: int = 33)
 
 def _is_symmetric(wiring: Wiring, sizes: Sequence[tuple[int, int]], side: int) -> bool:
     return all(
-        abs(sight.start[axis] + sight.jump[axis] * (size[axis] - 1) / 2 - (side - 1) / 2) < 1e-6
-        for sight, size in zip(sights(wiring), sizes, strict=True)
+        abs(field.start[axis] + field.jump[axis] * (size[axis] - 1) / 2 - (side - 1) / 2) < 1e-6
+        for field, size in zip(field_geometries(wiring), sizes, strict=True)
         for axis in (0, 1)
         if size[axis] > 1
     )
@@ -231,39 +245,39 @@ def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
 
     A patch leaves room for ``margin`` units on each side of the one at its centre.
     """
-    looks = sights(wiring)
+    fields = field_geometries(wiring)
     waiting = [index for index, layer in enumerate(wiring.layers) if layer.op != "input"]
     image = wiring.layers[0].size
     probes = []
     for density in DENSITIES:
-        layers, side, centres = _fitting(waiting, looks, image, density, margin)
+        layers, side, centres = _fitting(waiting, fields, image, density, margin)
         if layers:
             probes.append(Probe(tuple(layers), image, side, centres))
             waiting = [index for index in waiting if index not in layers]
     if waiting:
-        probes.append(_whole(waiting, looks, wiring))
+        probes.append(_whole(waiting, fields, wiring))
     return tuple(probes)
 
 
 def _fitting(
     waiting: Sequence[int],
-    looks: Sequence[Sight],
+    fields: Sequence[FieldGeometry],
     image: tuple[int, int],
     density: int,
     margin: int,
 ) -> tuple[list[int], int, tuple[tuple[float, ...], tuple[float, ...]]]:
     """Layers that fit on a grid of so many patches, the patches' side, and their centres."""
     needs = {
-        index: max(looks[index].size) + 2 * margin * max(looks[index].jump) for index in waiting
+        index: max(fields[index].size) + 2 * margin * max(fields[index].jump) for index in waiting
     }
     pitch = min(image) // density
     layers = [index for index in waiting if needs[index] <= pitch]
     while layers:
-        jump = max(max(looks[index].jump) for index in layers)
+        jump = max(max(fields[index].jump) for index in layers)
         pitch = int(min(image) / density // jump * jump)
         fit = [index for index in layers if needs[index] <= pitch]
         if len(fit) == len(layers):
-            deepest = looks[max(layers, key=lambda index: looks[index].jump)]
+            deepest = fields[max(layers, key=lambda index: fields[index].jump)]
             centres = tuple(
                 _centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis])
                 for axis in (0, 1)
@@ -286,7 +300,7 @@ def _parity(side: int, centre: float) -> int:
     return side if (side % 2 == 1) == on_pixel else side - 1
 
 
-def _whole(layers: Sequence[int], looks: Sequence[Sight], wiring: Wiring) -> Probe:
+def _whole(layers: Sequence[int], fields: Sequence[FieldGeometry], wiring: Wiring) -> Probe:
     """One patch an image, around the middle unit of the layers' coarsest grid, large enough to fill the image."""
     height, width = wiring.layers[0].size
     spatial = [index for index in layers if min(wiring.layers[index].size) > 1]
@@ -294,9 +308,9 @@ def _whole(layers: Sequence[int], looks: Sequence[Sight], wiring: Wiring) -> Pro
     for axis, size in enumerate((height, width)):
         centre = (size - 1) / 2
         if spatial:
-            deepest = max(spatial, key=lambda index: looks[index].jump)
+            deepest = max(spatial, key=lambda index: fields[index].jump)
             unit = (wiring.layers[deepest].size[axis] - 1) // 2
-            centre = looks[deepest].start[axis] + looks[deepest].jump[axis] * unit
+            centre = fields[deepest].start[axis] + fields[deepest].jump[axis] * unit
         centre = min(max(centre, 0.0), size - 1.0)
         centre = round(centre * 2) / 2
         centres.append((centre,))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from circuitome.extract.responses.probes import Probe, Sight
+from circuitome.extract.responses.probes import FieldGeometry, Probe
 from circuitome.extract.steps import STEPS, apply
 from circuitome.extract.trace.export import export_graph, program_inputs
-from circuitome.extract.wiring import Layer, Wiring
+from circuitome.extract.trace.tracing import Trace
+from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
-__all__ = ["Runner", "activate", "corners", "patches_at", "units_around"]
+__all__ = ["Runner", "Subject", "activate", "corners", "patches_at", "units_around"]
 
 BENT = frozenset(
     name
@@ -23,6 +25,62 @@ BENT = frozenset(
     if not kind.linear and kind.window is None and not kind.whole
 )
 """Steps that bend each value by itself: what makes an activation of a pre-activation."""
+PIXELS: Final = 400_000
+"""Pixels of a batch of images, about: more do not make it faster."""
+CPU: Final = torch.device("cpu")
+BATCH: Final = 64
+"""Images of a batch, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network that is shown images, and how it takes them."""
+
+    model: nn.Module
+    """In eval mode."""
+    wiring: Wiring
+    """Traced at the size of the images."""
+    arrays: Mapping[str, np.ndarray]
+    """Kernels and vectors, as the bundle's kernel file has them."""
+    biases: tuple[np.ndarray, ...] = ()
+    """``(C,)`` a layer; needed for null layers alone."""
+    device: torch.device = CPU
+    mean: Sequence[float] | None = None
+    """Subtracted from each channel of RGB in [0, 1] by the network's preprocessing."""
+    std: Sequence[float] | None = None
+    """Each channel is divided by it afterwards."""
+
+    @classmethod
+    def of(cls, model: nn.Module, traced: Trace, device: torch.device = CPU) -> Subject:
+        """A traced model without preprocessing, on the CPU unless a device is given."""
+        return cls(model, traced.wiring, traced.kernels, traced.biases, device)
+
+    def seen(self, traced: Trace) -> Subject:
+        """The same network at another size of the images."""
+        return replace(self, wiring=traced.wiring, arrays=traced.kernels, biases=traced.biases)
+
+    def preprocessing(self) -> tuple[Tensor, Tensor]:
+        """What is subtracted from images, and what they are divided by, ``(1, C, 1, 1)`` each."""
+        channels = self.wiring.layers[0].channels
+        shift = torch.tensor(self.mean or [0.0] * channels)
+        scale = torch.tensor(self.std or [1.0] * channels)
+        return shift.float().view(1, -1, 1, 1), scale.float().view(1, -1, 1, 1)
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """RGB images ``(n, 3, H, W)`` in [0, 1] as the model itself takes them, ``(n, C, H, W)``."""
+        shift, scale = self.preprocessing()
+        return (_in_channels(images, self.wiring.layers[0].channels) - shift) / scale
+
+    def runner(self, layers: Iterable[int], *, batch: int | None = None) -> Runner:
+        """The network up to some layers, for ``batch`` images at a time."""
+        height, width = self.wiring.layers[0].size
+        return Runner.build(
+            self, layers, batch=batch or max(1, min(BATCH, PIXELS // (height * width)))
+        )
+
+    def activation(self, index: int, values: Tensor) -> Tensor:
+        """What the readers of a layer see of its values ``(n, C, ...)``; see `activate`."""
+        return activate(self.wiring, index, values, self.arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +91,28 @@ class Runner:
     layers: tuple[int, ...]
     forward: torch.fx.GraphModule
     inputs: tuple[Tensor | None, ...]  # parameters by place; None where the images go
-    targets: tuple[str, ...]  # their names in the model's state; empty where there is none
+    targets: tuple[str, ...]  # their names in the model's state; empty if there is none
     scale: Tensor  # (1, C, 1, 1) each: what the network's own preprocessing does to RGB in [0, 1]
     shift: Tensor
     batch: int
 
     @classmethod
-    def build(
-        cls,
-        model: nn.Module,
-        wiring: Wiring,
-        layers: Iterable[int],
-        *,
-        batch: int,
-        device: torch.device,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-    ) -> Runner:
-        """Cut ``model`` (in eval mode) behind ``layers``; it will take ``batch`` images at a time."""
+    def build(cls, subject: Subject, layers: Iterable[int], *, batch: int) -> Runner:
+        """Cut a network behind ``layers``; it will take ``batch`` images at a time."""
+        wiring, device = subject.wiring, subject.device
         wanted = tuple(sorted(set(layers)))
         source = wiring.layers[0]
-        program = export_graph(model, (source.channels, *source.size), batch=batch)
+        program = export_graph(subject.model, (source.channels, *source.size), batch=batch)
+        nodes = [wiring.layers[index].node for index in wanted]
+        forward = torch.fx.GraphModule(program.graph_module, _cut(program.graph, nodes))
         fixed, _ = program_inputs(program)
-        graph = torch.fx.Graph()
-        copies: dict[torch.fx.Node, torch.fx.Node] = {}
-        graph.graph_copy(program.graph, copies)
-        by_name = {node.name: copies[node] for node in program.graph.nodes if node in copies}
-        graph.output(tuple(by_name[wiring.layers[index].node] for index in wanted))
-        graph.eliminate_dead_code()
-        names = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
+        specs = program.graph_signature.input_specs
+        names = {spec.arg.name: spec.target or "" for spec in specs}
         places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
-        inputs = [_placed(fixed.get(name), device) for name in places]
-        numbers = [
-            torch.tensor(values or [default] * source.channels)
-            for values, default in ((mean, 0.0), (std, 1.0))
-        ]
-        shift, scale = (number.to(device, torch.float32).view(1, -1, 1, 1) for number in numbers)
-        forward = torch.fx.GraphModule(program.graph_module, graph)
+        inputs = tuple(_placed(fixed.get(name), device) for name in places)
         targets = tuple(names.get(name, "") for name in places)
-        return cls(wiring, wanted, forward, tuple(inputs), targets, scale, shift, batch)
+        shift, scale = (number.to(device) for number in subject.preprocessing())
+        return cls(wiring, wanted, forward, inputs, targets, scale, shift, batch)
 
     def rebound(self, model: nn.Module) -> Runner:
         """The same for a model of the same wiring with other weights (a twin): nothing is exported again."""
@@ -99,6 +140,17 @@ class Runner:
         }
 
 
+def _cut(graph: torch.fx.Graph, nodes: Sequence[str]) -> torch.fx.Graph:
+    """A copy of a graph that ends in some of its nodes."""
+    short = torch.fx.Graph()
+    copies: dict[torch.fx.Node, torch.fx.Node] = {}
+    short.graph_copy(graph, copies)
+    by_name = {node.name: copies[node] for node in graph.nodes if node in copies}
+    short.output(tuple(by_name[node] for node in nodes))
+    short.eliminate_dead_code()
+    return short
+
+
 def _in_channels(images: Tensor, channels: int) -> Tensor:
     """Grey networks see the mean of the colours, as their images would be made."""
     return images.mean(1, keepdim=True) if channels == 1 and images.shape[1] == 3 else images
@@ -114,25 +166,17 @@ def _placed(value: object, device: torch.device) -> Tensor | None:
 def activate(
     wiring: Wiring, index: int, values: Tensor, arrays: Mapping[str, np.ndarray]
 ) -> Tensor:
-    """What the readers of a layer see first: its values ``(n, C, ...)`` through the nonlinearity that all of them read through.
+    """What the readers of a layer see first of its values ``(n, C, ...)``: through their nonlinearity.
 
-    A layer whose readers differ, or read it as it is (the stream of a residual network, a class's logit), keeps its values.
+    A layer keeps its values if its readers differ, or if one reads it as it is (the stream of a
+    residual network, a class's logit).
     """
-    links = [
-        link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index
-    ]
-    firsts = [link.path[0] if link.path and link.path[0].name in BENT else None for link in links]
-    kinds = {
-        None if first is None else (first.name, str(sorted(first.attrs.items())))
-        for first in firsts
-    }
-    if len(kinds) != 1 or None in kinds:
+    read = _read_through(wiring, index)
+    if not read:
         return values
     maps = values.reshape(*values.shape[:2], -1, 1)
     shaped = maps
-    for link, first in zip(links, firsts, strict=True):
-        if first is None:
-            continue
+    for link, first in read:
         if not first.vectors:
             return apply(first, values, _no_array)
         channels = torch.as_tensor(link.channels, device=values.device)
@@ -143,19 +187,29 @@ def activate(
     return shaped.reshape(values.shape)
 
 
+def _read_through(wiring: Wiring, index: int) -> list[tuple[Link, Step]]:
+    """Links that read a layer, with the nonlinearity that comes first; empty unless all have the same."""
+    links = [
+        link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index
+    ]
+    bent = [(link, link.path[0]) for link in links if link.path and link.path[0].name in BENT]
+    kinds = {(first.name, str(sorted(first.attrs.items()))) for _, first in bent}
+    return bent if len(bent) == len(links) and len(kinds) == 1 else []
+
+
 def _no_array(name: str) -> Tensor:
     raise KeyError(name)
 
 
-def units_around(probe: Probe, sight: Sight, maps: Tensor, *, margin: int) -> Tensor:
+def units_around(probe: Probe, field: FieldGeometry, maps: Tensor, *, margin: int) -> Tensor:
     """Values of the unit at each patch's centre and its neighbours: ``(n * patches, C, (2 margin + 1)²)``.
 
     ``maps`` are ``(n, C, h, w)``. Neighbours beyond the map's edge repeat the last unit.
     """
     height, width = maps.shape[2:]
     steps = np.arange(-margin, margin + 1)
-    rows = [np.clip(sight.unit(y, 0, height) + steps, 0, height - 1) for y in probe.centres[0]]
-    columns = [np.clip(sight.unit(x, 1, width) + steps, 0, width - 1) for x in probe.centres[1]]
+    rows = [np.clip(field.unit(y, 0, height) + steps, 0, height - 1) for y in probe.centres[0]]
+    columns = [np.clip(field.unit(x, 1, width) + steps, 0, width - 1) for x in probe.centres[1]]
     picked = maps[
         :, :, torch.as_tensor(np.stack(rows))[:, :, None, None], torch.as_tensor(np.stack(columns))
     ]

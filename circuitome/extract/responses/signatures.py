@@ -1,4 +1,4 @@
-"""Response signatures: what each neuron says to the gallery, in a form that can be compared between networks.
+"""Response signatures: each neuron's responses to the gallery, comparable between networks.
 
 A layer's maps are averaged over the cells of a grid that divides the field of view, whatever the network's input size and
 strides; a few cells of every picture are read (`gallery`). From these samples the part that plain brightness, colour and
@@ -11,7 +11,7 @@ its signature with itself over the same pictures moved by a 56th of their side, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from circuitome.extract.responses.moments import layers_to_read
-from circuitome.extract.responses.probes import Sight, sights
-from circuitome.extract.responses.runner import Runner, activate
+from circuitome.extract.responses.probes import FieldGeometry, field_geometries
+from circuitome.extract.responses.runner import Runner, Subject, activate
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery
 from circuitome.extract.wiring import Wiring
@@ -30,25 +30,29 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import FILE, NETWORK, packed, unit_rows
 from circuitome.graphdb.stores import Progress
 
-__all__ = ["TWINS", "Signed", "sign", "write_signatures"]
+__all__ = ["TWINS", "Signed", "sign", "signature_findings", "write_signatures"]
 
-TWINS: Final = (
-    3  # null networks: sixteen neurons, the least of most layers, then have forty-eight decoys
-)
-EVERY: Final = 3  # one picture in three is shown displaced
-ESTIMATED: Final = 32  # pictures by which twins are brought to the mean and spread of the original
-LEAST: Final = 1e-4  # share of a neuron's variance that plain things must leave
-PIXELS: Final = 400_000  # of a batch of images, about
+TWINS: Final = 3
+"""Null networks: sixteen neurons, the least of most layers, then have forty-eight decoys."""
+EVERY: Final = 3
+"""One picture in three is shown displaced."""
+ESTIMATED: Final = 32
+"""Pictures by which twins are brought to the mean and spread of the original."""
+LEAST: Final = 1e-4
+"""Share of a neuron's variance that plain things must leave."""
+
+Samples = dict[int, np.ndarray]
+"""Layer -> mean activations in the cells, ``(C, pictures * CELLS)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
     """Signatures of a network and its twins."""
 
-    copies: Mapping[
-        str, Mapping[int, np.ndarray]
-    ]  # copy -> layer -> (C, pictures * CELLS), rows of length 1 or 0
-    reliability: Mapping[int, np.ndarray]  # layer -> (C,), NaN where there is no signature
+    copies: Mapping[str, Mapping[int, np.ndarray]]
+    """Copy -> layer -> ``(C, pictures * CELLS)``, rows of length 1 or 0."""
+    reliability: Mapping[int, np.ndarray]
+    """Layer -> ``(C,)``, NaN if there is no signature."""
 
 
 def write_signatures(
@@ -65,96 +69,97 @@ def write_signatures(
     Only networks that were ``shown`` the same can be compared.
     """
     row, wiring = bundle.manifest.model, Wiring.from_json(bundle.wiring)
-    found = sign(
+    subject = Subject(
         model,
         wiring,
         bundle.kernels.arrays(),
-        shown,
+        device=device,
         mean=row.get("mean"),
         std=row.get("std"),
-        device=device,
-        seed=seed,
-        report=lambda done, total: progress("signatures", done, total),
     )
-    names = [layer.name for layer in wiring.layers]
+    found = signature_findings(subject, shown, seed=seed, progress=progress)
+    return put_in(bundle, "signatures", found)
+
+
+def signature_findings(
+    subject: Subject, shown: Gallery, *, seed: int, progress: Progress
+) -> Findings:
+    """What the signatures of a network and its twins put into its bundle."""
+    found = sign(
+        subject, shown, seed=seed, report=lambda done, total: progress("signatures", done, total)
+    )
+    layers = subject.wiring.layers
     copies = {
-        copy: {names[i]: rows for i, rows in layers.items()}
-        for copy, layers in found.copies.items()
+        copy: {layers[i].name: rows for i, rows in of.items()} for copy, of in found.copies.items()
     }
-    content = packed(
-        copies, about={"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
-    )
+    about = {"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
     reliability = [
-        found.reliability.get(i, np.full(layer.channels, np.nan))
-        for i, layer in enumerate(wiring.layers)
+        found.reliability.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(layers)
     ]
-    findings = Findings(
+    return Findings(
         columns={"Neuron": {"reliability": np.concatenate(reliability).tolist()}},
-        files={FILE: content},
+        files={FILE: packed(copies, about=about)},
         model={"signatures_sha256": shown.sha256},
     )
-    return put_in(bundle, "signatures", findings)
 
 
 def sign(
-    model: nn.Module,
-    wiring: Wiring,
-    arrays: Mapping[str, np.ndarray],
-    shown: Gallery,
-    *,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    device: torch.device,
-    seed: int,
-    report: Callable[[int, int], None],
+    subject: Subject, shown: Gallery, *, seed: int, report: Callable[[int, int], None]
 ) -> Signed:
-    """Show the gallery to a network (in eval mode, at the size of its ``wiring``) and to `TWINS` twins of it.
+    """Show the gallery to a network, at the size of its wiring, and to `TWINS` twins of it.
 
-    ``arrays``: those of the bundle's kernel file. ``report`` is called with images done and images in all.
+    ``report`` is called with images done and images in all.
     """
-    size, channels = wiring.layers[0].size, wiring.layers[0].channels
-    batch = max(1, min(64, PIXELS // (size[0] * size[1])))
-    runner = Runner.build(
-        model, wiring, layers_to_read(wiring), batch=batch, device=device, mean=mean, std=std
-    )
-    first = shown.draw(np.arange(min(ESTIMATED, len(shown))), size)
-    first = (
-        (first if channels > 1 else first.mean(1, keepdim=True))
-        .sub(runner.shift.cpu())
-        .div(runner.scale.cpu())
-    )
+    runner = subject.runner(layers_to_read(subject.wiring))
     every, some = np.arange(len(shown)), np.arange(0, len(shown), EVERY)
-    total = (1 + TWINS) * len(every) + len(some)
-    done = 0
+    reader = _Reader(subject, shown, report, total=(1 + TWINS) * len(every) + len(some))
+    own, again = reader.read(runner, every), reader.read(runner, some, displaced=True)
+    plain = shown.plain(every)
+    copies = {NETWORK: _signatures(own, plain)}
+    first = subject.prepared(shown.draw(every[:ESTIMATED], subject.wiring.layers[0].size))
+    for number in range(TWINS):
+        other = runner.rebound(twin(subject.model, seed * 1000 + number, images=first))
+        copies[f"twin{number}"] = _signatures(reader.read(other, every), plain)
+    return Signed(copies, _reliability(own, again, shown))
 
-    def read(
-        network: Runner, chosen: np.ndarray, *, displaced: bool = False
-    ) -> dict[int, np.ndarray]:
-        nonlocal done
+
+@dataclass(slots=True)
+class _Reader:
+    """Shows pictures to a network and its twins, and counts them."""
+
+    subject: Subject
+    shown: Gallery
+    report: Callable[[int, int], None]
+    total: int  # pictures that will be shown
+    done: int = 0
+
+    def read(self, network: Runner, chosen: np.ndarray, *, displaced: bool = False) -> Samples:
+        """Mean activations in the cells of the pictures ``chosen`` ``(n,)``."""
+        size = self.subject.wiring.layers[0].size
         found: dict[int, list[Tensor]] = {index: [] for index in network.layers}
-        for part in np.array_split(chosen, -(-len(chosen) // batch)):
-            images = shown.draw(part, size, displaced=displaced).to(device)
-            for index, samples in _samples(network, arrays, images, shown.cells[part]).items():
+        for part in np.array_split(chosen, -(-len(chosen) // network.batch)):
+            images = self.shown.draw(part, size, displaced=displaced).to(self.subject.device)
+            cells = self.shown.cells[part]
+            for index, samples in _samples(network, self.subject.arrays, images, cells).items():
                 found[index].append(samples)
-            done += len(part)
-            report(done, total)
+            self.done += len(part)
+            self.report(self.done, self.total)
         return {index: torch.cat(parts, 1).cpu().numpy() for index, parts in found.items()}
 
-    own, again = read(runner, every), read(runner, some, displaced=True)
-    rows = (some[:, None] * CELLS + np.arange(CELLS)).reshape(-1)
-    here, there = shown.plain(some), shown.plain(some, displaced=True)
-    reliability = {
-        index: _agreement(_without(own[index][:, rows], here), _without(again[index], there))
+
+def _signatures(samples: Samples, plain: np.ndarray) -> Samples:
+    return {index: _without(rows, plain) for index, rows in samples.items()}
+
+
+def _reliability(own: Samples, again: Samples, shown: Gallery) -> Samples:
+    """Correlation of every neuron's signature with itself over the displaced pictures, ``(C,)``."""
+    some = np.arange(0, len(shown), EVERY)
+    columns = (some[:, None] * CELLS + np.arange(CELLS)).reshape(-1)
+    plain, moved = shown.plain(some), shown.plain(some, displaced=True)
+    return {
+        index: _agreement(_without(own[index][:, columns], plain), _without(again[index], moved))
         for index in own
     }
-    plain = shown.plain(every)
-    copies = {NETWORK: {index: _without(samples, plain) for index, samples in own.items()}}
-    for number in range(TWINS):
-        other = runner.rebound(twin(model, seed * 1000 + number, images=first))
-        copies[f"twin{number}"] = {
-            index: _without(samples, plain) for index, samples in read(other, every).items()
-        }
-    return Signed(copies, reliability)
 
 
 @torch.no_grad()
@@ -162,33 +167,31 @@ def _samples(
     runner: Runner, arrays: Mapping[str, np.ndarray], images: Tensor, cells: np.ndarray
 ) -> dict[int, Tensor]:
     """Mean activations in the cells, ``(C, n * CELLS)`` a layer."""
-    maps, look = runner(images), sights(runner.wiring)
+    maps, fields = runner(images), field_geometries(runner.wiring)
     chosen = torch.as_tensor(cells, device=images.device)
     found = {}
     for index in runner.layers:
         values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
-        values = values.reshape(
-            *values.shape[:2], *(values.shape[2:] if values.dim() == 4 else (1, 1))
-        )
+        height, width = values.shape[2:] if values.dim() == 4 else (1, 1)
+        values = values.reshape(*values.shape[:2], height, width)
         down, right = (
-            _shares(look[index], axis, values.shape[2 + axis], images.shape[2 + axis])
+            _shares(fields[index], axis, values.shape[2 + axis], images.shape[2 + axis])
             for axis in (0, 1)
         )
-        gridded = torch.einsum(
-            "ay,ncyx,bx->ncab", down.to(values), values, right.to(values)
-        ).flatten(2)
+        gridded = torch.einsum("ay,ncyx,bx->ncab", down.to(values), values, right.to(values))
+        gridded = gridded.flatten(2)
         picked = gridded.gather(2, chosen[:, None].expand(-1, gridded.shape[1], -1))
         found[index] = picked.transpose(0, 1).flatten(1)
     return found
 
 
-def _shares(sight: Sight, axis: int, units: int, pixels: int) -> Tensor:
-    """How much each unit says of each cell along an axis, ``(GRID, units)``, rows sum to 1.
+def _shares(field: FieldGeometry, axis: int, units: int, pixels: int) -> Tensor:
+    """How much each unit counts in each cell along an axis, ``(GRID, units)``, rows sum to 1.
 
     A unit stands for the pixels about the centre of its field, up to half way to the next; the outermost for all beyond.
     """
-    low = sight.start[axis] + 0.5 + sight.jump[axis] * (np.arange(units) - 0.5)
-    high = low + sight.jump[axis]
+    low = field.start[axis] + 0.5 + field.jump[axis] * (np.arange(units) - 0.5)
+    high = low + field.jump[axis]
     low[0], high[-1] = -np.inf, np.inf
     edges = np.linspace(0, pixels, GRID + 1)
     shared = np.clip(np.minimum(high, edges[1:, None]) - np.maximum(low, edges[:-1, None]), 0, None)

@@ -1,0 +1,104 @@
+"""The part *families*: neurons of a layer that are one feature up to a group of transforms."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from circuitome.extract.annotate.curated import join_families
+from circuitome.extract.annotate.families import Found
+from circuitome.extract.annotate.part import Part
+from circuitome.extract.annotate.parts.equivariance import (
+    layer_shares,
+    measure_relations,
+    relations,
+)
+from circuitome.extract.annotate.relations import Relations
+from circuitome.extract.annotate.session import Session
+from circuitome.extract.annotate.significance import family_significance
+from circuitome.graphdb.annotation import Findings
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.rows import Row, table_of, text
+from circuitome.graphdb.schema import arrow_schema
+from circuitome.vocabulary import Q_MAX
+
+__all__ = ["PART"]
+
+
+def _measure(session: Session) -> None:
+    measure_relations(session, "families")
+
+
+def _find(session: Session, bundle: Bundle) -> Findings:
+    known = relations(session)
+    rows: list[Row] = []
+    members: list[Row] = []
+    numbers: Counter[int] = Counter()
+    for index, family, p, q in _significant(known):
+        layer = f"{bundle.model}/{session.wiring.layers[index].name}"
+        numbers[index] += 1
+        key = f"{layer}/f{numbers[index]}"
+        rows.append(_family_row(bundle.model, layer, key, family) | {"p": p, "q": q})
+        members += _member_rows(layer, key, family)
+    before = [
+        row["key"] for row in bundle.table("Family").to_pylist() if row["source"] == "computed"
+    ]
+    families, joined = join_families(
+        bundle,
+        table_of("Family", rows),
+        table_of("MEMBER_OF", members),
+        instead_of=before,
+    )
+    share = layer_shares(session, known, {text(member, "from") for member in members})
+    return Findings(
+        columns={"Layer": {"in_families": share}},
+        tables={
+            "Family": families,
+            "MEMBER_OF": joined,
+            "FEEDS": arrow_schema("FEEDS").empty_table(),  # circuits of other families
+        },
+    )
+
+
+def _significant(known: Mapping[int, Relations]) -> Iterator[tuple[int, Found, float, float]]:
+    """Layer, family, p and q of the families at q up to `Q_MAX`, over all layers and groups together."""
+    every = [(index, family) for index, found in known.items() for family in found.families]
+    chance = {
+        (index, group): strengths
+        for index, found in known.items()
+        for group, strengths in found.chance.items()
+    }
+    strengths = [((index, family.group), family.strength) for index, family in every]
+    for (index, family), p, q in zip(every, *family_significance(strengths, chance), strict=True):
+        if q <= Q_MAX:
+            yield index, family, float(p), float(q)
+
+
+def _family_row(model: str, layer: str, key: str, family: Found) -> Row:
+    return {
+        "key": key,
+        "model": model,
+        "layer": layer,
+        "group": family.group,
+        "size": len(family.members),
+        "closure": _number(family.closure),
+        "score": _number(family.score),
+        "source": "computed",
+        "gaps": family.gaps.tolist(),
+    }
+
+
+def _member_rows(layer: str, key: str, family: Found) -> Iterator[Row]:
+    places = zip(family.members, family.offsets.tolist(), family.offset_sd.tolist(), strict=True)
+    for channel, offset, error in places:
+        end = f"{layer}:{channel}"
+        yield {"from": end, "to": key, "offset": offset, "offset_sd": _number(error)}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+PART: Final = Part(_find, _measure)

@@ -1,0 +1,27 @@
+"""The part *signatures*: responses to a gallery that all networks are shown, for comparing them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from circuitome.extract.annotate.part import Part
+from circuitome.extract.annotate.session import Session
+from circuitome.extract.responses.signatures import signature_findings
+from circuitome.extract.stimuli.gallery import gallery
+from circuitome.extract.wiring import Wiring
+from circuitome.graphdb.annotation import Findings
+from circuitome.graphdb.bundle import Bundle
+
+__all__ = ["PART"]
+
+
+def _find(session: Session, bundle: Bundle) -> Findings:
+    """At the network's own size, from the bundle's own kernels."""
+    own, options = Wiring.from_json(bundle.wiring), session.options
+    subject = replace(session.subject, wiring=own, arrays=bundle.kernels.arrays(), biases=())
+    shown = gallery(options.images)
+    return signature_findings(subject, shown, seed=options.seed, progress=options.report)
+
+
+PART: Final = Part(_find)
