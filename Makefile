@@ -29,7 +29,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 
 test: lint  ## what has to be green: format, lint, types, tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(if $(CI),--durations=15)
 
 bench: $(INSTALLED)  ## every benchmark, alternatives in the same run
 	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python $$file || exit 1; done
