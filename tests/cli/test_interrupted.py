@@ -18,8 +18,8 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export
 from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import open_database
-from tests.support.fuzzing import attempt
 from tests.support.synthetic import write_bundle
+from tests.support.trials import attempt
 
 SLOW = """// Slow.
 // returns:

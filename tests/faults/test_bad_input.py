@@ -26,20 +26,13 @@ from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.export import tables_of
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
 from circuitome.graphdb.stores import open_store
-from tests.support.damage import TINY, fit_manifest
-from tests.support.fuzzing import (
-    BUNDLE_DAMAGE,
-    BYTE_DAMAGE,
-    SAFETENSORS_DAMAGE,
-    Tally,
-    attempt,
-    damaged,
-    random_arguments,
-    random_cypher,
-    random_motif,
-    seeds,
-)
+from tests.support.damaged_bundles import BUNDLE_DAMAGE, damaged, fit_manifest
+from tests.support.damaged_files import BYTE_DAMAGE, SAFETENSORS_DAMAGE
+from tests.support.factories import TINY
+from tests.support.random_arguments import random_arguments
+from tests.support.random_cypher import random_cypher, random_motif
 from tests.support.synthetic import write_bundle
+from tests.support.trials import Tally, attempt, seeds
 
 ROOT = Path(__file__).parents[2]
 

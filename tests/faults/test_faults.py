@@ -33,10 +33,10 @@ from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
 from circuitome.universality.destinations import TABLES
 from tests.support.compare_stores import commands
-from tests.support.fuzzing import Tally, attempt, snapshot
 from tests.support.killing import Ended, run_until, torn
 from tests.support.signed_networks import network, signed, small_gallery
 from tests.support.synthetic import annotated, write_bundle
+from tests.support.trials import Tally, attempt, snapshot
 
 NETS = """
 from torch import nn

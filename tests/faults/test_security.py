@@ -32,10 +32,11 @@ from circuitome.graphdb.export import FORMATS, ExportError, export
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, arrow_schema
 from circuitome.graphdb.stores import StoreError, open_store
 from circuitome.graphdb.stores.neo4j import Neo4jStore
-from tests.support.damage import TINY, fit_manifest
-from tests.support.fuzzing import Trial, attempt, snapshot
+from tests.support.damaged_bundles import fit_manifest
+from tests.support.factories import TINY
 from tests.support.signed_networks import signed, small_gallery
 from tests.support.synthetic import write_bundle, write_planted
+from tests.support.trials import Trial, attempt, snapshot
 
 HOSTILE = (
     *(

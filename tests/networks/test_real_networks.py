@@ -27,8 +27,8 @@ from circuitome.queries.database import open_database
 from circuitome.queries.values import bind
 from tests.support import planted_kinds
 from tests.support.compare_stores import command_differences, differences
-from tests.support.fuzzing import Tally, attempt
 from tests.support.synthetic import annotated
+from tests.support.trials import Tally, attempt
 
 ARCHITECTURES = Path(__file__).parents[1] / "support" / "architectures"
 RESNET, MTCNN, INCEPTION = (

@@ -15,7 +15,7 @@ from typing import Any, Final
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import MOTIFS
-from tests.support.fuzzing import attempt
+from tests.support.trials import attempt
 
 __all__ = [
     "NOT_COMPARED",
