@@ -16,6 +16,7 @@ from scipy.stats import kstest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import thresholds
 from benchmarks.front_page import finding
 from benchmarks.results import HELD_OUT, Q_MAX, TITLES, Row, grid, markdown, number, read
 from circuitome.queries.motifs import MOTIFS
@@ -160,6 +161,7 @@ def _calibrated(row: Row) -> list[str]:
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"finding": finding},
+    "docs/thresholds.md": {"thresholds": thresholds.table},
     "docs/motif_results.md": {
         "overview": overview,
         "held-out": held_out,

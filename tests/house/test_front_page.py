@@ -10,6 +10,7 @@ import pytest
 from benchmarks.front_page import SHOWN
 from benchmarks.result_pages import PAGES, render
 from benchmarks.results import TITLES, read
+from benchmarks.thresholds import REASONS, parameters
 from circuitome.extract import Network, extract
 from circuitome.networks import BUNDLED, load
 from circuitome.queries.graph import SignedGraph
@@ -47,3 +48,7 @@ def test_the_results_of_the_bundled_networks_are_those_of_their_weights(tmp_path
         for motif, null in SHOWN:
             if motif in OF_EDGES:
                 assert MOTIFS[motif].count(graph) == stored[name, motif, null]["found"], motif
+
+
+def test_every_threshold_of_a_motif_has_a_reason_and_no_reason_is_left_over() -> None:
+    assert parameters().keys() == REASONS.keys()
