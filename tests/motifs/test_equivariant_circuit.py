@@ -17,19 +17,14 @@ from torch import nn
 
 from circuitome.extract import Network, Options, extract
 from circuitome.extract.annotate.curated import load_families
-from circuitome.extract.annotate.feeds import (
-    Ends,
-    circuit,
-    current,
-    reachable,
-    turning,
-    write_circuits,
-)
+from circuitome.extract.annotate.feeds import current, write_circuits
+from circuitome.extract.annotate.template import OffsetBins, circuit, reachable
 from circuitome.extract.stimuli.transforms import Transform
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.graphdb.stores import open_store
+from circuitome.kernels import turning
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
@@ -136,22 +131,24 @@ def test_the_published_hand_written_curve_circuit_is_equivariant(ground_truth_di
 def test_turning_a_kernel_is_what_turning_an_image_is() -> None:
     kernel = np.random.default_rng(0).standard_normal((3, 3))
     for turns in range(4):
-        turned = turning((3, 3), Transform("rotate", 90.0 * turns)) @ kernel.reshape(-1)
+        turned = turning(
+            (3, 3), Transform("rotate", 90.0 * turns).inverse().matrix
+        ) @ kernel.reshape(-1)
         assert turned.reshape(3, 3) == pytest.approx(
             np.rot90(kernel, turns)
         )  # numpy turns counter-clockwise, too
-    assert (turning((3, 3), Transform("flip_h", 1.0)) @ kernel.reshape(-1)).reshape(
-        3, 3
-    ) == pytest.approx(kernel[:, ::-1])
-    assert (turning((3, 3), Transform("flip_v", 1.0)) @ kernel.reshape(-1)).reshape(
-        3, 3
-    ) == pytest.approx(kernel[::-1])
+    assert (
+        turning((3, 3), Transform("flip_h", 1.0).inverse().matrix) @ kernel.reshape(-1)
+    ).reshape(3, 3) == pytest.approx(kernel[:, ::-1])
+    assert (
+        turning((3, 3), Transform("flip_v", 1.0).inverse().matrix) @ kernel.reshape(-1)
+    ).reshape(3, 3) == pytest.approx(kernel[::-1])
 
 
 def test_circuits_that_chance_cannot_be_told_from_are_not_asked() -> None:
     thirds, pair = np.arange(3) * 120.0, np.array([0.0, 1.0])
     rng = np.random.default_rng(0)
-    assert reachable(Ends.of("rotate", thirds, thirds), spatial=False) == 0.5
+    assert reachable(OffsetBins.of("rotate", thirds, thirds), spatial=False) == 0.5
     assert (
         circuit(np.ones((3, 3, 3, 3)), group="rotate", senders=thirds, receivers=thirds, rng=rng)
         is None

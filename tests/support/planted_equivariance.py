@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from circuitome.extract.annotate.feeds import Circuit, circuit
+from circuitome.extract.annotate.template import Circuit, circuit
 from tests.support.planted_kinds import Plan
 
 __all__ = [

@@ -1,16 +1,18 @@
-"""Equivariant pairs of a layer: scores under a transform, what they have to beat, and their significance.
+"""Equivariant pairs of a layer: scores under a transform, what they have to beat, and their
+significance.
 
-``score[i, j]`` of a transform g is the correlation over stimuli of neuron i with neuron j seen under g: 1 where j is i
-turned by g. It counts by its excess over the three things that look like equivariance and are not: that the two
-neurons agree without any transform, and that either of them does not notice g (blobs look like turned blobs, which is
-why a random network has high scores). Everything is then held against surrogate layers (`nulls`): p is pooled over the
-pairs of the layer, q is the expected number of chance pairs over the number found (target and decoy: Elias and Gygi,
+``score[i, j]`` of a transform g is the correlation over stimuli of neuron i with neuron j seen
+under g: 1 where j is i turned by g. It counts by its excess over the three things that look like
+equivariance and are not: that the two neurons agree without any transform, and that either of them
+does not notice g (blobs look like turned blobs, which is why a random network has high scores).
+Everything is then held against surrogate layers (`nulls`): p is pooled over the pairs of the layer,
+q is the expected number of chance pairs over the number found (target and decoy: Elias and Gygi,
 Nature Methods 4, 2007), over all transform groups of the layer together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ import numpy as np
 import torch
 
 from circuitome.errors import CircuitomeError
+from circuitome.kernels import cosines, turning
+from circuitome.significance import empirical_p, q_at, target_decoy_q
 
 if TYPE_CHECKING:
     from circuitome.extract.stimuli.transforms import Transform
@@ -65,17 +69,21 @@ class GroupScores:
             or self.null_plain.shape != (nulls, *layer[1:])
         ):
             raise ScoresError(
-                f"scores of group {self.group} have shapes {self.scores.shape}, {self.plain.shape}, "
-                f"{self.null_scores.shape} and {self.null_plain.shape}; give (amounts, C, C), (C, C), "
+                f"scores of group {self.group} have shapes {self.scores.shape}, "
+                f"{self.plain.shape}, "
+                f"{self.null_scores.shape} and {self.null_plain.shape}; give (amounts, C, C), (C, "
+                "C), "
                 "(nulls, amounts, C, C) and (nulls, C, C)"
             )
         if not len(self.amounts) or (self.amounts <= 0).any():
             raise ScoresError(
-                f"amounts {self.amounts.tolist()} of group {self.group}: give one or more, all positive"
+                f"amounts {self.amounts.tolist()} of group {self.group}: give one or more, "
+                "all positive"
             )
         if self.turns is not None and self.turns.shape != self.amounts.shape:
             raise ScoresError(
-                f"group {self.group} has {len(self.amounts)} amounts and {len(self.turns)} turns; give as many"
+                f"group {self.group} has {len(self.amounts)} amounts and {len(self.turns)} turns; "
+                "give as many"
             )
 
     @property
@@ -100,7 +108,8 @@ class Pair:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Correlation of every row of ``a`` ``(C, M)`` with every row of ``b`` ``(C, M)``: ``(C, C)``, 0 for constant rows.
+    """Correlation of every row of ``a`` ``(C, M)`` with every row of ``b`` ``(C, M)``: ``(C, C)``,
+    0 for constant rows.
 
     >>> correlation(np.array([[0.0, 1.0], [2.0, 2.0]]), np.array([[3.0, 1.0], [1.0, 3.0]]))
     array([[-1.,  1.], [ 0.,  0.]])
@@ -138,13 +147,17 @@ def _both_signs(scores: GroupScores, layer: np.ndarray) -> np.ndarray:
 
 
 def baseline(layer: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """What scores ``(a, C, C)`` have to beat: agreement without a transform, invariance of either neuron, and 0."""
+    """What scores ``(a, C, C)`` have to beat: agreement without a transform, invariance of either
+    neuron, and 0.
+    """
     own = np.diagonal(layer, axis1=1, axis2=2)
     return np.maximum(np.maximum(own[:, :, None], own[:, None, :]), np.maximum(plain, 0))
 
 
 def _best(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of every pair i < j: place of its best amount, its score there, its baseline there; ``(pairs,)`` each."""
+    """Of every pair i < j: place of its best amount, its score there, its baseline there;
+    ``(pairs,)`` each.
+    """
     both = _both_signs(scores, layer)
     floor = baseline(both, plain)
     i, j = np.triu_indices(len(plain), 1)
@@ -156,11 +169,14 @@ def _best(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> tuple[np
 def find_pairs(groups: Sequence[GroupScores]) -> list[Pair]:
     """Pairs of one layer that beat their baselines, best amount of every group, with p and q.
 
-    p is pooled over the layer: the share of all pairs of all surrogate layers with at least this excess. q counts
-    each pair of neurons once, by its best group, groups being made comparable by the mean and spread of the largest excess
-    on surrogate layers, and every neuron once: pairs count that are the best of both, since a neuron that by chance has
-    one partner has several. One more chance finding than was seen is allowed for, so that few surrogates can't promise much.
-    Raises `ScoresError` without surrogates.
+    p is pooled over the layer: the share of all pairs of all surrogate layers with at least this
+    excess. q counts each pair of neurons once, by its best group, groups being made comparable by
+    the mean and spread of the largest excess on surrogate layers, and every neuron once: pairs
+    count that are the best of both, since a neuron that by chance has one partner has several. One
+    more chance finding than was seen is allowed for, so that few surrogates can't promise much.
+
+    Raises:
+        ScoresError: there are no surrogates.
     """
     if not groups:
         return []
@@ -168,51 +184,62 @@ def find_pairs(groups: Sequence[GroupScores]) -> list[Pair]:
         raise ScoresError(
             "pairs have no significance without surrogate layers; give two or more, ten are usual"
         )
-    i, j = np.triu_indices(len(groups[0].plain), 1)
-    found, real, null = [], [], []
-    for scores in groups:
-        place, score, floor = _best(scores, scores.scores, scores.plain)
-        nulls = zip(scores.null_scores, scores.null_plain, strict=True)
-        chance = np.array([n[1] - n[2] for n in (_best(scores, *layer) for layer in nulls)])
-        largest = chance.max(1)
-        mean, sd = largest.mean(), largest.std() or 1.0
-        excess = score - floor
-        at_least = chance.size - np.searchsorted(np.sort(chance, axis=None), excess, side="left")
-        turns = np.zeros(len(scores.amounts)) if scores.turns is None else scores.turns
-        ends = (_signed(scores, scores.amounts)[place], _signed(scores, turns)[place])
-        found.append((scores.group, ends, score, floor, (at_least + 1) / (chance.size + 1)))
-        real.append(np.where(excess > 0, (excess - mean) / sd, -np.inf))
-        null.append(np.where(chance > 0, (chance - mean) / sd, -np.inf))
-    q = _TargetDecoy(np.max(real, 0), np.max(null, 0))
-    pairs = []
-    for (group, (amount, turn), score, floor, p), z in zip(found, real, strict=True):
-        for n in np.flatnonzero(z > -np.inf):
-            numbers = (amount[n], score[n], floor[n], p[n], q(z[n]), turn[n])
-            pairs.append(Pair(int(i[n]), int(j[n]), group, *map(float, numbers)))
+    found = [_Excess.of(scores) for scores in groups]
+    levels = np.max([each.z for each in found], axis=0)
+    levels = np.sort(levels[levels > -np.inf])
+    null = np.max([each.null_z for each in found], axis=0)
+    q = target_decoy_q(levels, null[null > -np.inf], copies=len(null))
+    pairs = [pair for each in found for pair in each.pairs(levels, q)]
     return sorted(pairs, key=lambda pair: (pair.q, pair.p, pair.i, pair.j, pair.group))
 
 
-class _TargetDecoy:
-    """q as a function of z, given the best z of every real pair ``(pairs,)`` and of the nulls' pairs ``(S, pairs)``."""
+@dataclass(frozen=True, slots=True)
+class _Excess:
+    """Every pair i < j of a layer under one group, at its best amount; ``(pairs,)`` each."""
 
-    def __init__(self, real: np.ndarray, null: np.ndarray) -> None:
-        self.z = np.sort(real[real > -np.inf])
-        decoys = np.sort(null[null > -np.inf], axis=None)
-        expected = (len(decoys) - np.searchsorted(decoys, self.z, side="left") + 1) / len(null)
-        ratio = expected / (len(self.z) - np.searchsorted(self.z, self.z, side="left"))
-        self.q = np.minimum(np.minimum.accumulate(ratio), 1)
+    scores: GroupScores
+    place: np.ndarray
+    """Of the best amount, in the order of `_both_signs`."""
+    score: np.ndarray
+    floor: np.ndarray
+    """What the score had to beat."""
+    p: np.ndarray
+    z: np.ndarray
+    """Excess in units of the largest on surrogate layers; -inf if there is none."""
+    null_z: np.ndarray
+    """``(S, pairs)``: the same of the surrogates' pairs."""
 
-    def __call__(self, z: float) -> float:
-        """The least q at which a pair of this z is among the findings."""
-        place = np.searchsorted(self.z, z, side="right") - 1
-        return float(self.q[place]) if place >= 0 else 1.0
+    @classmethod
+    def of(cls, scores: GroupScores) -> _Excess:
+        """Compare a layer with its surrogates."""
+        place, score, floor = _best(scores, scores.scores, scores.plain)
+        nulls = zip(scores.null_scores, scores.null_plain, strict=True)
+        best = [_best(scores, *layer) for layer in nulls]
+        chance = np.array([own - beaten for _, own, beaten in best])
+        largest = chance.max(1)
+        mean, sd = largest.mean(), largest.std() or 1.0
+        excess = score - floor
+        z, null_z = (np.where(each > 0, (each - mean) / sd, -np.inf) for each in (excess, chance))
+        return cls(scores, place, score, floor, empirical_p(excess, chance), z, null_z)
+
+    def pairs(self, levels: np.ndarray, q: np.ndarray) -> Iterator[Pair]:
+        """Those that beat their baselines, with q by their z."""
+        scores = self.scores
+        i, j = np.triu_indices(len(scores.plain), 1)
+        turns = np.zeros(len(scores.amounts)) if scores.turns is None else scores.turns
+        amount, turn = (_signed(scores, each)[self.place] for each in (scores.amounts, turns))
+        columns = (amount, self.score, self.floor, self.p, q_at(self.z, levels, q), turn)
+        for n in np.flatnonzero(self.z > -np.inf):
+            numbers = (float(column[n]) for column in columns)
+            yield Pair(int(i[n]), int(j[n]), scores.group, *numbers)
 
 
 def invariance(scores: GroupScores) -> np.ndarray:
-    """How little every neuron notices the group ``(C,)``: its lowest score with itself over the amounts.
+    """How little every neuron notices the group ``(C,)``: its lowest score with itself over the
+    amounts.
 
-    The lowest and not the mean: an even line detector comes back at a half turn, a small turn changes little, and
-    neither makes it invariant.
+    The lowest and not the mean: an even line detector comes back at a half turn, a small turn
+    changes little, and neither makes it invariant.
     """
     return np.diagonal(scores.scores, axis1=1, axis2=2).min(0)
 
@@ -220,47 +247,35 @@ def invariance(scores: GroupScores) -> np.ndarray:
 def weight_scores(
     kernel: np.ndarray, transform: Transform, partners: np.ndarray | None = None
 ) -> np.ndarray:
-    """Cosine of every kernel under a transform with every kernel ``(C, C)``: evidence from weights alone.
+    """Cosine of every kernel under a transform with every kernel ``(C, C)``: evidence from weights
+    alone.
 
-    ``kernel``: ``(C, fan_in, kh, kw)``. ``partners``: ``(fan_in, fan_in)``, how much input b is input a under the
-    transform; None for a layer that reads the image, whose channels the transform itself mixes (hue, inversion).
-    Quarter turns and reflections move entries to entries; other angles and scales interpolate linearly between
-    entries and compare where the moved kernel is known.
+    ``kernel``: ``(C, fan_in, kh, kw)``. ``partners``: ``(fan_in, fan_in)``, how much input b is
+    input a under the transform; None for a layer that reads the image, whose channels the transform
+    itself mixes (hue, inversion). Quarter turns and reflections move entries to entries; other
+    angles and scales interpolate linearly between entries and compare where the moved kernel is
+    known.
     """
     channels, fan_in, height, width = kernel.shape
     if partners is None:
         partners = _colours(transform) if fan_in == 3 else np.eye(fan_in)
     if partners.shape != (fan_in, fan_in):
         raise ScoresError(
-            f"partners have shape {partners.shape}; the kernel has {fan_in} inputs, give one row each"
+            f"partners have shape {partners.shape}; the kernel has {fan_in} inputs, "
+            "give one row each"
         )
-    moved = kernel.reshape(channels, fan_in, -1) @ _resampling(transform, height, width)
+    # in the layout of a map from entries to moved entries, on which the product's rounding depends
+    moving = np.ascontiguousarray(
+        turning((height, width), transform.inverse().matrix, decimals=6).T
+    )
+    moved = kernel.reshape(channels, fan_in, -1) @ moving
     moved = np.einsum("ab,cap->cbp", partners, moved)
-    known = _resampling(transform, height, width).sum(0) > 1 - 1e-6
+    known = moving.sum(0) > 1 - 1e-6
     here = kernel.reshape(channels, fan_in, -1)[:, :, known].reshape(channels, -1)
-    return _unit(moved[:, :, known].reshape(channels, -1)) @ _unit(here).T
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(norm > 0, rows / np.where(norm > 0, norm, 1), 0)
+    return cosines(moved[:, :, known].reshape(channels, -1), here)
 
 
 def _colours(transform: Transform) -> np.ndarray:
     """``(3, 3)``: how much of channel b channel a becomes."""
     basis = 0.5 + torch.eye(3, dtype=torch.float64)
     return (transform.colour(basis[:, :, None, None])[..., 0, 0] - 0.5).numpy()
-
-
-def _resampling(transform: Transform, height: int, width: int) -> np.ndarray:
-    """Linear interpolation ``(height * width, height * width)``: column = entry of the moved kernel, rows sum to it."""
-    down, right = np.mgrid[:height, :width]
-    centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
-    x, y = transform.coordinates(
-        torch.from_numpy(right - centre_x), torch.from_numpy(down - centre_y)
-    )
-    from_y = np.round(y.numpy().reshape(-1) + centre_y, 6)
-    from_x = np.round(x.numpy().reshape(-1) + centre_x, 6)
-    along_y = np.maximum(1 - np.abs(np.arange(height)[:, None] - from_y), 0)
-    along_x = np.maximum(1 - np.abs(np.arange(width)[:, None] - from_x), 0)
-    return (along_y[:, None] * along_x[None]).reshape(height * width, height * width)

@@ -1,10 +1,13 @@
-"""Significance of families over all the layers and groups of a network that were searched, its *cells*.
+"""Significance of families over all the layers and groups of a network that were searched, its
+*cells*.
 
-A family counts by its strength against the strongest family of every null layer of its cell: ``z``, its distance from their
-mean in their standard deviations. With ten null layers the tail of z is anybody's guess, and it differs: where chance rarely
-makes a family at all, one that it makes stands far out. So nothing is assumed of it. Every null layer gets a z of its own,
-against the others of its cell, and these, over all cells, are what chance is like: q is target and decoy (Elias & Gygi,
-Nature Methods 4, 2007), the cells with a z this large that a null network has, over those that the network has.
+A family counts by its strength against the strongest family of every null layer of its cell: ``z``,
+its distance from their mean in their standard deviations. With ten null layers the tail of z is
+anybody's guess, and it differs: where chance rarely makes a family at all, one that it makes stands
+far out. So nothing is assumed of it. Every null layer gets a z of its own, against the others of
+its cell, and these, over all cells, are what chance is like: q is target and decoy (Elias & Gygi,
+Nature Methods 4, 2007), the cells with a z this large that a null network has, over those that the
+network has.
 """
 
 from __future__ import annotations
@@ -14,10 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from circuitome.significance import empirical_p, target_decoy_q
+
 __all__ = ["family_significance"]
 
 LEAST = 0.25
-"""Standard deviations below this share of the median over the cells count as that: in small samples they may be 0."""
+"""Standard deviations below this share of the median over the cells count as that: in small samples
+they may be 0.
+"""
 
 
 def family_significance(
@@ -27,13 +34,14 @@ def family_significance(
 
     Args:
         found: cell and strength of every family.
-        chance: strength of the strongest family of each null layer, ``(S,)``, of every cell that was searched, whether
-            a family was found in it or not. S is the same for all and at least 3.
+        chance: strength of the strongest family of each null layer, ``(S,)``, of every cell that
+            was searched, whether a family was found in it or not. S is the same for all, at least 3.
 
     Returns:
-        p ``(families,)``: share of the null layers of all cells whose strongest family stands out as much (one added).
-        q ``(families,)``: number of cells of a null network that stand out as much (one added to all S networks
-        together), over the number of cells of this network; a family that is not its cell's strongest is judged by its own z.
+        p ``(families,)``: share of the null layers of all cells whose strongest family stands out
+        as much (one added). q ``(families,)``: number of cells of a null network that stand out as
+        much (one added to all S networks together), over the number of cells of this network; a
+        family that is not its cell's strongest is judged by its own z.
 
     >>> none = {cell: np.array([1.0, 2.0, 3.0, 2.0]) for cell in range(5)}
     >>> p, q = family_significance([(cell, 9.0) for cell in range(5)], none)
@@ -44,25 +52,17 @@ def family_significance(
         return np.empty(0), np.empty(0)
     cells = list(chance)
     maxima = np.array([chance[cell] for cell in cells], dtype=float)  # (cells, S)
-    nulls = maxima.shape[1]
     sd = maxima.std(1, ddof=1)
     floor = LEAST * (np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
     place = {cell: index for index, cell in enumerate(cells)}
     of = np.array([place[cell] for cell, _ in found])
-    z = (np.array([strength for _, strength in found]) - maxima.mean(1)[of]) / np.maximum(
-        sd[of], floor
-    )
-    decoys = np.sort(_left_out(maxima, floor), axis=None)
-    above = len(decoys) - np.searchsorted(decoys, z, side="left")
+    strengths = np.array([strength for _, strength in found])
+    z = (strengths - maxima.mean(1)[of]) / np.maximum(sd[of], floor)
+    decoys = _left_out(maxima, floor)
     best = np.full(len(cells), -np.inf)
     np.maximum.at(best, of, z)
-    best = np.sort(best)
-    hits = len(best) - np.searchsorted(best, z, side="left")
-    ratio = (above + 1) / nulls / np.maximum(hits, 1)
-    q = np.empty(len(z))
-    order = np.argsort(z, kind="stable")
-    q[order] = np.minimum(np.minimum.accumulate(ratio[order]), 1)
-    return (above + 1) / (len(decoys) + 1), q
+    q = target_decoy_q(z, decoys, copies=maxima.shape[1], targets=best)
+    return empirical_p(z, decoys), q
 
 
 def _left_out(maxima: np.ndarray, floor: float) -> np.ndarray:
