@@ -1,21 +1,25 @@
-"""Kinds of the filters that read the image, from their weights alone: Gabor fits and colour opponency.
+"""Kinds of the filters that read the image, by weights alone: Gabor fits and colour opponency.
 
-*An Overview of Early Vision in InceptionV1* (Distill, 2020) sorts the first layer by eye into Gabor filters, colour
-contrasts and others. Here a filter is taken as a pattern times a direction of colour (the first one of a singular value
-decomposition), and a Gabor (Daugman, J. Opt. Soc. Am. A 2, 1985) is fitted to the pattern by Levenberg-Marquardt steps
-from the best atoms of a dictionary, all filters and starts at once.
+*An Overview of Early Vision in InceptionV1* (Distill, 2020) sorts the first layer by eye into Gabor
+filters, colour contrasts and others. Here a filter is taken as a pattern times a direction of
+colour (the first one of a singular value decomposition), and a Gabor (Daugman, J. Opt. Soc. Am. A
+2, 1985) is fitted to the pattern by Levenberg-Marquardt steps from the best atoms of a dictionary,
+all filters and starts at once.
 
-* `other`: the fit is no better than 95 % of the fits to filters of the same layer with their entries permuted.
-* `colour_contrast`: more of the filter's energy is chroma (orthogonal to grey) than luminance (along grey, its mean left
-  out: a constant carries no pattern), and the pattern has less than one cycle a kernel: one side against another.
+* `other`: the fit is no better than 95 % of the fits to filters of the same layer with their
+  entries permuted.
+* `colour_contrast`: more of the filter's energy is chroma (orthogonal to grey) than luminance
+  (along grey, its mean left out: a constant carries no pattern), and the pattern has less than one
+  cycle a kernel: one side against another.
 * `gabor`: any other pattern that fits; a wave of a full cycle counts whatever its colours.
 
-A kernel with less than twice as many positions as a Gabor has parameters (smaller than 5 x 5) is not fitted: it is
-`colour_contrast` by its chroma alone, or `other`.
+A kernel with less than twice as many positions as a Gabor has parameters (smaller than 5 x 5) is
+not fitted: it is `colour_contrast` by its chroma alone, or `other`.
 
-What was tried first, a fit to the luminance and chroma decided alone, agreed with 34 of the 64 published labels of
-InceptionV1's first layer: its Gabors are half chroma (they weigh green most). The rule above agrees with 52 (Gabor 28
-of 28, colour contrast 21 of 27, other 3 of 9); it was found on these labels, so the agreement flatters it.
+What was tried first, a fit to the luminance and chroma decided alone, agreed with 34 of the 64
+published labels of InceptionV1's first layer: its Gabors are half chroma (they weigh green most).
+The rule above agrees with 52 (Gabor 28 of 28, colour contrast 21 of 27, other 3 of 9); it was found
+on these labels, so the agreement flatters it.
 """
 
 from __future__ import annotations
@@ -59,10 +63,12 @@ class FilterError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class GaborFit:
-    """The best Gabor of each filter, one entry a filter; NaN where the kernel is too small or constant.
+    """The best Gabor of each filter, one entry a filter; NaN where the kernel is too small or
+    constant.
 
-    ``exp(-(u / along)**2 / 2 - (v / across)**2 / 2) * cos(2 pi frequency v + phase)`` times an amplitude plus a
-    constant; ``u`` runs along the bars and ``v`` across them, from the centre ``(x, y)``.
+    ``exp(-(u / along)**2 / 2 - (v / across)**2 / 2) * cos(2 pi frequency v + phase)`` times an
+    amplitude plus a constant; ``u`` runs along the bars and ``v`` across them, from the centre
+    ``(x, y)``.
     """
 
     r2: np.ndarray  # share of the variance over positions
@@ -106,7 +112,8 @@ def filter_kinds(weights: np.ndarray, *, seed: int = 0) -> FilterKinds:
     """Sort the filters of a layer that reads the image.
 
     Args:
-        weights: ``(filters, 3, kh, kw)``, on RGB: divide by the preprocessing's standard deviations first.
+        weights: ``(filters, 3, kh, kw)``, on RGB: divide by the preprocessing's standard deviations
+            first.
         seed: of the permutations.
 
     Raises:
@@ -124,7 +131,8 @@ def filter_kinds(weights: np.ndarray, *, seed: int = 0) -> FilterKinds:
 
 
 def main_pattern(weights: np.ndarray) -> np.ndarray:
-    """Pattern ``(filters, kh, kw)`` along the direction of colour in which each filter ``(filters, 3, kh, kw)`` varies most.
+    """Pattern ``(filters, kh, kw)`` along the direction of colour in which each filter ``(filters,
+    3, kh, kw)`` varies most.
 
     The direction is the one that leans towards white.
     """
@@ -145,7 +153,9 @@ def _rgb(weights: np.ndarray) -> np.ndarray:
 
 
 def _permuted_bar(weights: np.ndarray, seed: int) -> float:
-    """R2 that `LEVEL` of the layer's filters do not reach once their entries are permuted over places and colours."""
+    """R2 that `LEVEL` of the layer's filters do not reach once their entries are permuted over
+    places and colours.
+    """
     if _too_small(weights.shape[2:]) or not len(weights):
         return float("nan")
     flat = np.repeat(weights.reshape(len(weights), -1), -(-PERMUTED // len(weights)), axis=0)
@@ -188,7 +198,9 @@ def opponency(weights: np.ndarray) -> Opponency:
 
 
 _CHROMA: Final = np.array([[2, -1, -1], [0, np.sqrt(3), -np.sqrt(3)]]) / np.sqrt(6)
-"""Orthonormal axes of the plane orthogonal to grey, ``(2, 3)``: towards red, and 90 degrees of hue further."""
+"""Orthonormal axes of the plane orthogonal to grey, ``(2, 3)``: towards red, and 90 degrees of hue
+further.
+"""
 
 
 def _too_small(size: tuple[int, ...]) -> bool:
@@ -207,7 +219,8 @@ def fit_gabors(filters: np.ndarray) -> GaborFit:
     filters = np.asarray(filters, np.float64)
     if filters.ndim != 3:
         raise FilterError(
-            f"filters of shape {filters.shape} have no single channel; give (filters, height, width)"
+            f"filters of shape {filters.shape} have no single channel; give (filters, height, "
+            "width)"
         )
     size = (filters.shape[1], filters.shape[2])
     if _too_small(size) or not len(filters):
@@ -297,7 +310,9 @@ def _fit(unit: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _solve(
     shape: np.ndarray, target: np.ndarray, grid: np.ndarray
 ) -> tuple[_Wave, np.ndarray, np.ndarray]:
-    """The waves, the best cosine, sine and constant ``(n, 3)`` and what they leave over ``(n, positions)``."""
+    """The waves, the best cosine, sine and constant ``(n, 3)`` and what they leave over ``(n,
+    positions)``.
+    """
     wave = _wave(shape, grid)
     columns = np.stack([wave.cosine, wave.sine, np.ones_like(wave.sine)], axis=-1)
     gram = columns.swapaxes(1, 2) @ columns + 1e-9 * np.eye(3)
@@ -308,7 +323,8 @@ def _solve(
 def _descend(
     shape: np.ndarray, target: np.ndarray, grid: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Levenberg-Marquardt steps on the shape, the linear weights solved for (Golub & Pereyra, 1973), each fit for itself.
+    """Levenberg-Marquardt steps on the shape, the linear weights solved for (Golub & Pereyra,
+    1973), each fit for itself.
 
     Returns the shapes ``(n, 6)`` and the squared residuals ``(n,)``.
     """
@@ -342,7 +358,9 @@ def _descend(
 
 
 def _bounds(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Centre within the kernel, widths from half a pixel to the kernel's side, half a cycle a kernel to half a cycle a pixel."""
+    """Centre within the kernel, widths from half a pixel to the kernel's side, half a cycle a
+    kernel to half a cycle a pixel.
+    """
     side = max(size)
     half = ((size[1] - 1) / 2, (size[0] - 1) / 2)
     low = np.array([-half[0], -half[1], np.log(0.5), np.log(0.5), 0.5 / side, -np.inf])
@@ -351,7 +369,9 @@ def _bounds(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray:
-    """Slopes of the Gabor by the six parameters of its shape, the linear weights held, ``(n, positions, 6)``."""
+    """Slopes of the Gabor by the six parameters of its shape, the linear weights held, ``(n,
+    positions, 6)``.
+    """
     _, _, along, across, frequency, direction = (column[:, None] for column in shape.T)
     a, b = weights[:, 0, None], weights[:, 1, None]
     value = a * wave.cosine + b * wave.sine
@@ -375,7 +395,9 @@ def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray
 def _describe(
     shape: np.ndarray, unit: np.ndarray, grid: np.ndarray, loss: np.ndarray
 ) -> np.ndarray:
-    """Rows of `GaborFit`; ``v`` points down where the bars run to the right, so that each Gabor is written in one way."""
+    """Rows of `GaborFit`; ``v`` points down where the bars run to the right, so that each Gabor is
+    written in one way.
+    """
     _, weights, _ = _solve(shape, unit, grid)
     x, y, along, across, frequency, direction = shape.T
     turned = np.floor(direction / np.pi) % 2 == 1  # the same Gabor with v reversed

@@ -1,14 +1,15 @@
 """Tuning curves: which value of a parameter a neuron prefers, how sharply, and how surely.
 
-A curve sampled at a few values is fitted by a Gaussian process (Matern covariance, unknown mean), whose smoothness,
-length and noise are averaged over a grid by their restricted likelihood: so uneven sampling, repeats and unknown noise
-need no setting, and everything read from the curve has a standard deviation, from curves drawn out of the posterior
-(Rasmussen & Williams, *Gaussian Processes for Machine Learning*, 2006, chapters 2 and 5). On an axis that closes (an
-orientation, a hue) distances are chords of the circle; positive values of an axis that does not (radii, frequencies)
-are compared by their ratios.
+A curve sampled at a few values is fitted by a Gaussian process (Matern covariance, unknown mean),
+whose smoothness, length and noise are averaged over a grid by their restricted likelihood: so
+uneven sampling, repeats and unknown noise need no setting, and everything read from the curve has a
+standard deviation, from curves drawn out of the posterior (Rasmussen & Williams, *Gaussian
+Processes for Machine Learning*, 2006, chapters 2 and 5). On an axis that closes (an orientation, a
+hue) distances are chords of the circle; positive values of an axis that does not (radii,
+frequencies) are compared by their ratios.
 
-The preferred value is the *peak* of the curve. The circular mean is another number: for the published curve detectors
-the two part by up to 13 degrees, because their curves are skewed.
+The preferred value is the *peak* of the curve. The circular mean is another number: for the
+published curve detectors the two part by up to 13 degrees, because their curves are skewed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ LENGTHS: Final = (0.04, 0.07, 0.12, 0.2, 0.35, 0.6)
 NOISES: Final = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 """Variances of the noise tried, as shares of the curve's own."""
 GRID: Final = 180
-"""Points at which a fitted curve is read: 2 degrees apart on a full turn, before the peak is refined."""
+"""Points at which a fitted curve is read: 2 degrees apart on a full turn, before the peak is
+refined.
+"""
 JITTER: Final = 1e-8
 """Added to the variance of a drawn curve, so that its covariance has a root."""
 CHUNK: Final = 128
@@ -44,12 +47,15 @@ class TuningError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the tuning curves of some neurons say, one entry a neuron; NaN where a neuron's responses do not vary."""
+    """What the tuning curves of some neurons say, one entry a neuron; NaN where a neuron's
+    responses do not vary.
+    """
 
     preferred: np.ndarray  # value at the peak of the fitted curve, in the units of the values
     preferred_sd: np.ndarray  # its standard deviation (circular on an axis with a period)
     peak: np.ndarray  # fitted response there
-    selectivity: np.ndarray  # periodic: |sum of r exp(2 pi i v / period)| / sum of r; otherwise 1 - mean(r) / max(r); r >= 0
+    selectivity: np.ndarray
+    """``|sum r exp(2 pi i v / period)| / sum r`` if periodic, or ``1 - mean r / max r``; r >= 0."""
     selectivity_sd: np.ndarray
     echo: (
         np.ndarray
@@ -78,10 +84,12 @@ def tune(
     """Fit the tuning curves of many neurons that were sampled at the same values.
 
     Args:
-        values: ``(n,)``, in any order; a value that occurs twice is a repeat. All positive and without a period: fitted
-            over their logarithms.
-        responses: ``(neurons, n)``; what a fitted curve has below zero counts as no response, as a ReLU has it.
-        period: after which the axis repeats (360 for the direction of a curve, 180 for that of a line), or None.
+        values: ``(n,)``, in any order; a value that occurs twice is a repeat. If all are positive
+            and there is no period, curves are fitted over their logarithms.
+        responses: ``(neurons, n)``; what a fitted curve has below zero counts as no response, as a
+            ReLU has it.
+        period: after which the axis repeats (360 for the direction of a curve, 180 for that of a
+            line), or None.
         samples: curves drawn for the standard deviations.
         seed: of these draws.
 
@@ -107,7 +115,8 @@ def tune(
 def _check(values: np.ndarray, responses: np.ndarray, period: float | None) -> None:
     if values.ndim != 1 or responses.ndim != 2 or responses.shape[1] != len(values):
         raise TuningError(
-            f"responses of shape {responses.shape} for values of shape {values.shape}; give (neurons, n) and (n,)"
+            f"responses of shape {responses.shape} for values of shape {values.shape}; "
+            "give (neurons, n) and (n,)"
         )
     if not (np.isfinite(values).all() and np.isfinite(responses).all()):
         raise TuningError(
@@ -144,7 +153,9 @@ def _circle(turns: np.ndarray) -> np.ndarray:
 
 
 def _covariance(a: np.ndarray, b: np.ndarray, shape: tuple[float, float]) -> np.ndarray:
-    """Matern covariance of unit variance between points ``(n, d)`` and ``(m, d)``; ``shape``: smoothness and length."""
+    """Matern covariance of unit variance between points ``(n, d)`` and ``(m, d)``; ``shape``:
+    smoothness and length.
+    """
     smoothness, length = shape
     scaled = np.sqrt(2 * smoothness * np.square(a[:, None] - b[None]).sum(-1)) / length
     return (1 + scaled + (scaled**2 / 3 if smoothness > 2 else 0)) * np.exp(-scaled)
@@ -152,13 +163,16 @@ def _covariance(a: np.ndarray, b: np.ndarray, shape: tuple[float, float]) -> np.
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """One covariance and noise on one axis: everything about the fit that does not depend on the responses."""
+    """One covariance and noise on one axis: everything about the fit that does not depend on the
+    responses.
+    """
 
     smoother: np.ndarray  # (n, g): responses @ smoother is the fitted curve
     penalty: np.ndarray  # (n, n): y @ penalty @ y / (n - 1) is the variance of the process
     constant: float  # part of the restricted log likelihood
     noise: float  # variance of the noise over that of the process
-    root: np.ndarray  # (g + n, g + n): root @ root.T is the covariance at the grid and the samples; shared between noises
+    root: np.ndarray
+    """``(g + n, g + n)``: root @ root.T is the covariance at the grid and the samples."""
 
 
 def _of_shape(axis: _Axis, shape: tuple[float, float]) -> list[_Model]:
@@ -237,10 +251,11 @@ def _draw(
     samples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Curves from the posterior, ``(samples, neurons, g)``: first the model, then its variance, then the curve.
+    """Curves from the posterior, ``(samples, neurons, g)``: first the model, then its variance,
+    then the curve.
 
-    A curve of the prior, less what the fit would make of its noisy samples, is the fit's error (Journel & Huijbregts,
-    *Mining Geostatistics*, 1978).
+    A curve of the prior, less what the fit would make of its noisy samples, is the fit's error
+    (Journel & Huijbregts, *Mining Geostatistics*, 1978).
     """
     count = curves.shape[1]
     chosen = (rng.random((samples, count))[None] > weight.cumsum(0)[:-1, None]).sum(
@@ -294,7 +309,9 @@ def _read(axis: _Axis, curves: np.ndarray) -> _Read:
 
 
 def _refine(axis: _Axis, curves: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the parabola through the peak and its neighbours is highest, in points of the grid from ``best``, and its height."""
+    """Where the parabola through the peak and its neighbours is highest, in points of the grid from
+    ``best``, and its height.
+    """
     before, here, after = (
         np.take_along_axis(curves, ((best + step) % GRID)[..., None], -1)[..., 0]
         for step in (-1, 0, 1)
@@ -306,7 +323,9 @@ def _refine(axis: _Axis, curves: np.ndarray, best: np.ndarray) -> tuple[np.ndarr
 
 
 def _spread(drawn: np.ndarray, period: float | None) -> np.ndarray:
-    """Standard deviation over the first axis; on an axis with a period, that of the wrapped normal of the same mean length."""
+    """Standard deviation over the first axis; on an axis with a period, that of the wrapped normal
+    of the same mean length.
+    """
     if period is None:
         return drawn.std(0)
     length = np.abs(np.exp(2j * np.pi * drawn / period).mean(0))

@@ -73,17 +73,17 @@ def annotate(
 ) -> None:
     """Say what each neuron does: kinds, partners, families.
 
-    Shows the network stimuli, and adds to the bundle what they tell: responses, the kind of every neuron, equivariant
-    pairs, families, invariance, circuits between families, each against its null. Interrupted, it goes on where it was;
-    parts that are done are not done again. Prints a line a layer.
+    Shows the network stimuli, and adds to the bundle what they tell: responses, the kind of every
+    neuron, equivariant pairs, families, invariance, circuits between families, each against its
+    null. Interrupted, it goes on where it was; parts that are done are not done again. Prints a
+    line a layer.
 
-    \b
-    Examples:
-      circuitome annotate squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
-      circuitome annotate mine.circuitome nets.py:resnet20 --weights resnet20.pth --parts kinds --twins 20
-      circuitome annotate squeezenet1_1.circuitome --families curves.csv
+    \b Examples: circuitome annotate squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
+    circuitome annotate mine.circuitome nets.py:resnet20 --weights resnet20.pth --parts kinds
+    --twins 20 circuitome annotate squeezenet1_1.circuitome --families curves.csv
 
-    With --families and neither MODEL, --weights nor --parts, the families of the file are all that is added.
+    With --families and neither MODEL, --weights nor --parts, the families of the file are all that
+    is added.
     """
     wanted = parts_of(parts or "all", "--parts")
     from circuitome.graphdb.bundle import Bundle
@@ -118,7 +118,9 @@ def annotate(
 
 
 def parts_of(text: str, option: str) -> tuple[str, ...]:
-    """The parts that ``all`` or names between commas ask for, in their order; wrong use for other names."""
+    """The parts that ``all`` or names between commas ask for, in their order; wrong use for other
+    names.
+    """
     named = tuple(PARTS) if text == "all" else tuple(part.strip() for part in text.split(","))
     if unknown := [part for part in named if part not in PARTS]:
         raise typer.BadParameter(
@@ -129,7 +131,9 @@ def parts_of(text: str, option: str) -> tuple[str, ...]:
 
 
 def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
-    """`circuitome.extract.annotate.pipeline.annotate` with bars on stderr, and a word about what is done."""
+    """`circuitome.extract.annotate.pipeline.annotate` with bars on stderr, and a word about what is
+    done.
+    """
     from circuitome.extract.annotate.pipeline import annotate as annotate_network
 
     with progress() as report:
@@ -145,7 +149,8 @@ def _curated(bundle: Bundle, file: Path) -> Bundle:
     amended = load_families(bundle, file)
     sources = amended.table("Family")["source"].to_pylist()
     note(
-        f"{bundle.path}: the families of {file} are in; {sources.count('curated')} of its families are curated"
+        f"{bundle.path}: the families of {file} are in; "
+        f"{sources.count('curated')} of its families are curated"
     )
     return amended
 

@@ -1,1 +1,1 @@
-"""What a neuron does: stimuli, responses, kinds, equivariance and families, each beside its null."""
+"""What a neuron does: kinds, equivariance and families, each beside its null."""

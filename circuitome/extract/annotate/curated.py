@@ -1,4 +1,4 @@
-"""Curated families: a person's list of neurons that are one feature, read from CSV and put beside the computed ones.
+"""Curated families: a person's list of neurons that are one feature, read from CSV.
 
 The file has a header and one line a member::
 
@@ -6,8 +6,9 @@ The file has a header and one line a member::
     curves,features.3.expand3x3:17,0,rotate
     curves,features.3.expand3x3:21,45,rotate
 
-``neuron`` is a key, with or without the model; ``offset`` the member's place (degrees, octaves, parity); ``group`` may be
-left out. A family may span several layers. Loading a file again replaces the families that it names; others stay.
+``neuron`` is a key, with or without the model; ``offset`` the member's place (degrees, octaves,
+parity); ``group`` may be left out. A family may span several layers. Loading a file again replaces
+the families that it names; others stay.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def load_families(bundle: Bundle, file: Path) -> Bundle:
 def join_families(
     bundle: Bundle, families: pa.Table, members: pa.Table, *, instead_of: Collection[str]
 ) -> tuple[pa.Table, pa.Table]:
-    """The tables ``Family`` and ``MEMBER_OF`` of a bundle with others added, and those of the keys ``instead_of`` left out."""
+    """The tables ``Family`` and ``MEMBER_OF`` of a bundle with others added, and those of the keys
+    ``instead_of`` left out.
+    """
     gone = set(instead_of)
     tables = []
     for name, column, added in (("Family", "key", families), ("MEMBER_OF", "to", members)):
@@ -97,13 +100,14 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
         neurons: keys of the model's neurons.
 
     Raises:
-        CuratedError: the file is not readable, its header is none, a number is none, a neuron is not in the model or
-            twice in a family, or a family has two groups.
+        CuratedError: the file is not readable, the header is missing, a number is malformed, a
+            neuron is not in the model or twice in a family, or a family has two groups.
     """
     members = [_member(file, line, cells, model, neurons) for line, cells in _lines(file)]
     if not members:
         raise CuratedError(
-            f"{file}: no family below the header; write one member a line, as in `curves,conv1:3,45`"
+            f"{file}: no family below the header; write one member a line, "
+            "as in `curves,conv1:3,45`"
         )
     first: dict[tuple[str, str], int] = {}
     groups: dict[str, Member] = {}
@@ -111,12 +115,14 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
         place = first.setdefault((member.family, member.neuron), member.line)
         if place != member.line:
             raise CuratedError(
-                f"{file}, line {member.line}: {member.neuron} is in {member.family!r} already (line {place}); remove one"
+                f"{file}, line {member.line}: {member.neuron} is in {member.family!r} already "
+                f"(line {place}); remove one"
             )
         other = groups.setdefault(member.family, member)
         if other.group != member.group:
             raise CuratedError(
-                f"{file}, line {member.line}: {member.family!r} has the group {member.group or 'none'}, and "
+                f"{file}, line {member.line}: {member.family!r} has the group "
+                f"{member.group or 'none'}, and "
                 f"{other.group or 'none'} on line {other.line}; a family has one group"
             )
     return members
@@ -132,7 +138,8 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
                 if any(cell.strip() for cell in cells):
                     if len(cells) != len(header):
                         raise CuratedError(
-                            f"{file}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)} "
+                            f"{file}, line {reader.line_num}: {len(cells)} cells, "
+                            f"the header has {len(header)} "
                             f'({",".join(header)}); put text with commas between "quotes"'
                         )
                     yield (
@@ -178,7 +185,8 @@ def _member(
         )
     if group is not None and group not in TRANSFORM_GROUPS:
         raise CuratedError(
-            f"{where}: no transform group {group!r}; write one of {', '.join(TRANSFORM_GROUPS)}, or nothing"
+            f"{where}: no transform group {group!r}; write one of {', '.join(TRANSFORM_GROUPS)}, "
+            "or nothing"
         )
     return Member(
         family,
@@ -194,7 +202,8 @@ def _neuron(where: str, key: str, model: str, neurons: Collection[str]) -> str:
         if full in neurons:
             return full
     raise CuratedError(
-        f"{where}: no neuron {key!r} in {model}; write layer:channel, such as {min(neurons).removeprefix(f'{model}/')}"
+        f"{where}: no neuron {key!r} in {model}; write layer:channel, "
+        f"such as {min(neurons).removeprefix(f'{model}/')}"
     )
 
 
@@ -205,7 +214,8 @@ def _number(where: str, text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise CuratedError(
-            f"{where}: the offset {text!r} is no number; write degrees, octaves or parity, such as 45"
+            f"{where}: the offset {text!r} is no number; write degrees, octaves or parity, "
+            "such as 45"
         )
     return number
 

@@ -1,12 +1,15 @@
-"""Families: neurons of a layer that are one feature up to one group of transforms, and whose relations compose.
+"""Families: neurons of a layer that are one feature up to transforms, whose relations compose.
 
-Greedy synchronisation. Seeds are the triples with the largest mean excess. Then, again and again, that neuron joins, at
-that offset, whose mean score with all members at the differences of their offsets is largest, as long as this is nearer
-to what members have among them than to what chance has on surrogate layers. Every score between members is used,
-not chains of neighbours, so that errors do not add up. Offsets are then fitted jointly by least squares on the group. The whole
-procedure runs on every surrogate layer too, and a family is held against the strongest family of each.
+Greedy synchronisation. Seeds are the triples with the largest mean excess. Then, again and again,
+that neuron joins, at that offset, whose mean score with all members at the differences of their
+offsets is largest, as long as this is nearer to what members have among them than to what chance
+has on surrogate layers. Every score between members is used, not chains of neighbours, so that
+errors do not add up. Offsets are then fitted jointly by least squares on the group. The whole
+procedure runs on every surrogate layer too, and a family is held against the strongest family of
+each.
 
-Whether a family is more than chance is asked over all layers and groups of a network together (`significance`).
+Whether a family is more than chance is asked over all layers and groups of a network together
+(`significance`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ __all__ = ["Found", "find_families", "null_strengths", "strongest"]
 FINE = 3  # places for one step of a circular group where a member may stand while a family grows
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
-LEAST_ROOM = 0.05  # a mean room above the baselines of less than this counts as this: nothing can be told there
+LEAST_ROOM = 0.05
+"""A mean room above the baselines of less than this counts as this: nothing can be told there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Found:
     offsets: np.ndarray
     """``(k,)`` degrees, octaves, or 0 and 1; 0 for the first member."""
     offset_sd: np.ndarray
-    """``(k,)`` standard errors, against the mean of the family; NaN if nothing is left to judge by."""
+    """``(k,)`` standard errors, against the mean of the family; NaN if nothing is left to judge by.
+    """
     period: float | None
     """Offsets come round after this: 360, or less if the feature is symmetric (180 for a line)."""
     closure: float
@@ -71,7 +76,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Scores of one layer at every difference of offsets that was looked at: both signs and none."""
+    """Scores of one layer at every difference of offsets that was looked at: both signs and
+    none.
+    """
 
     step: float  # from one difference to the next
     cyclic: bool  # differences 0, step, 2 step ... round the circle; otherwise from -L to L steps
@@ -95,13 +102,15 @@ def _grid(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> _Grid:
     step, count = float(scores.amounts[0]), len(scores.amounts)
     if not np.allclose(scores.amounts, step * np.arange(1, count + 1)):
         raise ScoresError(
-            f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced from 0 on"
+            f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced from 0 "
+            "on"
         )
     cyclic = scores.period is not None or scores.involution
     places = 2 if scores.involution else round((scores.period or 0) / step)
     if cyclic and places not in (2 * count, 2 * count + 1):
         raise ScoresError(
-            f"amounts {list(scores.amounts)} of group {scores.group} do not reach half of {scores.period}"
+            f"amounts {list(scores.amounts)} of group {scores.group} do not reach half of "
+            f"{scores.period}"
         )
     floor = baseline(layer, plain)
     found = _both_ways(layer, plain, places=places)
@@ -111,7 +120,9 @@ def _grid(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> _Grid:
 
 
 def _both_ways(ahead: np.ndarray, plain: np.ndarray, *, places: int) -> np.ndarray:
-    """``(a, C, C)`` at positive differences to all: round a circle of ``places``, or (0 places) along a line."""
+    """``(a, C, C)`` at positive differences to all: round a circle of ``places``, or (0 places)
+    along a line.
+    """
     back = ahead.transpose(0, 2, 1)
     if not places:
         return np.concatenate([back[::-1], plain[None], ahead])
@@ -134,7 +145,9 @@ def _finer(places: int, fine: int) -> np.ndarray:
 
 @dataclass(slots=True)
 class _Growing:
-    """A family while it grows: sums over its members, for every neuron at every place it might take."""
+    """A family while it grows: sums over its members, for every neuron at every place it might
+    take.
+    """
 
     grid: _Grid
     members: list[int]
@@ -173,7 +186,9 @@ class _Growing:
             self.sums[:, first : first + len(excess)] += sign * seen
 
     def value(self) -> np.ndarray:
-        """Mean score with the members ``(places, C)``, -inf where the excess towards them is none."""
+        """Mean score with the members ``(places, C)``, -inf where the excess towards them is
+        none.
+        """
         score, gain, number = self.sums
         fits = (gain > 0) & (number > 0.5)
         return np.where(fits, score / np.maximum(number, 0.5), -np.inf)
@@ -184,10 +199,12 @@ class _Growing:
 
 
 def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
-    """Families of one layer under one group, strongest first, and the strength of the strongest of every null layer ``(S,)``.
+    """Families of one layer under one group, strongest first, and the strength of the strongest of
+    every null layer ``(S,)``.
 
-    At least three members, two for reflections and inversion; what a typical null layer has as well is left out. Raises
-    `ScoresError` where the amounts are not equally spaced or do not reach half of the period.
+    At least three members, two for reflections and inversion; what a typical null layer has as well
+    is left out. Raises `ScoresError` where the amounts are not equally spaced or do not reach half
+    of the period.
     """
     nulls = _nulls(scores)
     chance = _chance(nulls)
@@ -217,7 +234,9 @@ def _nulls(scores: GroupScores) -> list[_Grid]:
 
 
 def _chance(nulls: Sequence[_Grid]) -> np.ndarray:
-    """Strongest family of every surrogate layer ``(S,)``, held to the others as the real layer is held to all."""
+    """Strongest family of every surrogate layer ``(S,)``, held to the others as the real layer is
+    held to all.
+    """
     rows = _rows(nulls)
     return np.array([_strongest(grid, np.delete(rows, s, 0)) for s, grid in enumerate(nulls)])
 
@@ -270,7 +289,9 @@ def _matched(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
 
 
 def _seeds(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
-    """Of every free neuron the triple with the largest mean excess among its best partners; the best `SEEDS` of all."""
+    """Of every free neuron the triple with the largest mean excess among its best partners; the
+    best `SEEDS` of all.
+    """
     numbers = np.flatnonzero(free)
     excess = grid.excess[:, numbers[:, None], numbers]
     row = excess.argmax(0)
@@ -297,7 +318,9 @@ def _seeds(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
 
 
 def _grow(family: _Growing, free: np.ndarray, rows: np.ndarray) -> _Growing:
-    """Let neurons join while they are nearer to the members than to chance, then let go those that are not."""
+    """Let neurons join while they are nearer to the members than to chance, then let go those that
+    are not.
+    """
     while len(family.members) < free.sum():
         value = family.value()
         value[:, ~free] = -np.inf
@@ -324,12 +347,13 @@ def _own_scores(family: _Growing) -> np.ndarray:
 
 
 def _bar(family: _Growing, rows: np.ndarray, own: np.ndarray) -> float:
-    """Score from which a neuron belongs: equally far, in standard deviations, from members and from chance.
+    """Score from which a neuron belongs: equally far, in standard deviations, from members and from
+    chance.
 
-    Members: their own mean scores, and one more at the spread of chance, since few members tell little. Chance: what
-    the surrogates of members reach with those of the others. Members with a mean score of r have a correlation of
-    sqrt(r) with what they share, so a neuron that is like it by chance with correlation c has a mean score of
-    c sqrt(r).
+    Members: their own mean scores, and one more at the spread of chance, since few members tell
+    little. Chance: what the surrogates of members reach with those of the others. Members with a
+    mean score of r have a correlation of sqrt(r) with what they share, so a neuron that is like it
+    by chance with correlation c has a mean score of c sqrt(r).
     """
     if not len(rows) or len(family.members) == rows.shape[1]:
         return 0.0
@@ -341,7 +365,9 @@ def _bar(family: _Growing, rows: np.ndarray, own: np.ndarray) -> float:
 
 
 def _between(grid: _Grid, layer: np.ndarray, family: _Growing) -> np.ndarray:
-    """Of scores or excess ``(d, C, C)``, those between members at the differences of their places ``(k, k)``."""
+    """Of scores or excess ``(d, C, C)``, those between members at the differences of their places
+    ``(k, k)``.
+    """
     members, places = np.array(family.members), np.array(family.places)
     difference = places[None, :] - places[:, None]
     part = layer[:, members[:, None], members[None, :]]
@@ -356,7 +382,8 @@ def _between(grid: _Grid, layer: np.ndarray, family: _Growing) -> np.ndarray:
 def _strength(grid: _Grid, family: _Growing) -> float:
     """How much of the room above their baselines the pairs fill, times (size - 1).
 
-    Not the mean excess: neighbours a small turn apart have little room, and large families have many neighbours.
+    Not the mean excess: neighbours a small turn apart have little room, and large families have
+    many neighbours.
     """
     pairs = np.triu_indices(len(family.members), 1)
     excess = np.nansum(_between(grid, grid.excess, family)[pairs])
@@ -398,9 +425,11 @@ def _describe(scores: GroupScores, grid: _Grid, family: _Growing) -> Found:
 
 
 def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: float) -> float:
-    """After which turn the members come back: the smallest fraction of the period that may be added to every difference.
+    """After which turn the members come back: the smallest fraction of the period that may be added
+    to every difference.
 
-    It may where the pairs then score as they do without, to within their spread. ``between``: ``(d, k, k)``.
+    It may where the pairs then score as they do without, to within their spread. ``between``: ``(d,
+    k, k)``.
     """
     places = len(between)
     i, j = np.triu_indices(len(start), 1)
@@ -418,7 +447,8 @@ def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: fl
 
 
 def _refined(grid: _Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Difference of offsets of every two members ``(k, k)`` at the peak of their score nearest to where they stand.
+    """Difference of offsets of every two members ``(k, k)`` at the peak of their score nearest to
+    where they stand.
 
     A parabola through the best place within a step and its neighbours; NaN where the grid has none.
     """

@@ -2,10 +2,10 @@
 
 Three numbers are kept apart, for one alone misleads:
 
-* *Which stimulus*: the one with the cell that the neuron prefers. Cell means are shrunk towards their
-  stimulus's by what the trials disagree within cells (James & Stein), so that a stimulus of many
-  cells gains nothing by noise, are put in the neuron's own standard deviations, and the mean over
-  the twins' neurons for the same cell is taken off: some stimuli drive anything. (The share of
+* *Which stimulus*: the one with the cell that the neuron prefers. Cell means are shrunk towards
+  their stimulus's by what the trials disagree within cells (James & Stein), so that a stimulus of
+  many cells gains nothing by noise, are put in the neuron's own standard deviations, and the mean
+  over the twins' neurons for the same cell is taken off: some stimuli drive anything. (The share of
   variance alone names the wrong one: a curve neuron responds to every circle half way, so circles,
   few and all alike, hold more of its variance than the few curves that it is about.)
 * *How much it explains*: the share of the neuron's variance over all trials, stimuli weighted
@@ -79,7 +79,9 @@ class AxisLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A neuron's tuning curve along the main axis of its best stimulus, the other axes at what it prefers."""
+    """A neuron's tuning curve along the main axis of its best stimulus, the other axes at what it
+    prefers.
+    """
 
     tuned_to: str
     """``curve: orientation, degrees``."""
@@ -88,7 +90,9 @@ class Curve:
     mean: np.ndarray
     """``(n,)`` mean responses."""
     error: np.ndarray
-    """``(n,)`` their standard errors, the spread within cells pooled over the curve; NaN without repeats."""
+    """``(n,)`` their standard errors, the spread within cells pooled over the curve; NaN without
+    repeats.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +184,8 @@ def kinds(
         seed: of the uncertainties.
 
     Raises:
-        KindError: no twins, a cell that was never shown, statistics that do not fit the cells, or an
-            axis with a column that neurons do not have.
+        KindError: no twins, a cell that was never shown, statistics that do not fit the cells, or
+            an axis with a column that neurons do not have.
     """
     for each in (stats, *null_stats):
         _check(each, cells)
@@ -272,8 +276,8 @@ def _shrunk(
 def _contrast(centre: np.ndarray, jitter: np.ndarray) -> np.ndarray:
     """Variance ``(F, C)`` between each stimulus's mean and that of all others.
 
-    A stimulus weighs 1 / F, so this comes to (mean - grand)^2 / (F - 1), less what the ``jitter`` of
-    the means, their variance by noise, gives.
+    A stimulus weighs 1 / F, so this comes to (mean - grand)^2 / (F - 1), less what the ``jitter``
+    of the means, their variance by noise, gives.
     """
     count = len(centre)
     if count < 2:
@@ -283,7 +287,9 @@ def _contrast(centre: np.ndarray, jitter: np.ndarray) -> np.ndarray:
 
 
 def _usual(twins: Sequence[_Layer]) -> np.ndarray:
-    """What a twin's neuron gives to each cell on average, in its standard deviations, ``(K, 1)``."""
+    """What a twin's neuron gives to each cell on average, in its standard deviations, ``(K,
+    1)``.
+    """
     live = max(1, sum(int(twin.live.sum()) for twin in twins))
     return sum((twin.raw.sum(1) for twin in twins), np.zeros(len(twins[0].raw)))[:, None] / live
 
@@ -369,7 +375,8 @@ class _Table:
         for axis in axes:
             if axis.column not in (None, *PREFERENCES):
                 raise KindError(
-                    f"{shown[0].stimulus}: {axis.name} is kept in {axis.column!r}, which neurons do "
+                    f"{shown[0].stimulus}: {axis.name} is kept in {axis.column!r}, "
+                    "which neurons do "
                     f"not have; name one of {', '.join(PREFERENCES)}, or None"
                 )
         several = [place for place, count in enumerate(counts) if count > 1]

@@ -1,4 +1,4 @@
-"""Kinds of one layer as the columns of its neurons: by responses, and by filters where a layer reads the image."""
+"""Kinds of one layer as columns: by responses, and by filters if the layer reads the image."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ class LayerResponses:
 def layer_kinds(
     subject: Subject, index: int, responses: LayerResponses, shown: Catalogue, *, seed: int = 0
 ) -> dict[str, list]:
-    """Annotated columns of a layer's neurons, by name, from its responses to the catalogue ``shown``.
+    """Annotated columns of a layer's neurons, by name, from its responses to the catalogue
+    ``shown``.
 
     In a layer that reads the image, a filter that is a Gabor or a colour contrast by its weights
-    (`filters`) has that kind, with the fit's R2 as ``explained``, and neither p nor q: its fit beats
-    95 % of those to permuted filters.
+    (`filters`) has that kind, with the fit's R2 as ``explained``, and neither p nor q: its fit
+    beats 95 % of those to permuted filters.
     """
     axes = {
         name: [axis for axis in stimulus.axes if not axis.nuisance]
@@ -71,7 +72,8 @@ def layer_kinds(
 
 
 def cell_means(statistics: CellStatistics, shown: Catalogue) -> bytes:
-    """Every tuning curve of a layer as a safetensors file: ``mean`` and ``sd`` ``(cells, C)`` float16, and what each cell shows.
+    """Every tuning curve of a layer as a safetensors file: ``mean`` and ``sd`` ``(cells, C)``
+    float16, and what each cell shows.
 
     The metadata's ``cells`` is a JSON list, one ``{stimulus, values, trials}`` a row.
     """

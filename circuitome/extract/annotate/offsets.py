@@ -14,10 +14,12 @@ __all__ = ["closure", "fit_offsets", "gaps"]
 def fit_offsets(
     differences: np.ndarray, start: np.ndarray, *, period: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets ``(k,)`` and their standard errors from the differences of all pairs ``(k, k)``, NaN where unknown.
+    """Offsets ``(k,)`` and their standard errors from the differences of all pairs ``(k, k)``, NaN
+    where unknown.
 
-    Least squares round ``start`` ``(k,)``, residuals taken the short way round the circle. The first offset is 0; errors
-    are against the mean of the family, NaN where as many numbers are fitted as there are.
+    Least squares round ``start`` ``(k,)``, residuals taken the short way round the circle. The
+    first offset is 0; errors are against the mean of the family, NaN where as many numbers are
+    fitted as there are.
 
     >>> offsets, _ = fit_offsets(
     ...     np.array([[0, 90, 182], [0, 0, 90], [0, 0, 0.0]]), np.array([0, 90, 180.0]), period=360
@@ -47,7 +49,9 @@ def fit_offsets(
 
 
 def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
-    """Share of the triangles i < j < k whose best amounts ``(k, k)`` compose to within one step; NaN without triangles."""
+    """Share of the triangles i < j < k whose best amounts ``(k, k)`` compose to within one step;
+    NaN without triangles.
+    """
     count = len(best)
     i, j, k = (index.reshape(-1) for index in np.meshgrid(*[np.arange(count)] * 3, indexing="ij"))
     rising = (i < j) & (j < k)
@@ -63,9 +67,10 @@ def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
 def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarray:
     """Offsets at which a member is missing, given the spacing that the members suggest.
 
-    The fewest equal spaces (of a circle, or of the stretch between the first and the last) on whose ends the members
-    stand, each on its own, to within half a step and an eighth of the space, root mean square. None are missing where the members
-    suggest no spacing, or where more places would be empty than taken.
+    The fewest equal spaces (of a circle, or of the stretch between the first and the last) on whose
+    ends the members stand, each on its own, to within half a step and an eighth of the space, root
+    mean square. None are missing where the members suggest no spacing, or where more places would
+    be empty than taken.
 
     >>> gaps(np.array([0.0, 90.0, 180.0]), step=15.0, period=360.0)
     array([270.])

@@ -1,5 +1,4 @@
-"""Equivariant pairs of a layer: scores under a transform, what they have to beat, and their
-significance.
+"""Equivariant pairs of a layer: scores under a transform, their baselines, their significance.
 
 ``score[i, j]`` of a transform g is the correlation over stimuli of neuron i with neuron j seen
 under g: 1 where j is i turned by g. It counts by its excess over the three things that look like

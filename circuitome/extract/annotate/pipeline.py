@@ -120,7 +120,9 @@ def _made(bundle: Bundle, session: Session, parts: Mapping[str, Part]) -> Bundle
 def _wanted(
     bundle: Bundle, parts: Sequence[str], identity: Mapping[str, str | int | None]
 ) -> tuple[str, ...]:
-    """Parts to make: of one annotation those that it lacks; of another those of the old one as well."""
+    """Parts to make: of one annotation those that it lacks; of another those of the old one as
+    well.
+    """
     before = {part for part in parts_done(bundle.manifest.model) if part in PARTS}
     asked = set(parts).union(*map(needed_by, parts))
     if bundle.manifest.note("annotation") == dict(identity):
@@ -144,10 +146,12 @@ def _check(parts: Sequence[str], twins: int) -> None:
 
 
 def part_of(name: str) -> Part:
-    """The part of a name: ``PART`` of the module of that name in `circuitome.extract.annotate.parts`.
+    """The part of a name: ``PART`` of the module of that name in
+    `circuitome.extract.annotate.parts`.
 
     Raises:
-        SchemaError: the part is not declared, nothing in the schema belongs to it, or no module makes it.
+        SchemaError: the part is not declared, nothing in the schema belongs to it, or no module
+            makes it.
     """
     made_by(name)
     home = f"{HOME}.{name}"

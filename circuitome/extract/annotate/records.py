@@ -19,7 +19,9 @@ from circuitome.graphdb.schema import parts_done
 __all__ = ["Records", "neuron_column"]
 
 ATTACHED: Final = "tuning"
-"""Folder of the files that go into the bundle: mean responses to every cell of the stimuli, one a layer."""
+"""Folder of the files that go into the bundle: mean responses to every cell of the stimuli, one a
+layer.
+"""
 _SETTING: Final = "setting.json"
 
 
@@ -31,7 +33,8 @@ class Records:
 
     @classmethod
     def open(cls, bundle: Bundle, setting: Mapping[str, object], parts: Sequence[str]) -> Records:
-        """The records of this annotation; those of another one (other weights, twins, seed ...) are thrown away.
+        """The records of this annotation; those of another one (other weights, twins, seed ...) are
+        thrown away.
 
         ``parts`` are what the records are for.
         """
@@ -46,7 +49,8 @@ class Records:
             (folder / _SETTING).write_text(text)
         except OSError as error:
             raise BundleError(
-                f"{folder}: cannot be written ({error.strerror}); annotate a bundle in a folder that can"
+                f"{folder}: cannot be written ({error.strerror}); "
+                "annotate a bundle in a folder that can"
             ) from error
         records = cls(folder)
         records.put("parts", 0, list(parts))
@@ -54,7 +58,9 @@ class Records:
 
     @classmethod
     def discard(cls, bundle: Bundle, setting: Mapping[str, object]) -> None:
-        """Throw away what a run that was killed at its very end left: records for parts that the bundle has."""
+        """Throw away what a run that was killed at its very end left: records for parts that the
+        bundle has.
+        """
         records = cls(_folder_of(bundle))
         file = records.folder / _SETTING
         if not file.is_file() or not records.has("parts", 0):  # killed while it was removing them
@@ -90,7 +96,8 @@ class Records:
             os.replace(draft, path)
         except OSError as error:
             raise BundleError(
-                f"{path}: cannot be written ({error.strerror}); make room, and do not annotate a bundle twice at once"
+                f"{path}: cannot be written ({error.strerror}); make room, "
+                "and do not annotate a bundle twice at once"
             ) from error
 
     def keep(self, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the neurons of one layer are to each other: pairs, families and invariance, as records keep them."""
+"""What the neurons of one layer are to each other: pairs, families and invariance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["Relations", "pairs_from_json", "pairs_to_json"]
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """Pairs, families and invariances of one layer; q of families needs all layers and comes later."""
+    """Pairs, families and invariances of one layer; q of families needs all layers and comes
+    later.
+    """
 
     searched: bool
     """Whether pairs were looked for."""

@@ -1,9 +1,11 @@
-"""Scores for equivariance: every neuron of a layer against every other under every transform, and the same on null layers.
+"""Scores for equivariance: every neuron of a layer against every other, under every transform.
 
-``score(i, j)`` of a transform g is the correlation, over presentations of stimuli, of neuron i's activation to a stimulus with
-neuron j's to the stimulus under g, each read at the unit that the stimulus is centred on. *Null layers* read the very same
-inputs through surrogate filters (`circuitome.extract.responses.twins`), rescaled to the real neuron's mean and spread; so a null costs one
-matrix product. An addition has no filters: its null layers add the operands' channels in random pairings.
+``score(i, j)`` of a transform g is the correlation, over presentations of stimuli, of neuron i's
+activation to a stimulus with neuron j's to the stimulus under g, each read at the unit that the
+stimulus is centred on. *Null layers* read the very same inputs through surrogate filters
+(`circuitome.extract.responses.twins`), rescaled to the real neuron's mean and spread; so a null
+costs one matrix product. An addition has no filters: its null layers add the operands' channels in
+random pairings.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ __all__ = [
 ]
 
 WIDEST: Final = 768
-"""Layers with more neurons are not searched for pairs: their score tables would not fit into memory."""
+"""Layers with more neurons are not searched for pairs: their score tables would not fit into
+memory.
+"""
 ANGLES: Final = frozenset({"rotate", "hue", "hue_rotate"})
 """Groups whose amounts are angles."""
 PERSPECTIVE: Final = 3
@@ -139,7 +143,9 @@ class _Task:
         return torch.where(responds, unit, torch.zeros_like(centred))
 
     def products(self, standard: Tensor) -> np.ndarray:
-        """Scores ``(1 + S, C, C)``; of a layer that is not searched ``(1, C)``, of each neuron with itself."""
+        """Scores ``(1 + S, C, C)``; of a layer that is not searched ``(1, C)``, of each neuron with
+        itself.
+        """
         assert self.first is not None
         if not self.searched:
             return (self.first * standard).sum(2).cpu().numpy()
@@ -206,7 +212,9 @@ def _task(subject: Subject, index: int, nulls: Nulls) -> _Task:
 
 
 def _pairings(channels: int, operands: int, nulls: int, generator: torch.Generator) -> Tensor:
-    """Which channel of each operand goes into each sum ``(1 + nulls, operands, channels)``; the first is real."""
+    """Which channel of each operand goes into each sum ``(1 + nulls, operands, channels)``; the
+    first is real.
+    """
     real = torch.arange(channels).expand(operands, channels)
     shuffled = [torch.randperm(channels, generator=generator) for _ in range(nulls * operands)]
     return torch.cat([real, *(order[None] for order in shuffled)]).view(-1, operands, channels)
@@ -219,7 +227,9 @@ def _presented(
     transform: Transform,
     advance: Callable[[], None],
 ) -> list[Tensor]:
-    """Pre-activations of every task at the units that look at the patches, ``(1 + S, C, M)`` each."""
+    """Pre-activations of every task at the units that look at the patches, ``(1 + S, C, M)``
+    each.
+    """
     layers = stage.wiring.layers
     points = [
         _points(stage.probe, stage.fields[task.index], transform, layers[task.index].size)
@@ -316,7 +326,9 @@ def memory(wiring: Wiring, index: int, transforms: int, nulls: int, samples: int
 def batches(
     layers: Sequence[int], bytes_each: Callable[[int], float], budget: float
 ) -> Iterator[list[int]]:
-    """Runs of layers whose memory together stays within ``budget``; a layer beyond it stands alone."""
+    """Runs of layers whose memory together stays within ``budget``; a layer beyond it stands
+    alone.
+    """
     run: list[int] = []
     used = 0.0
     for index in layers:

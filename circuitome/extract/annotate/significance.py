@@ -1,5 +1,4 @@
-"""Significance of families over all the layers and groups of a network that were searched, its
-*cells*.
+"""Significance of families over all searched layers and groups of a network, its *cells*.
 
 A family counts by its strength against the strongest family of every null layer of its cell: ``z``,
 its distance from their mean in their standard deviations. With ten null layers the tail of z is

@@ -1,5 +1,4 @@
-"""Templates: what the weights between two families are a function of, if they turn with their
-members.
+"""Templates: what the weights between two families are a function of, if they turn with them.
 
 A member at offset a is the family's feature turned by a. If a circuit turns with what it reads,
 then turning sender and receiver by g turns the kernel between them: ``K(a + g, b + g) = g K(a,

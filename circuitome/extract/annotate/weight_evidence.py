@@ -1,9 +1,11 @@
-"""Equivariance by weights alone: is one neuron's fan-in another's, turned, with its inputs replaced by their own partners?
+"""Equivariance by weights alone: is one neuron's fan-in another's, with its inputs' partners?
 
-In a layer that reads the image the transform itself moves the inputs (a hue turns colours). In deeper layers the partners that
-were found for the layers below say where an input goes, and an input that the transform leaves alone stays itself: so equivariance is
-followed from layer to layer. Null: the same with surrogate filters. Only transforms that move kernel entries to kernel entries
-are asked: quarter turns, reflections, hue and inversion. *Naturally Occurring Equivariance in Neural Networks* (Distill, 2020).
+In a layer that reads the image the transform itself moves the inputs (a hue turns colours). In
+deeper layers the partners that were found for the layers below say where an input goes, and an
+input that the transform leaves alone stays itself: so equivariance is followed from layer to layer.
+Null: the same with surrogate filters. Only transforms that move kernel entries to kernel entries
+are asked: quarter turns, reflections, hue and inversion. *Naturally Occurring Equivariance in
+Neural Networks* (Distill, 2020).
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ NEAR: Final = 15.0
 def weight_pairs(
     subject: Subject, index: int, known: Mapping[int, Relations], nulls: Nulls
 ) -> list[Pair]:
-    """Pairs of one layer by its filters, of q up to `Q_MAX`; ``known``: by responses, of the layers below."""
+    """Pairs of one layer by its filters, of q up to `Q_MAX`; ``known``: by responses, of the layers
+    below.
+    """
     wiring = subject.wiring
     layer = wiring.layers[index]
     if layer.op not in ("conv", "linear") or layer.groups != 1 or not can_pair(wiring, index):
@@ -68,7 +72,9 @@ def weight_pairs(
 def _asked(
     wiring: Wiring, index: int, group: str, known: Mapping[int, Relations]
 ) -> dict[Transform, np.ndarray | None]:
-    """Transforms of a group that can be asked, with the partners of the inputs; None for an image's."""
+    """Transforms of a group that can be asked, with the partners of the inputs; None for an
+    image's.
+    """
     transforms = [Transform(group, amount) for amount in ASKED[group]]
     if wiring.reads_image(index):
         return dict.fromkeys(transforms)
@@ -84,7 +90,9 @@ def _scores(kernel: np.ndarray, asked: Mapping[Transform, np.ndarray | None]) ->
 def _inputs(
     wiring: Wiring, layer: Layer, transform: Transform, known: Mapping[int, Relations]
 ) -> np.ndarray:
-    """``(fan_in, fan_in)``: how much input b is input a under the transform, by what is known of them."""
+    """``(fan_in, fan_in)``: how much input b is input a under the transform, by what is known of
+    them.
+    """
     partners = np.zeros((layer.fan_in, layer.fan_in))
     for source in {link.source for link in layer.links} & known.keys():
         place = np.full(wiring.layers[source].channels, -1)

@@ -1,7 +1,7 @@
-"""Statistics of a layer's responses that stream: sums per cell of the stimuli, and the strongest trials.
+"""Statistics of a layer's responses that stream: sums per cell, and the strongest trials.
 
-A cell is one combination of a stimulus's values; its trials differ in nuisances only. Memory does not grow with the
-number of trials.
+A cell is one combination of a stimulus's values; its trials differ in nuisances only. Memory does
+not grow with the number of trials.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class CellStatistics:
         """``(cells, neurons)`` sum of their squares."""
 
     def add(self, cell_ids: np.ndarray, responses: np.ndarray) -> None:
-        """Add trials: ``cell_ids`` ``(n,)`` says each one's cell, ``responses`` is ``(n, neurons)``; `CellError` if they do not fit."""
+        """Add trials: ``cell_ids`` ``(n,)`` says each one's cell, ``responses`` is ``(n,
+        neurons)``; `CellError` if they do not fit.
+        """
         cell_ids, responses = np.asarray(cell_ids), np.asarray(responses, np.float64)
         if responses.shape != (len(cell_ids), self.total.shape[1]):
             raise CellError(
@@ -77,7 +79,9 @@ class Top:
         """``(neurons, count)`` numbers of the trials, -1 where fewer were seen."""
 
     def add(self, trial_ids: np.ndarray, responses: np.ndarray) -> None:
-        """Add trials: ``trial_ids`` ``(n,)`` are their numbers, ``responses`` is ``(n, neurons)``. Ties go to the lower number."""
+        """Add trials: ``trial_ids`` ``(n,)`` are their numbers, ``responses`` is ``(n, neurons)``.
+        Ties go to the lower number.
+        """
         if responses.shape != (len(trial_ids), len(self.values)):
             raise CellError(
                 f"responses of shape {responses.shape} to {len(trial_ids)} trials; "

@@ -1,6 +1,7 @@
-"""What a network does on natural-like images: mean, spread, sparsity and maximum of every neuron, and effective fields.
+"""Activity on natural-like images: mean, spread, sparsity, maximum, and effective fields.
 
-Effective receptive field: Luo et al., *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks* (2016).
+Effective receptive field: Luo et al., *Understanding the Effective Receptive Field in Deep
+Convolutional Neural Networks* (2016).
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def natural_moments(
     arrays: Mapping[str, np.ndarray],
     advance: Callable[[], None],
 ) -> dict[int, Moments]:
-    """Moments of every layer of ``runner`` over batches of images ``(n, 3, H, W)``; memory does not grow with their number."""
+    """Moments of every layer of ``runner`` over batches of images ``(n, 3, H, W)``; memory does not
+    grow with their number.
+    """
     sums: dict[int, Tensor] = {}
     peaks: dict[int, Tensor] = {}
     positions = dict.fromkeys(runner.layers, 0)
@@ -78,9 +81,11 @@ def _moments(sums: Tensor, peak: Tensor, count: int) -> Moments:
 def effective_fields(
     runner: Runner, images: Tensor, *, seed: int = 0
 ) -> dict[int, tuple[float, float]]:
-    """Height and width in input pixels that hold 90 % of the squared gradient of a layer's middle unit.
+    """Height and width in input pixels that hold 90 % of the squared gradient of a layer's middle
+    unit.
 
-    One backward pass a layer: channels are mixed with random signs, whose squared gradient is on average the sum of theirs.
+    One backward pass a layer: channels are mixed with random signs, whose squared gradient is on
+    average the sum of theirs.
     """
     wiring, generator = runner.wiring, torch.Generator().manual_seed(seed)
     inputs = images.clone().requires_grad_(True)
@@ -106,7 +111,9 @@ def _middle(maps: Tensor) -> Tensor:
 
 
 def _extent(energy: np.ndarray) -> float:
-    """The least length of a window about the centre of mass that holds `MASS` of the energy; 0 where there is none."""
+    """The least length of a window about the centre of mass that holds `MASS` of the energy; 0
+    where there is none.
+    """
     total = energy.sum()
     if not total > 0:
         return 0.0

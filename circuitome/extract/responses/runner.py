@@ -1,4 +1,4 @@
-"""Running a network up to some layers on batches of stimuli, and reading single units of their maps."""
+"""Running a network up to some layers on batches of stimuli, and reading single units."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class Subject:
         return shift.float().view(1, -1, 1, 1), scale.float().view(1, -1, 1, 1)
 
     def prepared(self, images: Tensor) -> Tensor:
-        """RGB images ``(n, 3, H, W)`` in [0, 1] as the model itself takes them, ``(n, C, H, W)``."""
+        """RGB images ``(n, 3, H, W)`` in [0, 1] as the model itself takes them, ``(n, C, H,
+        W)``.
+        """
         shift, scale = self.preprocessing()
         return (_in_channels(images, self.wiring.layers[0].channels) - shift) / scale
 
@@ -115,7 +117,9 @@ class Runner:
         return cls(wiring, wanted, forward, inputs, targets, scale, shift, batch)
 
     def rebound(self, model: nn.Module) -> Runner:
-        """The same for a model of the same wiring with other weights (a twin): nothing is exported again."""
+        """The same for a model of the same wiring with other weights (a twin): nothing is exported
+        again.
+        """
         state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         inputs = [
             _placed(state[target].detach(), value.device)
@@ -126,7 +130,9 @@ class Runner:
         return replace(self, inputs=tuple(inputs))
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Maps ``(n, C, H, W)`` by the layers' nodes for RGB images ``(n, 3, H, W)`` in [0, 1]; ``n`` at most ``batch``."""
+        """Maps ``(n, C, H, W)`` by the layers' nodes for RGB images ``(n, 3, H, W)`` in [0, 1];
+        ``n`` at most ``batch``.
+        """
         count = len(images)
         x = _in_channels((images - self.shift) / self.scale, self.wiring.layers[0].channels)
         x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.batch - count)) if count < self.batch else x
@@ -166,7 +172,8 @@ def _placed(value: object, device: torch.device) -> Tensor | None:
 def activate(
     wiring: Wiring, index: int, values: Tensor, arrays: Mapping[str, np.ndarray]
 ) -> Tensor:
-    """What the readers of a layer see first of its values ``(n, C, ...)``: through their nonlinearity.
+    """What the readers of a layer see first of its values ``(n, C, ...)``: through their
+    nonlinearity.
 
     A layer keeps its values if its readers differ, or if one reads it as it is (the stream of a
     residual network, a class's logit).
@@ -188,7 +195,9 @@ def activate(
 
 
 def _read_through(wiring: Wiring, index: int) -> list[tuple[Link, Step]]:
-    """Links that read a layer, with the nonlinearity that comes first; empty unless all have the same."""
+    """Links that read a layer, with the nonlinearity that comes first; empty unless all have the
+    same.
+    """
     links = [
         link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index
     ]
@@ -202,7 +211,8 @@ def _no_array(name: str) -> Tensor:
 
 
 def units_around(probe: Probe, field: FieldGeometry, maps: Tensor, *, margin: int) -> Tensor:
-    """Values of the unit at each patch's centre and its neighbours: ``(n * patches, C, (2 margin + 1)²)``.
+    """Values of the unit at each patch's centre and its neighbours: ``(n * patches, C, (2 margin +
+    1)²)``.
 
     ``maps`` are ``(n, C, h, w)``. Neighbours beyond the map's edge repeat the last unit.
     """
@@ -222,7 +232,8 @@ def patches_at(layer: Layer, operand: Tensor, rows: Tensor, columns: Tensor) -> 
 
     Args:
         operand: ``(n, width, h, w)``.
-        rows, columns: ``(P,)`` unit coordinates in the layer's map; between units the reads are interpolated linearly.
+        rows, columns: ``(P,)`` unit coordinates in the layer's map; between units the reads are
+            interpolated linearly.
     """
     (height, width), (pad_y, pad_x) = layer.kernel, layer.padding
     span_y, span_x = (height - 1) * layer.dilation[0], (width - 1) * layer.dilation[1]
@@ -238,7 +249,9 @@ def patches_at(layer: Layer, operand: Tensor, rows: Tensor, columns: Tensor) -> 
 
 
 def corners(rows: Tensor, columns: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Whole units around places between them, and their weights in a linear interpolation, ``(P,)`` each; none of no weight."""
+    """Whole units around places between them, and their weights in a linear interpolation, ``(P,)``
+    each; none of no weight.
+    """
     low_y, low_x = rows.floor(), columns.floor()
     for y, weight_y in ((low_y, 1 - (rows - low_y)), (low_y + 1, rows - low_y)):
         for x, weight_x in ((low_x, 1 - (columns - low_x)), (low_x + 1, columns - low_x)):
@@ -248,7 +261,9 @@ def corners(rows: Tensor, columns: Tensor) -> Iterator[tuple[Tensor, Tensor, Ten
 
 
 def _windows(layer: Layer, wide: Tensor, y: Tensor, x: Tensor, span: tuple[int, int]) -> Tensor:
-    """Kernel windows ``(n, width, P, kh, kw)`` at whole units; windows that would leave the map are moved back inside."""
+    """Kernel windows ``(n, width, P, kh, kw)`` at whole units; windows that would leave the map are
+    moved back inside.
+    """
     rows = (y * layer.stride[0] + span[0]).clamp(0, wide.shape[2] - 1 - span[0])
     columns = (x * layer.stride[1] + span[1]).clamp(0, wide.shape[3] - 1 - span[1])
     rows = rows[:, None] + torch.arange(layer.kernel[0]) * layer.dilation[0]

@@ -1,12 +1,14 @@
 """Response signatures: each neuron's responses to the gallery, comparable between networks.
 
-A layer's maps are averaged over the cells of a grid that divides the field of view, whatever the network's input size and
-strides; a few cells of every picture are read (`gallery`). From these samples the part that plain brightness, colour and
-contrast explain linearly is taken out. It has to be: any two smooth filters agree about bright and busy places, random ones as
-well, and deep random networks agree about little else. What is left says what the neuron is about.
+A layer's maps are averaged over the cells of a grid that divides the field of view, whatever the
+network's input size and strides; a few cells of every picture are read (`gallery`). From these
+samples the part that plain brightness, colour and contrast explain linearly is taken out. It has to
+be: any two smooth filters agree about bright and busy places, random ones as well, and deep random
+networks agree about little else. What is left says what the neuron is about.
 
-Twins of the network are shown the same. How far a neuron can be matched at all is its *reliability*: the correlation of
-its signature with itself over the same pictures moved by a 56th of their side, under faint noise.
+Twins of the network are shown the same. How far a neuron can be matched at all is its
+*reliability*: the correlation of its signature with itself over the same pictures moved by a 56th
+of their side, under faint noise.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def write_signatures(
     seed: int,
     progress: Progress,
 ) -> Bundle:
-    """Put the signatures of a network and its twins, and every neuron's reliability, into its bundle.
+    """Put the signatures of a network and its twins, and every neuron's reliability, into its
+    bundle.
 
     Only networks that were ``shown`` the same can be compared.
     """
@@ -188,7 +191,8 @@ def _samples(
 def _shares(field: FieldGeometry, axis: int, units: int, pixels: int) -> Tensor:
     """How much each unit counts in each cell along an axis, ``(GRID, units)``, rows sum to 1.
 
-    A unit stands for the pixels about the centre of its field, up to half way to the next; the outermost for all beyond.
+    A unit stands for the pixels about the centre of its field, up to half way to the next; the
+    outermost for all beyond.
     """
     low = field.start[axis] + 0.5 + field.jump[axis] * (np.arange(units) - 0.5)
     high = low + field.jump[axis]
@@ -199,7 +203,9 @@ def _shares(field: FieldGeometry, axis: int, units: int, pixels: int) -> Tensor:
 
 
 def _without(samples: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Rows ``(C, samples)`` less what ``plain`` ``(samples, features)`` explains, of length 1; of zeros where nothing is left."""
+    """Rows ``(C, samples)`` less what ``plain`` ``(samples, features)`` explains, of length 1; of
+    zeros where nothing is left.
+    """
     centred = samples.astype(np.float64)
     centred -= centred.mean(1, keepdims=True)
     basis, size, _ = np.linalg.svd(

@@ -57,7 +57,9 @@ class Stage:
         return assemble(self.probe, patches)
 
     def maps(self, patches: Tensor) -> dict[str, Tensor]:
-        """Maps ``(n, C, H, W)`` of the layers, by node, of patches ``(n * patches, 3, side, side)``."""
+        """Maps ``(n, C, H, W)`` of the layers, by node, of patches ``(n * patches, 3, side,
+        side)``.
+        """
         return self.runner(self.images(patches))
 
     def strongest(self, index: int, maps: Tensor) -> Tensor:

@@ -1,16 +1,19 @@
 """Null models: what responses and scores are like where nothing was learned.
 
-A *twin* is the same network with the entries of every filter permuted: weight distribution, fan-in and signs are kept.
-It is the null of tuning and kinds. For equivariance it is too easy to beat, because smooth filters resemble turned
-smooth filters and permuted ones are not smooth. *Surrogates* keep what makes filters smooth: of each component of a
-filter the phase is random, the power is not (surrogate data: Theiler et al., Physica D 58, 1992).
+A *twin* is the same network with the entries of every filter permuted: weight distribution, fan-in
+and signs are kept. It is the null of tuning and kinds. For equivariance it is too easy to beat,
+because smooth filters resemble turned smooth filters and permuted ones are not smooth. *Surrogates*
+keep what makes filters smooth: of each component of a filter the phase is random, the power is not
+(surrogate data: Theiler et al., Physica D 58, 1992).
 
-Which components? Those of Fourier take a filter for periodic; the jump from one border to the other then becomes a
-step inside, surrogates are rougher than the filters, and chance is found significant. Those of the cosine transform
-do better and still not well, because filters that are cut from a smooth field do not end level. So the components are the layer's own
-(Karhunen and Loève): eigenvectors of the covariance of pixels at each distance, pooled over all filters, alike along x
-and along y. Their phase is a sign, and filters that are a stationary Gaussian field in the image are exactly as
-likely as their surrogates. `benchmarks/bench_equivariance_calibration.py` compares all of these.
+Which components? Those of Fourier take a filter for periodic; the jump from one border to the other
+then becomes a step inside, surrogates are rougher than the filters, and chance is found
+significant. Those of the cosine transform do better and still not well, because filters that are
+cut from a smooth field do not end level. So the components are the layer's own (Karhunen and
+Loève): eigenvectors of the covariance of pixels at each distance, pooled over all filters, alike
+along x and along y. Their phase is a sign, and filters that are a stationary Gaussian field in the
+image are exactly as likely as their surrogates. `benchmarks/bench_equivariance_calibration.py`
+compares all of these.
 """
 
 from __future__ import annotations
@@ -39,12 +42,14 @@ class NullError(CircuitomeError):
 
 
 def twin(model: nn.Module, seed: int, *, images: Tensor | None = None) -> nn.Module:
-    """A copy of a model with the entries of every filter permuted, in evaluation mode; the model stays as it is.
+    """A copy of a model with the entries of every filter permuted, in evaluation mode; the model
+    stays as it is.
 
-    ``images``: ``(n, 3, H, W)``, as the model wants them. Given these, the statistics of batch norms are estimated anew,
-    as means over one pass; and a filter with a bias, which batch norm does not follow, is scaled and shifted so that its
-    responses have the mean and spread of the original's: otherwise deep neurons of a network without batch norm fall silent,
-    or linear. Without images both stay as they are. A weight that several modules share is permuted once.
+    ``images``: ``(n, 3, H, W)``, as the model wants them. Given these, the statistics of batch
+    norms are estimated anew, as means over one pass; and a filter with a bias, which batch norm
+    does not follow, is scaled and shifted so that its responses have the mean and spread of the
+    original's: otherwise deep neurons of a network without batch norm fall silent, or linear.
+    Without images both stay as they are. A weight that several modules share is permuted once.
     """
     other = copy.deepcopy(model).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -74,14 +79,18 @@ def _permute(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _by_output(weight: Tensor, groups: int) -> Tensor:
-    """``(in, out / groups, ...)`` of a transposed convolution as ``(out, in / groups, ...)``, and the way back."""
+    """``(in, out / groups, ...)`` of a transposed convolution as ``(out, in / groups, ...)``, and
+    the way back.
+    """
     split = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2)
     return split.reshape(-1, *split.shape[2:])
 
 
 @torch.no_grad()
 def _rescale(model: nn.Module, other: nn.Module, images: Tensor) -> None:
-    """Give every filter of ``other`` that has a bias the mean and spread that its original has, in the order of computation."""
+    """Give every filter of ``other`` that has a bias the mean and spread that its original has, in
+    the order of computation.
+    """
     wanted: dict[str, tuple[Tensor, Tensor]] = {}
 
     def remember(name: str) -> Callable[..., None]:
@@ -120,7 +129,9 @@ def _rescale(model: nn.Module, other: nn.Module, images: Tensor) -> None:
 
 
 def _moments(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel ``(C,)``; a linear layer's channels come last."""
+    """Mean and standard deviation of every channel ``(C,)``; a linear layer's channels come
+    last.
+    """
     channels = output.movedim(-1 if output.dim() < 4 else 1, 0).flatten(1)
     return channels.mean(1), channels.std(1)
 
@@ -153,11 +164,12 @@ def _estimate(model: nn.Module, images: Tensor) -> None:
 def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colours: bool) -> Tensor:
     """Surrogate layers ``(count, C, fan_in, kh, kw)`` of filters ``(C, fan_in, kh, kw)``.
 
-    Every component of a filter gets a random sign, one for all its input channels: so the power of each component,
-    the covariance of the input channels (colours, in a layer that reads the image) and with them the filter's
-    norm are kept; where things lie and what comes beside what is not. With ``colours`` False the kernels
-    are dealt to the input channels at random too, for each receiver anew: what a channel stands for is learned, and in
-    1x1 kernels there is nothing else. Raises `NullError` for anything but filters over a plane.
+    Every component of a filter gets a random sign, one for all its input channels: so the power of
+    each component, the covariance of the input channels (colours, in a layer that reads the image)
+    and with them the filter's norm are kept; where things lie and what comes beside what is not.
+    With ``colours`` False the kernels are dealt to the input channels at random too, for each
+    receiver anew: what a channel stands for is learned, and in 1x1 kernels there is nothing else.
+    Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:
         raise NullError(
@@ -173,7 +185,9 @@ def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colour
 
 
 def components(kernel: Tensor) -> Tensor:
-    """Orthonormal components of the kernels of a layer, one a column: ``(kh * kw, kh * kw)`` float64."""
+    """Orthonormal components of the kernels of a layer, one a column: ``(kh * kw, kh * kw)``
+    float64.
+    """
     height, width = kernel.shape[2:]
     pixels = kernel.reshape(-1, height * width).to(torch.float64)
     moments = pixels.T @ pixels

@@ -33,7 +33,8 @@ __all__ = [
 Values = Callable[[float], Sequence[float]]
 
 FINEST: Final = 0.35
-"""Highest spatial frequency, cycles per pixel: a margin below the 0.5 that a pixel grid can carry."""
+"""Highest spatial frequency, cycles per pixel: a margin below the 0.5 that a pixel grid can carry.
+"""
 ORIENTED: Final = {"rotate": "orientation", "flip_h": "orientation", "flip_v": "orientation"}
 """Transforms that move the orientation, and nothing else."""
 
@@ -62,7 +63,9 @@ def spaced(low: float, high: float, count: int, *, least: float) -> Values:
 
 
 def octaves(count: int, *, coarsest: float) -> Values:
-    """Frequencies in equal ratios, from ``coarsest`` cycles in what the layer sees to the finest."""
+    """Frequencies in equal ratios, from ``coarsest`` cycles in what the layer sees to the
+    finest.
+    """
 
     def frequencies(radius: float) -> Sequence[float]:
         first = min(coarsest / (2 * radius), FINEST / 2)

@@ -30,7 +30,8 @@ TRIALS: Final = 48
 JITTER: Final = 0.1
 """Every image is moved at random by up to this share of the layer's radius."""
 DRAWING: Final = 1
-"""To be raised if the same parameters come to be drawn as other images; a test looks at the pixels."""
+"""To be raised if the same parameters come to be drawn as other images; a test looks at the pixels.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Trials:
     first: int
     """Number of the first of them."""
     parameters: Mapping[str, np.ndarray]
-    """Parameter -> ``(trials,)`` float32; ``right`` and ``down`` are where the patch is moved to."""
+    """Parameter -> ``(trials,)`` float32; ``right`` and ``down`` are where the patch is moved to.
+    """
 
     def __len__(self) -> int:
         return len(self.parameters["right"])
@@ -68,7 +70,9 @@ class Trials:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The trials that a layer is shown: cells of all stimuli, each several times with other nuisances."""
+    """The trials that a layer is shown: cells of all stimuli, each several times with other
+    nuisances.
+    """
 
     cells: tuple[Cell, ...]
     cell_of: np.ndarray
@@ -118,11 +122,13 @@ def catalogue(
     stimuli: Sequence[str] | None = None,
     scarce: bool = False,
 ) -> Catalogue:
-    """The trials for a layer whose neurons see ``2 * radius`` pixels, on patches of ``side`` pixels.
+    """The trials for a layer whose neurons see ``2 * radius`` pixels, on patches of ``side``
+    pixels.
 
-    Every cell (combination of values) is shown ``repeats`` times or more, its nuisances spread evenly
-    over these trials. ``scarce`` takes every other value of every axis that has a unit: a third of
-    the cells and trials, for layers that see nearly the whole image, where each trial is dear.
+    Every cell (combination of values) is shown ``repeats`` times or more, its nuisances spread
+    evenly over these trials. ``scarce`` takes every other value of every axis that has a unit: a
+    third of the cells and trials, for layers that see nearly the whole image, where each trial is
+    dear.
 
     Raises:
         StimulusError: sizes that make no sense, or unknown names.
@@ -184,7 +190,9 @@ def _cells(kind: Stimulus, radius: float, *, scarce: bool) -> list[Cell]:
 def _parameters(
     kind: Stimulus, cells: list[Cell], radius: float, *, times: int, rng: np.random.Generator
 ) -> Mapping[str, np.ndarray]:
-    """Every parameter of a stimulus's trials, ``(cells * times,)``, and where the patch is moved to."""
+    """Every parameter of a stimulus's trials, ``(cells * times,)``, and where the patch is moved
+    to.
+    """
     columns = {
         axis.name: _nuisance(axis, radius, len(cells), times=times, rng=rng)
         if axis.nuisance

@@ -1,8 +1,9 @@
-"""Random images: an ensemble that no transform changes as a whole, for equivariance, and natural-like scenes.
+"""Random images: an ensemble that no transform changes as a whole, and natural-like scenes.
 
-Equivariance compares the responses to images with those to the same images under a transform. Neither neuron of a pair
-may be favoured by that, so the ensemble's *distribution* is the same under rotation, reflection, hue rotation and
-inversion, and nearly so under change of scale; and each image is a formula, so its transform is exact, not resampled.
+Equivariance compares the responses to images with those to the same images under a transform.
+Neither neuron of a pair may be favoured by that, so the ensemble's *distribution* is the same under
+rotation, reflection, hue rotation and inversion, and nearly so under change of scale; and each
+image is a formula, so its transform is exact, not resampled.
 
 Dead leaves: Lee, Mumford and Huang, *Occlusion models for natural images* (2001).
 """
@@ -51,7 +52,9 @@ class Ensemble:
     def draw(
         self, transform: Transform = IDENTITY, start: int = 0, stop: int | None = None
     ) -> Tensor:
-        """Images ``start`` to ``stop`` under a transform, ``(n, 3, side, side)``, mostly in [0, 1], grey 0.5."""
+        """Images ``start`` to ``stop`` under a transform, ``(n, 3, side, side)``, mostly in [0, 1],
+        grey 0.5.
+        """
         start, stop, _ = slice(start, stop).indices(self.count)
         images = torch.empty(max(0, stop - start), 3, self.side, self.side, device=self.device)
         frame = Frame.of(self.side, self.radius, transform, self.device)
@@ -75,7 +78,8 @@ class Ensemble:
 def ensemble(
     count: int, side: int, radius: float, *, seed: int, device: str | torch.device = "cpu"
 ) -> Ensemble:
-    """Random images of ``side`` pixels for neurons that see ``2 * radius``: leaves, marks and waves, in colour and grey.
+    """Random images of ``side`` pixels for neurons that see ``2 * radius``: leaves, marks and
+    waves, in colour and grey.
 
     >>> from circuitome.extract.stimuli.ensemble import ensemble
     >>> from circuitome.extract.stimuli.transforms import Transform
@@ -86,13 +90,16 @@ def ensemble(
     """
     if count < 1 or side < 1 or not radius > 0:
         raise StimulusError(
-            f"no {count} images of {side} pixels for a radius of {radius}; all three must be positive"
+            f"no {count} images of {side} pixels for a radius of {radius}; "
+            "all three must be positive"
         )
     return Ensemble(count, side, float(radius), seed, torch.device(device))
 
 
 def _numbers(seed: int, images: range) -> np.ndarray:
-    """Uniform random numbers, ``(images, 2 + WAVES * NUMBERS)``: the same for an image in whatever company it is drawn."""
+    """Uniform random numbers, ``(images, 2 + WAVES * NUMBERS)``: the same for an image in whatever
+    company it is drawn.
+    """
     return np.stack(
         [
             np.random.Generator(np.random.Philox(key=[seed, i])).random(2 + WAVES * NUMBERS)
@@ -107,7 +114,9 @@ def _between(uniform: Tensor, low: float, high: float) -> Tensor:
 
 
 def _colours(shade: Tensor, tint: Tensor, saturation: Tensor, coloured: Tensor) -> Tensor:
-    """Vectors from grey, ``(n, shapes, 3)``, all hues and both polarities alike, from uniform numbers ``(n, shapes)``."""
+    """Vectors from grey, ``(n, shapes, 3)``, all hues and both polarities alike, from uniform
+    numbers ``(n, shapes)``.
+    """
     chroma = 0.5 * torch.sqrt(saturation) * coloured
     # a full colour has less room for brightness before it leaves [0, 1]
     brightness = (0.45 - 0.3 * chroma) * torch.sign(shade - 0.5) * (2 * shade - 1).abs().sqrt()
@@ -209,10 +218,12 @@ def _plane_waves(numbers: Tensor, frame: Frame) -> Tensor:
 
 
 def natural_like(count: int, side: int, *, seed: int, device: str | torch.device = "cpu") -> Tensor:
-    """Scenes ``(count, 3, side, side)`` in [0, 1]: dead leaves with textured, shaded, coloured surfaces, partly blurred.
+    """Scenes ``(count, 3, side, side)`` in [0, 1]: dead leaves with textured, shaded, coloured
+    surfaces, partly blurred.
 
-    Sizes follow the picture, not a layer. Like photographs they have sharp borders, flat parts and a power spectrum that
-    falls with frequency, though more steeply than most (by nearly 3 powers of two an octave; photographs by about 2).
+    Sizes follow the picture, not a layer. Like photographs they have sharp borders, flat parts and
+    a power spectrum that falls with frequency, though more steeply than most (by nearly 3 powers of
+    two an octave; photographs by about 2).
     """
     if count < 1 or side < 1:
         raise StimulusError(f"no {count} scenes of {side} pixels; both must be positive")
@@ -267,7 +278,9 @@ def _natural_covers(shapes: Tensor, frame: Frame) -> Tensor:
 
 
 def _surfaces(extra: Tensor, scene: Tensor) -> Tensor:
-    """Colour (3), amplitudes of the textures and slope of the light (2) of every leaf, ``(n, leaves, 3 + SURFACES + 2)``."""
+    """Colour (3), amplitudes of the textures and slope of the light (2) of every leaf, ``(n,
+    leaves, 3 + SURFACES + 2)``.
+    """
     shade, tint, saturation, rough, which, right, down, dull = extra.unbind(-1)
     # a scene has its own palette: hues about one, and more grey than colour
     hue = 360 * scene[:, :1] + 240 * (tint - 0.5) * scene[:, 1:].clamp(min=0.2)
@@ -280,7 +293,9 @@ def _surfaces(extra: Tensor, scene: Tensor) -> Tensor:
 
 
 def _one_over_f(uniform: Tensor) -> Tensor:
-    """Noise of standard deviation 1 whose amplitude falls with frequency, from white noise ``(n, k, side, side)``."""
+    """Noise of standard deviation 1 whose amplitude falls with frequency, from white noise ``(n, k,
+    side, side)``.
+    """
     side = uniform.shape[-1]
     gain = 1 / _radial(side, uniform.device).clamp(min=1 / side)
     gain[0, 0] = 0
@@ -289,7 +304,9 @@ def _one_over_f(uniform: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
-    """Images ``(n, 3, side, side)`` under Gaussians of ``sigma`` ``(n,)`` pixels; borders are mirrored."""
+    """Images ``(n, 3, side, side)`` under Gaussians of ``sigma`` ``(n,)`` pixels; borders are
+    mirrored.
+    """
     side = images.shape[-1]
     double = torch.cat([images, images.flip(3)], 3)
     double = torch.cat([double, double.flip(2)], 2)
@@ -299,6 +316,8 @@ def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _radial(side: int, device: torch.device) -> Tensor:
-    """Spatial frequency of the real Fourier transform, ``(side, side // 2 + 1)`` cycles per pixel."""
+    """Spatial frequency of the real Fourier transform, ``(side, side // 2 + 1)`` cycles per
+    pixel.
+    """
     rows, columns = torch.fft.fftfreq(side, device=device), torch.fft.rfftfreq(side, device=device)
     return torch.hypot(rows[:, None], columns)

@@ -1,12 +1,13 @@
-"""The gallery: pictures that every network is shown, so that neurons of different networks can be compared.
+"""The gallery: pictures that every network is shown, for comparing neurons of several networks.
 
-The same pictures for all: each is drawn once, at one size and in 8 bits, and brought to the size that a network takes.
-Half are natural-like scenes; the others are leaves, marks and waves of three sizes, and mosaics of the catalogue's stimuli, of
-three sizes too, since a network of 32 pixels and one of 224 see different things in one picture.
+The same pictures for all: each is drawn once, at one size and in 8 bits, and brought to the size
+that a network takes. Half are natural-like scenes; the others are leaves, marks and waves of three
+sizes, and mosaics of the catalogue's stimuli, of three sizes too, since a network of 32 pixels and
+one of 224 see different things in one picture.
 
-A response is read in cells of the field of view, a few of each picture: `CELLS` of `GRID` x `GRID`. What a cell shows of
-plain brightness, colour and contrast, at several widths, is known beside (`Gallery.plain`): nearly every filter answers to
-that, a random one as well.
+A response is read in cells of the field of view, a few of each picture: `CELLS` of `GRID` x `GRID`.
+What a cell shows of plain brightness, colour and contrast, at several widths, is known beside
+(`Gallery.plain`): nearly every filter answers to that, a random one as well.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ SHIFT: Final = SIDE // 56  # pixels by which a displaced picture is moved
 COMMON: Final = "01f689e27753141553aadd848e9da5d8cc55760c915a09a7497a2b839a6025b2"
 """Name of the common pictures, of the cells that are read and of how signatures are made of them.
 
-Signatures of one name can be compared. If any of these changes, it has to become another one: any 64
-hexadecimal digits. A test holds it to the pixels.
+Signatures of one name can be compared. If any of these changes, it has to become another one: any
+64 hexadecimal digits. A test holds it to the pixels.
 """
 NOISE: Final = 0.02  # standard deviation of the noise upon it, of values in [0, 1]
 
@@ -62,7 +63,9 @@ class Gallery:
         return len(self.pictures)
 
     def draw(self, chosen: np.ndarray, size: tuple[int, int], *, displaced: bool = False) -> Tensor:
-        """Pictures of the numbers ``chosen``, ``(n, 3, *size)`` in [0, 1]; ``displaced``: moved a little, under faint noise."""
+        """Pictures of the numbers ``chosen``, ``(n, 3, *size)`` in [0, 1]; ``displaced``: moved a
+        little, under faint noise.
+        """
         images = torch.from_numpy(self.pictures[chosen]).float() / 255
         if displaced:
             images = torch.stack(
@@ -72,10 +75,12 @@ class Gallery:
         return _noisy(images, chosen) if displaced else images
 
     def plain(self, chosen: np.ndarray, *, displaced: bool = False) -> np.ndarray:
-        """What the cells show of place, brightness, colour and contrast, ``(len(chosen) * CELLS, features)`` float64.
+        """What the cells show of place, brightness, colour and contrast, ``(len(chosen) * CELLS,
+        features)`` float64.
 
-        Colours and mean steps between neighbouring pixels in the cell, its quarter of the grid and so on up to the whole picture;
-        each also squared and as a square root, since neurons bend what they see.
+        Colours and mean steps between neighbouring pixels in the cell, its quarter of the grid and
+        so on up to the whole picture; each also squared and as a square root, since neurons bend
+        what they see.
         """
         parts = [
             self.draw(part, (SIDE // 4, SIDE // 4), displaced=displaced)

@@ -23,10 +23,12 @@ class ImagesError(CircuitomeError):
 
 
 def read_images(folder: str | Path, side: int) -> Iterator[tuple[str, Tensor]]:
-    """The pictures in a folder and in those below it, by name: path within the folder, ``(3, side, side)`` in [0, 1].
+    """The pictures in a folder and in those below it, by name: path within the folder, ``(3, side,
+    side)`` in [0, 1].
 
-    The largest square about the middle is scaled to ``side``; transparency is laid over grey; a film gives its first
-    frame. `ImagesError`: at once for a folder that is not there or has no pictures, and at a damaged file.
+    The largest square about the middle is scaled to ``side``; transparency is laid over grey; a
+    film gives its first frame. `ImagesError`: at once for a folder that is not there or has no
+    pictures, and at a damaged file.
     """
     root = Path(folder)
     if not root.is_dir():

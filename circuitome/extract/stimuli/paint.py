@@ -35,7 +35,9 @@ _TABLE: Final = np.random.default_rng(1).random((4, 32, 2))
 
 
 def border(distance: Tensor, canvas: Canvas) -> Tensor:
-    """1 where a signed distance (pixels) is positive, 0 where it is negative, with a border as soft as the canvas."""
+    """1 where a signed distance (pixels) is positive, 0 where it is negative, with a border as soft
+    as the canvas.
+    """
     return (distance / canvas.soft + 0.5).clamp_(0, 1)
 
 
@@ -45,12 +47,16 @@ def in_grey(pattern: Tensor, polarity: Tensor | float = 1.0) -> Tensor:
 
 
 def in_hue(pattern: Tensor, hue: Tensor) -> Tensor:
-    """A pattern between a hue (at 1) and the opposite one (at -1), ``(n, 3, side, side)``, all equally bright."""
+    """A pattern between a hue (at 1) and the opposite one (at -1), ``(n, 3, side, side)``, all
+    equally bright.
+    """
     return GREY + CHROMA * pattern[:, None] * hue_axis(hue[:, 0, 0])[:, :, None, None]
 
 
 def scatter(seed: Tensor, index: int, stream: int) -> Tensor:
-    """Numbers in [0, 1) that differ as if by chance between ``index`` and ``stream``, from seeds that are 997ths."""
+    """Numbers in [0, 1) that differ as if by chance between ``index`` and ``stream``, from seeds
+    that are 997ths.
+    """
     factor, shift = _TABLE[stream, index]
     return (seed * round(997 * factor) + shift) % 1.0
 
@@ -58,7 +64,9 @@ def scatter(seed: Tensor, index: int, stream: int) -> Tensor:
 def _waves(
     u: Tensor, v: Tensor, seed: Tensor, *, count: int, spread: float = 180.0
 ) -> Iterator[Tensor]:
-    """Plane waves of one cycle a unit length that run along v, give or take half of ``spread`` degrees."""
+    """Plane waves of one cycle a unit length that run along v, give or take half of ``spread``
+    degrees.
+    """
     for index in range(count):
         tilt = math.radians(spread) * ((index + scatter(seed, index, 0)) / count - 0.5)
         wave = u * (2 * math.pi * torch.sin(tilt))
@@ -73,7 +81,8 @@ def band_noise(u: Tensor, v: Tensor, seed: Tensor, *, spread: float = 180.0) -> 
 
 
 def shaded(grey: Tensor, first: Tensor, second: Tensor, saturation: Tensor) -> Tensor:
-    """Brightness and two components of colour, ``(n, side, side)`` in [-1, 1], as one image; grey where saturation is 0.
+    """Brightness and two components of colour, ``(n, side, side)`` in [-1, 1], as one image; grey
+    where saturation is 0.
 
     Colours have two thirds of the grey's contrast, so that hardly any value leaves [0, 1].
     """

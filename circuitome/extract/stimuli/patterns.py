@@ -1,9 +1,10 @@
 """The stimuli: each is one function of pixel coordinates, registered under its name.
 
-Orientations, in degrees, counter-clockwise on the screen: of lines, gratings and everything with two sides along the
-bar or the border (0 horizontal), with the named side to the left, so that 0 has it on top; of curves, corners, angles
-and line ends the direction in which they point (a curve from the middle of its arc to its centre of curvature, as in
-*Curve Detectors*, Distill 2020). Sizes follow half of what the layer sees, and are never below what pixels can show.
+Orientations, in degrees, counter-clockwise on the screen: of lines, gratings and everything with
+two sides along the bar or the border (0 horizontal), with the named side to the left, so that 0 has
+it on top; of curves, corners, angles and line ends the direction in which they point (a curve from
+the middle of its arc to its centre of curvature, as in *Curve Detectors*, Distill 2020). Sizes
+follow half of what the layer sees, and are never below what pixels can show.
 """
 
 from __future__ import annotations
@@ -211,7 +212,9 @@ def _centre_surround(canvas: Canvas, radius: Tensor, surround: Tensor | float) -
 def centre_surround(
     canvas: Canvas, *, radius: Tensor, surround: Tensor, polarity: Tensor
 ) -> Tensor:
-    """A disc within a ring of the opposite brightness, that reaches to ``surround`` times its radius."""
+    """A disc within a ring of the opposite brightness, that reaches to ``surround`` times its
+    radius.
+    """
     return in_grey(_centre_surround(canvas, radius, surround), polarity)
 
 
@@ -251,7 +254,9 @@ def line_end(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Te
     rotate="turn",
 )
 def spiral(canvas: Canvas, *, pitch: Tensor, arms: Tensor, turn: Tensor) -> Tensor:
-    """Arms that leave the middle at an angle, ``pitch``, to the radius: counter-clockwise where it is positive."""
+    """Arms that leave the middle at an angle, ``pitch``, to the radius: counter-clockwise where it
+    is positive.
+    """
     distance = torch.hypot(canvas.x, canvas.y).clamp(min=1e-3)
     around = torch.atan2(-canvas.y, canvas.x) - torch.deg2rad(turn)
     pitch = torch.deg2rad(pitch)
@@ -342,7 +347,9 @@ def hue(canvas: Canvas, *, hue: Tensor, saturation: Tensor, brightness: Tensor) 
     scale="frequency",
 )
 def bw_vs_colour(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, seed: Tensor) -> Tensor:
-    """Noise in black and white to the left of a border, and in colours, as bright, on the other side."""
+    """Noise in black and white to the left of a border, and in colours, as bright, on the other
+    side.
+    """
     u, v = canvas.turned(orientation)
     grey = border(v, canvas)
     u, v = u * frequency, v * frequency
@@ -374,7 +381,9 @@ def dead_leaves(
     turn: Tensor,
     leaves: int = 20,
 ) -> Tensor:
-    """Opaque discs of one size, grey or coloured, painted over one another (repeated after five radii)."""
+    """Opaque discs of one size, grey or coloured, painted over one another (repeated after five
+    radii).
+    """
     u, v = canvas.turned(turn)
     u, v, soft = u / size, v / size, canvas.soft / size
     grey, first, second = (torch.zeros_like(u) for _ in range(3))
@@ -399,7 +408,9 @@ def dead_leaves(
 def noise(
     canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, turn: Tensor
 ) -> Tensor:
-    """Noise whose amplitude falls with frequency to the power of ``slope`` (0 white, 1 as natural scenes), grey or coloured."""
+    """Noise whose amplitude falls with frequency to the power of ``slope`` (0 white, 1 as natural
+    scenes), grey or coloured.
+    """
     u, v = canvas.turned(turn)
     coarsest = min(0.25 / canvas.radius, FINEST / 4)
     fields = [torch.zeros_like(u) for _ in range(3)]

@@ -1,9 +1,9 @@
-"""The registry of stimuli: what a stimulus is, where it is drawn, and the decorator that registers one.
+"""The registry of stimuli: what a stimulus is, where it is drawn, and how one is registered.
 
-A new stimulus is one function: it takes a `Canvas` and its parameters, ``(n, 1, 1)`` each, and gives
-the images, ``(n, 1 or 3, side, side)``. The decorator says its parameters, with units, and which of
-them a transform moves; `circuitome.vocabulary` says what the stimulus is, for motifs and queries.
-The stimuli themselves stand in `patterns`; `catalogue.STIMULI` has them all.
+A new stimulus is one function: it takes a `Canvas` and its parameters, ``(n, 1, 1)`` each, and
+gives the images, ``(n, 1 or 3, side, side)``. The decorator says its parameters, with units, and
+which of them a transform moves; `circuitome.vocabulary` says what the stimulus is, for motifs and
+queries. The stimuli themselves stand in `patterns`; `catalogue.STIMULI` has them all.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ class StimulusError(CircuitomeError):
 class Canvas:
     """Where stimuli are drawn: the coordinates of a square patch's pixels."""
 
-    x: Tensor  # (1 or n, side, side) pixels to the right of the patch's centre, already carried back by a transform
-    y: Tensor  # (1 or n, side, side) pixels down
-    radius: float  # half of what the layer sees, pixels: the sizes of the stimuli follow it
-    soft: float | Tensor = (
-        1.0  # width of anti-aliased borders in these pixels, so that it grows on the screen with scale
-    )
+    x: Tensor
+    """``(1 or n, side, side)`` pixels to the right of the patch's centre, before a transform."""
+    y: Tensor
+    """``(1 or n, side, side)`` pixels down."""
+    radius: float
+    """Half of what the layer sees, pixels: the sizes of the stimuli follow it."""
+    soft: float | Tensor = 1.0
+    """Width of anti-aliased borders in these pixels, so that it grows on the screen with scale."""
 
     @classmethod
     def square(
@@ -49,7 +51,9 @@ class Canvas:
         transform: Transform = IDENTITY,
         device: str | torch.device = "cpu",
     ) -> Canvas:
-        """The pixels of a patch of ``side``; what is drawn there comes out under ``transform`` (its places, not its colours)."""
+        """The pixels of a patch of ``side``; what is drawn there comes out under ``transform`` (its
+        places, not its colours).
+        """
         line = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
         x, y = transform.coordinates(
             line.expand(1, side, side), line[:, None].expand(1, side, side)
@@ -57,11 +61,15 @@ class Canvas:
         return cls(x, y, radius)
 
     def shifted(self, right: Tensor, down: Tensor) -> Canvas:
-        """The canvas on which everything is drawn ``(n, 1, 1)`` pixels further to the right and down."""
+        """The canvas on which everything is drawn ``(n, 1, 1)`` pixels further to the right and
+        down.
+        """
         return replace(self, x=self.x - right, y=self.y - down)
 
     def turned(self, degrees: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels along a direction (0 right, 90 up) and to the left of it, ``(n, side, side)`` each."""
+        """Pixels along a direction (0 right, 90 up) and to the left of it, ``(n, side, side)``
+        each.
+        """
         angle = torch.deg2rad(degrees)
         cosine, sine = torch.cos(angle), torch.sin(angle)
         return self.x * cosine - self.y * sine, -self.x * sine - self.y * cosine
@@ -81,7 +89,8 @@ class Axis:
     mirror: float = 0.0
     """An angle a becomes mirror - a under flip_h and mirror + 180 - a under flip_v."""
     column: str | None = field(kw_only=True)
-    """Column of `Neuron` that keeps a preferred value, one of `PREFERENCES`; None: there is none."""
+    """Column of `Neuron` that keeps a preferred value, one of `PREFERENCES`; None: there is none.
+    """
 
     def moved(self, value: float, transform: Transform) -> float:
         """The value after a transform that moves this axis."""
@@ -163,8 +172,8 @@ def stimulus(
         acts: which axis a transform group moves.
 
     Raises:
-        StimulusError: the name is taken, its traits are not known, ``acts`` names a group or an axis
-            that there is not, or an axis a column that neurons do not have.
+        StimulusError: the name is taken, its traits are not known, ``acts`` names a group or an
+            axis that there is not, or an axis a column that neurons do not have.
 
     >>> from circuitome.extract.stimuli.registry import Axis, stimulus
     >>> try:
@@ -201,7 +210,8 @@ def _traits(name: str, given: Collection[str] | None) -> frozenset[str]:
     own = STIMULI.get(name) if given is None else frozenset(given)
     if own is None:
         raise StimulusError(
-            f"stimulus {name} has no traits; enter it in circuitome.vocabulary.STIMULI, where motifs "
+            f"stimulus {name} has no traits; enter it in circuitome.vocabulary.STIMULI, "
+            "where motifs "
             "and queries look for them"
         )
     if unknown := sorted(own - TRAITS.keys()):
@@ -228,6 +238,7 @@ def _check_columns(name: str, axes: Sequence[Axis]) -> None:
     for axis in axes:
         if axis.column is not None and axis.column not in PREFERENCES:
             raise StimulusError(
-                f"stimulus {name}: {axis.name} is kept in {axis.column!r}, which neurons do not have; "
+                f"stimulus {name}: {axis.name} is kept in {axis.column!r}, "
+                "which neurons do not have; "
                 f"choose from {', '.join(PREFERENCES)}, or None"
             )

@@ -1,8 +1,9 @@
-"""Shapes in bulk: discs, ellipses, straight borders, plane waves and Gabors, many an image, drawn from tables.
+"""Shapes in bulk, drawn from tables: discs, ellipses, straight borders, plane waves and Gabors.
 
-Every transform here is a similarity, which keeps discs round and plane waves plane: the shapes are moved instead of the
-pixels. Along rows and columns they then are sums and products of one-dimensional tables, which makes them cheap. In the
-shapes of tensors n counts images and k the shapes of one.
+Every transform here is a similarity, which keeps discs round and plane waves plane: the shapes are
+moved instead of the pixels. Along rows and columns they then are sums and products of
+one-dimensional tables, which makes them cheap. In the shapes of tensors n counts images and k the
+shapes of one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ __all__ = ["Frame", "composite", "conic", "plane", "wave_sum"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where the images are drawn, and what a transform does to a place, a direction and a length."""
+    """Where the images are drawn, and what a transform does to a place, a direction and a
+    length.
+    """
 
     line: Tensor  # (side,) pixels from the centre, of columns and of rows
     radius: float
@@ -57,9 +60,11 @@ def conic(
     length: Tensor,
     width: Tensor,
 ) -> Tensor:
-    """Nearly the distance to an ellipse's border, positive within, in pixels before the transform, ``(n, k, side, side)``.
+    """Nearly the distance to an ellipse's border, positive within, in pixels before the transform,
+    ``(n, k, side, side)``.
 
-    ``(width^2 - q) / (2 width)``, where q is the squared distance from the centre measured in widths.
+    ``(width^2 - q) / (2 width)``, where q is the squared distance from the centre measured in
+    widths.
     """
     (ax, ay), ratio, scale = along, (width / length) ** 2, 1 / (2 * width * frame.factor**2)
     xx, yy, xy = ax * ax * ratio + ay * ay, ay * ay * ratio + ax * ax, 2 * ax * ay * (ratio - 1)
@@ -71,7 +76,9 @@ def conic(
 
 
 def plane(frame: Frame, x: Tensor, y: Tensor, *, normal: tuple[Tensor, Tensor]) -> Tensor:
-    """The distance to a straight line, in pixels before the transform, positive on the normal's side."""
+    """The distance to a straight line, in pixels before the transform, positive on the normal's
+    side.
+    """
     columns = normal[0][..., None] * (frame.line - x[..., None]) / frame.factor
     rows = normal[1][..., None] * (frame.line - y[..., None]) / frame.factor
     return columns[..., None, :] + rows[..., :, None]
@@ -80,7 +87,8 @@ def plane(frame: Frame, x: Tensor, y: Tensor, *, normal: tuple[Tensor, Tensor]) 
 def composite(cover: Tensor, values: Tensor) -> Tensor:
     """Paint shapes over one another, the first in front, and the last value behind them all.
 
-    ``cover`` ``(n, k, side, side)`` is used up; ``values`` ``(n, k + 1, channels)`` gives ``(n, channels, side, side)``.
+    ``cover`` ``(n, k, side, side)`` is used up; ``values`` ``(n, k + 1, channels)`` gives ``(n,
+    channels, side, side)``.
     """
     seen = torch.ones_like(cover[:, 0])
     for index in range(cover.shape[1]):
@@ -101,9 +109,11 @@ def wave_sum(
     phase: Tensor,
     window: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Sum of coloured plane waves, or of Gabors where there is a ``window`` (x, y, standard deviation), all ``(n, k)``.
+    """Sum of coloured plane waves, or of Gabors where there is a ``window`` (x, y, standard
+    deviation), all ``(n, k)``.
 
-    cos(a + b) = cos a cos b - sin a sin b splits each wave into columns and rows: one product of matrices a channel.
+    cos(a + b) = cos a cos b - sin a sin b splits each wave into columns and rows: one product of
+    matrices a channel.
     """
     kx, ky = frame.direction(angle)
     pace = 2 * math.pi * frequency / frame.factor

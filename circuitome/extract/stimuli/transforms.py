@@ -1,7 +1,8 @@
-"""Transforms: the groups under which neurons may be copies of one another, and how they act on an image.
+"""Transforms: groups under which neurons may be copies of one another, and what they do to images.
 
-An image is a function of pixel coordinates (x right, y down, from the centre of the patch), so a transform g acts
-exactly: the image g f has at p the colour g(f(g^-1 p)). Angles are in degrees, counter-clockwise as seen on the screen.
+An image is a function of pixel coordinates (x right, y down, from the centre of the patch), so a
+transform g acts exactly: the image g f has at p the colour g(f(g^-1 p)). Angles are in degrees,
+counter-clockwise as seen on the screen.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Transform:
     """One element g of a group: what it does to places and to colours."""
 
     group: str  # one of GROUPS
-    amount: float  # degrees (rotate, hue, hue_rotate), octaves (scale, +1: twice as large), 0 or 1 (flips, invert)
+    amount: float
+    """Degrees (rotate, hue, hue_rotate), octaves (scale), 0 or 1 (flips, invert)."""
     turn: float = 0.0  # hue_rotate only: degrees of the rotation, beside the hue in `amount`
 
     def __post_init__(self) -> None:
@@ -80,7 +82,9 @@ class Transform:
 
     @property
     def matrix(self) -> Matrix:
-        """Where a place goes, ``(x, y)`` to ``g (x, y)``: always a rotation or a reflection, times `factor`."""
+        """Where a place goes, ``(x, y)`` to ``g (x, y)``: always a rotation or a reflection, times
+        `factor`.
+        """
         if self.group in ("flip_h", "flip_v") and self.amount:
             return (
                 ((-1.0, 0.0), (0.0, 1.0)) if self.group == "flip_h" else ((1.0, 0.0), (0.0, -1.0))
@@ -92,12 +96,16 @@ class Transform:
         )
 
     def coordinates(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """``g^-1 (x, y)`` of each point, pixels from the patch's centre: an image drawn there is the image under g."""
+        """``g^-1 (x, y)`` of each point, pixels from the patch's centre: an image drawn there is
+        the image under g.
+        """
         (a, b), (c, d) = self.inverse().matrix
         return a * x + b * y, c * x + d * y
 
     def colour(self, rgb: Tensor) -> Tensor:
-        """Colours ``(n, 3, h, w)`` under g: hue turns about the grey axis, inversion mirrors at grey; nothing is clipped."""
+        """Colours ``(n, 3, h, w)`` under g: hue turns about the grey axis, inversion mirrors at
+        grey; nothing is clipped.
+        """
         if self.group == "invert" and self.amount:
             return 2 * GREY - rgb
         if self.group in ("hue", "hue_rotate") and self.amount % 360:
@@ -130,13 +138,17 @@ def steps(group: str) -> tuple[Transform, ...]:
 
 
 def hue_axis(degrees: Tensor) -> Tensor:
-    """Unit vectors ``(..., 3)`` in RGB, orthogonal to grey, of hues: 0 is towards red, 120 green, 240 blue."""
+    """Unit vectors ``(..., 3)`` in RGB, orthogonal to grey, of hues: 0 is towards red, 120 green,
+    240 blue.
+    """
     thirds = torch.arange(3, dtype=degrees.dtype, device=degrees.device) * (2 * math.pi / 3)
     return math.sqrt(2 / 3) * torch.cos(torch.deg2rad(degrees)[..., None] - thirds)
 
 
 def _hue_matrix(degrees: float) -> Tensor:
-    """Rotation ``(3, 3)`` of RGB about the grey axis that takes red to green at 120 degrees (Rodrigues)."""
+    """Rotation ``(3, 3)`` of RGB about the grey axis that takes red to green at 120 degrees
+    (Rodrigues).
+    """
     cosine, sine = _cosine_sine(degrees)
     same, following = cosine + (1 - cosine) / 3, (1 - cosine) / 3 + sine / math.sqrt(3)
     before = (1 - cosine) / 3 - sine / math.sqrt(3)

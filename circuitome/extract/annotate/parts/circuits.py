@@ -1,4 +1,4 @@
-"""The part *circuits*: families whose weights depend on the relative offset of their members alone."""
+"""The part *circuits*: families whose weights depend on the relative offset of their members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part *equivariance*: pairs of neurons under a transform, and what each neuron is invariant to."""
+"""The part *equivariance*: pairs of neurons under a transform, and what they are invariant to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _measure(session: Session) -> None:
 
 
 def measure_relations(session: Session, part: str) -> None:
-    """Score every layer under every transform, and keep pairs, families if they are the part, and invariance."""
+    """Score every layer under every transform, and keep pairs, families if they are the part, and
+    invariance.
+    """
     probes = plan(session.wiring)
     for number, probe in enumerate(probes, start=1):
         stage = f"equivariance, probe {number} of {len(probes)}"
@@ -91,7 +93,9 @@ def _weigh(session: Session, part: str) -> None:
 
 
 def relations(session: Session) -> dict[int, Relations]:
-    """What is recorded of every layer: by the families, if they are wanted, who look at the same."""
+    """What is recorded of every layer: by the families, if they are wanted, who look at the
+    same.
+    """
     return _read(session, "families" if "families" in session.wanted else "equivariance")
 
 
@@ -126,7 +130,9 @@ def _find(session: Session, bundle: Bundle) -> Findings:
 def layer_shares(
     session: Session, known: Mapping[int, Relations], neurons: Iterable[str]
 ) -> list[float | None]:
-    """Share of every layer's neurons that are among some; None for layers that were not searched."""
+    """Share of every layer's neurons that are among some; None for layers that were not
+    searched.
+    """
     counts = Counter(key.rpartition(":")[0].partition("/")[2] for key in neurons)
     return [
         counts[layer.name] / layer.channels if index in known and known[index].searched else None

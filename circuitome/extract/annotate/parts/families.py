@@ -63,7 +63,9 @@ def _find(session: Session, bundle: Bundle) -> Findings:
 
 
 def _significant(known: Mapping[int, Relations]) -> Iterator[tuple[int, Found, float, float]]:
-    """Layer, family, p and q of the families at q up to `Q_MAX`, over all layers and groups together."""
+    """Layer, family, p and q of the families at q up to `Q_MAX`, over all layers and groups
+    together.
+    """
     every = [(index, family) for index, found in known.items() for family in found.families]
     chance = {
         (index, group): strengths

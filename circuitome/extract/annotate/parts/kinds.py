@@ -78,7 +78,9 @@ def show(
     twins: Sequence[nn.Module],
     report: Callable[[int, int], None],
 ) -> dict[int, LayerResponses]:
-    """Responses of a network and its twins to a catalogue; each stimulus is drawn once for all of them."""
+    """Responses of a network and its twins to a catalogue; each stimulus is drawn once for all of
+    them.
+    """
     stages = [stage, *(stage.rebound(other) for other in twins)]
     channels = {index: stage.wiring.layers[index].channels for index in layers}
     found = {
