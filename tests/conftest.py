@@ -29,7 +29,9 @@ def weights_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def ground_truth_dir() -> Path:
-    """Folder of the facts published with the Circuits thread; the tests that need it are skipped where it is not there."""
+    """Folder of the facts published with the Circuits thread; the tests that need it are skipped
+    where it is not there.
+    """
     folder = Path(
         os.environ.get("CIRCUITOME_GROUND_TRUTH", ROOT.parent / "shared" / "ground_truth")
     )

@@ -45,7 +45,9 @@ def trials(number: int) -> Any:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `nets.py`, its weights in two formats, the bundle `tiny.circuitome`, and a database of it."""
+    """A folder with `nets.py`, its weights in two formats, the bundle `tiny.circuitome`, and a
+    database of it.
+    """
     folder = tmp_path_factory.mktemp("bench")
     (folder / "nets.py").write_text(TINY)
     made = extract(
@@ -157,7 +159,9 @@ def test_random_argument_lines_end_in_order(bench: Path, here: Path, number: int
 
 
 def digest(address: str) -> dict[str, Any]:
-    """All that a database holds, whatever its labels: how many rows of each kind, and a digest of them."""
+    """All that a database holds, whatever its labels: how many rows of each kind, and a digest of
+    them.
+    """
     if "://" not in address:
         with open_store(address) as store:
             tables = {name: table.to_pylist() for name, table in tables_of(store).items()}
@@ -165,7 +169,8 @@ def digest(address: str) -> dict[str, Any]:
     asked = {
         "nodes": "MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties",
         "relationships": (
-            "MATCH (a)-[r]->(b) RETURN a.key AS a, type(r) AS type, b.key AS b, properties(r) AS properties"
+            "MATCH (a)-[r]->(b) RETURN a.key AS a, type(r) AS type, b.key AS b, properties(r) AS "
+            "properties"
         ),
         "constraints": "SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties",
         "indexes": "SHOW INDEXES YIELD name, type, labelsOrTypes, properties, state",

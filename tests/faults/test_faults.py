@@ -1,4 +1,5 @@
-"""What happens to processes, disks and servers: kills at random moments, full and read-only places, lost connections, two at once.
+"""What happens to processes, disks and servers: kills at random moments, full and read-only places,
+lost connections, two at once.
 
 A tenth of the kills here, all of them with `-m torture`.
 """
@@ -42,7 +43,8 @@ NETS = """
 from torch import nn
 
 def tiny():
-    layers = nn.Conv2d(3, 8, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 2, 1)
+    first, second = nn.Conv2d(3, 8, 5, stride=2, padding=2), nn.Conv2d(8, 6, 3)
+    layers = first, nn.ReLU(), second, nn.ReLU(), nn.Conv2d(6, 2, 1)
     return nn.Sequential(*layers).eval()
 """
 EXTRACT = [
@@ -87,7 +89,9 @@ def rows(address: str | Path) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bundles that are only read: `toy`, another one of its name in `newer`, `other`, and three with signatures."""
+    """Bundles that are only read: `toy`, another one of its name in `newer`, `other`, and three
+    with signatures.
+    """
     folder = tmp_path_factory.mktemp("shelf")
     annotated(write_bundle(folder / "toy"))
     annotated(write_bundle(folder / "newer", seed=1))
@@ -105,9 +109,6 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path) -> Path:
     """The folder of a command that is killed; `torn` makes it."""
     return tmp_path / "place"
-
-
-# -- kill -9 -----------------------------------------------------------------------------------------
 
 
 @kills(6, 40)
@@ -335,9 +336,6 @@ def test_the_draft_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
 
 
-# -- full disks and read-only places -----------------------------------------------------------------
-
-
 @pytest.fixture
 def open_place() -> Iterator[Path]:
     """A folder that everybody may write."""
@@ -442,9 +440,6 @@ def test_a_read_only_folder_is_named(open_place: Path, shelf: Path) -> None:
     assert read.code == 0 and "other" in read.said, read.said
 
 
-# -- two at once -------------------------------------------------------------------------------------
-
-
 def both(first: list[Any], second: list[Any], folder: Path) -> tuple[Ended, Ended]:
     """Two commands at once."""
     (folder / "tmp").mkdir(exist_ok=True)
@@ -540,7 +535,8 @@ def test_reading_commands_say_that_a_model_is_half_loaded(
         driver.execute_query("MATCH (m:Model) SET m.state = 'loading'")
     own = tmp_path / "own.cypher"
     own.write_text(
-        "// Neurons.\n// params:\n// returns:\n//   n: how many\nMATCH (n:Neuron) RETURN count(n) AS n\n"
+        "// Neurons.\n// params:\n// returns:\n//   n: how many\nMATCH (n:Neuron) RETURN "
+        "count(n) AS n\n"
     )
     for line in [*lines, ["export", "-o", tmp_path / "x.json"]]:
         trial = attempt(*line, "--db", address)
@@ -555,11 +551,10 @@ def test_reading_commands_say_that_a_model_is_half_loaded(
         assert database.models() == []
 
 
-# -- connections -------------------------------------------------------------------------------------
-
-
 class Proxy:
-    """A way to a server that is slow (seconds a piece), ends after so many bytes, or stalls after so many."""
+    """A way to a server that is slow (seconds a piece), ends after so many bytes, or stalls after
+    so many.
+    """
 
     def __init__(
         self, port: int, *, slow: float = 0.0, cut: int | None = None, stall: int | None = None
@@ -680,9 +675,6 @@ def test_a_refused_connection_and_a_wrong_password_are_named(
         report("wrong password", 1, refused=1)
 
 
-# -- the same again ----------------------------------------------------------------------------------
-
-
 def test_a_bundle_loaded_twice_is_the_same_graph(
     shelf: Path, tmp_path: Path, neo4j_empty: Any
 ) -> None:
@@ -766,9 +758,6 @@ def test_the_number_of_threads_changes_no_row_and_hardly_a_number(
                 )
             elif not pa.types.is_list(a.type):
                 assert a.to_pylist() == b.to_pylist(), (name, column)
-
-
-# -- servers -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""What hostile input cannot do: write through a reading command, reach files, run code, fool a terminal, fill the memory."""
+"""What hostile input cannot do: write through a reading command, reach files, run code, fool a
+terminal, fill the memory.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,8 @@ WRITING = (
     "/* MATCH */ CREATE (n:Model {key: 'evil'})",
     "// hidden\rCREATE (n:Model {key: 'evil'})",
     "\\u0043REATE (n:Model {key: 'evil'})",
-    "MATCH (n:Model) WHERE n.key <> '\\u0027 CREATE (:Model {key: \\u0027evil\\u0027}) //' RETURN n.key",
+    "MATCH (n:Model) WHERE n.key <> '\\u0027 CREATE (:Model {key: \\u0027evil\\u0027}) //' "
+    "RETURN n.key",
     "EXPLAIN CREATE (n:Model {key: 'evil'})",
     "PROFILE CREATE (n:Model {key: 'evil'})",
     "INSERT (n:Model {key: 'evil'})",
@@ -130,7 +133,8 @@ WRITING = (
     "UNWIND [1] AS x WITH x WHERE x = 1LOAD FROM 'nets.csv' RETURN *",
     "UNWIND [1] AS x WITH x LIMIT 1LOAD FROM 'nets.csv' RETURN *",
     "UNWIND [1] AS x WITH x WHERE x = 1.0CALL current_setting('threads') RETURN *",
-    "MATCH (n:Neuron) CALL (n) { MATCH (m) RETURN m.key AS k } IN 1 + 1 CONCURRENT TRANSACTIONS RETURN k",
+    "MATCH (n:Neuron) CALL (n) { MATCH (m) RETURN m.key AS k } IN 1 + 1 CONCURRENT TRANSACTIONS "
+    "RETURN k",
     "RETURN 1 AS x /* CREATE",
     "RETURN 1 AS x;;",
     "SHOW USERS",
@@ -248,21 +252,27 @@ def test_what_reaches_beyond_the_graph_is_refused_with_the_way_to_allow_it(text:
 @pytest.mark.parametrize(
     "text",
     [
-        "MATCH (n:Neuron) WHERE n.key = 'CREATE (x) SET y' RETURN n.key AS `DELETE n` // DROP TABLE x",
+        "MATCH (n:Neuron) WHERE n.key = 'CREATE (x) SET y' RETURN n.key AS `DELETE n` // DROP "
+        "TABLE x",
         "MATCH (n:Model) RETURN n.key AS set, n.seed AS call ORDER BY set",
         "MATCH (n) CALL (n) { MATCH (n)-->(m) RETURN count(m) AS c } RETURN n.key, c",
         "CALL db.labels() YIELD label RETURN label",
         "CALL show_tables() RETURN name",
         "EXPLAIN MATCH (n) RETURN n",
-        "RETURN date.truncate('day', date()) AS x, point.distance($a, $b) AS y, vector.similarity.cosine($a, $b) AS z",
+        "RETURN date.truncate('day', date()) AS x, point.distance($a, $b) AS y, "
+        "vector.similarity.cosine($a, $b) AS z",
         "/* a\nb */ MATCH (n)\r\nRETURN n.key\t;",
-        "MATCH (n:Model) WITH n AS set WHERE set.seed > 1 RETURN set.key AS call ORDER BY call DESC, set.key",
-        "UNWIND [1] AS create WITH create WHERE create > 0 AND create IN [1] RETURN create AS `insert`",
-        "MATCH (n:Set)-[r:MERGE|DROP*1..3]->(m:A&Delete) RETURN {set: 1, drop: 2, use: 3} AS x, n{.set, .call} AS y",
+        "MATCH (n:Model) WITH n AS set WHERE set.seed > 1 RETURN set.key AS call ORDER BY call "
+        "DESC, set.key",
+        "UNWIND [1] AS create WITH create WHERE create > 0 AND create IN [1] RETURN create AS "
+        "`insert`",
+        "MATCH (n:Set)-[r:MERGE|DROP*1..3]->(m:A&Delete) RETURN {set: 1, drop: 2, use: 3} AS x, "
+        "n{.set, .call} AS y",
         "MATCH (set {a: 1}) RETURN CASE set.x WHEN 1 THEN 'USE system' END AS load",
         "WITH 1 AS load WITH load AS x, 2 AS use RETURN use, x ORDER BY use ASC, x",
         "RETURN 1.5e-3 AS a, 1e5 AS b, 0x1F AS c, .5 AS d, $1 AS e, [1, 2][0..1] AS f LIMIT 5",
-        "MATCH (n) WHERE n.dropped = 1 AND created > 0 RETURN settings (1) AS x, calls (2) AS users",
+        "MATCH (n) WHERE n.dropped = 1 AND created > 0 RETURN settings (1) AS x, calls (2) AS "
+        "users",
         "RETURN 1 IN [" + "'a', -1.5e-3, [0.5], " * 4_000 + "1] AS x",
     ],
 )
@@ -307,7 +317,10 @@ def test_rows_of_a_users_query_end_at_ten_thousand_with_a_word_about_it(
 
 
 def test_cut_rows_have_the_same_types_as_whole_ones(toy: str) -> None:
-    text = "MATCH (n:Layer) RETURN n.key AS k, n.channels AS c, n.depth AS d, n.kernel AS s, n AS n, n.banding_p AS p ORDER BY k"
+    text = (
+        "MATCH (n:Layer) RETURN n.key AS k, n.channels AS c, n.depth AS d, n.kernel AS s, n "
+        "AS n, n.banding_p AS p ORDER BY k"
+    )
     with open_store(toy) as store:
         whole, cut, none = store.run(text), store.run(text, most=3), store.run(text, most=0)
     assert cut.to_pylist() == whole.to_pylist()[:3]
@@ -500,7 +513,9 @@ OUT = "out `touch pwned`; $(touch pwned) '\" "
 
 
 def imported_arguments(folder: Path) -> list[str]:
-    """The first arguments of the import tool, as ``import.sh`` calls it from another folder with a hostile database."""
+    """The first arguments of the import tool, as ``import.sh`` calls it from another folder with a
+    hostile database.
+    """
     tool = folder / "bin" / "neo4j-admin"
     tool.parent.mkdir()
     tool.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$SAID"\n')
@@ -729,7 +744,10 @@ def test_a_table_and_json_show_what_a_terminal_would_obey(here: Path, tmp_path: 
     assert "\x1b" not in attempt("query", "--\x1b[31m").err
 
 
-TRAP = "import pathlib\npathlib.Path(__file__).with_name('sprung').touch()\nraise SystemExit('trapped')\n"
+TRAP = (
+    "import pathlib\npathlib.Path(__file__).with_name('sprung').touch()\nraise "
+    "SystemExit('trapped')\n"
+)
 
 
 @pytest.mark.parametrize("where, file", [("beside", "w.safetensors"), ("inside", "w.pth")])
@@ -865,7 +883,9 @@ print(json.dumps(codes))
 
 
 def bounded(*lines: list[Any], mebibytes: int) -> subprocess.CompletedProcess[str]:
-    """Runs of the program in a process that fails where its memory grows by more; prints their exit codes."""
+    """Runs of the program in a process that fails where its memory grows by more; prints their exit
+    codes.
+    """
     code = [
         sys.executable,
         "-c",
@@ -877,7 +897,9 @@ def bounded(*lines: list[Any], mebibytes: int) -> subprocess.CompletedProcess[st
 
 
 def text_bomb() -> pa.Table:
-    """A million rows that share one text of a megabyte: a few kilobytes on disk, a terabyte as plain text."""
+    """A million rows that share one text of a megabyte: a few kilobytes on disk, a terabyte as
+    plain text.
+    """
     indices = pa.array(np.zeros(1_000_000, np.int32))
     texts = pa.DictionaryArray.from_arrays(indices, pa.array(["x" * 1_000_000]))
     columns = {field.name: pa.nulls(1_000_000, field.type) for field in arrow_schema("Neuron")}

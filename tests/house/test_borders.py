@@ -1,4 +1,6 @@
-"""The borders between the parts of the package: imports run one way, and every module says what it is."""
+"""The borders between the parts of the package: imports run one way, and every module says what it
+is.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,8 @@ HEAVY = {
     "scipy",
     "sklearn",
 }
-# module -> what it imports inside a function, and why; a command of `circuitome.cli` does so as it likes
+# module -> what it imports inside a function, and why; a command of `circuitome.cli` does so as it
+# likes
 LAZY = {
     "circuitome": {""},  # each name of the package when it is first asked for
     "circuitome.extract.annotate.pipeline": {""},  # a part of the annotation
@@ -227,8 +230,9 @@ def test_computed_imports_are_listed_by_name() -> None:
 def test_no_module_imports_itself_through_others(types: bool) -> None:
     """Nobody imports in a circle, by whatever form of import, at run time or only for types.
 
-    A circle of types does no harm when the program runs, but it binds the same modules together: neither can be read,
-    moved or tested without the other. So types, too, come from below: a protocol or a value's own module.
+    A circle of types does no harm when the program runs, but it binds the same modules together:
+    neither can be read, moved or tested without the other. So types, too, come from below: a
+    protocol or a value's own module.
     """
     wrong = [
         circle
@@ -339,7 +343,8 @@ def test_importing_the_package_imports_no_heavy_library() -> None:
 
 def test_queries_and_databases_work_without_torch() -> None:
     code = (
-        "import sys, circuitome.queries.database, circuitome.queries.motifs, circuitome.graphdb.stores.embedded, circuitome.networks;"
+        "import sys, circuitome.queries.database, circuitome.queries.motifs, "
+        "circuitome.graphdb.stores.embedded, circuitome.networks;"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,5 @@
-"""The rows of every library query and reading command, from two databases that hold the same models; by hand as well as in the tests.
+"""The rows of every library query and reading command, from two databases that hold the same
+models; by hand as well as in the tests.
 
 python -m tests.support.compare_stores circuitome.db bolt://127.0.0.1:7687 [MODEL...]
 """
@@ -29,7 +30,8 @@ __all__ = [
 
 PATIENCE = 900.0  # seconds for one query: what is compared is rows, not speed
 MANY = 300_000  # edges; of larger networks only the strong ones are listed
-TOO_MANY = 1_000_000  # edges; in larger networks bare motifs are asked of the strongest alone: there are billions
+# edges; in larger networks bare motifs are asked of the strongest alone: there are billions
+TOO_MANY = 1_000_000
 Question = tuple[str, dict[str, Any]]
 Say = Callable[[str, int, float, float], None]
 """Called with what was asked, its number of rows, and the seconds of both engines."""
@@ -58,15 +60,19 @@ NOT_OF_LARGE: Final = {
         ),
         _MEMORY,
     ),
-    "latent_branches": "reads all edges, as `superposition_read_back` does, then sums that no engine does",
+    "latent_branches": "reads all edges, as `superposition_read_back` does, then sums that no "
+    "engine does",
     "motifs superposition_read_back": "reads all edges: the query of that name is asked",
-    "motifs --null": "reads all edges, as `superposition_read_back` does, then sums that no engine does",
+    "motifs --null": "reads all edges, as `superposition_read_back` does, then sums that no "
+    "engine does",
 }
 """What is not asked of networks with more than a million edges, each with the reason."""
 
 
 def questions(database: Database, model: str) -> Iterator[Question]:
-    """Every query of the library with parameters that make sense for the model; some with several."""
+    """Every query of the library with parameters that make sense for the model; some with
+    several.
+    """
     layers = database.ask("layers", model=model).to_dicts()
     receivers = [row["layer"] for row in layers if row["reads"]]
     middle, last = receivers[len(receivers) // 2], receivers[-1]
@@ -172,7 +178,9 @@ def questions(database: Database, model: str) -> Iterator[Question]:
 
 
 def commands(database: Database, model: str) -> Iterator[list[str]]:
-    """Arguments of every reading command, but for --db and --json; of `query` and `motifs` one line a name."""
+    """Arguments of every reading command, but for --db and --json; of `query` and `motifs` one line
+    a name.
+    """
     layers = [row["layer"] for row in database.ask("layers", model=model) if row["reads"]]
     large = sum(row["edges"] for row in database.ask("balance", model=model)) > TOO_MANY
     neuron, patience = f"{layers[-1]}:0", ["--model", model, "--timeout", f"{PATIENCE:.0f}"]
@@ -217,7 +225,9 @@ def alike(one: Any, other: Any) -> bool:
 def differences(
     first: Database, second: Database, model: str, *, say: Say | None = None
 ) -> list[str]:
-    """Where the two databases answer queries about the model differently; floats may differ by 1e-6 of their size."""
+    """Where the two databases answer queries about the model differently; floats may differ by 1e-6
+    of their size.
+    """
     found = []
     for name, parameters in questions(first, model):
         answers, seconds = [], []
@@ -240,7 +250,8 @@ def command_differences(
     say: Say | None = None,
     only: Callable[[list[str]], bool] | None = None,
 ) -> list[str]:
-    """Where the commands print different things about the model, or end otherwise, by the databases' addresses.
+    """Where the commands print different things about the model, or end otherwise, by the
+    databases' addresses.
 
     ``only`` picks some of `commands`, by their arguments.
     """
@@ -267,7 +278,10 @@ def _printed(line: Sequence[str], first: str, second: str, say: Say | None) -> I
     if say:
         say(" ".join(line), len(rows[0]), *seconds)
     if one.crash or other.crash or one.code != other.code:
-        yield f"exit codes {one.code} and {other.code}: {one.crash or one.err} and {other.crash or other.err}"
+        yield (
+            f"exit codes {one.code} and {other.code}: {one.crash or one.err} and "
+            f"{other.crash or other.err}"
+        )
     elif one.err.replace(first, second) != other.err:
         yield f"{one.err!r} and {other.err!r}"
     yield from _different(*rows)

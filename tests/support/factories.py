@@ -8,5 +8,6 @@ TINY = """
 from torch import nn
 
 def tiny():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 1))
+    first = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
+    return nn.Sequential(*first, nn.Conv2d(8, 3, 1))
 """

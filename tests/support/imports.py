@@ -27,7 +27,9 @@ class Import:
 
 
 def imports(path: Path, module: str) -> Iterator[Import]:
-    """What a file imports, `import_module` and `__import__` among it; ``module`` is its own name."""
+    """What a file imports, `import_module` and `__import__` among it; ``module`` is its own
+    name.
+    """
     reader = _Reader(module, is_package=path.name == "__init__.py")
     reader.visit(ast.parse(path.read_text(), filename=str(path)))
     yield from reader.found

@@ -50,7 +50,9 @@ _server.set_forkserver_preload([*_HEAVY, "circuitome.networks", "torchvision"])
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a process is killed: right before its so-manieth change of the file system, or after some seconds."""
+    """When a process is killed: right before its so-manieth change of the file system, or after
+    some seconds.
+    """
 
     event: int = 0
     seconds: float = 0.0
@@ -75,9 +77,11 @@ def run_until(
     largest: int | None = None,
     nobody: bool = False,
 ) -> Ended:
-    """Run the program in ``folder`` in a process of its own that is killed at a moment; None: it comes to its end.
+    """Run the program in ``folder`` in a process of its own that is killed at a moment; None: it
+    comes to its end.
 
-    ``largest`` (bytes) is where a file cannot grow further, as on a full disk; ``nobody`` takes the rights of root away.
+    ``largest`` (bytes) is where a file cannot grow further, as on a full disk; ``nobody`` takes the
+    rights of root away.
     """
     with tempfile.TemporaryDirectory() as aside:
         said, events = Path(aside, "said"), Path(aside, "events")
@@ -150,7 +154,9 @@ def _child(
 
 
 def moments(whole: Ended, number: int, *, seed: int) -> list[Moment]:
-    """So many random moments of an undisturbed run: by turns at a change of the file system and at any time."""
+    """So many random moments of an undisturbed run: by turns at a change of the file system and at
+    any time.
+    """
     rng = random.Random(seed)
     found = []
     for place in range(number):
@@ -171,11 +177,12 @@ def torn(
     number: int,
     seed: int,
 ) -> int:
-    """Kill a command at random moments, and each time look what is there, run it again, and compare with an undisturbed run.
+    """Kill a command at random moments, and each time look what is there, run it again, and compare
+    with an undisturbed run.
 
-    ``folder`` is emptied and ``before`` makes what is there at first; ``look`` fails where something torn is taken for whole;
-    ``after`` is what has to be equal. Files and folders that an undisturbed run does not leave are a failure, too. The number of
-    runs that were really killed.
+    ``folder`` is emptied and ``before`` makes what is there at first; ``look`` fails where
+    something torn is taken for whole; ``after`` is what has to be equal. Files and folders that an
+    undisturbed run does not leave are a failure, too. The number of runs that were really killed.
     """
 
     def prepare() -> None:

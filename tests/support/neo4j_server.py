@@ -1,4 +1,6 @@
-"""One real Neo4j server for the whole test run, whatever the number of workers; each test has it alone and empty."""
+"""One real Neo4j server for the whole test run, whatever the number of workers; each test has it
+alone and empty.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def _leave(folder: Path, server: Server) -> None:
 
 
 def _wait_for_end(pid: int) -> None:
-    """Wait until the process is gone; one that another worker started stays a zombie until that worker ends."""
+    """Wait until the process is gone; one that another worker started stays a zombie until that
+    worker ends.
+    """
     for _ in range(300):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
@@ -103,7 +107,9 @@ def _wait_for_end(pid: int) -> None:
 def neo4j_empty(
     neo4j_shared: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Server]:
-    """The server, emptied, with the password in the environment; no other test uses it meanwhile."""
+    """The server, emptied, with the password in the environment; no other test uses it
+    meanwhile.
+    """
     server, folder = neo4j_shared
     with _locked(folder / "turn"):
         monkeypatch.setenv("NEO4J_PASSWORD", server.password)

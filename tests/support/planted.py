@@ -1,4 +1,6 @@
-"""Networks with planted families, the truth about them, and scores of a first layer without the rest of the machinery."""
+"""Networks with planted families, the truth about them, and scores of a first layer without the
+rest of the machinery.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ PERIODS = {"rotate": 360.0, "hue": 360.0}
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One planted family: neuron ``members[n]`` is the template under ``offsets[n]`` of the group."""
+    """One planted family: neuron ``members[n]`` is the template under ``offsets[n]`` of the
+    group.
+    """
 
     group: str
     members: tuple[int, ...]
@@ -37,7 +41,9 @@ def smooth_filters(
     side: int = SIDE,
     channels: int = 3,
 ) -> Tensor:
-    """White noise blurred by a Gaussian of ``smoothness`` pixels, cut from a larger field: ``(count, channels, side, side)``."""
+    """White noise blurred by a Gaussian of ``smoothness`` pixels, cut from a larger field:
+    ``(count, channels, side, side)``.
+    """
     reach = math.ceil(3 * smoothness)
     noise = torch.randn(count, channels, side + 2 * reach, side + 2 * reach, generator=generator)
     axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
@@ -61,7 +67,8 @@ def gabor(
     spread: float = 1.9,
     side: int = SIDE,
 ) -> Tensor:
-    """A Gabor whose bars are horizontal, warm against cold where the transform is of hue, under a transform: ``(3, side, side)``.
+    """A Gabor whose bars are horizontal, warm against cold where the transform is of hue, under a
+    transform: ``(3, side, side)``.
 
     ``frequency``: cycles per pixel; ``phase``: degrees, 0 even, 90 odd; ``spread``: pixels.
     """
@@ -84,7 +91,9 @@ def planted_layer(
     seed: int,
     smoothness: float = 1.0,
 ) -> tuple[Tensor, list[Planted]]:
-    """Filters ``(neurons, 3, 7, 7)``: every family (group, offsets, Gabor), the rest smooth noise, white noise on all; shuffled."""
+    """Filters ``(neurons, 3, 7, 7)``: every family (group, offsets, Gabor), the rest smooth noise,
+    white noise on all; shuffled.
+    """
     generator = torch.Generator().manual_seed(seed)
     filters = smooth_filters(neurons, smoothness=smoothness, generator=generator)
     place = torch.randperm(neurons, generator=generator).tolist()
@@ -107,8 +116,9 @@ def planted_network(
 ) -> tuple[nn.Sequential, list[Planted], list[Planted]]:
     """Lines, then curves made of them: the network and what is planted in its two convolutions.
 
-    First, ``orientations`` odd Gabors over 360 degrees among smooth noise. Then as many curve neurons of 5 x 5: each is excited
-    along an arc by the lines that are tangent to it and inhibited by those across.
+    First, ``orientations`` odd Gabors over 360 degrees among smooth noise. Then as many curve
+    neurons of 5 x 5: each is excited along an arc by the lines that are tangent to it and inhibited
+    by those across.
     """
     filters, lines = planted_layer(
         [("rotate", turned(orientations, span=360), {"phase": 60.0})],
@@ -140,7 +150,9 @@ def planted_network(
 
 
 def _curve(lines: Planted, offset: float, fan_in: int) -> Tensor:
-    """Kernel ``(fan_in, 5, 5)``: the tangent of the arc at a place says which line is wanted there."""
+    """Kernel ``(fan_in, 5, 5)``: the tangent of the arc at a place says which line is wanted
+    there.
+    """
     axis = torch.arange(5, dtype=torch.float32) - 2
     x, y = Transform("rotate", offset).coordinates(
         axis[None, :].expand(5, 5), axis[:, None].expand(5, 5)
@@ -168,7 +180,9 @@ def pairwise(found: Sequence[int], truth: Sequence[int]) -> tuple[float, float]:
 def offset_errors(
     found: Sequence[tuple[int, float]], truth: Planted, *, period: float
 ) -> np.ndarray:
-    """Errors of offsets (degrees) of the members found, after the family as a whole is turned to fit best."""
+    """Errors of offsets (degrees) of the members found, after the family as a whole is turned to
+    fit best.
+    """
     planted = dict(zip(truth.members, truth.offsets, strict=True))
     error = np.array([offset - planted[member] for member, offset in found if member in planted])
     common = np.angle(np.exp(2j * np.pi * error / period).mean()) * period / 2 / np.pi
@@ -176,7 +190,8 @@ def offset_errors(
 
 
 class Responder:
-    """Patches drawn once, and what layers of filters say to them: a small stand-in for the pipeline.
+    """Patches drawn once, and what layers of filters say to them: a small stand-in for the
+    pipeline.
 
     ``front``: what lies between the image and the layer, if anything does.
     """
@@ -201,7 +216,9 @@ class Responder:
         self.shown = {group: [(g.amount, seen(g)) for g in steps(group)] for group in groups}
 
     def scores(self, kernel: Tensor, group: str, *, nulls: Tensor) -> GroupScores:
-        """Scores of filters ``(C, fan_in, h, w)`` with a ReLU, and of their surrogates ``(S, C, fan_in, h, w)``."""
+        """Scores of filters ``(C, fan_in, h, w)`` with a ReLU, and of their surrogates ``(S, C,
+        fan_in, h, w)``.
+        """
         layers = [
             self._layer(kernel, group),
             *(self._layer(null, group, like=kernel) for null in nulls),

@@ -1,4 +1,6 @@
-"""Networks in which circuits of kinds and of places in the kernel stand at known neurons, among decoys."""
+"""Networks in which circuits of kinds and of places in the kernel stand at known neurons, among
+decoys.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ ANY: Final = "corner"
 
 
 def contrasts(rng: np.random.Generator) -> Plan:
-    """Five centres that four contrasts face, of both hues alike, and decoys that four contrasts stand around otherwise."""
+    """Five centres that four contrasts face, of both hues alike, and decoys that four contrasts
+    stand around otherwise.
+    """
     plan = Plan({"contrast": 160, "centre": 40}, rng, size=3)
     for centre in range(40):
         hue, decoy = float(rng.uniform(0, 360)), centre // 5
@@ -28,7 +32,8 @@ def contrasts(rng: np.random.Generator) -> Plan:
         start = 90 * int(rng.integers(4))
         for number, sender in enumerate(senders):
             place = start + 90 * number
-            # the hue is to the left of the orientation, so it faces the centre when seen from there the centre is left
+            # the hue is to the left of the orientation, so it faces the centre when seen from there
+            # the centre is left
             orientation, own = place + 90, hue
             if decoy == 2 or (decoy == 3 and number % 2):  # it faces away: all, or every other
                 orientation += 180
@@ -52,7 +57,8 @@ def contrasts(rng: np.random.Generator) -> Plan:
 
 
 def boundaries(rng: np.random.Generator, *, idle: int = 0) -> Plan:
-    """Boundaries with two cues that agree, and decoys: at right angles, one cue inhibits, no cue, another kind.
+    """Boundaries with two cues that agree, and decoys: at right angles, one cue inhibits, no cue,
+    another kind.
 
     ``idle`` more senders have no kind and send only noise.
     """
@@ -77,7 +83,9 @@ def boundaries(rng: np.random.Generator, *, idle: int = 0) -> Plan:
 
 
 def colours(rng: np.random.Generator) -> Plan:
-    """Detectors of either sign, and decoys: both sides excite, colours disagree, no colour, another kind."""
+    """Detectors of either sign, and decoys: both sides excite, colours disagree, no colour, another
+    kind.
+    """
     plan = Plan({"in": 64, "detector": 40}, rng)
     for sender in range(64):
         kinds = (
@@ -103,9 +111,11 @@ def colours(rng: np.random.Generator) -> Plan:
 def round_a_middle(
     rng: np.random.Generator, *, receiver: str, sender: str, turned: float, turn: float
 ) -> Plan:
-    """Neurons round whose middle twelve senders lie at ``turned`` degrees to the directions of their places, and decoys.
+    """Neurons round whose middle twelve senders lie at ``turned`` degrees to the directions of
+    their places, and decoys.
 
-    Decoys: all ``turn`` degrees off, orientations as drawn, another kind of receiver, of senders, and no place.
+    Decoys: all ``turn`` degrees off, orientations as drawn, another kind of receiver, of senders,
+    and no place.
     """
     plan = Plan({"in": 144, "out": 12}, rng, size=5)
     for number in range(12):
@@ -132,10 +142,11 @@ def _pixel(direction: float) -> tuple[int, int]:
 
 
 def tangents(rng: np.random.Generator) -> Plan:
-    """Curves excited by tangent curves and lines on both sides and inhibited by opposing curves, and decoys.
+    """Curves excited by tangent curves and lines on both sides and inhibited by opposing curves,
+    and decoys.
 
-    Decoys: tangents a quarter turn off, orientations as drawn, every sign turned, another kind of receiver, sides exchanged.
-    A like curve in the very middle is no decoy: it is tangent there.
+    Decoys: tangents a quarter turn off, orientations as drawn, every sign turned, another kind of
+    receiver, sides exchanged. A like curve in the very middle is no decoy: it is tangent there.
     """
     plan = Plan({"in": 96, "out": 12}, rng, size=5)
     for number in range(12):
@@ -164,7 +175,9 @@ def tangents(rng: np.random.Generator) -> Plan:
 
 
 def hues(rng: np.random.Generator) -> Plan:
-    """Hues excited by six like hues and inhibited by six opposite ones, and decoys: reversed, all excite, as drawn, other kinds."""
+    """Hues excited by six like hues and inhibited by six opposite ones, and decoys: reversed, all
+    excite, as drawn, other kinds.
+    """
     plan = Plan({"in": 240, "out": 20}, rng)
     for number in range(20):
         kind, hue = number % 5, float(rng.uniform(0, 360))

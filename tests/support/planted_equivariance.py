@@ -24,7 +24,9 @@ SIDE, UNITS = 5, 8
 
 
 def places(angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels right and up of a kernel's middle, carried back by a rotation of ``angle`` degrees, each ``(SIDE, SIDE)``."""
+    """Pixels right and up of a kernel's middle, carried back by a rotation of ``angle`` degrees,
+    each ``(SIDE, SIDE)``.
+    """
     line = np.arange(SIDE) - (SIDE - 1) / 2
     right, up = np.meshgrid(line, -line)
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -34,7 +36,9 @@ def places(angle: float) -> tuple[np.ndarray, np.ndarray]:
 def turned_kernels(
     senders: np.ndarray, receivers: np.ndarray, rng: np.random.Generator, *, turn: bool = True
 ) -> np.ndarray:
-    """Kernels ``(s, r, SIDE, SIDE)``: three blobs, each by a smooth function of the relative offset, turned by the receiver's."""
+    """Kernels ``(s, r, SIDE, SIDE)``: three blobs, each by a smooth function of the relative
+    offset, turned by the receiver's.
+    """
     centres, waves, phases = (
         rng.uniform(-1.5, 1.5, (3, 2)),
         rng.standard_normal((3, 3)),
@@ -57,7 +61,9 @@ def offsets(rng: np.random.Generator, count: int = UNITS) -> np.ndarray:
 
 
 def families_that_feed(rng: np.random.Generator, noise: float) -> list[tuple[bool, Circuit | None]]:
-    """Two planted circuits among decoys, with noise in units of the weights' spread: whether planted, and what is found."""
+    """Two planted circuits among decoys, with noise in units of the weights' spread: whether
+    planted, and what is found.
+    """
     found = []
     for kind in ("planted", "planted", "shuffled", "one pair", "still", "noise", "noise"):
         a, b = offsets(rng), offsets(rng)
@@ -83,8 +89,9 @@ def families_that_feed(rng: np.random.Generator, noise: float) -> list[tuple[boo
 def mirrored(rng: np.random.Generator) -> Plan:
     """Pairs of cases that receivers unite, and decoys.
 
-    No partners, partners under another transform, partners that are no finding, cases that do not oppose each other,
-    cases that are read as opposites, and cases that are read by different receivers.
+    No partners, partners under another transform, partners that are no finding, cases that do not
+    oppose each other, cases that are read as opposites, and cases that are read by different
+    receivers.
     """
     plan = Plan({"in": 192, "case": 56, "out": 64}, rng)
     for pair in range(28):
@@ -113,8 +120,8 @@ def mirrored(rng: np.random.Generator) -> Plan:
 def poses(rng: np.random.Generator) -> Plan:
     """Poses that excite poses that are united, and decoys.
 
-    Later features that are no partners, poses that excite both, earlier ones that are no partners, one that inhibits, a
-    later one that nobody unites with the other.
+    Later features that are no partners, poses that excite both, earlier ones that are no partners,
+    one that inhibits, a later one that nobody unites with the other.
     """
     plan = Plan({"pose": 48, "later": 48, "union": 48}, rng)
     for pair in range(24):

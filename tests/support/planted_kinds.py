@@ -1,4 +1,5 @@
-"""Annotations written into synthetic bundles by hand, and networks in which each circuit of kinds stands among decoys.
+"""Annotations written into synthetic bundles by hand, and networks in which each circuit of kinds
+stands among decoys.
 
 Every planted network has Gaussian noise on all its weights, half as spread as they are.
 """
@@ -72,7 +73,9 @@ def annotate(
 def randomly_annotated(
     path: Path, *, seed: int, density: float, layers: tuple[int, ...] = (6, 16, 20, 16, 6)
 ) -> Bundle:
-    """A random bundle with random kinds and preferences, some of which lack, and random pairs within layers."""
+    """A random bundle with random kinds and preferences, some of which lack, and random pairs
+    within layers.
+    """
     bundle = write_bundle(path, layers=layers, seed=seed, density=density, force=True)
     rng = np.random.default_rng(seed)
     homes: dict[str, list[str]] = {}

@@ -1,10 +1,13 @@
-"""Networks written down by hand in which each motif stands at known neurons, among decoys that almost have it.
+"""Networks written down by hand in which each motif stands at known neurons, among decoys that
+almost have it.
 
-All have Gaussian noise on every weight, half as spread as the weights of its layer, zeros counted (`plant`: as asked).
-`CIRCUITS` measures precision and recall of every motif of the library; some of its networks are those of the motifs' own tests.
+All have Gaussian noise on every weight, half as spread as the weights of its layer, zeros counted
+(`plant`: as asked). `CIRCUITS` measures precision and recall of every motif of the library; some of
+its networks are those of the motifs' own tests.
 
-Pairs that exclude each other (`plant`) stand in ``in -> case -> out``. Decoys are pairs of which nobody inhibits, only one of the two is
-inhibited, both have the same main inputs, or each is inhibited by inputs of its own.
+Pairs that exclude each other (`plant`) stand in ``in -> case -> out``. Decoys are pairs of which
+nobody inhibits, only one of the two is inhibited, both have the same main inputs, or each is
+inhibited by inputs of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ __all__ = ["CIRCUITS", "Circuit"]
 
 
 def _superposition(path: Path, seeds: int) -> tuple[float, float]:
-    """Of the first rows, as many as are planted: how many are; of the planted: how many are among twice as many rows."""
+    """Of the first rows, as many as are planted: how many are; of the planted: how many are among
+    twice as many rows.
+    """
     first = among = there = 0
     for seed in range(seeds):
         plan = hosted(np.random.default_rng(seed))
@@ -69,7 +74,9 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
 
 
 def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
-    """Pairs with a q of at most 0.05 among the cases of `plant`: readers of opponents oppose each other, too."""
+    """Pairs with a q of at most 0.05 among the cases of `plant`: readers of opponents oppose each
+    other, too.
+    """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         planted = plant(path, seed=seed, noise=NOISE)
@@ -85,7 +92,9 @@ def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
 
 
 def _counted(found: Callable[[int], tuple[set[Any], set[Any]]], seeds: int) -> tuple[float, float]:
-    """Precision and recall over some seeds together, from what is found and what is planted at each."""
+    """Precision and recall over some seeds together, from what is found and what is planted at
+    each.
+    """
     right = called = there = 0
     for seed in range(seeds):
         rows, planted = found(seed)
@@ -94,7 +103,9 @@ def _counted(found: Callable[[int], tuple[set[Any], set[Any]]], seeds: int) -> t
 
 
 def _banded(path: Path, seeds: int) -> tuple[float, float]:
-    """Layers with a q of at most 0.05: four with stripes along x; decoys have them along y, either way by filter, or none."""
+    """Layers with a q of at most 0.05: four with stripes along x; decoys have them along y, either
+    way by filter, or none.
+    """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         rng = np.random.default_rng(seed)
@@ -149,7 +160,8 @@ KINDS: Final = ("edge", "line", "curve", "gabor", "circle", "hue", "corner", "hi
 def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
     """Kinds in one branch each, q at most 0.05; a part ``wrong`` of all kinds is dealt anew.
 
-    Decoys: kinds over all branches, a pair in one branch, and unexplained neurons in one branch, which are no kind.
+    Decoys: kinds over all branches, a pair in one branch, and unexplained neurons in one branch,
+    which are no kind.
     """
     branches, size = ("block.a", "block.b", "block.c", "block.d"), 24
     edges = [("in:0", "stem:0", 1.0)]
@@ -193,7 +205,9 @@ def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
 
 
 def _latent(path: Path, seeds: int) -> tuple[float, float]:
-    """Pairs of layers in two groups, q at most 0.05; decoys in which some merely send or read much, or nothing is."""
+    """Pairs of layers in two groups, q at most 0.05; decoys in which some merely send or read much,
+    or nothing is.
+    """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         rng = np.random.default_rng(seed)
@@ -226,7 +240,9 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
 
 
 def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
-    """Channels that a block leaves alone; it overwrites the others with three times what they hold."""
+    """Channels that a block leaves alone; it overwrites the others with three times what they
+    hold.
+    """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         rng, blocks = np.random.default_rng(seed), []
@@ -243,7 +259,9 @@ def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
 
 
 def _fed(path: Path, seeds: int) -> tuple[float, float]:
-    """Circuits of two families with a q of at most 0.05; decoys are shuffled, one pair alone, still, or noise."""
+    """Circuits of two families with a q of at most 0.05; decoys are shuffled, one pair alone,
+    still, or noise.
+    """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
         there = families_that_feed(np.random.default_rng(seed), noise=NOISE)
@@ -350,4 +368,6 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
         )
     }
 )
-"""Every motif of the library by its kind, some twice; q is at most 0.05 where the rows have one without null networks."""
+"""Every motif of the library by its kind, some twice; q is at most 0.05 where the rows have one
+without null networks.
+"""

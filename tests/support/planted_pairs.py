@@ -1,7 +1,7 @@
 """Pairs of cases that exclude each other, ``in -> case -> out``, among decoys that almost do.
 
-Decoys are pairs of which nobody inhibits, only one of the two is inhibited, both have the same main inputs, or each is
-inhibited by inputs of its own.
+Decoys are pairs of which nobody inhibits, only one of the two is inhibited, both have the same main
+inputs, or each is inhibited by inputs of its own.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ PLANTS: Mapping[str, Fill] = {
 
 
 def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
-    """A network with four pairs of each kind; ``noise`` on every weight, in units of the planted weights' spread.
+    """A network with four pairs of each kind; ``noise`` on every weight, in units of the planted
+    weights' spread.
 
     What the first of a push-pull pair excites, the second inhibits; the others send what they like.
     """

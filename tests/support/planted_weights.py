@@ -1,4 +1,6 @@
-"""Networks in which motifs of the weights alone stand at known neurons, among decoys that almost have them."""
+"""Networks in which motifs of the weights alone stand at known neurons, among decoys that almost
+have them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ GROUP, GROUPS, READ = 5, 6, 192  # inputs of a group, groups, and what they read
 
 
 def readers(rng: np.random.Generator) -> Plan:
-    """Neurons that read two groups of alike inputs, and decoys: one group, a group and strays, one inhibits, two of the other."""
+    """Neurons that read two groups of alike inputs, and decoys: one group, a group and strays, one
+    inhibits, two of the other.
+    """
     plan = Plan({"in": READ, "mid": GROUP * GROUPS + 10, "out": 40}, rng)
     groups, _ = np.linalg.qr(rng.standard_normal((READ, GROUPS + 10)))
     prototypes = np.concatenate([np.repeat(groups.T[:GROUPS], GROUP, axis=0), groups.T[GROUPS:]])
@@ -46,7 +50,8 @@ def grouped_weights(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights whose sizes fall into two groups, and which senders and receivers are in the first.
 
-    ``popular`` instead: no groups, but some senders send much more than others, and some receivers read more.
+    ``popular`` instead: no groups, but some senders send much more than others, and some receivers
+    read more.
     """
     rng = np.random.default_rng(seed)
     first, reads = (
@@ -61,7 +66,9 @@ def grouped_weights(
 
 
 def _cases(plan: Plan, pair: int, kind: int) -> tuple[np.ndarray, np.ndarray]:
-    """Write the fan-ins of a pair of cases, ten inputs of its own: those that excite the first, and the second, if planted."""
+    """Write the fan-ins of a pair of cases, ten inputs of its own: those that excite the first, and
+    the second, if planted.
+    """
     own = 12 * pair + plan.rng.permutation(12)[:10]
     a, b = own[:5], own[5:]
     first, second = plan.weights["case"][2 * pair : 2 * pair + 2, :, 0, 0]
@@ -78,7 +85,9 @@ def _cases(plan: Plan, pair: int, kind: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def inhibition(rng: np.random.Generator) -> Plan:
-    """Two pairs of cases that inhibit each other, with four kinds of decoys; the last has inhibitors of its own."""
+    """Two pairs of cases that inhibit each other, with four kinds of decoys; the last has
+    inhibitors of its own.
+    """
     plan = Plan({"in": 144, "case": 24}, rng)
     for pair in range(12):
         kind = (0, 3, 4, 5, 6, 6)[pair % 6]
@@ -100,7 +109,9 @@ def inhibition(rng: np.random.Generator) -> Plan:
 
 
 def unions(rng: np.random.Generator) -> Plan:
-    """Two neurons for each pair of cases that unite it; decoys unite one case, or one less the other, or no opponents."""
+    """Two neurons for each pair of cases that unite it; decoys unite one case, or one less the
+    other, or no opponents.
+    """
     plan = Plan({"in": 144, "case": 24, "union": 24}, rng)
     for pair in range(12):
         kind, cases = pair % 6, (2 * pair, 2 * pair + 1)
@@ -123,7 +134,9 @@ def _pairs(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
 
 
 def hosted(rng: np.random.Generator) -> Plan:
-    """Features spread over eight hosts each, and decoys: with a home, over two hosts, inhibiting, weak everywhere."""
+    """Features spread over eight hosts each, and decoys: with a home, over two hosts, inhibiting,
+    weak everywhere.
+    """
     plan = Plan({"in": 96, "host": 96}, rng)
     into = plan.weights["host"][..., 0, 0]
     for host in range(96):
@@ -144,7 +157,9 @@ def hosted(rng: np.random.Generator) -> Plan:
 
 
 def spread(rng: np.random.Generator, *, hosts: int) -> Plan:
-    """Features over all hosts that readers read back; decoys read three of the hosts, the opposite, one host, or at random."""
+    """Features over all hosts that readers read back; decoys read three of the hosts, the opposite,
+    one host, or at random.
+    """
     plan = Plan({"in": 2 * hosts, "host": hosts, "out": 2 * hosts}, rng)
     into, out = plan.weights["host"][..., 0, 0], plan.weights["out"][..., 0, 0]
     into[:] = rng.standard_normal(into.shape)

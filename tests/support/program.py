@@ -1,4 +1,6 @@
-"""The program, run in this process as people run it: arguments in, exit code, stdout and stderr out."""
+"""The program, run in this process as people run it: arguments in, exit code, stdout and stderr
+out.
+"""
 
 from __future__ import annotations
 

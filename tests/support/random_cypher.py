@@ -77,9 +77,11 @@ _ATTACKS: Final = (
 
 _QUERIES: Final = (
     "MATCH (n:Neuron) WHERE n.channel > $x RETURN n.key AS key ORDER BY key LIMIT 5",
-    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) WHERE r.share > 0.1 RETURN a.key AS a, b.key AS b, r.weight AS w ORDER BY w",
+    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) WHERE r.share > 0.1 RETURN a.key AS a, b.key AS b, "
+    "r.weight AS w ORDER BY w",
     "MATCH (l:Layer) WITH l.op AS op, count(*) AS n RETURN op, n ORDER BY op",
-    "// Title.\n//\n// params:\n//   x (integer = 3): least\n\nMATCH (n:Neuron) WHERE n.channel >= $x RETURN n AS n LIMIT 2",
+    "// Title.\n//\n// params:\n//   x (integer = 3): least\n\nMATCH (n:Neuron) WHERE n.channel "
+    ">= $x RETURN n AS n LIMIT 2",
 )
 
 
@@ -215,7 +217,8 @@ def random_motif(rng: random.Random) -> str:
         )
     )
     return (
-        "// Odd.\n//\n// params:\n//   model (model): where\n// returns:\n//   neuron: a neuron\n//   score: a number\n"
+        "// Odd.\n//\n// params:\n//   model (model): where\n// returns:\n//   neuron: a "
+        "neuron\n//   score: a number\n"
         "MATCH (n:Neuron)-[r:EXCITES]->(m:Neuron) WHERE n.model = $model AND m.model = $model\n"
         f"{middle}\nRETURN n.key AS neuron, max(r.share) AS score ORDER BY neuron\n"
     )

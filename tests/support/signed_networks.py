@@ -53,7 +53,9 @@ def convolutions(model: nn.Module) -> list[nn.Conv2d]:
 
 
 def permuted(model: nn.Module, seed: int) -> tuple[nn.Module, list[np.ndarray]]:
-    """The same network with the channels of every layer in another order, and where each channel went."""
+    """The same network with the channels of every layer in another order, and where each channel
+    went.
+    """
     import copy
 
     other, rng = copy.deepcopy(model), np.random.default_rng(seed)
@@ -71,7 +73,8 @@ def permuted(model: nn.Module, seed: int) -> tuple[nn.Module, list[np.ndarray]]:
 def plant(
     source: nn.Module, target: nn.Module, *, share: float, noise: float, seed: int
 ) -> list[dict[int, int]]:
-    """Copy a share of each layer's features from one network into channels of another, under noise; source -> target channel.
+    """Copy a share of each layer's features from one network into channels of another, under noise;
+    source -> target channel.
 
     Planted features of later layers read planted features alone, since what the others say differs.
     """
@@ -86,7 +89,8 @@ def plant(
         )
         assert one.bias is not None and other.bias is not None
         for a, b in pairs.items():
-            kernels = torch.randn(len(before), *one.kernel_size, generator=generator)  # pyright: ignore[reportArgumentType]
+            height, width = one.kernel_size
+            kernels = torch.randn(len(before), height, width, generator=generator)
             kernels -= kernels.mean()
             spread = 1 / kernels.numel() ** 0.5
             one.weight.data[a] = 0
@@ -109,7 +113,9 @@ def signed(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Bundle:
-    """Extract a network into ``path`` and add its signatures; the model is called as the folder's name before the dot."""
+    """Extract a network into ``path`` and add its signatures; the model is called as the folder's
+    name before the dot.
+    """
     bundle = extract(
         Network(
             model, name=path.name.partition(".")[0], input_shape=input_shape, mean=mean, std=std

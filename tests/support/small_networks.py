@@ -1,4 +1,6 @@
-"""Small networks of every kind of wiring, with batch norm, affines and scales away from their defaults."""
+"""Small networks of every kind of wiring, with batch norm, affines and scales away from their
+defaults.
+"""
 
 from __future__ import annotations
 

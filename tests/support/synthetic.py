@@ -1,4 +1,5 @@
-"""Small consistent bundles made by numpy alone: random ones, and ones whose edges are written by hand.
+"""Small consistent bundles made by numpy alone: random ones, and ones whose edges are written by
+hand.
 
 Every edge is computed from the kernels, as the schema says, so that a test can go either way.
 """
@@ -50,10 +51,11 @@ def write_bundle(
 ) -> Bundle:
     """Write a random bundle and open it.
 
-    ``layers`` counts neurons: layer 0 is ``input``, layer 1 ``conv1``, every later one but the last is a block of two
-    branches ``block2.a`` and ``block2.b`` (half of the channels each), the last is ``fc`` with 1 x 1 kernels. The others
-    have ``size`` x ``size`` kernels. A share ``density`` of the kernels is not zero, and the first kernel of ``conv1``
-    sums to exactly zero. ``keep`` prunes by kept mass, as the extraction does.
+    ``layers`` counts neurons: layer 0 is ``input``, layer 1 ``conv1``, every later one but the last
+    is a block of two branches ``block2.a`` and ``block2.b`` (half of the channels each), the last
+    is ``fc`` with 1 x 1 kernels. The others have ``size`` x ``size`` kernels. A share ``density``
+    of the kernels is not zero, and the first kernel of ``conv1`` sums to exactly zero. ``keep``
+    prunes by kept mass, as the extraction does.
     """
     rng = np.random.default_rng(seed)
     plans = _random_plans(layers, size=size, density=density, rng=rng)
@@ -72,9 +74,10 @@ def write_planted(
 ) -> Bundle:
     """Write a bundle with exactly the given edges and open it.
 
-    ``layers`` maps a layer's name to its number of neurons, senders before receivers. An edge is ``(sender, receiver, kernel)``
-    with neurons as ``layer:channel`` and a number (put at the kernel's centre) or a ``size`` x ``size`` kernel.
-    ``blocks`` maps a layer to the block that it is one branch of.
+    ``layers`` maps a layer's name to its number of neurons, senders before receivers. An edge is
+    ``(sender, receiver, kernel)`` with neurons as ``layer:channel`` and a number (put at the
+    kernel's centre) or a ``size`` x ``size`` kernel. ``blocks`` maps a layer to the block that it
+    is one branch of.
 
     >>> write_planted(
     ...     path, {"in": 2, "out": 1}, [("in:0", "out:0", 0.5), ("in:1", "out:0", -0.25)]
@@ -104,9 +107,11 @@ def write_residual(
     *,
     name: str = "r",
 ) -> Bundle:
-    """Write a residual network of 1 x 1 convolutions, each block's ``(hidden, c)`` and ``(c, hidden)`` weights, and open it.
+    """Write a residual network of 1 x 1 convolutions, each block's ``(hidden, c)`` and ``(c,
+    hidden)`` weights, and open it.
 
-    Layers: ``in``; of each block ``first0``, ``second0`` and the addition ``add0``, which reads the writer and what the block reads.
+    Layers: ``in``; of each block ``first0``, ``second0`` and the addition ``add0``, which reads the
+    writer and what the block reads.
     """
     stream, width = "in", blocks[0][0].shape[1]
     plans = [Plan(stream, "input", width)]
@@ -190,9 +195,11 @@ def _random_kernels(
 
 
 def edge_columns(kernels: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of the signed edges of one layer, each ``(out, fan_in)``, from ``(out, fan_in, kh, kw)`` kernels.
+    """Columns of the signed edges of one layer, each ``(out, fan_in)``, from ``(out, fan_in, kh,
+    kw)`` kernels.
 
-    Beside the schema's columns: ``mass``, the squared norm of each kernel. Centres of an absent part are NaN.
+    Beside the schema's columns: ``mass``, the squared norm of each kernel. Centres of an absent
+    part are NaN.
     """
     k = kernels.astype(np.float64)
     positive, negative = np.maximum(k, 0), np.maximum(-k, 0)
@@ -497,7 +504,9 @@ def _edges(net: _Net, plan: Plan) -> dict[str, pa.Table]:
 
 
 def _extras(net: _Net) -> dict[str, pa.Table]:
-    """Gates along the first block's second branch, and the paths of two hops that end in the last layer."""
+    """Gates along the first block's second branch, and the paths of two hops that end in the last
+    layer.
+    """
     tables: dict[str, pa.Table] = {}
     gated = [plan for plan in net.plans.values() if plan.block is not None and plan.sources][1:2]
     for plan in gated:
@@ -536,11 +545,13 @@ def _expanded(net: _Net, plan: Plan) -> pa.Table:
 
 
 def annotated(bundle: Bundle, *, seed: int = 0) -> Bundle:
-    """Amend a synthetic bundle with an annotation of made-up numbers, consistent with itself, and open it again.
+    """Amend a synthetic bundle with an annotation of made-up numbers, consistent with itself, and
+    open it again.
 
-    Every neuron but the input's has a kind in turn: ``line``, ``curve``, ``unexplained``, ``silent``. In every layer of at
-    least four neurons, neurons 0, 1 and 2 are the family ``f0`` at 0, 90 and 180 degrees with a gap at 270; neurons 0 and
-    3 are each other's mirror image. Neuron 1 of every layer is invariant to rotation. One curated family spans two layers.
+    Every neuron but the input's has a kind in turn: ``line``, ``curve``, ``unexplained``,
+    ``silent``. In every layer of at least four neurons, neurons 0, 1 and 2 are the family ``f0`` at
+    0, 90 and 180 degrees with a gap at 270; neurons 0 and 3 are each other's mirror image. Neuron 1
+    of every layer is invariant to rotation. One curated family spans two layers.
     """
     rng = np.random.default_rng(seed)
     layers = [row for row in bundle.table("Layer").to_pylist() if row["op"] != "input"]
@@ -588,13 +599,14 @@ def _described(
             | {"sparsity": 1.0, "kind": kind, "explained": 0.0, "p": 1.0, "q": 1.0}
         )
     known = kind != "unexplained"
+    preferred = 350.0 if known else None
     return row | seen | invariance | {
         "kind": kind,
         "runner_up": "edge",
         "explained": float(rng.uniform(0.5, 0.9)) if known else 0.05,
         "p": 0.001 if known else 0.6,
         "q": 0.01 if known else 0.8,
-        "orientation_deg": float(rng.uniform(0, 180)) if kind == "line" else 350.0 if known else None,
+        "orientation_deg": float(rng.uniform(0, 180)) if kind == "line" else preferred,
         "frequency": 0.125 if kind == "line" else None,
         "radius_px": 6.0 if kind == "curve" else None,
         "selectivity": float(rng.uniform(0, 1)),
@@ -602,7 +614,8 @@ def _described(
         "tuned_to": f"{kind if known else 'edge'}: orientation, degrees",
         "tuning_at": [0.0, 45.0, 90.0, 135.0],
         "tuning": [0.0, 0.5, 1.0, 0.25],
-        "top_stimuli": ["curve, orientation 45 degrees, radius 12 pixels", "line, orientation 45 degrees"],
+        "top_stimuli": ["curve, orientation 45 degrees, radius 12 "
+                        "pixels", "line, orientation 45 degrees"],
     }  # fmt: skip
 
 
@@ -633,7 +646,9 @@ def _shares(
 
 
 def _pairs(layer: str, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Equivariant pairs: three by rotation, one by reflection, one by hue with rotation that is no finding."""
+    """Equivariant pairs: three by rotation, one by reflection, one by hue with rotation that is no
+    finding.
+    """
     pairs = [
         (0, 1, "rotate", 90.0, 0.01),
         (0, 2, "rotate", 180.0, 0.01),
@@ -641,22 +656,31 @@ def _pairs(layer: str, rng: np.random.Generator) -> list[dict[str, Any]]:
     ]
     pairs += [(0, 3, "flip_h", 1.0, 0.03), (1, 3, "hue_rotate", 60.0, 0.4)]
     return [
-        {"from": f"{layer}:{i}", "to": f"{layer}:{j}", "transform": transform, "amount": amount,
-         "turn": 90.0 if transform == "hue_rotate" else None, "score": float(rng.uniform(0.6, 0.9)), "baseline": 0.3,
-         "p": q / 10, "q": q, "evidence": "responses"}
+        {
+            "from": f"{layer}:{i}",
+            "to": f"{layer}:{j}",
+            "transform": transform,
+            "amount": amount,
+            "turn": 90.0 if transform == "hue_rotate" else None,
+            "score": float(rng.uniform(0.6, 0.9)),
+            "baseline": 0.3,
+            "p": q / 10,
+            "q": q,
+            "evidence": "responses",
+        }
         for i, j, transform, amount, q in pairs
-    ]  # fmt: skip
+    ]
 
 
 def _families(
     model: str, layers: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of ``Family`` and ``MEMBER_OF``."""
+    computed = {"model": model, "group": "rotate", "size": 3, "closure": 1.0, "score": 0.7}
+    computed |= {"p": 0.001, "q": 0.02, "source": "computed", "gaps": [270.0]}
     families: list[dict[str, Any]] = [
-        {"key": f"{layer}/f0", "model": model, "layer": layer, "group": "rotate", "size": 3, "closure": 1.0,
-         "score": 0.7, "p": 0.001, "q": 0.02, "source": "computed", "gaps": [270.0]}
-        for layer in layers
-    ]  # fmt: skip
+        {"key": f"{layer}/f0", "layer": layer, **computed} for layer in layers
+    ]
     members = [
         {
             "from": f"{layer}:{channel}",

@@ -30,7 +30,9 @@ class Trial:
     changed: tuple[str, ...]  # files that came, went or changed
 
     def faults(self, *, names: str = "", may_change: bool = False) -> list[str]:
-        """What a person would complain about; ``names`` is what a message must name where the program refuses."""
+        """What a person would complain about; ``names`` is what a message must name where the
+        program refuses.
+        """
         found = [f"exit code {self.code}"] * (self.code not in (0, 1, 2))
         found += [self.crash] * bool(self.crash)
         found += ["a traceback on stderr"] * ("Traceback (most recent call last)" in self.err)
@@ -69,7 +71,9 @@ class Tally:
         self.faults += [f"{what}: {fault}" for fault in trial.faults(**expected)]
 
     def report(self) -> None:
-        """Fail with the first faults; else note the numbers where the page of the docs takes them from."""
+        """Fail with the first faults; else note the numbers where the page of the docs takes them
+        from.
+        """
         assert not self.faults, f"{len(self.faults)} faults in {self.tried} trials:\n" + "\n".join(
             self.faults[:8]
         )

@@ -1,4 +1,6 @@
-"""CIFAR ResNets of He et al. (2015), section 4.2, with parameter-free shortcuts (option A); names as in akamaster's files."""
+"""CIFAR ResNets of He et al. (2015), section 4.2, with parameter-free shortcuts (option A); names
+as in akamaster's files.
+"""
 
 from __future__ import annotations
 

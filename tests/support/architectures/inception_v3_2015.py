@@ -1,7 +1,9 @@
-"""Inception v3 as TensorFlow published it in December 2015, in two parts: batch norm folded, torchvision's module names.
+"""Inception v3 as TensorFlow published it in December 2015, in two parts: batch norm folded,
+torchvision's module names.
 
-`early` is the stem and the three 35x35 blocks; `late` goes on from their 288 maps of 35x35 to the end of `Mixed_7a`.
-Average pools leave the padding out of the mean, as TensorFlow does (torchvision's port counts it in).
+`early` is the stem and the three 35x35 blocks; `late` goes on from their 288 maps of 35x35 to the
+end of `Mixed_7a`. Average pools leave the padding out of the mean, as TensorFlow does
+(torchvision's port counts it in).
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ __all__ = ["Early", "Late", "early", "late"]
 
 
 class Conv(nn.Conv2d):
-    """Convolution (bias included: batch norm is folded) and ReLU; padded to keep the size unless it is `valid`."""
+    """Convolution (bias included: batch norm is folded) and ReLU; padded to keep the size unless it
+    is `valid`.
+    """
 
     def __init__(
         self,

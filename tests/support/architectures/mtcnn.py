@@ -1,6 +1,8 @@
-"""The three networks of MTCNN (Zhang et al. 2016) as in facenet-pytorch: PReLU, ceil-mode pools, several heads.
+"""The three networks of MTCNN (Zhang et al. 2016) as in facenet-pytorch: PReLU, ceil-mode pools,
+several heads.
 
-The dense layers read the maps as (width, height, channel), Caffe's order on MATLAB's images; hence the permute.
+The dense layers read the maps as (width, height, channel), Caffe's order on MATLAB's images; hence
+the permute.
 """
 
 from __future__ import annotations
