@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -18,33 +17,22 @@ from circuitome.cli.options import (
     DatabaseAddress,
     Limit,
     ModelKey,
+    Parameters,
     Timeout,
+    parameter_values,
 )
 from circuitome.cli.output import note, print_json, show_rows, visible
 
 if TYPE_CHECKING:
+    from circuitome.queries.about import Family
+    from circuitome.queries.database import Database
     from circuitome.queries.query_file import Query
     from circuitome.queries.rows import Rows
 
-__all__ = ["Parameters", "circuit", "families", "parameter_values", "query"]
+__all__ = ["circuit", "families", "query"]
 
-_OPTIONS: Final = {
-    "timeout": "--timeout",
-    "database": "--db",
-    "row_limit": "--limit",
-    "unsafe": "--unsafe",
-}
 MOST_ROWS: Final = 10_000
-"""Rows of a user's own query that are shown, if nothing else is said."""
-
-_OPTIONS_OF_MOTIFS: Final = {**_OPTIONS, "kind": "write the motif after the command"}
-
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--param", "-p", metavar="KEY=VALUE", help="A parameter; may be given several times."
-    ),
-]
+"""Rows of a user's own query that are shown without --limit."""
 
 
 class Direction(Enum):
@@ -54,186 +42,174 @@ class Direction(Enum):
     downstream = "downstream"
 
 
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME|FILE.cypher",
+        show_default=False,
+        help="A query of the library, or a file of your own.",
+    ),
+]
+Unsafe = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe", help="Let FILE.cypher read files and call procedures and plugins; never write."
+    ),
+]
+ListQueries = Annotated[bool, typer.Option("--list", help="Show the queries of the library.")]
+Show = Annotated[
+    bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")
+]
+
+
 def query(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME|FILE.cypher",
-            show_default=False,
-            help="A query of the library, or a file of your own.",
-        ),
-    ] = None,
+    name: Name = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
     parameters: Parameters = None,
     limit: Limit = None,
     timeout: Timeout = None,
-    unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe",
-            help="Let FILE.cypher read files and call procedures and plugins; never write.",
-        ),
-    ] = False,
-    list_queries: Annotated[
-        bool, typer.Option("--list", help="Show the queries of the library.")
-    ] = False,
-    show: Annotated[
-        bool, typer.Option("--show", help="Print the Cypher, to paste into Neo4j Browser.")
-    ] = False,
+    unsafe: Unsafe = False,
+    list_queries: ListQueries = False,
+    show: Show = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, by name or in Cypher.
 
-    NAME is a query of the library (--list); FILE.cypher is one of your own, and may say in a header what it takes. It is
-    stopped after 60 seconds (--timeout), and its rows end at 10,000 (--limit).
+    NAME is a query of the library (--list). FILE.cypher is one of your own; its header may declare
+    its parameters. It is stopped after 60 seconds (--timeout), and at most 10,000 rows are shown
+    (--limit).
 
     \b
     Examples:
       circuitome query --list
       circuitome query inputs -p neuron=squeezenet1_1/features.3.squeeze:5 --limit 10
       circuitome query hubs --show
-      circuitome query mine.cypher -p least=0.2 --json
+      circuitome query mine.cypher -p min_share=0.2 --json
     """
     from circuitome.queries.catalogue import find_query, library
 
-    given = parameter_values(parameters, taken=_OPTIONS)
+    given: dict[str, Any] = dict(parameter_values(parameters))
     if list_queries:
-        return show_rows(
-            [_about(query, as_json=as_json) for query in library().values()], as_json=as_json
-        )
+        about = _for_programs if as_json else _for_people
+        return show_rows([about(query) for query in library().values()], as_json=as_json)
     if name is None:
         raise typer.BadParameter("name a query, or --list them", param_hint="NAME")
     if show:
-        print(visible(find_query(name).browser_text(given)), end="")
-        return None
-    return _answer(name, db, given, limit=limit, timeout=timeout, unsafe=unsafe, as_json=as_json)
+        return print(visible(find_query(name).browser_text(given)), end="")
+    if limit is None and "limit" in given:
+        limit = given.pop("limit")
+    options = {"limit": limit, "timeout": timeout, "unsafe": unsafe}
+    with _opened(db, name, timeout) as database:
+        rows = _first_rows(database, name, **options, **given)
+    return show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty="no rows")
 
 
-def _about(query: Query, *, as_json: bool) -> dict[str, Any]:
-    if not as_json:
-        parameters = ", ".join(
-            p.name if p.required else f"{p.name}={p.default}" for p in query.parameters
-        )
-        return {
-            "topic": query.topic,
-            "query": query.name,
-            "parameters": parameters,
-            "answers": query.title,
-        }
+def _for_people(query: Query) -> dict[str, object]:
+    """A query as a row of the list."""
+    shown = [p.name if p.required else f"{p.name}={p.default}" for p in query.parameters]
+    return {
+        "topic": query.topic,
+        "query": query.name,
+        "parameters": ", ".join(shown),
+        "answers": query.title,
+    }
+
+
+def _for_programs(query: Query) -> dict[str, object]:
+    fields = ("name", "type", "doc", "required", "default")
     return {
         "name": query.name,
         "topic": query.topic,
         "title": query.title,
         "doc": query.doc,
-        "parameters": [
-            {
-                "name": p.name,
-                "type": p.type,
-                "doc": p.doc,
-                "required": p.required,
-                "default": p.default,
-            }
-            for p in query.parameters
-        ],
+        "parameters": [{name: getattr(p, name) for name in fields} for p in query.parameters],
         "returns": [{"name": column.name, "doc": column.doc} for column in query.returns],
     }
 
 
-def parameter_values(
-    texts: list[str] | None, *, taken: Mapping[str, str] = MappingProxyType(_OPTIONS_OF_MOTIFS)
-) -> dict[str, Any]:
-    """The values of ``-p key=value``, still as typed; wrong use where one is no pair, is given twice, or is ``taken``."""
-    from circuitome.queries.values import Typed
-
-    pairs: dict[str, Any] = {}
-    for text in texts or []:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(f"{text!r}: write it as key=value", param_hint="-p")
-        if key in taken:
-            raise typer.BadParameter(
-                f"{key!r} is an option of its own: {taken[key]}", param_hint="-p"
-            )
-        if key in pairs:
-            raise typer.BadParameter(f"{key!r} is given twice", param_hint="-p")
-        pairs[key] = Typed(value)
-    return pairs
-
-
-def _answer(
-    name: str,
-    db: str,
-    given: dict[str, Any],
-    *,
-    limit: int | None = None,
-    timeout: float | None = None,
-    unsafe: bool = False,
-    as_json: bool,
-    empty: str = "no rows",
-) -> None:
+@contextmanager
+def _opened(db: str, name: str, timeout: float | None = None) -> Iterator[Database]:
+    """The database; a file is watched, and models that are not wholly loaded are told."""
     from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
 
-    if "limit" in given and limit is None:
-        limit = given.pop("limit")
-    own = name.endswith(".cypher")
-    most = MOST_ROWS + 1 if limit is None and own else None
-    guard = watched(name, DEFAULT_TIMEOUT if timeout is None else timeout) if own else nullcontext()
-    with open_database(db) as database, guard:
-        rows: Rows = database.query(
-            name, limit=limit, timeout=timeout, row_limit=most, unsafe=unsafe, **given
-        )
+    with open_database(db) as database:
+        if name.endswith(".cypher"):
+            with watched(name, DEFAULT_TIMEOUT if timeout is None else timeout):
+                yield database
+        else:
+            yield database
         loading = [row["key"] for row in database.models() if row["state"] != "ready"]
     for key in loading:
         note(
-            f"{key}: not wholly loaded, so what is shown of it may lack parts; `circuitome load BUNDLE` finishes it"
+            f"{key}: not wholly loaded, so its rows may be incomplete; "
+            "`circuitome load BUNDLE` finishes it"
         )
-    if most is not None and len(rows) == most:
-        rows = rows.head(MOST_ROWS)
+
+
+def _first_rows(database: Database, name: str, **options: Any) -> Rows:
+    """Rows of a query; those of a file end at `MOST_ROWS` without a limit."""
+    if options["limit"] is not None or not name.endswith(".cypher"):
+        return database.query(name, **options)
+    rows = database.query(name, row_limit=MOST_ROWS + 1, **options)
+    if len(rows) > MOST_ROWS:
         note(
-            f"{name}: only the first {MOST_ROWS:,} rows are shown; narrow the query, or give another --limit"
+            f"{name}: only the first {MOST_ROWS:,} rows are shown; "
+            "narrow the query, or give another --limit"
         )
-    show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
+    return rows.head(MOST_ROWS)
+
+
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="NEURON|MOTIF",
+        show_default=False,
+        help="Key of a neuron, or of a saved motif (six or more of its digits).",
+    ),
+]
+DirectionOption = Annotated[
+    Direction, typer.Option("--direction", help="Follow inputs, or outputs.")
+]
+Depth = Annotated[int, typer.Option("--depth", metavar="HOPS", min=1, help="Number of hops.")]
+Strongest = Annotated[
+    int,
+    typer.Option("--strongest", "-k", metavar="K", min=1, help="Number of edges for each neuron."),
+]
+LeastShare = Annotated[
+    float,
+    typer.Option(
+        "--least",
+        metavar="SHARE",
+        min=0,
+        help="Smallest share of the receiver's squared fan-in norm.",
+    ),
+]
+KernelBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="BUNDLE",
+        show_default=False,
+        help="The model's bundle, to draw a motif with its kernels.",
+    ),
+]
 
 
 def circuit(
-    key: Annotated[
-        str,
-        typer.Argument(
-            metavar="NEURON|MOTIF",
-            show_default=False,
-            help="Key of a neuron, or of a saved motif (six or more of its digits).",
-        ),
-    ],
+    key: Key,
     db: DatabaseAddress = DEFAULT_DATABASE,
-    direction: Annotated[
-        Direction, typer.Option(help="What feeds the neuron, or what it feeds.")
-    ] = Direction.upstream,
-    depth: Annotated[int, typer.Option(metavar="HOPS", min=1, help="So many hops.")] = 2,
-    strongest: Annotated[
-        int,
-        typer.Option("--strongest", "-k", metavar="K", min=1, help="So many edges of each neuron."),
-    ] = 5,
-    least: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", min=0, help="Least share of the receiver's squared fan-in norm."
-        ),
-    ] = 0.0,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle",
-            metavar="BUNDLE",
-            show_default=False,
-            help="The model's bundle: a motif is drawn with its kernels.",
-        ),
-    ] = None,
+    direction: DirectionOption = Direction.upstream,
+    depth: Depth = 2,
+    strongest: Strongest = 5,
+    least: LeastShare = 0.0,
+    bundle: KernelBundle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what feeds a neuron, hop by hop, or draw a saved motif.
+    """Show the circuit around a neuron, or draw a saved motif.
 
-    Of a neuron: its strongest inputs, theirs, and so on; or the same downstream. Of a motif, as `circuitome motifs KIND --save`
-    saved it: the neurons in their roles, and the edges between them with sign, share, rank and kernel.
+    For a neuron: its strongest inputs, their strongest inputs, and so on; or the same downstream.
+    For a motif, saved by `circuitome motifs KIND --save`: the neurons in their roles, and the edges
+    between them with sign, share, rank and kernel.
 
     \b
     Examples:
@@ -248,77 +224,78 @@ def circuit(
         raise typer.BadParameter(
             "only a motif is drawn with its kernels; leave it out", param_hint="--bundle"
         )
-    given = {"neuron": key, "depth": depth, "k": strongest, "min_share": least}
-    return _answer(
-        direction.value, db, given, as_json=as_json, empty=f"{key}: no edges {direction.value}"
-    )
+    way = direction.value
+    with _opened(db, way) as database:
+        rows = database.query(way, neuron=key, depth=depth, k=strongest, min_share=least)
+    empty = f"{key}: no edges {way}"
+    return show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
 
 
 def _draw(key: str, db: str, bundle: Path | None, *, as_json: bool) -> None:
     """Draw one saved motif."""
-    from circuitome.cli.drawing import drawing, kernels_of, shared_inputs_of
+    from circuitome.cli.drawing import drawing
+    from circuitome.queries.about import saved_motif
     from circuitome.queries.database import open_database
-    from circuitome.queries.motifs.saved import find_saved
 
     with open_database(db) as database:
-        found = find_saved(database, key)
-        shared = [] if as_json else shared_inputs_of(found, database)
-        kernels = (
-            None if bundle is None else kernels_of(found, [*found.edges, *shared], database, bundle)
-        )
+        found = saved_motif(database, key, bundle=bundle)
     if as_json:
-        edges = [
-            edge if kernels is None else edge | {"taps": kernels[edge["kernel"]]}
-            for edge in map(dict, found.edges)
-        ]
-        return print_json([{"motif": found.motif, "neurons": list(found.neurons), "edges": edges}])
-    for line in drawing(found, kernels=kernels, shared=shared):
+        return print_json([found.row()])
+    for line in drawing(found.instance, kernels=found.kernels, shared=found.shared):
         print(line)
     return None
+
+
+OnlyLayer = Annotated[
+    str | None, typer.Option("--layer", metavar="LAYER", help="Only families of this layer.")
+]
 
 
 def families(
     db: DatabaseAddress = DEFAULT_DATABASE,
     model: ModelKey = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="LAYER", help="Only families of this layer.")
-    ] = None,
+    layer: OnlyLayer = None,
     as_json: AsJson = False,
 ) -> None:
     """Show families of equivariant neurons.
 
-    Neurons that are one feature up to a transformation: their transform group, members and offsets. A place that lacks a
-    member is shown as (270?).
+    The neurons of a family are one feature up to a transformation. Shown are its transform group,
+    and its members with their offsets. A place that lacks a member is shown as (270?).
 
     \b
     Example:
       circuitome families --layer squeezenet1_1/features.0 --json
     """
+    from circuitome.queries.about import families as families_of
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        models = (
-            [model]
-            if model
-            else [row["key"] for row in database.models()] or [database.model_key()]
-        )
-        where: dict[str, Any] = {} if layer is None else {"layer": database.layer_key(layer)}
-        rows = [row for name in models for row in database.query("families", model=name, **where)]
-    found = _gathered(rows)
+        found = families_of(database, model=model, layer=layer)
     show_rows(
-        found if as_json else [_for_people(family) for family in found],
+        [family.row() if as_json else _family(family) for family in found],
         as_json=as_json,
-        empty="no families: `circuitome annotate BUNDLE` finds them, `circuitome load BUNDLE` puts them in",
+        empty="no families: `circuitome annotate BUNDLE` finds them, "
+        "`circuitome load BUNDLE` puts them in",
     )
 
 
-def _gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a family, from one row a member."""
-    families: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        member = {"neuron": row.pop("neuron"), "offset": row.pop("offset")}
-        families.setdefault(row["family"], row | {"members": []})["members"].append(member)
-    return list(families.values())
+def _family(family: Family) -> dict[str, object]:
+    """A family as a row, its members and gaps in the order of their places."""
+    prefix = f"{family.layer}:" if family.layer else f"{family.model}/"
+    places = [
+        (member.offset, f"{member.neuron.removeprefix(prefix)} ({_place(member.offset)})")
+        for member in family.members
+    ]
+    places += [(gap, f"({_place(gap)}?)") for gap in family.gaps or ()]
+    return {
+        "family": family.family,
+        "group": family.group,
+        "size": family.size,
+        "closure": family.closure,
+        "q": family.q,
+        "source": family.source,
+        "members": [text for _, text in sorted(places, key=_in_order)],
+    }
 
 
 def _in_order(place: tuple[float | None, str]) -> tuple[bool, float]:
@@ -329,16 +306,3 @@ def _in_order(place: tuple[float | None, str]) -> tuple[bool, float]:
 def _place(offset: float | None) -> str:
     """An offset as people read it: whole degrees, or halves of an octave."""
     return "?" if offset is None else f"{offset:.0f}" if abs(offset) >= 10 else f"{offset:.2g}"
-
-
-def _for_people(family: dict[str, Any]) -> dict[str, Any]:
-    """A row of a family with its members in the order of their places, and the gaps among them."""
-    prefix = f"{family['layer']}:" if family["layer"] else f"{family['model']}/"
-    places = [
-        (member["offset"], f"{member['neuron'].removeprefix(prefix)} ({_place(member['offset'])})")
-        for member in family["members"]
-    ]
-    places += [(gap, f"({_place(gap)}?)") for gap in family["gaps"] or ()]
-    shown = {"family": family["family"], "group": family["group"], "size": family["size"]}
-    shown |= {name: family[name] for name in ("closure", "q", "source")}
-    return shown | {"members": [text for _, text in sorted(places, key=_in_order)]}

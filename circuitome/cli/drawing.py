@@ -1,4 +1,4 @@
-"""A saved motif drawn in text: who plays a part, and a grid of the edges between them for each layer that they reach.
+"""A saved motif drawn in text: its neurons, and a grid of edges for each layer that they reach.
 
 ::
 
@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 from circuitome.cli.output import number, visible
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from circuitome.queries.database import Database
+    from circuitome.queries.about import Kernel
     from circuitome.queries.motifs.saved import Instance
 
-__all__ = ["drawing", "glyphs", "kernels_of", "shared_inputs_of"]
-
-Kernel = Sequence[Sequence[float]]
+__all__ = ["drawing", "glyphs"]
 
 _COLUMNS: Final = 4  # receivers side by side; more are written one edge a line
 _LISTED: Final = 12  # members of a role, and edges of a list, that are written out
-_SHARED: Final = 4  # inputs that two neurons share, where nothing joins the motif's own
-_LEGEND: Final = "+ excites, - inhibits; %: share of the receiver's squared fan-in norm; #1: the receiver's strongest input of all"
-_GLYPHS: Final = "kernels, each on its own scale: # + excite, = - inhibit (# and = at least half of the largest), · little"
+_LEGEND: Final = (
+    "+ excites, - inhibits; %: share of the receiver's squared fan-in norm; "
+    "#1: the receiver's strongest input of all"
+)
+_GLYPHS: Final = (
+    "kernels, each on its own scale: # + excite, = - inhibit "
+    "(# and = at least half of the largest), · little"
+)
 
 
 def glyphs(kernel: Kernel) -> list[str]:
@@ -57,8 +58,8 @@ def drawing(
 ) -> Iterator[str]:
     """The lines of the drawing.
 
-    ``kernels`` are those of the edges by their rows; ``shared`` are the edges from inputs that two neurons share, drawn where
-    no edge joins the neurons of the motif.
+    ``kernels`` are those of the edges by their number; ``shared`` are edges from inputs that two
+    neurons share, drawn if no edge joins the neurons of the motif.
     """
     motif = instance.motif
     names = _names(motif)
@@ -74,52 +75,19 @@ def drawing(
         inputs = {edge["sender"]: _short(edge["sender"], motif["model"]) for edge in shared}
         yield from next(_grids(shared, names | inputs, kernels or {}))
     yield ""
-    if not grids:
-        yield "no edge joins these; " + (
-            "above are the strongest of the inputs that they share"
-            if shared
-            else "`circuitome circuit NEURON` shows what feeds one"
-        )
+    if not grids and shared:
+        yield "no edge joins these; above are the strongest of the inputs that they share"
+    elif not grids:
+        yield "no edge joins these; `circuitome circuit NEURON` shows what feeds one"
     if grids or shared:
         yield _LEGEND
-    if kernels and any(len(kernel) > 1 or len(kernel[0]) > 1 for kernel in kernels.values()):
+    if any(map(_spatial, (kernels or {}).values())):
         yield _GLYPHS
 
 
-def kernels_of(
-    instance: Instance, edges: Sequence[Mapping[str, Any]], database: Database, path: Path
-) -> dict[int, Kernel]:
-    """The kernels of edges of the motif's model, by their rows in the bundle; `QueryError` for a bundle of other weights."""
-    from circuitome.graphdb.bundle import Bundle
-    from circuitome.queries.errors import QueryError
-
-    bundle = Bundle.open(path)
-    model = instance.motif["model"]
-    if bundle.model != model:
-        raise QueryError(
-            f"{path}: holds {bundle.model}, and the motif is of {model}; name the bundle of {model}"
-        )
-    (row,) = (row for row in database.models() if row["key"] == model)
-    if row["weights_sha256"] != bundle.manifest.model.get("weights_sha256"):
-        raise QueryError(
-            f"{path}: holds other weights of {model} than the database; load it, and save the motifs again"
-        )
-    return {edge["kernel"]: bundle.kernels.row(edge["kernel"]).tolist() for edge in edges}
-
-
-def shared_inputs_of(instance: Instance, database: Database) -> list[dict[str, Any]]:
-    """Edges from the strongest inputs that the first two neurons of the motif share, where no edge joins any; else nothing."""
-    neurons = list(dict.fromkeys(member["neuron"] for member in instance.neurons))
-    if instance.edges or len(neurons) < 2:
-        return []
-    pair = neurons[:2]
-    inputs = [
-        row["sender"]
-        for row in database.ask("shared_inputs", first=pair[0], second=pair[1], limit=_SHARED)
-    ]
-    edges = database.ask("edges_between", neurons=[*inputs, *pair]).to_dicts() if inputs else []
-    between = [edge for edge in edges if edge["receiver"] in pair and edge["sender"] in inputs]
-    return sorted(between, key=lambda edge: inputs.index(edge["sender"]))
+def _spatial(kernel: Kernel) -> bool:
+    """Whether a kernel has more than one tap."""
+    return len(kernel) > 1 or len(kernel[0]) > 1
 
 
 def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
@@ -131,13 +99,13 @@ def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
     against = (
         f", against `{motif['null']}`"
         if motif["null"]
-        else "; no null model was asked, so it is a candidate"
+        else "; a candidate, since no null model was asked for"
     )
     yield visible(", ".join(parts) + against, lines=False)
 
 
 def _names(motif: Mapping[str, Any]) -> dict[str, str]:
-    """What each member is called in the drawing: its role, numbered where several play it; its key where too many do."""
+    """Names of the members: the role, numbered if several play it; the key if too many do."""
     names: dict[str, str] = {}
     for role, keys in motif["roles"].items():
         for place, key in enumerate(keys, start=1):
@@ -177,7 +145,7 @@ def _short(key: str, model: str) -> str:
 def _grids(
     edges: Sequence[Mapping[str, Any]], names: Mapping[str, str], kernels: Mapping[int, Kernel]
 ) -> Iterator[list[str]]:
-    """A grid for each step of the way, senders down and receivers across; a list where there are too many receivers."""
+    """A grid for each step of the way, senders down; a list if there are too many receivers."""
     order = list(names)
     steps = _steps(edges)
     for step in sorted({steps[edge["receiver"]] for edge in edges}):
@@ -205,7 +173,7 @@ def _grids(
 
 
 def _steps(edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many edges of the motif lie, at most, before each neuron; edges run from earlier layers to later ones."""
+    """The largest number of edges on a way to each neuron; edges run to later layers."""
     steps: dict[str, int] = {end: 0 for edge in edges for end in (edge["sender"], edge["receiver"])}
     for _ in steps:
         for edge in edges:
@@ -216,12 +184,9 @@ def _steps(edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _cell(edge: Mapping[str, Any], kernel: Kernel | None) -> list[str]:
     """An edge as lines: sign, share and rank, then its kernel where it has more than one tap."""
     head = f"{'+' if edge['weight'] >= 0 else '-'} {_percent(edge['share'])}  #{edge['rank']}"
-    spatial = kernel is not None and (len(kernel) > 1 or len(kernel[0]) > 1)
-    return (
-        [head, *(f"  {line}" for line in glyphs(kernel))]
-        if spatial and kernel is not None
-        else [head]
-    )
+    if kernel is None or not _spatial(kernel):
+        return [head]
+    return [head, *(f"  {line}" for line in glyphs(kernel))]
 
 
 def _percent(share: float) -> str:

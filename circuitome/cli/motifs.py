@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from circuitome.cli.ask import Parameters, parameter_values
 from circuitome.cli.guard import watched
 from circuitome.cli.options import (
     DEFAULT_DATABASE,
@@ -20,18 +19,25 @@ from circuitome.cli.options import (
     DatabaseAddress,
     Limit,
     ModelKey,
+    Parameters,
     Timeout,
+    parameter_values,
 )
 from circuitome.cli.output import note, number, plural, progress, show_rows
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
-    from circuitome.queries.motifs import Significance, Tally
+    from circuitome.queries.motifs import Significance
+    from circuitome.queries.occurrences import Occurrences, Question
 
 __all__ = ["motifs"]
 
 _ROW: Final = ("key", "kind", "model", "score", "p", "q", "null", "roles")
 """What every motif row has; some motifs have counts beside."""
+_GRACE: Final = 300.0
+"""Seconds beyond its time-out for a user's query, with all that is made of its rows ..."""
+_MEMORY: Final = 8.0
+"""... and GiB."""
 
 
 class Evidence(Enum):
@@ -41,111 +47,103 @@ class Evidence(Enum):
     all = "all"
 
 
-_GRACE: Final = 300.0  # seconds beyond its time-out for a query of the user's, with all that is made of its rows ...
-_MEMORY: Final = 8.0  # ... and GiB
-_SAVED_Q: Final = 0.05
-_SAVED_LIMIT: Final = 100
-_SUMMARY_COLUMNS: Final = (
-    *(
-        "kind",
-        "model",
-        "instances",
-        "strongest",
-        "q",
-        "q_null",
-        "p",
-        "null",
-        "null_mean",
-        "null_sd",
-        "nulls",
+Kind = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="KIND|FILE.cypher",
+        show_default=False,
+        help="Which motif (- and _ are the same), or a query of your own.",
     ),
-)
+]
+Nulls = Annotated[
+    int | None,
+    typer.Option(
+        "--null",
+        metavar="N",
+        min=1,
+        show_default=False,
+        help="Number of null networks (rewired copies) to compare with.  "
+        "[default: 199 for the summary]",
+    ),
+]
+NullModel = Annotated[
+    str | None,
+    typer.Option(
+        "--null-model",
+        metavar="signs|swap|relabel|columns|kernels",
+        show_default=False,
+        help="Null model of p for FILE.cypher.  [default: signs]",
+    ),
+]
+LargestQ = Annotated[
+    float | None,
+    typer.Option(
+        "--q",
+        metavar="Q",
+        help="Only instances with at most this q; a summary saves those at 0.05.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option(metavar="SEED", min=0, max=LARGEST_NUMBER, help="Seed of the null networks.")
+]
+KernelBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="BUNDLE",
+        show_default=False,
+        help="The model's bundle: weight_banding needs its kernels, superposition_read_back can "
+        "use its responses.",
+    ),
+]
+Save = Annotated[
+    bool,
+    typer.Option(
+        "--save",
+        help="Save these instances, replacing those saved before for KIND (or for every motif).",
+    ),
+]
+EvidenceOption = Annotated[
+    Evidence,
+    typer.Option(
+        "--evidence",
+        help="Motifs of weights alone, or also those that need what annotation measured.",
+    ),
+]
+ListMotifs = Annotated[bool, typer.Option("--list", help="Show the motifs of the library.")]
 
 
 def motifs(
-    kind: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="KIND|FILE.cypher",
-            show_default=False,
-            help="Which motif (- and _ are the same), or a query of your own.",
-        ),
-    ] = None,
+    kind: Kind = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
     model: ModelKey = None,
     parameters: Parameters = None,
     limit: Limit = None,
     timeout: Timeout = None,
-    nulls: Annotated[
-        int | None,
-        typer.Option(
-            "--null",
-            metavar="N",
-            min=1,
-            show_default=False,
-            help="Compare with so many null networks, rewired copies of the edges.  [default: 199 for the summary]",
-        ),
-    ] = None,
-    null_model: Annotated[
-        str | None,
-        typer.Option(
-            "--null-model",
-            metavar="signs|swap|relabel|columns|kernels",
-            show_default=False,
-            help="Null model of p for FILE.cypher.  [default: signs]",
-        ),
-    ] = None,
-    q: Annotated[
-        float | None,
-        typer.Option(
-            "--q",
-            metavar="Q",
-            help="Only instances with at most this q; a summary saves those at 0.05.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(metavar="SEED", min=0, max=LARGEST_NUMBER, help="Seed of the null networks."),
-    ] = 0,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle",
-            metavar="BUNDLE",
-            show_default=False,
-            help="The model's bundle: weight_banding needs its kernels; superposition_read_back asks its responses, too.",
-        ),
-    ] = None,
-    save: Annotated[
-        bool,
-        typer.Option(
-            "--save",
-            help="Put what is shown into the database, in the place of what was saved of KIND, or of all.",
-        ),
-    ] = False,
-    evidence: Annotated[
-        Evidence,
-        typer.Option(
-            "--evidence",
-            help="Motifs of weights alone, or also those that ask what annotation measured.",
-        ),
-    ] = Evidence.all,
-    list_motifs: Annotated[
-        bool, typer.Option("--list", help="Show the motifs that are known.")
-    ] = False,
+    nulls: Nulls = None,
+    null_model: NullModel = None,
+    q: LargestQ = None,
+    seed: Seed = 0,
+    bundle: KernelBundle = None,
+    save: Save = False,
+    evidence: EvidenceOption = Evidence.all,
+    list_motifs: ListMotifs = False,
     as_json: AsJson = False,
 ) -> None:
     """Find circuit motifs in a network.
 
-    Without KIND: all motifs over the network, each with two answers of null networks that are never mixed. q: how
-    believable its best instance is, against a null that rewires who is connected to whom. p: whether the network holds more of
-    them than a null that keeps its wiring. What was saved answers at once; --null computes anew.
+    Without KIND: every motif, with two significance values. q is that of its best instance,
+    compared with networks whose connections are rewired. p is that of the number of instances,
+    compared with networks that keep the wiring. Saved values are shown at once; --null computes
+    them again.
 
-    With KIND a row is one instance: the neurons in their roles, and a score. Without --null the instances are candidates
-    from edges alone and not findings: random networks have them, too. --save keeps them: `circuitome circuit MOTIF` draws one.
+    With KIND: a row is one instance, with its neurons in their roles and a score. Without --null
+    the instances are candidates, not findings: random networks have them, too. --save keeps them;
+    `circuitome circuit MOTIF` draws one.
 
-    With FILE.cypher your own query is a motif. It has a header and a parameter `model`; columns that hold neuron keys are
-    its roles (`case_1`, `case_2` are two of `case`), the column `score` its score. --null runs it on rewired copies.
+    With FILE.cypher: your own query is the motif. It has a header and a parameter `model`. Columns
+    that hold neuron keys are its roles (`case_1` and `case_2` both fill `case`), and the column
+    `score` is its score. --null runs it on rewired copies.
 
     \b
     Examples:
@@ -160,142 +158,93 @@ def motifs(
       circuitome motifs --evidence weights
       circuitome motifs mine.cypher --null 199 --null-model relabel
     """
-    from circuitome.queries.catalogue import library
-    from circuitome.queries.database import open_database
-    from circuitome.queries.motifs import MOTIFS, find_motif
+    from circuitome.queries.occurrences import Question, known_motifs
 
-    kinds = [
-        name
-        for name, motif in MOTIFS.items()
-        if evidence is Evidence.all or motif.evidence == evidence.value
-    ]
+    known = known_motifs(evidence.value)
     if list_motifs:
-        known = [
-            {
-                "kind": name,
-                "roles": list(MOTIFS[name].roles),
-                "evidence": MOTIFS[name].evidence,
-                "title": library()[name].title,
-            }
-            for name in kinds
-        ]
         return show_rows(known, as_json=as_json)
-    if null_model is not None and not (kind and kind.endswith(".cypher")):
+    kinds = [row["kind"] for row in known]
+    _refuse(kind, null_model, kinds)
+    given = parameter_values(parameters, kind="write the motif after the command") | (
+        {} if limit is None else {"limit": limit}
+    )
+    question = Question(kind or "", model, given, nulls, null_model, seed, bundle, timeout)
+    if kind is None:
+        return _summary(db, question, kinds, q=q, limit=limit, save=save, as_json=as_json)
+    return _instances(db, question, q=q, save=save, as_json=as_json)
+
+
+def _refuse(kind: str | None, null_model: str | None, kinds: list[str]) -> None:
+    """Wrong use if the options do not fit the motif."""
+    from circuitome.queries.motifs import find_motif
+
+    own = kind is not None and kind.endswith(".cypher")
+    if null_model is not None and not own:
         raise typer.BadParameter(
             "the motifs of the library have theirs; leave it out", param_hint="--null-model"
         )
-    if kind is None:
-        return _summary(
-            db,
-            model,
-            kinds=kinds,
-            nulls=nulls,
-            seed=seed,
-            q=q,
-            limit=limit,
-            save=save,
-            as_json=as_json,
-            timeout=timeout,
-        )
-    if not kind.endswith(".cypher") and find_motif(kind).kind not in kinds:
+    if kind is not None and not own and find_motif(kind).kind not in kinds:
         raise typer.BadParameter(
-            f"{find_motif(kind).kind} asks what annotation measured; leave it out",
+            f"{find_motif(kind).kind} needs what annotation measured; leave it out",
             param_hint="--evidence weights",
         )
-    given = parameter_values(parameters) | ({} if limit is None else {"limit": limit})
-    asked = {"model": model, "timeout": timeout, **given}
+
+
+def _instances(db: str, question: Question, *, q: float | None, save: bool, as_json: bool) -> None:
+    """Instances of one motif."""
+    from circuitome.queries.database import open_database
+
     with open_database(db) as database:
-        if kind.endswith(".cypher"):
-            rows, found, lacking = _own(
-                database, Path(kind), asked, nulls=nulls, null=null_model or "signs", seed=seed
-            )
-        else:
-            rows, found, lacking = _known(
-                database, kind, asked, bundle=bundle, nulls=nulls, seed=seed
-            )
-        unasked = (
-            bool(rows)
-            and all(row["null"] is None for row in rows)
-            and bundle is None
-            and found is None
-        )
-        if q is not None:
-            rows = [row for row in rows if (1.0 if row["q"] is None else row["q"]) <= q]
+        every = _asked(database, question)
+        shown = every if q is None else every.at_most(q)
         if save:
-            rows = _save(database, kind, rows, found, model=model, given=given, seed=seed)
+            shown = shown.saved(database)
+    none = f"no instances: {every.lacking}" if every.lacking else "no instances"
     show_rows(
-        rows if as_json else [_for_people(row) for row in rows],
+        list(shown) if as_json else [_for_people(row) for row in shown],
         as_json=as_json,
-        empty="" if unasked else f"no instances: {lacking}" if lacking else "no instances",
+        empty="" if every.candidates else none,
     )
-    if found is not None:
-        note(_in_words(found))
-    elif unasked and q is not None:
-        note(
-            "no null model was asked, so no candidate has a q; leave out --q to see them, or ask with --null 199"
-        )
-    elif unasked:
-        note(
-            f"{plural(len(rows), 'candidate')}; no null model was asked, so these are no findings (--null 199 asks)"
-        )
+    for line in (*every.remarks, *_verdict(every, q)):
+        note(line)
     if save:
-        note(
-            f"saved {plural(len(rows), 'motif')}"
-            + (f"; `circuitome circuit {rows[0]['key']}` draws one" if rows else "")
-        )
-    return None
+        draw = f"; `circuitome circuit {shown.rows[0]['key']}` draws one" if shown.rows else ""
+        note(f"saved {plural(len(shown), 'motif')}{draw}")
 
 
-def _known(
-    database: Database,
-    kind: str,
-    asked: Mapping[str, Any],
-    *,
-    bundle: Path | None,
-    nulls: int | None,
-    seed: int,
-) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
-    """Rows of a motif of the library, what null networks say of it, and what the model lacks for it."""
-    from circuitome.queries.motifs import find, find_significant, missing
-
-    found = None
-    if bundle is not None:
-        rows = _of_bundle(database, kind, bundle, asked, nulls=nulls, seed=seed)
-    elif nulls is None:
-        rows = find(database, kind, **asked)
-    else:
-        rows, found = find_significant(database, kind, nulls=nulls, seed=seed, **asked)
-    return rows, found, None if rows else missing(database, kind, **asked)
-
-
-def _own(
-    database: Database,
-    path: Path,
-    asked: Mapping[str, Any],
-    *,
-    nulls: int | None,
-    null: str,
-    seed: int,
-) -> tuple[list[dict[str, Any]], Significance | None, str | None]:
-    """The same for a query of the user's; it lacks nothing."""
+def _asked(database: Database, question: Question) -> Occurrences:
+    """The instances; a user's own query is watched, and its null networks are counted."""
     from circuitome.queries.database import DEFAULT_TIMEOUT
-    from circuitome.queries.motifs.own import find_own, find_own_significant, load_own
+    from circuitome.queries.occurrences import occurrences
 
-    motif = load_own(path)
-    timeout = DEFAULT_TIMEOUT if asked["timeout"] is None else asked["timeout"]
-    with watched(str(path), timeout, grace=_GRACE, memory=_MEMORY) as again:
-        if nulls is None:
-            return find_own(database, motif, **asked), None, None
-        with _told() as tell:
+    if not question.own:
+        return occurrences(database, question)
+    timeout = DEFAULT_TIMEOUT if question.timeout is None else question.timeout
+    bars = nullcontext() if question.nulls is None else _told()
+    with watched(question.kind, timeout, grace=_GRACE, memory=_MEMORY) as again, bars as tell:
 
-            def step(done: int, total: int) -> None:
-                again()
+        def step(done: int, total: int) -> None:
+            again()
+            if tell is not None:
                 tell(done, total)
 
-            rows, found = find_own_significant(
-                database, motif, nulls=nulls, null=null, seed=seed, progress=step, **asked
-            )
-    return rows, found, None
+        return occurrences(database, question, progress=step)
+
+
+def _verdict(found: Occurrences, q: float | None) -> Iterator[str]:
+    """What null networks say, or that none were asked for."""
+    if found.significance is not None:
+        yield _in_words(found.significance)
+    elif found.candidates and q is not None:
+        yield (
+            "candidates have no q without a null model; "
+            "leave out --q to see them, or compare with --null 199"
+        )
+    elif found.candidates:
+        yield (
+            f"{plural(len(found), 'candidate')}, not findings: no null model was asked for "
+            "(--null 199 compares with one)"
+        )
 
 
 @contextmanager
@@ -327,152 +276,57 @@ def _long(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _save(
-    database: Database,
-    kind: str,
-    rows: list[dict[str, Any]],
-    found: Significance | None,
-    *,
-    model: str | None,
-    given: Mapping[str, Any],
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Save the rows; they come back with their keys."""
-    from circuitome.queries.motifs import MOTIFS, find_motif
-    from circuitome.queries.motifs.own import load_own
-    from circuitome.queries.motifs.saved import Enrichment, Finding, save
-
-    own = load_own(Path(kind)).query if kind.endswith(".cypher") else None
-    if own is not None and own.name in MOTIFS:
-        raise typer.BadParameter(
-            f"a motif of the library is called {own.name}; rename {kind}, so that both can be saved",
-            param_hint="--save",
-        )
-    key = database.model_key(model)
-    enrichment = None if found is None else Enrichment.of(found, seed=seed)
-    if own is not None and own.parameter("limit") is None:
-        given = {name: value for name, value in given.items() if name != "limit"}
-    finding = Finding.of(
-        own or find_motif(kind).kind, rows, model=key, enrichment=enrichment, **given
-    )
-    (kept,) = save(database, key, [finding])
-    return kept
-
-
-def _of_bundle(
-    database: Database,
-    kind: str,
-    path: Path,
-    asked: Mapping[str, Any],
-    *,
-    nulls: int | None,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Rows of a motif asked of the model's bundle; what there is to say of them is told."""
-    from circuitome.graphdb.bundle import Bundle
-    from circuitome.queries.errors import QueryError
-    from circuitome.queries.motifs import find_in_bundle
-
-    bundle, model = Bundle.open(path), database.model_key(asked["model"])
-    if bundle.model != model:
-        raise QueryError(
-            f"{path}: holds {bundle.model}, not {model}; give the bundle of that model"
-        )
-    given = {name: value for name, value in asked.items() if name not in ("model", "timeout")}
-    rows, said = find_in_bundle(bundle, kind, nulls=nulls, seed=seed, **given)
-    for line in said:
-        note(line)
-    return rows
-
-
 def _summary(
     db: str,
-    model: str | None,
+    question: Question,
+    kinds: list[str],
     *,
-    kinds: Sequence[str],
-    nulls: int | None,
-    seed: int,
     q: float | None,
     limit: int | None,
     save: bool,
     as_json: bool,
-    timeout: float | None,
 ) -> None:
-    """All motifs over one model: as they were saved, where nothing else is asked and all were."""
+    """All motifs over one model."""
     from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
-    from circuitome.queries.motifs import summary
-    from circuitome.queries.motifs.saved import save_summary, stored
-    from circuitome.queries.motifs.significance import NULLS
+    from circuitome.queries.occurrences import survey
 
+    timeout, nulls = question.timeout, question.nulls
     with open_database(db, timeout=DEFAULT_TIMEOUT if timeout is None else timeout) as database:
-        key = database.model_key(model)
-        saved = {} if save or nulls is not None else stored(database, model=key)
-        if set(kinds) <= set(saved):
-            rows = [_stored_row(row, key) for kind, row in saved.items() if kind in kinds]
-            note("stored significance; --null N computes anew")
-        else:
-            found = summary(
-                database, model=key, nulls=NULLS if nulls is None else nulls, seed=seed, kinds=kinds
-            )
-            rows = [_summary_row(item) for item in found]
-            if save:
-                kept = save_summary(
-                    database,
-                    found,
-                    model=key,
-                    q=_SAVED_Q if q is None else q,
-                    limit=_SAVED_LIMIT if limit is None else limit,
-                    seed=seed,
-                )
-                note(f"saved {plural(sum(kept.values()), 'motif')} of {plural(len(found), 'kind')}")
-    show_rows(rows, as_json=as_json)
+        found = survey(
+            database,
+            model=question.model,
+            kinds=kinds,
+            nulls=nulls,
+            seed=question.seed,
+            stored_too=not save,
+        )
+        if save:
+            saved = found.save(database, q=q, limit=limit)
+            note(f"saved {plural(saved, 'motif')} of {plural(len(found), 'kind')}")
+    if found.stored:
+        note("these values were saved before; --null N computes them again")
+    show_rows(found.rows, as_json=as_json)
     note(
-        "q: of the best instance, against rewired connections; p: of the number of instances, against kept wiring"
+        "q: of the best instance, against rewired connections; "
+        "p: of the number of instances, against kept wiring"
     )
-
-
-def _stored_row(row: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """One motif in the summary, as it was saved."""
-    values = {**row, "model": model, "null": row["null_model"]}
-    return {name: values[name] for name in _SUMMARY_COLUMNS}
-
-
-def _summary_row(found: Significance | Tally) -> dict[str, Any]:
-    """One motif in the summary: what edges alone have no null model for has no p."""
-    from circuitome.queries.motifs import Tally
-
-    row: dict[str, Any] = dict.fromkeys(_SUMMARY_COLUMNS)
-    row |= {
-        "kind": found.kind,
-        "model": found.model,
-        "instances": found.instances,
-        "strongest": found.strongest,
-    }
-    row |= {"q": found.least_q, "q_null": found.instance_null}
-    if isinstance(found, Tally):
-        return row
-    return row | {
-        name: getattr(found, name) for name in ("p", "null", "null_mean", "null_sd", "nulls")
-    }
 
 
 def _in_words(found: Significance) -> str:
     return (
-        f"{plural(found.instances, 'instance')} of {found.kind} in {found.model}, {found.null_mean:.1f} ± {found.null_sd:.1f} in "
+        f"{plural(found.instances, 'instance')} of {found.kind} in {found.model}, "
+        f"{found.null_mean:.1f} ± {found.null_sd:.1f} in "
         f"{plural(found.nulls, 'null network')} `{found.null}`: p = {number(found.p)}; "
         f"q of a row is against `{found.instance_null}`"
     )
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    """A motif row with a column a role."""
-    shown = {
-        name: row[name] for name in ("key", "model", "score", "p", "q") if row.get(name) is not None
-    }
+def _for_people(row: Mapping[str, Any]) -> dict[str, object]:
+    """A motif row with a column for each role."""
     prefix = f"{row['model']}/"
-    counts = {name: value for name, value in row.items() if name not in _ROW}
-    return (
-        shown
-        | counts
-        | {role: [key.removeprefix(prefix) for key in keys] for role, keys in row["roles"].items()}
-    )
+    known = [name for name in ("key", "model", "score", "p", "q") if row.get(name) is not None]
+    counts = [name for name in row if name not in _ROW]
+    shown: dict[str, object] = {name: row[name] for name in (*known, *counts)}
+    for role, keys in row["roles"].items():
+        shown[role] = [key.removeprefix(prefix) for key in keys]
+    return shown

@@ -1,4 +1,4 @@
-"""The command that shows one neuron: what it does, who its partners are, what it reads and feeds."""
+"""The command that shows one neuron: what it responds to, its partners, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -29,41 +29,37 @@ _UNITS: Final = {
 }
 
 
+Number = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="Maximum number of partners, inputs, outputs and stimuli.",
+    ),
+]
+
+
 def neuron(
     key: NeuronKey,
     db: DatabaseAddress = DEFAULT_DATABASE,
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit",
-            metavar="N",
-            min=0,
-            help="At most so many partners, inputs, outputs and stimuli.",
-        ),
-    ] = 10,
+    limit: Number = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a neuron does, reads and feeds.
+    """Show what a neuron responds to, its inputs and its outputs.
 
-    Its kind, preferences and tuning curve; partners and families; the stimuli that it answers most; its strongest inputs
-    and outputs, with sign and share.
+    Its kind, preferences and tuning curve; partners and families; the stimuli that drive it most;
+    its strongest inputs and outputs, with sign and share.
 
     \b
     Example:
       circuitome neuron squeezenet1_1/features.3.squeeze:5
     """
+    from circuitome.queries.about import neuron as neuron_of
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        (about,) = database.query("annotation", neuron=key)
-        whole = about["neuron"]
-        about |= {
-            "top_stimuli": None if about["top_stimuli"] is None else about["top_stimuli"][:limit],
-            "partners": database.query("partners", neuron=whole, limit=limit).to_dicts(),
-            "families": database.query("families_of", neuron=whole).to_dicts(),
-            "inputs": database.query("inputs", neuron=whole, limit=limit).to_dicts(),
-            "outputs": database.query("outputs", neuron=whole, limit=limit).to_dicts(),
-        }
+        about = neuron_of(database, key, limit=limit).row()
     if as_json:
         return print_json([about])
     for line in _lines(about):
@@ -71,13 +67,14 @@ def neuron(
     _print_tables(about)
     if not about["annotated"]:
         note(
-            "not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, say what it does"
+            "not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, "
+            "describe what it responds to"
         )
     return None
 
 
 def _lines(about: Mapping[str, Any]) -> Iterator[str]:
-    """What is known of the neuron itself, a line a subject; nothing is said of what is not known."""
+    """What is known of the neuron itself, a line for each subject that is known."""
     yield about["neuron"] + (f" ({about['label']})" if about["label"] else "")
     for title, text in (
         ("kind", _kind(about)),
@@ -97,10 +94,9 @@ def _lines(about: Mapping[str, Any]) -> Iterator[str]:
 def _kind(about: Mapping[str, Any]) -> str:
     if about["kind"] is None:
         return ""
+    explained = about["explained"]
     details = [
-        f"explains {about['explained']:.0%} of its variance"
-        if about["explained"] is not None
-        else "",
+        "" if explained is None else f"explains {explained:.0%} of its variance",
         *(f"{name} {number(about[name])}" for name in ("p", "q") if about[name] is not None),
         f"then {about['runner_up']}" if about["runner_up"] else "",
     ]
@@ -126,11 +122,12 @@ def _tuning(about: Mapping[str, Any]) -> str:
         return ""
     finite = [value for value in responses if value is not None]
     span = f"{number(min(finite))} to {number(max(finite))}" if finite else "no responses"
-    return f"{number(places[0])} {sparkline(responses)} {number(places[-1])} ({about['tuned_to']}; {span})"
+    curve = f"{number(places[0])} {sparkline(responses)} {number(places[-1])}"
+    return f"{curve} ({about['tuned_to']}; {span})"
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """A curve in one line of text, from 0 (or the lowest value, where that is below 0) to the highest.
+    """A curve in one line of text, from 0 (or a lowest value below 0) to the highest.
 
     Curves longer than the line are shown as the mean of neighbours; what is missing is a blank.
 
@@ -154,15 +151,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _responses(about: Mapping[str, Any]) -> str:
-    parts = [
-        f"{title} {number(about[name])}"
-        for name, title in (
-            ("mean_response", "mean"),
-            ("sd_response", "sd"),
-            ("max_response", "maximum"),
-        )
-        if about[name] is not None
-    ]
+    titles = {"mean_response": "mean", "sd_response": "sd", "max_response": "maximum"}
+    known = [name for name in titles if about[name] is not None]
+    parts = [f"{titles[name]} {number(about[name])}" for name in known]
     if about["sparsity"] is not None:
         parts.append(f"silent at {about['sparsity']:.0%} of positions")
     return "; ".join(parts)
@@ -181,30 +172,22 @@ def _family(family: Mapping[str, Any]) -> str:
     return f"{family['family']} at {place} ({', '.join(detail for detail in details if detail)})"
 
 
+_EDGE: Final = ("effect", "share", "weight", "polarity", "rank", "kind", "label")
+_TABLES: Final = {
+    "partners": (
+        *("partner", "transform", "amount", "turn", "score", "baseline", "q", "evidence", "kind"),
+    ),
+    "inputs": ("sender", *_EDGE),
+    "outputs": ("receiver", *_EDGE),
+}
+
+
 def _print_tables(about: Mapping[str, Any]) -> None:
-    for title, columns in (
-        (
-            "partners",
-            (
-                "partner",
-                "transform",
-                "amount",
-                "turn",
-                "score",
-                "baseline",
-                "q",
-                "evidence",
-                "kind",
-            ),
-        ),
-        ("inputs", ("sender", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
-        ("outputs", ("receiver", "effect", "share", "weight", "polarity", "rank", "kind", "label")),
-    ):
+    for title, columns in _TABLES.items():
         rows = about[title]
         if rows:
+            known = [name for name in columns if any(row[name] is not None for row in rows)]
             print(f"\n{title}")
-            print_table(
-                rows, [name for name in columns if any(row[name] is not None for row in rows)]
-            )
+            print_table(rows, known)
     if not about["inputs"] and not about["outputs"]:
         note(f"{about['neuron']}: no edges")

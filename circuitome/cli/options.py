@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from circuitome.queries.values import Typed
 
 __all__ = [
     "DEFAULT_DATABASE",
@@ -20,21 +24,23 @@ __all__ = [
     "ModelAgain",
     "ModelKey",
     "NeuronKey",
+    "Parameters",
     "Timeout",
     "Weights",
     "ask_password",
     "floats",
     "integers",
     "kept_share",
+    "parameter_values",
 ]
 
 DEFAULT_DATABASE: Final = "circuitome.db"
 
 
 def ask_password(context: typer.Context, address: str | None) -> str | None:
-    """The address as it is; for a server without NEO4J_PASSWORD, a person at a terminal is asked for it.
+    """The address; a person at a terminal is asked for a server's password without NEO4J_PASSWORD.
 
-    It goes into the environment of this process alone, so that no command line or shell history has it.
+    It goes into the environment of this process alone: no command line or shell history has it.
     """
     server = address is not None and "://" in address and "@" not in address
     if (
@@ -54,7 +60,7 @@ LARGEST_NUMBER: Final = 2**63 - 1  # what a database holds as a whole number
 
 BundlePath = Annotated[
     Path,
-    typer.Argument(metavar="BUNDLE", help="A bundle, as `extract` wrote it.", show_default=False),
+    typer.Argument(metavar="BUNDLE", help="A bundle written by `extract`.", show_default=False),
 ]
 DatabaseAddress = Annotated[
     str,
@@ -71,14 +77,14 @@ ModelAgain = Annotated[
     typer.Argument(
         metavar="[MODEL]",
         show_default=False,
-        help="As for `extract`; may be left out for names, never for a factory.",
+        help="As for `extract`; required for a factory only.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON array of row objects on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON array of row objects.")]
 ModelKey = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="MODEL", help="Which model; may be left out where there is only one."
+        "--model", metavar="MODEL", help="Key of the model; may be left out if there is only one."
     ),
 ]
 NeuronKey = Annotated[
@@ -94,19 +100,28 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|DEFAULT|random",
-        help="A .safetensors or .pth file (code in it is never run); published ones; or random ones from the seed.",
+        help="A .safetensors or .pth file (code in it is never run), the published weights, or "
+        "random ones drawn from the seed.",
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows.")
+    int | None, typer.Option("--limit", metavar="N", min=0, help="Maximum number of rows.")
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", min=0, max=1e9, help="Stop after so long; 0 is no limit."
+        "--timeout", metavar="SECONDS", min=0, max=1e9, help="Time limit of the query; 0 is none."
+    ),
+]
+
+
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", "-p", metavar="KEY=VALUE", help="A parameter; may be given several times."
     ),
 ]
 
@@ -144,3 +159,36 @@ def kept_share(text: str) -> float | None:
             f"{text!r}: give a share such as 0.99, or all", param_hint="--keep"
         )
     return share
+
+
+_TAKEN: Final = MappingProxyType(
+    {
+        "timeout": "--timeout",
+        "database": "--db",
+        "row_limit": "--limit",
+        "unsafe": "--unsafe",
+    }
+)
+
+
+def parameter_values(texts: list[str] | None, **taken: str) -> dict[str, Typed]:
+    """Values of ``-p key=value`` as typed.
+
+    Wrong use if one is no pair, is given twice, or is an option of its own; ``taken`` names more.
+    """
+    from circuitome.queries.values import Typed
+
+    options = {**_TAKEN, **taken}
+    pairs: dict[str, Typed] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{text!r}: write it as key=value", param_hint="-p")
+        if key in options:
+            raise typer.BadParameter(
+                f"{key!r} is an option of its own: {options[key]}", param_hint="-p"
+            )
+        if key in pairs:
+            raise typer.BadParameter(f"{key!r} is given twice", param_hint="-p")
+        pairs[key] = Typed(value)
+    return pairs

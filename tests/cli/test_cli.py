@@ -645,7 +645,7 @@ def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:
     } == alone
     got = run("motifs", "hue-to-hue", "--evidence", "weights")
     assert got.code == 2
-    assert "asks what annotation measured" in got.err
+    assert "needs what annotation measured" in got.err
     assert run("motifs", "hue-to-hue", "--evidence", "all").code == 0
 
 

@@ -312,7 +312,7 @@ def test_a_saved_summary_answers_at_once_until_null_networks_are_asked(folder: P
     computed = run("motifs", "--null", "5", "--save", "--json")
     assert computed.code == 0, computed.err
     answered = run("motifs", "--json")
-    assert "stored significance; --null N computes anew" in answered.err
+    assert "these values were saved before; --null N computes them again" in answered.err
     assert answered.rows == sorted(computed.rows, key=lambda row: row["kind"])
     assert "stored" not in run("motifs", "--null", "2", "--json").err
     assert run("load", "p.circuitome").code == 0  # what was saved goes with the old rows
