@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,90 +21,116 @@ from circuitome.cli.options import (
 )
 from circuitome.cli.output import note, plural, progress, show_rows, visible
 
+if TYPE_CHECKING:
+    from circuitome.graphdb.bundle import Bundle
+
 __all__ = ["check", "extract", "verify"]
 
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="A torchvision or bundled name, package.module:factory or path/file.py:factory (that "
+        "code is run).",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="BUNDLE",
+        help="The bundle to write.  [default: NAME.circuitome]",
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Key of the model in the graph.  [default: the name of MODEL]"),
+]
+InputSize = Annotated[
+    str | None,
+    typer.Option(
+        "--input-size",
+        metavar="C,H,W",
+        help="Channels, height, width.  [default: those of MODEL, or 3,224,224]",
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option("--mean", metavar="M,...", help="Subtracted from each input channel."),
+]
+Std = Annotated[
+    str | None,
+    typer.Option("--std", metavar="S,...", help="Each input channel is divided by it."),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        "--keep",
+        metavar="SHARE|all",
+        help="Keep the strongest edges up to this share of each neuron's squared fan-in norm.",
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        "--top",
+        metavar="K",
+        min=1,
+        max=LARGEST_NUMBER,
+        help="Keep at most K incoming edges of each neuron.",
+    ),
+]
+Span = Annotated[
+    int,
+    typer.Option(
+        "--span",
+        metavar="N",
+        min=0,
+        help="Expanded weights: residual additions to multiply out, besides bottlenecks.",
+    ),
+]
+AnnotateParts = Annotated[
+    str,
+    typer.Option(
+        "--annotate",
+        metavar="none|all|PART,...",
+        help="Describe what each neuron responds to, as `annotate --parts` (takes minutes).",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=LARGEST_NUMBER, help="Seed of everything random.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
+AllowNonfinite = Annotated[
+    bool,
+    typer.Option(
+        "--allow-nonfinite",
+        help="Mark neurons with NaN or infinite weights instead of refusing them.",
+    ),
+]
+
+
 def extract(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            show_default=False,
-            help="A torchvision or bundled name, package.module:factory or path/file.py:factory (that code is run).",
-        ),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="BUNDLE",
-            help="The bundle to write.  [default: NAME.circuitome]",
-        ),
-    ] = None,
+    model: Model,
+    output: Output = None,
     weights: Weights = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Key of the model in the graph.  [default: as MODEL is called]"),
-    ] = None,
-    input_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="C,H,W",
-            help="Channels, height, width.  [default: what MODEL says, or 3,224,224]",
-        ),
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option(metavar="M,...", help="Subtracted from each input channel.")
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(metavar="S,...", help="Each input channel is divided by it.")
-    ] = None,
-    keep: Annotated[
-        str,
-        typer.Option(
-            metavar="SHARE|all",
-            help="Keep the strongest edges up to this share of each neuron's squared fan-in norm.",
-        ),
-    ] = "0.99",
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            min=1,
-            max=LARGEST_NUMBER,
-            help="Keep at most this many incoming edges a neuron.",
-        ),
-    ] = None,
-    span: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Expanded weights: residual additions to multiply out, besides bottlenecks.",
-        ),
-    ] = 1,
-    annotate: Annotated[
-        str,
-        typer.Option(
-            metavar="none|all|PART,...",
-            help="Say what each neuron does, too, as `annotate --parts` (takes minutes).",
-        ),
-    ] = "none",
+    name: Name = None,
+    input_size: InputSize = None,
+    mean: Mean = None,
+    std: Std = None,
+    keep: Keep = "0.99",
+    top: Top = None,
+    span: Span = 1,
+    annotate: AnnotateParts = "none",
     twins: Twins = 10,
     images: Images = None,
     device: Device = "auto",
-    seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of everything random.")
-    ] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
-    allow_nonfinite: Annotated[
-        bool,
-        typer.Option(
-            "--allow-nonfinite",
-            help="Mark neurons with NaN or infinite weights, instead of refusing them.",
-        ),
-    ] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    allow_nonfinite: AllowNonfinite = False,
 ) -> None:
     """Turn a network into a bundle.
 
@@ -118,24 +144,15 @@ def extract(
       circuitome extract resnet50 --top 50 --span 2
       circuitome extract googlenet --annotate all
 
-    Prints the bundle's path. Without --weights a name gets its published weights, and a factory's network is taken as it
-    was built.
+    Prints the bundle's path. Without --weights a name gets its published weights, and the network
+    of a factory keeps its own.
     """
-    size, means, deviations, share = (
-        integers(input_size, "--input-size"),
-        floats(mean, "--mean"),
-        floats(std, "--std"),
-        kept_share(keep),
-    )
-    parts = () if annotate == "none" else parts_of(annotate, "--annotate")
-    if parts and allow_nonfinite:
-        raise typer.BadParameter(
-            "responses need weights that are finite: leave out --annotate",
-            param_hint="--allow-nonfinite",
-        )
+    size, means = integers(input_size, "--input-size"), floats(mean, "--mean")
+    deviations, share = floats(std, "--std"), kept_share(keep)
+    parts = _parts(annotate, allow_nonfinite=allow_nonfinite)
     from circuitome.extract import Options, Pruning
-    from circuitome.extract import extract as extract_model
-    from circuitome.extract.models.resolve import is_known_name, resolve
+    from circuitome.extract import extract as write
+    from circuitome.extract.models.resolve import resolve
 
     network = resolve(
         model,
@@ -147,36 +164,62 @@ def extract(
         seed=seed,
         allow_nonfinite=allow_nonfinite,
     )
+    pruning, options = Pruning(share, top), Options(span, device, allow_nonfinite)
     with progress() as report:
-        bundle = extract_model(
+        bundle = write(
             network,
             output=output,
-            keep=Pruning(share, top),
+            keep=pruning,
             force=force,
-            options=Options(span, device, allow_nonfinite),
+            options=options,
             progress=report,
         )
+    _tell_counts(bundle)
+    if parts and not bundle.manifest.nonfinite:
+        stage = {"twins": twins, "images": images, "device": device, "seed": seed}
+        annotate_bundle(bundle, network.model, parts=parts, **stage)
+    elif not bundle.manifest.nonfinite:
+        _tell_how_to_annotate(bundle, network.architecture, model, weights)
+    print(visible(str(bundle.path), lines=False))
+
+
+def _parts(annotate: str, *, allow_nonfinite: bool) -> tuple[str, ...]:
+    """Parts of the annotation that ``--annotate`` names."""
+    parts = () if annotate == "none" else parts_of(annotate, "--annotate")
+    if parts and allow_nonfinite:
+        raise typer.BadParameter(
+            "responses need weights that are finite: leave out --annotate",
+            param_hint="--allow-nonfinite",
+        )
+    return parts
+
+
+def _tell_counts(bundle: Bundle) -> None:
     counts = bundle.manifest.counts
     note(
-        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} ({counts['dropped']:,} dropped by "
-        f"pruning), {plural(counts['expanded'], 'expanded edge')}"
+        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} "
+        f"({counts['dropped']:,} dropped by pruning), "
+        f"{plural(counts['expanded'], 'expanded edge')}"
     )
     if marked := bundle.manifest.nonfinite:
         note(
-            f"{plural(len(marked), 'neuron')} with weights that are not finite, the first {marked[0]}: edges with such kernels "
-            "are left out; the bundle can be neither verified nor annotated"
+            f"{plural(len(marked), 'neuron')} with weights that are not finite, the first "
+            f"{marked[0]}: edges with such kernels are left out; "
+            "the bundle can be neither verified nor annotated"
         )
-    elif parts:
-        annotate_bundle(
-            bundle, network.model, parts=parts, twins=twins, images=images, device=device, seed=seed
-        )
-    else:
-        again = "" if is_known_name(network.architecture) else f" {model}"
-        again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
-        note(
-            f"not annotated: `circuitome annotate {bundle.path}{again}` says what each neuron does"
-        )
-    print(visible(str(bundle.path), lines=False))
+
+
+def _tell_how_to_annotate(
+    bundle: Bundle, architecture: str, model: str, weights: str | None
+) -> None:
+    from circuitome.extract.models.resolve import is_known_name
+
+    again = "" if is_known_name(architecture) else f" {model}"
+    again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
+    note(
+        f"not annotated: `circuitome annotate {bundle.path}{again}` "
+        "describes what each neuron responds to"
+    )
 
 
 def verify(
@@ -184,15 +227,16 @@ def verify(
     model: ModelAgain = None,
     weights: Weights = None,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")
     ] = "cpu",
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the inputs.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Prove that a bundle is its network.
 
-    Each layer gets the network's own activations of its sources, goes through the bundle's kernels and wiring alone, and
-    is compared with the network: its relative error may be 1e-5. Exit code 1 where a layer's is larger.
+    Each layer receives the network's own activations of its sources. The bundle's kernels and
+    wiring compute its output, which is compared with the network's. Exit code 1 if the relative
+    error of a layer is above 1e-5.
 
     \b
     Examples:
@@ -214,12 +258,12 @@ def verify(
     failed = [check for check in checks if not check.ok]
     if failed:
         note(
-            f"{bundle}: {len(failed)} of {plural(len(checks), 'check')} failed, the first at {failed[0].layer}; extract it again"
+            f"{bundle}: {len(failed)} of {plural(len(checks), 'check')} failed, "
+            f"the first at {failed[0].layer}; extract it again"
         )
         raise typer.Exit(1)
-    note(
-        f"{bundle}: {plural(len(checks), 'check')} passed, largest error {max(check.error for check in checks):.1e}"
-    )
+    worst = max(check.error for check in checks)
+    note(f"{bundle}: {plural(len(checks), 'check')} passed, largest error {worst:.1e}")
 
 
 def check(
@@ -230,8 +274,9 @@ def check(
 ) -> None:
     """Read a bundle through for damage.
 
-    Every file is there and unaltered, every table has its columns, every key is there once, every relationship ends at
-    nodes, and no number is NaN. A line for each problem, and exit code 1 where there is one.
+    Every file is there and unaltered, every table has its columns, every key is there once, every
+    relationship ends at nodes, and no number is NaN. Prints a line for each problem; exit code 1 if
+    there is one.
 
     \b
     Example:
