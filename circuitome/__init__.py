@@ -10,7 +10,8 @@ Example::
         database.load(bundle)
         database.query("hubs", limit=5).to_pandas()
 
-Each name is imported when it is first asked for, so that ``import circuitome`` itself loads neither torch nor a database.
+Every command that reads or writes has a function of the same name. A name is imported when it is
+first asked for, so that ``import circuitome`` itself loads neither torch nor a database.
 """
 
 from __future__ import annotations
@@ -21,8 +22,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from circuitome.extract import Network, Options, Pruning, extract, verify
+    from circuitome.extract.annotate.pipeline import annotate
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.export import to_networkx
+    from circuitome.notebook import (
+        check,
+        circuit,
+        compare,
+        drop,
+        export,
+        families,
+        load,
+        models,
+        motifs,
+        neuron,
+        query,
+        schema,
+    )
     from circuitome.queries.database import open_database as open_store
 
 __all__ = [
@@ -31,8 +47,21 @@ __all__ = [
     "Options",
     "Pruning",
     "__version__",
+    "annotate",
+    "check",
+    "circuit",
+    "compare",
+    "drop",
+    "export",
     "extract",
+    "families",
+    "load",
+    "models",
+    "motifs",
+    "neuron",
     "open_store",
+    "query",
+    "schema",
     "to_networkx",
     "verify",
 ]
@@ -42,11 +71,18 @@ _HOMES = {
     "Network": "circuitome.extract",
     "Options": "circuitome.extract",
     "Pruning": "circuitome.extract",
+    "annotate": "circuitome.extract.annotate.pipeline",
     "extract": "circuitome.extract",
     "open_store": "circuitome.queries.database",
     "to_networkx": "circuitome.graphdb.export",
     "verify": "circuitome.extract",
-}
+} | dict.fromkeys(
+    (
+        *("check", "circuit", "compare", "drop", "export", "families", "load"),
+        *("models", "motifs", "neuron", "query", "schema"),
+    ),
+    "circuitome.notebook",
+)
 
 try:
     __version__ = version("circuitome")

@@ -629,7 +629,7 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
     for row in got.rows:
         assert set(row) == {"kind", "model", "score", "p", "q", "null", "roles"}
         assert set(row["roles"]) == {"case", "source"}
-    assert "no findings" in got.err
+    assert "not findings" in got.err
     got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--q", "0.05", "--json")
     assert got.rows == []
     assert "no candidate has a q" in got.err

@@ -1,0 +1,194 @@
+"""The commands as functions, for notebooks: each returns a value with `to_pandas`.
+
+::
+
+    import circuitome
+
+    circuitome.neuron("squeezenet1_1/features.3.squeeze:5").to_pandas()
+    circuitome.motifs("opponent_pairs", nulls=199).at_most(0.05).to_pandas()
+
+``db`` is an open `Database`, or what opens one: a file, or the address of a server. `extract`,
+`annotate` and `verify` stand in `circuitome.extract`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+
+from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.export import export as write_export
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS
+from circuitome.queries import about
+from circuitome.queries.database import Database, open_database
+from circuitome.queries.occurrences import Occurrences, Question, Survey, occurrences
+from circuitome.queries.occurrences import survey as survey_of
+from circuitome.queries.rows import Rows
+from circuitome.universality.every_pair import Comparisons, compare_all
+
+__all__ = [
+    "DATABASE",
+    "check",
+    "circuit",
+    "compare",
+    "drop",
+    "export",
+    "families",
+    "load",
+    "models",
+    "motifs",
+    "neuron",
+    "query",
+    "schema",
+]
+
+DATABASE: Final = "circuitome.db"
+"""The database in the working folder."""
+
+_PROBLEM: Final = pa.schema([("bundle", pa.string()), ("problem", pa.string())])
+
+Place: TypeAlias = Database | str | os.PathLike[str]
+
+
+@contextmanager
+def _opened(db: Place, *, create: bool = False) -> Iterator[Database]:
+    """The database; one that is opened here is closed again."""
+    if isinstance(db, Database):
+        yield db
+    else:
+        with open_database(db, create=create) as database:
+            yield database
+
+
+def query(name: str, *, db: Place = DATABASE, limit: int | None = None, **parameters: Any) -> Rows:
+    """Rows of a named query of the library, or of a ``.cypher`` file."""
+    with _opened(db) as database:
+        return database.query(name, limit=limit, **parameters)
+
+
+def neuron(key: str, *, db: Place = DATABASE, limit: int = 10) -> about.Neuron:
+    """What is known of a neuron, with at most ``limit`` partners, inputs, outputs and stimuli."""
+    with _opened(db) as database:
+        return about.neuron(database, key, limit=limit)
+
+
+def families(
+    *, db: Place = DATABASE, model: str | None = None, layer: str | None = None
+) -> about.Families:
+    """The families of all models, or of one, or of one layer."""
+    with _opened(db) as database:
+        return about.families(database, model=model, layer=layer)
+
+
+def circuit(
+    key: str,
+    *,
+    db: Place = DATABASE,
+    direction: str = "upstream",
+    depth: int = 2,
+    strongest: int = 5,
+    least: float = 0.0,
+) -> Rows:
+    """Edges of the circuit that feeds a neuron, or that it feeds (``downstream``), hop by hop."""
+    with _opened(db) as database:
+        return database.query(direction, neuron=key, depth=depth, k=strongest, min_share=least)
+
+
+def motifs(
+    kind: str | None = None,
+    *,
+    db: Place = DATABASE,
+    model: str | None = None,
+    nulls: int | None = None,
+    bundle: Path | None = None,
+    **parameters: Any,
+) -> Occurrences | Survey:
+    """Instances of a motif of the library or of a ``.cypher`` file; without ``kind``, a survey.
+
+    ``nulls`` is the number of null networks to compare with. The survey has all motifs, as they
+    were saved, or computed.
+    """
+    with _opened(db) as database:
+        if kind is None:
+            return survey_of(database, model=model, nulls=nulls, **parameters)
+        question = Question(str(kind), model, parameters, nulls, bundle=bundle)
+        return occurrences(database, question)
+
+
+def compare(
+    *bundles: Bundle | str | os.PathLike[str],
+    db: Place | None = None,
+    output: Path | None = None,
+    force: bool = False,
+) -> Comparisons:
+    """Every pair of networks compared; ``db`` gets the pairs that it lacks, ``output`` all."""
+    opened = [_bundle(one) for one in bundles]
+    if db is None:
+        return compare_all(opened, folder=output, force=force)
+    with _opened(db) as database:
+        return compare_all(opened, database=database, folder=output, force=force)
+
+
+def models(*, db: Place = DATABASE) -> Rows:
+    """The models of a database."""
+    with _opened(db) as database:
+        return Rows.of([dict(row) for row in database.models()])
+
+
+def load(
+    *bundles: Bundle | str | os.PathLike[str], db: Place = DATABASE, replace: bool = False
+) -> Rows:
+    """Put bundles into a database, which is made if it is not there; its models."""
+    with _opened(db, create=True) as database:
+        database.load(*bundles, replace=replace)
+        return models(db=database)
+
+
+def drop(model: str, *, db: Place = DATABASE) -> Rows:
+    """Remove a model from a database; the models that are left."""
+    with _opened(db) as database:
+        database.drop(model)
+        return models(db=database)
+
+
+def export(
+    output: Path, *, format: str = "networkx", db: Place = DATABASE, model: str | None = None
+) -> Path:
+    """Write the graph of all models, or of one, for other programs; the path that was written."""
+    with _opened(db) as database:
+        chosen = [row["key"] for row in database.models()] if model is None else [model]
+        keys = [database.model_key(key) for key in chosen or [None]]
+        return write_export(database.store, format, output, model=model and keys[0])
+
+
+def schema() -> Rows:
+    """The graph's schema: every node, relationship and property, with its type and meaning."""
+    rows: list[dict[str, Any]] = []
+    for kind in (*NODES.values(), *RELATIONSHIPS.values()):
+        ends = "node"
+        if kind.name in RELATIONSHIPS:
+            relationship = RELATIONSHIPS[kind.name]
+            ends = f"{relationship.source} -> {relationship.target}"
+        of = {"of": kind.name, "ends": ends}
+        rows.append({**of, "property": "", "type": "", "meaning": kind.doc})
+        for column in kind.columns:
+            said = {"property": column.name, "type": column.type.kuzu, "meaning": column.doc}
+            rows.append({**of, **said})
+    return Rows.of(rows)
+
+
+def check(*bundles: Bundle | str | os.PathLike[str]) -> Rows:
+    """The damage of bundles, a row for each problem: ``bundle`` and ``problem``."""
+    found: list[dict[str, Any]] = []
+    for bundle in map(_bundle, bundles):
+        found += [{"bundle": str(bundle.path), "problem": fault} for fault in bundle.faults()]
+    return Rows.of(found, _PROBLEM)
+
+
+def _bundle(bundle: Bundle | str | os.PathLike[str]) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
