@@ -1,11 +1,13 @@
 """What annotation finds, layer by layer, on real networks and on a twin of each; and what it costs.
 
-``python benchmarks/bench_annotate.py [--weights DIR] [NAMES...]`` prints Markdown: of every layer the number of
-neurons, and the shares that are explained, equivariant at q <= 0.05, in families, and invariant; beside each share that of a
-twin network (every filter's entries permuted), annotated in the same way. Then seconds and peak memory of each annotation, on
-a process of its own. `draw_families.py` draws what was found.
+``python benchmarks/bench_annotate.py [--weights DIR] [NAMES...]`` prints Markdown: of every layer
+the number of neurons, and the shares that are explained, equivariant at q <= 0.05, in families, and
+invariant; beside each share that of a twin network (every filter's entries permuted), annotated in
+the same way. Then seconds and peak memory of each annotation, on a process of its own.
+`draw_families.py` draws what was found.
 
-SqueezeNet and Inception need their weights files (``--weights``); the bundled networks need nothing.
+SqueezeNet and Inception need their weights files (``--weights``); the bundled networks need
+nothing.
 """
 
 from __future__ import annotations
@@ -111,13 +113,15 @@ def table(name: str, real: dict[str, Any], null: dict[str, Any]) -> str:
     """Both as one Markdown table; of the twin in brackets."""
     lines = [
         f"\n### {name}\n\n",
-        "| layer | neurons | explained | equivariant | in families | invariant |\n|---|---:|---:|---:|---:|---:|\n",
+        "| layer | neurons | explained | equivariant | in families | invariant "
+        "|\n|---|---:|---:|---:|---:|---:|\n",
     ]
     for row, other in zip(real["layers"], null["layers"], strict=True):
         cells = " | ".join(f"{_percent(row[share])} ({_percent(other[share])})" for share in SHARES)
         lines.append(f"| {row['layer']} | {row['neurons']} | {cells} |\n")
     lines.append(
-        f"\n{real['families']} families, {null['families']} in the twin; {real['seconds']:.0f} s, {real['peak_gb']:.1f} GB at the peak.\n"
+        f"\n{real['families']} families, {null['families']} in the twin; {real['seconds']:.0f} "
+        f"s, {real['peak_gb']:.1f} GB at the peak.\n"
     )
     return "".join(lines)
 

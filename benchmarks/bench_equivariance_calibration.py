@@ -1,8 +1,9 @@
-"""Calibration of equivariance: findings in networks in which nothing is planted, by null model, as a Markdown table.
+"""Calibration of equivariance: findings in networks in which nothing is planted, by null model, as
+a Markdown table.
 
-Networks of 64 smooth random filters (white noise, blurred), and of a second layer on top of such a one. A null that
-holds gives findings at q <= 0.05 in about one network of twenty, and ranks of the strongest family under rotation among the null
-layers' (rank p) as often above a half as below.
+Networks of 64 smooth random filters (white noise, blurred), and of a second layer on top of such a
+one. A null that holds gives findings at q <= 0.05 in about one network of twenty, and ranks of the
+strongest family under rotation among the null layers' (rank p) as often above a half as below.
 
     python -m benchmarks.bench_equivariance_calibration --networks 20
 """
@@ -35,7 +36,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(NULLS))
     options = parser.parse_args()
     print(
-        "| layer | null | null layers | networks | with a family | with a pair | either | rank p <= 0.1 | median rank p |"
+        "| layer | null | null layers | networks | with a family | with a pair | either | rank p "
+        "<= 0.1 | median rank p |"
     )
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for layer in options.layers:
@@ -61,7 +63,10 @@ def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
         ps.append((1 + (chance >= strongest(scores[0])).sum()) / (1 + nulls))
     found = np.array([families, pairs])
     counts = [*found.sum(1), found.any(0).sum(), int((np.array(ps) <= 0.1).sum())]
-    return f"| {layer} | {kind} | {nulls} | {len(seeds)} | {' | '.join(map(str, counts))} | {np.median(ps):.2f} |"
+    return (
+        f"| {layer} | {kind} | {nulls} | {len(seeds)} | {' | '.join(map(str, counts))} | "
+        f"{np.median(ps):.2f} |"
+    )
 
 
 def _least_q(searched: dict[str, tuple[list[Found], np.ndarray]]) -> float:

@@ -1,10 +1,11 @@
 """Expanded weights over one inception block: one sweep against one backward pass an output channel.
 
-Every kernel by which the 512 outputs of GoogLeNet's inception4a read the 480 outputs of inception3b, the max pool between
-them included, with nonlinearities taken for the identity. The alternative is what captum's optim-wip branch does: a
-linearised copy of the block (ReLU off, max pools replaced by average pools) and one ``autograd.grad`` for the centre of
-each output channel, on the smallest map whose borders do not matter. The results are compared before the times.
-Goal: >= 50 x.
+Every kernel by which the 512 outputs of GoogLeNet's inception4a read the 480 outputs of
+inception3b, the max pool between them included, with nonlinearities taken for the identity. The
+alternative is what captum's optim-wip branch does: a linearised copy of the block (ReLU off, max
+pools replaced by average pools) and one ``autograd.grad`` for the centre of each output channel, on
+the smallest map whose borders do not matter. The results are compared before the times. Goal: >= 50
+x.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def main() -> None:
         )
     )
     print(
-        f"inception3b -> inception4a of GoogLeNet, {torch.get_num_threads()} threads, largest difference {difference:.1e}"
+        f"inception3b -> inception4a of GoogLeNet, {torch.get_num_threads()} threads, largest "
+        f"difference {difference:.1e}"
     )
     print(f"one autograd.grad a channel  {slow:8.3f} s")
     print(f"one sweep a layer            {min(fast):8.3f} s   {slow / min(fast):6.1f} x faster")

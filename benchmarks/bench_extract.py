@@ -1,8 +1,10 @@
-"""Cost of a graph against the cost of running the network once: all signed edges of GoogLeNet on the CPU.
+"""Cost of a graph against the cost of running the network once: all signed edges of GoogLeNet on
+the CPU.
 
-Prints seconds for one forward pass of 32 images, for computing every edge, for computing and writing the whole bundle
-(tracing excluded), and their ratios. Best of ``--repeats``; random weights, since the work does not depend on them.
-Goals: edges <= 0.2 x, bundle <= 1.0 x one forward pass.
+Prints seconds for one forward pass of 32 images, for computing every edge, for computing and
+writing the whole bundle (tracing excluded), and their ratios. Best of ``--repeats``; random
+weights, since the work does not depend on them. Goals: edges <= 0.2 x, bundle <= 1.0 x one forward
+pass.
 """
 
 from __future__ import annotations

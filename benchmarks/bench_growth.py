@@ -1,8 +1,10 @@
-"""Growth of the extraction with the size of the network: seconds against kernel parameters, and the fit.
+"""Growth of the extraction with the size of the network: seconds against kernel parameters, and the
+fit.
 
-Tracing excluded, every edge computed and pruned to 99 % and the bundle written, random weights; networks from SqueezeNet 1.1 to
-RegNetY-32GF. Prints the seconds of each and two fits: a line through them (``seconds = start + rate * parameters``) and
-the exponent of a power law. Linear growth is an exponent of 1.
+Tracing excluded, every edge computed and pruned to 99 % and the bundle written, random weights;
+networks from SqueezeNet 1.1 to RegNetY-32GF. Prints the seconds of each and two fits: a line
+through them (``seconds = start + rate * parameters``) and the exponent of a power law. Linear
+growth is an exponent of 1.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ def main() -> None:
     r2 = 1 - np.square(seconds - fitted).sum() / np.square(seconds - seconds.mean()).sum()
     exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     print(
-        f"\nseconds = {start:.2f} + {1e6 * rate:.3f} per million parameters, R2 {r2:.3f}; power law: exponent {exponent:.2f}"
+        f"\nseconds = {start:.2f} + {1e6 * rate:.3f} per million parameters, R2 {r2:.3f}; power "
+        f"law: exponent {exponent:.2f}"
     )
 
 

@@ -1,7 +1,8 @@
 """Loading a bundle into the embedded store against plain CREATE and UNWIND, in one process.
 
-The bundle has 3 million edges with every property; the two alternatives run on a part of them, and their rate is taken
-for the whole. Processor seconds stand beside the wall clock, since other programs may run meanwhile.
+The bundle has 3 million edges with every property; the two alternatives run on a part of them, and
+their rate is taken for the whole. Processor seconds stand beside the wall clock, since other
+programs may run meanwhile.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def by_statements(bundle: Bundle, folder: Path, sample: int, batch: int) -> float:
-    """Edges a second by ``CREATE``, one statement an edge (``batch`` 1) or ``UNWIND`` over batches; one transaction."""
+    """Edges a second by ``CREATE``, one statement an edge (``batch`` 1) or ``UNWIND`` over
+    batches; one transaction.
+    """
     database = kuzu.Database(str(folder / f"batch{batch}.db"))
     connection = kuzu.Connection(database)
     for statement in kuzu_statements():
@@ -99,14 +102,18 @@ def main() -> None:
             print(
                 f"      {2 * edges(bundle) / used:,.0f} edges/s if two cores had done nothing else"
             )
-            top = "MATCH (n:Neuron {key: $key})<-[r:EXCITES]-(m) RETURN m.key AS sender, r.share AS share "
+            top = (
+                "MATCH (n:Neuron {key: $key})<-[r:EXCITES]-(m) RETURN m.key AS sender, "
+                "r.share AS share "
+            )
             top += "ORDER BY share DESC, sender LIMIT 10"
             seconds, _ = timed(lambda: store.run(top, {"key": "big/block5.a:7"}))
             print(f"inputs of a neuron: {1000 * seconds:.0f} ms")
         for title, batch in (("CREATE, one statement an edge", 1), ("UNWIND, 1,000 rows", 1000)):
             other = by_statements(bundle, folder, options.sample, batch)
             print(
-                f"{title}: {other:,.0f} edges/s over {options.sample:,} edges; load is {rate / other:,.0f} x as fast"
+                f"{title}: {other:,.0f} edges/s over {options.sample:,} edges; load is "
+                f"{rate / other:,.0f} x as fast"
             )
 
 

@@ -1,8 +1,10 @@
-"""Loading a bundle into a Neo4j of its own over Bolt and through the import tool, with every property.
+"""Loading a bundle into a Neo4j of its own over Bolt and through the import tool, with every
+property.
 
-Over Bolt beside three other ways to write the same relationships: a look-up of both ends for every row, internal ids, and
-maps for parameters. Processor seconds (server and client) stand beside the wall clock, since other programs may run
-meanwhile: the rate that counts is what two cores would do alone.
+Over Bolt beside three other ways to write the same relationships: a look-up of both ends for every
+row, internal ids, and maps for parameters. Processor seconds (server and client) stand beside the
+wall clock, since other programs may run meanwhile: the rate that counts is what two cores would do
+alone.
 """
 
 from __future__ import annotations
@@ -47,7 +49,10 @@ class Cost:
     def line(self, what: str, rows: int, goal: int | None = None) -> str:
         """One line of the report; ``goal`` in rows a second."""
         used = self.server + self.client
-        text = f"{what:42} {rows / self.wall:9,.0f}/s in {self.wall:6.1f} s; {self.server:6.1f} + {self.client:5.1f} processor s, "
+        text = (
+            f"{what:42} {rows / self.wall:9,.0f}/s in {self.wall:6.1f} s; {self.server:6.1f} "
+            f"+ {self.client:5.1f} processor s, "
+        )
         return f"{text}{2 * rows / used:9,.0f}/s on two cores alone" + (
             f" (goal {goal:,})" if goal else ""
         )
@@ -70,7 +75,9 @@ def cost(work: Callable[[], object], pid: int | None = None) -> Cost:
 
 
 def alternatives(ids: dict[str, int]) -> Iterator[tuple[str, str, Callable[[dict[str, Any]], Any]]]:
-    """Other ways to write relationships: name, statement over ``$rows``, and what makes a row of it."""
+    """Other ways to write relationships: name, statement over ``$rows``, and what makes a row
+    of it.
+    """
     values = ", ".join(f"`{name}`: x[{place}]" for place, name in enumerate(COLUMNS, start=2))
     listed = lambda row: [row["from"], row["to"], *(row[name] for name in COLUMNS)]  # noqa: E731
     ends = "MATCH (a:Neuron {key: x[0]}) MATCH (b:Neuron {key: x[1]})"
@@ -192,7 +199,8 @@ def main() -> None:
         )
         rows = sum(bundle.rows(table) for table in RELATIONSHIPS)
         print(
-            f"{bundle.model}: {bundle.rows('Neuron'):,} neurons, {rows:,} relationships; load average {os.getloadavg()[0]:.1f}"
+            f"{bundle.model}: {bundle.rows('Neuron'):,} neurons, {rows:,} relationships; load "
+            f"average {os.getloadavg()[0]:.1f}"
         )
         in_bulk(bundle, rows, folder)
         if not options.bulk:

@@ -1,7 +1,9 @@
-"""What streaming responses costs beside the forward passes themselves: SqueezeNet 1.1 and two twins, one thread or as set.
+"""What streaming responses costs beside the forward passes themselves: SqueezeNet 1.1 and two
+twins, one thread or as set.
 
-The catalogue of the deepest probe is shown to the network and its twins as `annotate` does it (drawn, laid out, run, read, added to
-the statistics), and the same number of images is only run through the same cut networks. Goal: 1.3 x.
+The catalogue of the deepest probe is shown to the network and its twins as `annotate` does it
+(drawn, laid out, run, read, added to the statistics), and the same number of images is only run
+through the same cut networks. Goal: 1.3 x.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Every classification CNN of torchvision, from its name to a proven bundle: the table of docs/architectures.md.
+"""Every classification CNN of torchvision, from its name to a proven bundle: the table of
+docs/architectures.md.
 
-Random weights (batch-norm statistics, affines and layer scales too), the published input size, edges kept to 99 % of each
-neuron's squared fan-in norm, one process a network. ``python benchmarks/bench_torchvision.py --write docs/architectures.md``
-writes the table; names on the command line restrict it. How the cost grows with size: `bench_growth.py`.
+Random weights (batch-norm statistics, affines and layer scales too), the published input size,
+edges kept to 99 % of each neuron's squared fan-in norm, one process a network. ``python
+benchmarks/bench_torchvision.py --write docs/architectures.md`` writes the table; names on the
+command line restrict it. How the cost grows with size: `bench_growth.py`.
 """
 
 from __future__ import annotations
@@ -80,15 +82,20 @@ def run(name: str) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as a Markdown table, and the fit."""
-    head = "| network | input | layers | neurons | edges | expanded | wiring s | extraction s | peak GB | worst error | verify |\n"
+    head = (
+        "| network | input | layers | neurons | edges | expanded | wiring s | extraction s | "
+        "peak GB | worst error | verify |\n"
+    )
     lines = [head, "|---|" + "---:|" * 9 + "---|\n"]
     for row in rows:
         if "failure" in row:
             lines.append(f"| {row['name']} | | | | | | | | | | **failed**: {row['failure']} |\n")
             continue
         lines.append(
-            f"| {row['name']} | {row['input']} | {row['layers']} | {row['neurons']:,} | {row['edges']:,} | "
-            f"{row['expanded']:,} | {row['wiring_s']:.1f} | {row['extract_s']:.1f} | {row['peak_gb']:.1f} | "
+            f"| {row['name']} | {row['input']} | {row['layers']} | {row['neurons']:,} | "
+            f"{row['edges']:,} | "
+            f"{row['expanded']:,} | {row['wiring_s']:.1f} | {row['extract_s']:.1f} | "
+            f"{row['peak_gb']:.1f} | "
             f"{row['error']:.1e} | {'passed' if row['passed'] else '**failed**'} |\n"
         )
     return "".join(lines)

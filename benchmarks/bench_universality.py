@@ -1,10 +1,13 @@
-"""How far networks are found again in one another, layer by layer, with their nulls; and what comparing costs.
+"""How far networks are found again in one another, layer by layer, with their nulls; and what
+comparing costs.
 
-``python benchmarks/bench_universality.py [--weights DIR] [--keep DIR] [GROUPS...]`` prints Markdown. For each group of networks:
-one row a pair and third of the depth; one row a layer for some pairs; strong edges and motifs that are preserved, and features found in
-several networks, with their nulls; calibration (a network against its own twin, twin
-against twin); seconds and peak memory of all pairs, in a process of its own. The bundled networks need nothing; the
-others their weights files (``--weights``). ``--keep`` keeps the bundles, and takes them from there the next time.
+``python benchmarks/bench_universality.py [--weights DIR] [--keep DIR] [GROUPS...]`` prints
+Markdown. For each group of networks: one row a pair and third of the depth; one row a layer for
+some pairs; strong edges and motifs that are preserved, and features found in several networks, with
+their nulls; calibration (a network against its own twin, twin against twin); seconds and peak
+memory of all pairs, in a process of its own. The bundled networks need nothing; the others their
+weights files (``--weights``). ``--keep`` keeps the bundles, and takes them from there the next
+time.
 """
 
 from __future__ import annotations
@@ -78,7 +81,9 @@ COLUMNS = {
 def signed(
     name: str, folder: Path, weights: Path | None, twin_seed: int | None = None
 ) -> tuple[Path, float | None]:
-    """The bundle of a network (or of a twin of it) with signatures, and the CPU seconds that they took; None if it was there."""
+    """The bundle of a network (or of a twin of it) with signatures, and the CPU seconds that
+    they took; None if it was there.
+    """
     import torch
 
     from circuitome.extract import Network, extract
@@ -177,7 +182,8 @@ def thirds(pairs: Sequence[Any]) -> str:
         "null_r2",
     )
     lines = [
-        "| network | found in | depth | layers | median match | share of possible | a twin's | twin in twin | AUC | AUC of excess |"
+        "| network | found in | depth | layers | median match | share of possible | a twin's | "
+        "twin in twin | AUC | AUC of excess |"
         " q <= .05 | R2 | a twin's R2 |\n|" + "---|" * 13 + "\n"
     ]
     for a, b, layers in pairs:
@@ -245,7 +251,8 @@ def main() -> None:
             found = apart([path for path, _ in made])
             print(thirds(found["pairs"]))
             print(
-                f"All pairs: {found['seconds']:.0f} s ({found['cpu']:.0f} s of CPU), {found['peak_gb']:.2f} GB at the peak.\n"
+                f"All pairs: {found['seconds']:.0f} s ({found['cpu']:.0f} s of CPU), "
+                f"{found['peak_gb']:.2f} GB at the peak.\n"
             )
             print(
                 table(

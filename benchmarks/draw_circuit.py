@@ -1,7 +1,7 @@
 """Draw the front page's circuit: two neurons, the inputs that they share, and every kernel between.
 
-``python benchmarks/draw_circuit.py [PICTURE.png]`` needs no annotation and no image: the pictures of
-neurons are their linearised filters of the image (`extract.expanded`), and the kernels are the
+``python benchmarks/draw_circuit.py [PICTURE.png]`` needs no annotation and no image: the pictures
+of neurons are their linearised filters of the image (`extract.expanded`), and the kernels are the
 bundle's. The two neurons are the pair of `LAYER` that is most opposed, by the sum of two cosines,
 of their fan-ins and of their linearised filters; the inputs are those with the largest shares.
 """

@@ -1,8 +1,10 @@
-"""Draw a family: its members in the order of their offsets, as what drives them on average and as their best stimulus.
+"""Draw a family: its members in the order of their offsets, as what drives them on average and as
+their best stimulus.
 
-``python benchmarks/draw_families.py BUNDLE MODEL FAMILY... --output PICTURE.png [--weights FILE]``: BUNDLE is annotated, FAMILY a
-key such as ``squeezenet1_1/features.4.expand3x3/f1``. Upper row of a family: the response-weighted average of 3,000 random
-stimuli (for a linear neuron, its filter); lower row: the strongest trial of the catalogue. Offsets are written above.
+``python benchmarks/draw_families.py BUNDLE MODEL FAMILY... --output PICTURE.png [--weights FILE]``:
+BUNDLE is annotated, FAMILY a key such as ``squeezenet1_1/features.4.expand3x3/f1``. Upper row of a
+family: the response-weighted average of 3,000 random stimuli (for a linear neuron, its filter);
+lower row: the strongest trial of the catalogue. Offsets are written above.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def responses(stage: Stage, index: int, patches: torch.Tensor) -> np.ndarray:
 
 
 def pictures(stage: Stage, index: int, radius: float) -> tuple[Any, Any]:
-    """Average stimulus and best stimulus of every neuron of a layer, ``(C, side, side, 3)`` each."""
+    """Average stimulus and best stimulus of every neuron of a layer, ``(C, side, side, 3)``
+    each.
+    """
     probe = stage.probe
     channels, stride = stage.wiring.layers[index].channels, stage.stride
     random, average = (

@@ -1,8 +1,10 @@
-"""Draw features: what each of their neurons says most to, among the pictures that all networks are shown.
+"""Draw features: what each of their neurons says most to, among the pictures that all networks are
+shown.
 
-``python benchmarks/draw_features.py TABLE FOLDER --output PICTURE.png [--features u1 u2 ...]``: TABLE is a ``periodic_table.csv``
-of ``circuitome compare -o``, FOLDER holds the bundles as ``MODEL.circuitome``, with signatures. One row a feature, one group
-of pictures a network. Of a layer that reads the image its filter is drawn as well; of all, the places in the pictures where the
+``python benchmarks/draw_features.py TABLE FOLDER --output PICTURE.png [--features u1 u2 ...]``:
+TABLE is a ``periodic_table.csv`` of ``circuitome compare -o``, FOLDER holds the bundles as
+``MODEL.circuitome``, with signatures. One row a feature, one group of pictures a network. Of a
+layer that reads the image its filter is drawn as well; of all, the places in the pictures where the
 neuron's signature is highest, one a picture.
 """
 
@@ -28,7 +30,9 @@ GAP = 6
 
 
 def crop(pictures: Gallery, sample: int) -> np.ndarray:
-    """What lies around the cell of a sample, ``(CROP, CROP, 3)`` in [0, 1]; white beyond the picture."""
+    """What lies around the cell of a sample, ``(CROP, CROP, 3)`` in [0, 1]; white beyond the
+    picture.
+    """
     picture, place = divmod(sample, pictures.cells.shape[1])
     middle = (np.array(divmod(int(pictures.cells[picture][place]), GRID)) + 0.5) * SIDE / GRID
     padded = np.pad(
@@ -61,7 +65,8 @@ def neuron_pictures(pictures: Gallery, path: Path, neuron: str) -> list[np.ndarr
     signatures, rows, keys = opened(path)
     if signatures.sha256 != pictures.sha256:
         raise SystemExit(
-            f"{path}: its signatures are of other pictures; annotate it again with --parts signatures"
+            f"{path}: its signatures are of other pictures; annotate it again with --parts "
+            "signatures"
         )
     order, seen, drawn = np.argsort(-rows[keys.index(neuron)], kind="stable"), set(), []
     for sample in order.tolist():

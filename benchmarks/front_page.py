@@ -36,10 +36,12 @@ INTRODUCTION = (
 POINTS = (
     "**Opponent pairs and push-pull** (two neurons of a layer with opposite inputs, or with "
     "opposite inputs and outputs) exceed shuffled signs in {opponent_pairs} networks that have "
-    "opponent pairs, and in {push_pull} that have push-pull. They did **not** in the first held-out "
+    "opponent pairs, and in {push_pull} that have push-pull. They did **not** in the first "
+    "held-out "
     "network that has them, a SqueezeNet 1.1 trained on Places365: {places_opponent_pairs} and "
     "{places_push_pull}. The CIFAR ResNets have none.",
-    "**Posed pairs** exceed their null in {posed_pairs} networks that have any, **mirrored unions** "
+    "**Posed pairs** exceed their null in {posed_pairs} networks that have any, **mirrored "
+    "unions** "
     "in {mirrored_unions}, **two groups of inputs** (`polysemantic_neuron`) in "
     "{polysemantic_neuron}. On Places365 the last two hold, {places_mirrored_unions} and "
     "{places_polysemantic_neuron}; of posed pairs it has {places_posed_pairs}.",

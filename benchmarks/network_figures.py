@@ -1,9 +1,11 @@
-"""Figures and pictures of the bundled networks against their twins: `python benchmarks/network_figures.py`.
+"""Figures and pictures of the bundled networks against their twins: `python
+benchmarks/network_figures.py`.
 
-Writes `docs/pictures/networks_*.png` and the tables between the `network-figures` markers of `docs/networks.md`.
-About five minutes on one core. A *twin* has the entries of every filter permuted (so weight distribution, fan-in and
-signs are kept) and its batch-norm statistics estimated anew on scenes. What is counted, and how, stands in
-`docs/networks.md`; the thresholds are written once, below.
+Writes `docs/pictures/networks_*.png` and the tables between the `network-figures` markers of
+`docs/networks.md`. About five minutes on one core. A *twin* has the entries of every filter
+permuted (so weight distribution, fan-in and signs are kept) and its batch-norm statistics estimated
+anew on scenes. What is counted, and how, stands in `docs/networks.md`; the thresholds are written
+once, below.
 """
 
 import argparse
@@ -34,7 +36,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- network-figures: begin -->", "<!-- network-figures: end -->"
 
 ORIENTED_R2, ORIENTED_SELECTIVITY = 0.6, 0.3
-"""A filter is oriented if a Gabor explains this share of it and it prefers one orientation of gratings this much."""
+"""A filter is oriented if a Gabor explains this share of it and it prefers one orientation of
+gratings this much.
+"""
 CURVE_PEAK, CURVE_SELECTIVITY, CURVE_OVER_LINE = 0.3, 0.4, 1.2
 PARTNER_SCORE, PARTNER_MARGIN = 0.5, 0.2
 """Partners: least score, and least lead over both baselines."""
@@ -49,7 +53,9 @@ Array = NDArray[np.float64]
 
 
 def make_twin(net: Menagerie, images: Tensor, *, seed: int) -> Menagerie:
-    """A copy with every filter's entries permuted and batch-norm statistics from `images` `(n, 3, h, w)`."""
+    """A copy with every filter's entries permuted and batch-norm statistics from `images` `(n,
+    3, h, w)`.
+    """
     twin = Menagerie()
     twin.load_state_dict(net.state_dict())
     generator = torch.Generator().manual_seed(seed)
@@ -79,7 +85,9 @@ def main_components(kernels: Tensor) -> Array:
 
 
 def _gabor(shape: Array, side: int) -> Array:
-    """Cosine and sine Gabor `(2, side * side)`; `shape`: x, y, log length, log width, angle, frequency."""
+    """Cosine and sine Gabor `(2, side * side)`; `shape`: x, y, log length, log width, angle,
+    frequency.
+    """
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     c, s = np.cos(shape[4]), np.sin(shape[4])
     u, v = c * (x - shape[0]) + s * (y - shape[1]), c * (y - shape[1]) - s * (x - shape[0])
@@ -96,7 +104,9 @@ def _residual(shape: Array, target: Array, side: int) -> Array:
 
 
 def gabor_r2(component: Array) -> float:
-    """Share of a filter's energy that the best Gabor explains (shape free, both phases free, no offset)."""
+    """Share of a filter's energy that the best Gabor explains (shape free, both phases free, no
+    offset).
+    """
     side = component.shape[-1]
     target = component.ravel() / (np.linalg.norm(component) + 1e-12)
     starts = [
@@ -117,7 +127,9 @@ def gabor_r2(component: Array) -> float:
 
 
 def orientation_selectivity(component: Array) -> float:
-    """One minus the circular variance of a filter's responses to gratings, at the frequency it likes best; 0 to 1."""
+    """One minus the circular variance of a filter's responses to gratings, at the frequency it
+    likes best; 0 to 1.
+    """
     side = component.shape[-1]
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     angles = np.arange(24) * np.pi / 24
@@ -131,7 +143,9 @@ def orientation_selectivity(component: Array) -> float:
 
 
 def luminance_share(kernels: Tensor) -> Array:
-    """Share of each filter's energy on the black-and-white axis, `(n, 3, kh, kw)` to `(n,)`; chance is 1/3."""
+    """Share of each filter's energy on the black-and-white axis, `(n, 3, kh, kw)` to `(n,)`;
+    chance is 1/3.
+    """
     flat = kernels.double().flatten(2)
     return ((flat.sum(1) ** 2 / 3).sum(1) / (flat**2).sum((1, 2))).numpy()
 
@@ -202,7 +216,9 @@ def draw_strokes(radii: tuple[float, ...], angles: int) -> Tensor:
 
 
 def _stroke(x: Tensor, y: Tensor, angle: float, radius: float, *, edge: bool) -> Tensor:
-    """One arc that bulges towards `angle`, `(SIDE, SIDE)` in [-1, 1]: a stroke 2.5 pixels wide, or a filled edge."""
+    """One arc that bulges towards `angle`, `(SIDE, SIDE)` in [-1, 1]: a stroke 2.5 pixels wide,
+    or a filled edge.
+    """
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     distance = u if np.isinf(radius) else torch.hypot(u + radius, v) - radius
     if edge:
@@ -306,7 +322,9 @@ TRANSFORMS: tuple[tuple[str, Callable[[Tensor], Tensor], Callable[[Tensor], Tens
 
 
 def _strongest(response: Tensor) -> Tensor:
-    """What counts as a full response: the 99.9th percentile over scenes and places, `(channels,)`."""
+    """What counts as a full response: the 99.9th percentile over scenes and places,
+    `(channels,)`.
+    """
     flat = response.transpose(0, 1).flatten(1)
     return flat.kthvalue(int(0.999 * flat.shape[1]), dim=1).values + 1e-6
 
@@ -315,7 +333,9 @@ def _strongest(response: Tensor) -> Tensor:
 
 
 def accuracy_table() -> str:
-    """Test accuracies from the training logs, a column a network, beside the share of the commonest answer."""
+    """Test accuracies from the training logs, a column a network, beside the share of the
+    commonest answer.
+    """
     logs = [json.loads(network.log.read_text()) for network in BUNDLED.values()]
     labels = draw_scenes(logs[0]["test_images"], seed=logs[0]["test_seed"]).labels
     rows = []
@@ -359,7 +379,9 @@ def write_tables(page: Path, text: str) -> None:
 
 
 def draw_filters(net: Menagerie, title: str, path: Path) -> None:
-    """The 32 first-layer filters, each on its own scale around grey, the two groups side by side."""
+    """The 32 first-layer filters, each on its own scale around grey, the two groups side by
+    side.
+    """
     kernels = net.conv1.conv.weight.detach()
     pictures = (
         (0.5 + 0.5 * kernels / kernels.abs().amax((1, 2, 3), keepdim=True))

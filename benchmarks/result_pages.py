@@ -1,7 +1,7 @@
 """Write the tables of measured motifs into README and docs, from what `results/` holds.
 
-``python benchmarks/result_pages.py`` renders every table and runs nothing; `make docs` calls it, and
-a test holds the pages to it. The benchmarks that measure call it at their end. Each file of
+``python benchmarks/result_pages.py`` renders every table and runs nothing; `make docs` calls it,
+and a test holds the pages to it. The benchmarks that measure call it at their end. Each file of
 `results/` holds one JSON object a line; a line with ``about`` says where the others come from.
 """
 

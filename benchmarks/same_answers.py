@@ -1,11 +1,12 @@
-"""Whether two checkouts answer alike: bundles, rows of every library query on both engines, p and q of every motif.
+"""Whether two checkouts answer alike: bundles, rows of every library query on both engines, p and q
+of every motif.
 
     python benchmarks/same_answers.py record CHECKOUT FOLDER [--weights DIR] [--neo4j]
     python benchmarks/same_answers.py compare FOLDER FOLDER
 
-``record`` runs a checkout's own code (its folder comes first on the path) on the bundled networks and, if its weights are
-there, on SqueezeNet 1.1, annotated with three twins. ``compare`` prints what differs, row by row, and exits with 1 if anything
-does.
+``record`` runs a checkout's own code (its folder comes first on the path) on the bundled networks
+and, if its weights are there, on SqueezeNet 1.1, annotated with three twins. ``compare`` prints
+what differs, row by row, and exits with 1 if anything does.
 """
 
 from __future__ import annotations
@@ -170,7 +171,9 @@ def _output(environment: dict[str, str], folder: Path, *arguments: str) -> str:
 
 
 def ask(folder: Path) -> int:
-    """Ask every library query of every model, with the parameters that the checkout's own tests use."""
+    """Ask every library query of every model, with the parameters that the checkout's own tests
+    use.
+    """
     _ask(str(folder / "all.db"), folder / "queries_kuzu.jsonl")
     if "--neo4j" in sys.argv:
         from circuitome.graphdb.stores.local_server import LocalServer, free_port

@@ -1,11 +1,11 @@
 """Chance, on one page: every p and q of the program is computed here.
 
 *Empirical p*: the share of null values that reach what was observed, the observed one counted among
-them, so that no p is 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
-*Target and decoy q*: the least expected share of chance among the findings that take in a score
-(Elias and Gygi, Nature Methods 4, 2007). One more decoy than there are is counted everywhere, so
-that few null networks cannot promise much.
-Exact tests and Benjamini-Hochberg are those of SciPy, the area under the ROC curve is scikit-learn's.
+them, so that no p is 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010). *Target and
+decoy q*: the least expected share of chance among the findings that take in a score (Elias and
+Gygi, Nature Methods 4, 2007). One more decoy than there are is counted everywhere, so that few null
+networks cannot promise much. Exact tests and Benjamini-Hochberg are those of SciPy, the area under
+the ROC curve is scikit-learn's.
 
 A null value *reaches* another one if it is at least as large, but for rounding (`TOLERANCE`).
 Both libraries take half a second or more to import, so the functions that call them import them.
@@ -99,7 +99,8 @@ def target_decoy_q(
 
 
 def q_at(scores: Numbers | float, levels: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """q of scores ``(n,)`` or ``()``, each that of the highest of the ascending ``levels`` below it.
+    """q of scores ``(n,)`` or ``()``, each that of the highest of the ascending ``levels`` below
+    it.
 
     ``levels`` and their ``q``: ``(m,)``. 1 below all of them.
 

@@ -56,7 +56,8 @@ def load(
     for bundle in opened:
         edges = sum(map(bundle.rows, EDGE_TYPES))
         note(
-            f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} in {db}"
+            f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} "
+            f"in {db}"
         )
 
 
@@ -97,7 +98,8 @@ def list_models(db: DatabaseAddress = DEFAULT_DATABASE, as_json: AsJson = False)
     for row in rows:
         if row["schema_version"] != SCHEMA_VERSION:
             note(
-                f"{row['key']}: made with another schema (version {row['schema_version']}; this program has {SCHEMA_VERSION}); "
+                f"{row['key']}: made with another schema (version {row['schema_version']}; this "
+                f"program has {SCHEMA_VERSION}); "
                 f"`circuitome load BUNDLE... --replace --db {db}` makes the database anew"
             )
     show_rows(

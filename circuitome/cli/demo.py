@@ -43,7 +43,8 @@ def demo(
     with open_database(database_file, create=True) as database:
         database.load(*bundles)
         print(
-            f"\n2. The database: {database_file} holds {plural(len(bundles), 'network')}. Everything below is asked of it."
+            f"\n2. The database: {database_file} holds {plural(len(bundles), 'network')}. "
+            "Everything below is asked of it."
         )
         for tell in (
             _tell_layers,
@@ -112,13 +113,15 @@ def _tell_layers(database: Database) -> str:
     return (
         "3. Excitation and inhibition. Which layers excite, which inhibit?\n"
         f"   In {name} the balance runs from {least['balance']:+.2f} ({_short(least['layer'])}) "
-        f"to {most['balance']:+.2f} ({_short(most['layer'])}); -1 is inhibition only, +1 excitation only."
+        f"to {most['balance']:+.2f} ({_short(most['layer'])}); -1 is inhibition only, +1 "
+        "excitation only."
     )
 
 
 def _tell_opposition(database: Database) -> str:
     lines = [
-        "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: an opponent pair."
+        "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: "
+        "an opponent pair."
     ]
     for name in BUNDLED:
         row, number = _strongest(database, "mutual_inhibition", name)
@@ -127,7 +130,8 @@ def _tell_opposition(database: Database) -> str:
                 map(_short, row["roles"][role]) for role in ("case", "source")
             )
             lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The strongest: {source_1} excites {first} and inhibits {second},"
+                f"   {name}: {plural(number, 'candidate')}. The strongest: {source_1} excites "
+                f"{first} and inhibits {second},"
             )
             lines.append(f"      {source_2} the other way round.")
     return "\n".join(lines)
@@ -135,7 +139,8 @@ def _tell_opposition(database: Database) -> str:
 
 def _tell_union(database: Database) -> str:
     lines = [
-        "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of the two`."
+        "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of "
+        "the two`."
     ]
     for name in BUNDLED:
         row, number = _strongest(database, "unioning_over_cases", name)
@@ -143,10 +148,12 @@ def _tell_union(database: Database) -> str:
             first, second = map(_short, row["roles"]["case"])
             union = _short(row["roles"]["union"][0])
             lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The strongest: {union} unites {first} and {second}."
+                f"   {name}: {plural(number, 'candidate')}. The strongest: {union} unites "
+                f"{first} and {second}."
             )
     lines.append(
-        "   Candidates, not findings: random networks have such patterns, too. What is more than chance is a later question."
+        "   Candidates, not findings: random networks have such patterns, too. What is more than "
+        "chance is a later question."
     )
     return "\n".join(lines)
 
@@ -158,14 +165,16 @@ def _tell_superposition(database: Database) -> str:
         if row is not None:
             feature, hosts = _short(row["roles"]["feature"][0]), len(row["roles"]["host"])
             lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The most spread out: {feature}, in {plural(hosts, 'host')}."
+                f"   {name}: {plural(number, 'candidate')}. The most spread out: {feature}, in "
+                f"{plural(hosts, 'host')}."
             )
     return "\n".join(lines)
 
 
 def _tell_banding(database: Database) -> str:
     lines = [
-        "7. Weight banding. Do a layer's kernels vary more from top to bottom than from left to right? 1 is no."
+        "7. Weight banding. Do a layer's kernels vary more from top to bottom than from left to "
+        "right? 1 is no."
     ]
     for name in BUNDLED:
         row, _ = _strongest(database, "weight_banding", name)
@@ -204,5 +213,6 @@ def _graph(bundle: Bundle, folder: Path) -> str:
     path = export(bundle, "networkx", folder / f"{bundle.model}.json")
     return (
         "8. For networkx: circuitome.to_networkx(bundle) is a MultiDiGraph with every property, "
-        f"{plural(graph.number_of_nodes(), 'node')} and\n   {plural(graph.number_of_edges(), 'edge')}; {path} is the same as a file."
+        f"{plural(graph.number_of_nodes(), 'node')} and\n   "
+        f"{plural(graph.number_of_edges(), 'edge')}; {path} is the same as a file."
     )

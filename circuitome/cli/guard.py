@@ -1,8 +1,9 @@
 """A last resort for a user's query: what nothing else stops ends with the process, and a message.
 
-An engine looks at its time-out between rows, and at its memory where it counts it. Inside one expression (lists of lists,
-text that doubles) or while it plans, it does neither, and no other thread can stop it. What stays out of reach: while Kuzu
-plans a query that has parameters, it lets no thread of Python's run.
+An engine looks at its time-out between rows, and at its memory where it counts it. Inside one
+expression (lists of lists, text that doubles) or while it plans, it does neither, and no other
+thread can stop it. What stays out of reach: while Kuzu plans a query that has parameters, it lets
+no thread of Python's run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _MEMORY: Final = 4.0  # GiB: an engine's pool is 1, and its rows may take as muc
 def watched(
     what: str, timeout: float, *, grace: float = _GRACE, memory: float = _MEMORY
 ) -> Iterator[Callable[[], None]]:
-    """Let nothing in here take more than ``timeout`` and ``grace`` seconds (0: no limit), or ``memory`` more GiB.
+    """Let nothing in here take more than ``timeout`` and ``grace`` seconds (0: no limit), or
+    ``memory`` more GiB.
 
     Else the process ends with exit code 2. What it gives is called where a new time begins.
     """
@@ -41,11 +43,13 @@ def watched(
         while not over.wait(0.1):
             if timeout and time.monotonic() - start > timeout + grace:
                 _end(
-                    f"{what}: the engine did not stop after {timeout:g} s; narrow the query's lists and patterns"
+                    f"{what}: the engine did not stop after {timeout:g} s; narrow the query's "
+                    "lists and patterns"
                 )
             if _peak() - first > memory:
                 _end(
-                    f"{what}: the query took more than {memory:g} GiB of memory; narrow its lists and patterns"
+                    f"{what}: the query took more than {memory:g} GiB of memory; narrow its "
+                    "lists and patterns"
                 )
 
     threading.Thread(target=watch, daemon=True).start()

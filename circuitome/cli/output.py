@@ -34,7 +34,9 @@ def show_rows(
     columns: Sequence[str] = (),
     empty: str = "",
 ) -> None:
-    """Print rows: as one JSON array, or as a table with ``empty`` as a message where there are none."""
+    """Print rows: as one JSON array, or as a table with ``empty`` as a message where there are
+    none.
+    """
     if as_json:
         print_json(rows)
     elif rows:
@@ -44,7 +46,9 @@ def show_rows(
 
 
 def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One array, one row object a line, on stdout; what is not finite becomes null, as JSON has no word for it."""
+    """One array, one row object a line, on stdout; what is not finite becomes null, as JSON has
+    no word for it.
+    """
     lines = [json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in rows]
     print(_HIDDEN.sub(_json_escape, "[" + ",\n ".join(lines) + "]"))
 
@@ -52,7 +56,9 @@ def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
 _HIDDEN: Final = re.compile(
     r"[\x7f-\xa0\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
-"""What a terminal may obey or hide, and JSON lets stand: C1 controls, what turns the direction of text, lone surrogates."""
+"""What a terminal may obey or hide, and JSON lets stand: C1 controls, what turns the direction
+of text, lone surrogates.
+"""
 
 
 def _json_escape(match: re.Match[str]) -> str:
@@ -72,7 +78,9 @@ def _finite_value(value: Any) -> Any:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A table on stdout: as wide as the terminal, or as wide as it needs to be where stdout is a file or a pipe."""
+    """A table on stdout: as wide as the terminal, or as wide as it needs to be where stdout is
+    a file or a pipe.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -144,7 +152,9 @@ def plural(number: int, noun: str) -> str:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on stderr, one a stage, gone when the work is done; nothing where stderr is no terminal."""
+    """Bars on stderr, one a stage, gone when the work is done; nothing where stderr is no
+    terminal.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

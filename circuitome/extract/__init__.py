@@ -1,7 +1,7 @@
 """Weights and activations in, tables out: the only part that computes with torch.
 
-The ground floor looks at no image: model -> wiring (`trace`) -> edges (`edges`) -> bundle (`pipeline`), and the
-proof that the bundle is the network (`verify`).
+The ground floor looks at no image: model -> wiring (`trace`) -> edges (`edges`) -> bundle
+(`pipeline`), and the proof that the bundle is the network (`verify`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ __all__ = [
 
 
 class _CallablePackage(ModuleType):
-    """``circuitome.extract(model)`` and ``circuitome.extract.models.resolve`` are one name: the package is called like its function."""
+    """``circuitome.extract(model)`` and ``circuitome.extract.models.resolve`` are one name: the
+    package is called like its function.
+    """
 
     __call__ = staticmethod(extract)
 

@@ -1,9 +1,9 @@
 """Layouts: which dimension of a tensor holds the batch, the channels, the rows and the columns.
 
-A dimension is a tuple of *axes*, outermost first: ``(("N",), ("C",), ("H",), ("W",))`` is the usual image
-batch, ``(("N",), ("C", "H", "W"))`` the same flattened. Axes of size one are left out, so an empty tuple is
-a dimension of size one. A view may split the channels (channel shuffle): then they are the axes ``C0``,
-``C1`` ... until they meet again.
+A dimension is a tuple of *axes*, outermost first: ``(("N",), ("C",), ("H",), ("W",))`` is the usual
+image batch, ``(("N",), ("C", "H", "W"))`` the same flattened. Axes of size one are left out, so an
+empty tuple is a dimension of size one. A view may split the channels (channel shuffle): then they
+are the axes ``C0``, ``C1`` ... until they meet again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Layout:
         )
 
     def axis_of(self, dim: int) -> str:
-        """The one axis of a dimension; ``C`` where the only channel has size one; `LayoutError` for a merged one."""
+        """The one axis of a dimension; ``C`` where the only channel has size one; `LayoutError`
+        for a merged one.
+        """
         axes = self.dims[dim]
         if len(axes) == 1:
             return axes[0]
@@ -155,7 +157,9 @@ class Layout:
         return Layout(dims, sizes), order
 
     def canonical(self, tensor: Tensor) -> Tensor:
-        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs unsplit channels."""
+        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs
+        unsplit channels.
+        """
         sizes = {**self.sizes, "N": -1}
         axes = [axis for dim in self.dims for axis in dim]
         spread = tensor.reshape([sizes[axis] for axis in axes])

@@ -45,7 +45,8 @@ class Options:
     allow_nonfinite: bool = False
     """Leave out kernels with a NaN or an infinity, and mark the neurons that have one.
 
-    They are named in the manifest's ``nonfinite``, and their ``kept_mass`` and ``fan_in_norm`` are null."""
+    They are named in the manifest's ``nonfinite``, and their ``kept_mass`` and ``fan_in_norm`` are
+    null."""
 
 
 DEFAULTS: Final = Options()
@@ -145,7 +146,9 @@ def _nonfinite(traced: Trace, index: int) -> np.ndarray:
 
 
 def _marked(traced: Trace) -> Trace:
-    """The trace with zeros for every kernel that is not finite, no bias that is not, and the neurons of both noted."""
+    """The trace with zeros for every kernel that is not finite, no bias that is not, and the
+    neurons of both noted.
+    """
     kernels, biases, marked = dict(traced.kernels), [], set()
     for index, layer in enumerate(traced.wiring.layers):
         marked |= {
@@ -166,12 +169,15 @@ def _refuse_nonfinite(traced: Trace, *, source: str) -> None:
         bad = _nonfinite(traced, index) & ~np.isin(numbers, list(traced.nonfinite))
         if bad.any():
             raise ExtractError(
-                f"{source}: layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel or bias is not finite "
-                f"({int(bad.sum())} neurons of the layer); repair the weights, or mark them with --allow-nonfinite"
+                f"{source}: layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel "
+                "or bias is not finite "
+                f"({int(bad.sum())} neurons of the layer); repair the weights, or mark them with "
+                "--allow-nonfinite"
             )
     for name, vector in traced.kernels.items():
         if name.startswith("step/") and not np.isfinite(vector).all():
             layer = traced.wiring.layers[int(name.split("/")[1])].name
             raise ExtractError(
-                f"{source}: layer {layer}: a {name.split('/')[-1]} on the way to it is not finite; repair the weights"
+                f"{source}: layer {layer}: a {name.split('/')[-1]} on the way to it is not "
+                "finite; repair the weights"
             )

@@ -156,7 +156,9 @@ class _EdgeWriter:
 
 
 def _keys_of(numbers: np.ndarray, keys: pa.Array) -> pa.Array:
-    """Keys of neurons by their numbers, dictionary-encoded with those keys alone that occur: row groups stay small."""
+    """Keys of neurons by their numbers, dictionary-encoded with those keys alone that occur:
+    row groups stay small.
+    """
     used = np.zeros(len(keys), dtype=bool)
     used[numbers.astype(np.int64)] = True
     place = np.cumsum(used) - 1
@@ -167,7 +169,9 @@ def _keys_of(numbers: np.ndarray, keys: pa.Array) -> pa.Array:
 
 
 def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """A table with the schema's columns; those that are not given are null, dictionaries are kept."""
+    """A table with the schema's columns; those that are not given are null, dictionaries are
+    kept.
+    """
     schema = arrow_schema(name)
     rows = len(next(iter(columns.values())))
     arrays = []
@@ -328,7 +332,9 @@ class _Pairs:
             self.totals[key] = self.totals.get(key, 0) + sums[:, source]
 
     def of(self, source: int, receiver: int) -> tuple[int, int, float | None]:
-        """Kept edges, dropped edges, and the kept share of the squared norm; None where there is none (a gate)."""
+        """Kept edges, dropped edges, and the kept share of the squared norm; None where there
+        is none (a gate).
+        """
         edges, kept, mass, kept_mass = self.totals.get((source, receiver), np.zeros(4))
         return int(kept), int(edges - kept), float(kept_mass / mass) if mass else None
 

@@ -1,9 +1,11 @@
-"""Proof that the graph is the network: the bundle's kernels and wiring against the model's own activations.
+"""Proof that the graph is the network: the bundle's kernels and wiring against the model's own
+activations.
 
-Teacher forcing: every layer is fed what the model itself recorded for its sources, through the bundle's
-links, steps and kernels, and compared with what the model recorded for the layer. Errors are norms,
-``||d||2 / ||y||2``, and do not add up from layer to layer. Every summand of an addition is compared by itself,
-since a branch may be small against the sum; and the edge tables are compared with the kernels.
+Teacher forcing: every layer is fed what the model itself recorded for its sources, through the
+bundle's links, steps and kernels, and compared with what the model recorded for the layer. Errors
+are norms, ``||d||2 / ||y||2``, and do not add up from layer to layer. Every summand of an addition
+is compared by itself, since a branch may be small against the sum; and the edge tables are compared
+with the kernels.
 """
 
 from __future__ import annotations
@@ -63,8 +65,9 @@ def verify(
 ) -> list[LayerCheck]:
     """Compare every layer of ``bundle`` with ``model`` on two random images; float32, TF32 off.
 
-    Returns one row a layer, one more for each summand of an addition, and one for each layer's edges. Raises
-    `BundleError` for a damaged bundle, `VerifyError` where the model has other nodes than the bundle names.
+    Returns one row a layer, one more for each summand of an addition, and one for each layer's
+    edges. Raises `BundleError` for a damaged bundle, `VerifyError` where the model has other nodes
+    than the bundle names.
     """
     bundle.check()
     try:
@@ -80,7 +83,8 @@ def verify(
         ValueError,
     ) as error:
         raise BundleError(
-            f"{bundle.path}: its wiring, kernels and tables do not go together with the model, or with one another "
+            f"{bundle.path}: its wiring, kernels and tables do not go together with the model, "
+            "or with one another "
             f"({type(error).__name__}: {str(error)[:200]}); extract the bundle again"
         ) from error
 
@@ -158,7 +162,8 @@ def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
     column = bundle.table("Neuron").column("bias").to_numpy(zero_copy_only=False).astype(np.float32)
     if len(column) != wiring.offsets[-1]:
         raise BundleError(
-            f"{bundle.path}: {len(column)} neurons, its wiring has {wiring.offsets[-1]}; extract it again"
+            f"{bundle.path}: {len(column)} neurons, its wiring has {wiring.offsets[-1]}; extract "
+            "it again"
         )
     return [torch.as_tensor(part) for part in np.split(column, wiring.offsets[1:-1])]
 
@@ -206,7 +211,9 @@ def read_operand(
     arrays: Mapping[str, np.ndarray],
     recorded: Mapping[str, Tensor],
 ) -> Tensor:
-    """One operand of a layer, ``(N, width, H, W)``, from the values of its sources (by node) through the links."""
+    """One operand of a layer, ``(N, width, H, W)``, from the values of its sources (by node)
+    through the links.
+    """
     device = next(iter(recorded.values())).device
 
     def array(name: str) -> Tensor:
@@ -295,7 +302,9 @@ def _compare(layer: Layer, part: str, mine: Tensor, truth: Tensor) -> LayerCheck
 
 
 class _EdgeTables:
-    """The bundle's edges, compared layer by layer with edges computed anew from kernels and wiring."""
+    """The bundle's edges, compared layer by layer with edges computed anew from kernels and
+    wiring.
+    """
 
     def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
         keys = bundle.table("Neuron").column("key").combine_chunks()
@@ -305,7 +314,9 @@ class _EdgeTables:
         self.rows = np.cumsum([0] + [layer.channels * layer.fan_in for layer in wiring.layers])
 
     def check(self, index: int, kernel: Tensor, arrays: Mapping[str, np.ndarray]) -> LayerCheck:
-        """Compare senders, receivers, weights, excitations and shares of one layer; layers in their order."""
+        """Compare senders, receivers, weights, excitations and shares of one layer; layers in
+        their order.
+        """
         layer = self.wiring.layers[index]
         row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
         sources = senders(self.wiring, layer, arrays)

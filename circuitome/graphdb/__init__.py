@@ -1,1 +1,3 @@
-"""The graph: its schema, the bundle that holds it on disk, the stores that answer Cypher, and exports."""
+"""The graph: its schema, the bundle that holds it on disk, the stores that answer Cypher, and
+exports.
+"""

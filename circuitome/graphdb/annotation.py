@@ -45,9 +45,8 @@ class Findings:
 def put_in(bundle: Bundle, part: str, found: Findings) -> Bundle:
     """Put the findings of one part into a bundle and open it again; parts that need it are undone.
 
-    Raises:
-        SchemaError: the part is not declared, or a finding belongs to neither it nor a part it needs.
-        BundleError: the bundle cannot be written.
+    Raises: SchemaError: the part is not declared, or a finding belongs to neither it nor a part it
+        needs. BundleError: the bundle cannot be written.
     """
     _check(part, found)
     before = parts_done(bundle.manifest.model)

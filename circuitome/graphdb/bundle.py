@@ -2,12 +2,11 @@
 
 ::
 
-    squeezenet1_1.circuitome/
-      manifest.json         model, weights SHA-256, parameters, versions, rows and SHA-256 of every file
-      wiring.json           layers, their links and the operations on the way
-      kernels.safetensors   folded kernels, one float32 array a layer, and the vectors of the operations
-      tables/Neuron.parquet, tables/EXCITES.parquet, ...
-      annotations/...       further files of the annotation
+    squeezenet1_1.circuitome/ manifest.json         model, weights SHA-256, parameters, versions,
+      rows and SHA-256 of every file wiring.json           layers, their links and the operations on
+      the way kernels.safetensors   folded kernels, one float32 array a layer, and the vectors of
+      the operations tables/Neuron.parquet, tables/EXCITES.parquet, ... annotations/...
+      further files of the annotation
 
 This module reads one; `circuitome.graphdb.bundle_writer` writes and amends.
 """
@@ -49,7 +48,8 @@ _UNREADABLE: Final = (SafetensorError, OSError)
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernel array of a bundle: row ``r`` is one ``(kh, kw)`` kernel; layers follow one another.
+    """The kernel array of a bundle: row ``r`` is one ``(kh, kw)`` kernel; layers follow one
+    another.
 
     Layer ``i`` holds the rows ``offsets[i]`` to ``offsets[i + 1]``, in the order of its array
     ``(out, fan_in, kh, kw)``.
@@ -100,7 +100,8 @@ class Kernels:
 class Bundle:
     """An opened bundle; tables are read on demand.
 
-    Opening looks only at the manifest and at the presence and size of the files; `check` reads everything.
+    Opening looks only at the manifest and at the presence and size of the files; `check` reads
+    everything.
     """
 
     path: Path
@@ -174,7 +175,9 @@ class Bundle:
     def batches(
         self, name: str, size: int = 65_536, *, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """A table, or some of its columns, in batches of at most ``size`` rows, as `table` gives it."""
+        """A table, or some of its columns, in batches of at most ``size`` rows, as `table`
+        gives it.
+        """
         if name in self.tables:
             with self._opened(name) as file:
                 yield from file.iter_batches(size, columns=columns)

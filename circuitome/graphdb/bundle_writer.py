@@ -1,7 +1,8 @@
 """Writing and amending bundles: a new folder takes the bundle's place at the end, all at once.
 
-A bundle is written to a temporary folder beside its place and renamed at the end, so a killed run leaves nothing
-that looks whole. Amending works the same way: unchanged files are hard links to the old ones.
+A bundle is written to a temporary folder beside its place and renamed at the end, so a killed run
+leaves nothing that looks whole. Amending works the same way: unchanged files are hard links to the
+old ones.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def unwritten(error: BaseException) -> str:
 
 
 class _Writer(AbstractContextManager["_Writer"]):
-    """A folder beside a bundle's place that takes the place at the end; it leaves all or nothing."""
+    """A folder beside a bundle's place that takes the place at the end; it leaves all or
+    nothing.
+    """
 
     _cure = "name another place with -o"  # if the place cannot be written
 
@@ -202,7 +205,8 @@ class BundleWriter(_Writer):
 
 
 class BundleAmendment(_Writer):
-    """Changes some tables of a bundle and adds files; a context manager that leaves the new bundle or the old one.
+    """Changes some tables of a bundle and adds files; a context manager that leaves the new bundle
+    or the old one.
 
     What is not changed is linked, not copied, so that amending costs what is new.
 
@@ -235,7 +239,8 @@ class BundleAmendment(_Writer):
         self._append(table, rows)
 
     def attach(self, name: str, content: bytes | Path) -> None:
-        """Put a file under ``annotations/``, from its bytes or a copy of a file; it replaces one of that name.
+        """Put a file under ``annotations/``, from its bytes or a copy of a file; it replaces one of
+        that name.
 
         Raises:
             ValueError: the name leads out of that folder.

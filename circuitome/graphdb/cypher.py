@@ -1,4 +1,6 @@
-"""What a store checks in Cypher text before an engine sees it: its parameters, and that it only reads the graph."""
+"""What a store checks in Cypher text before an engine sees it: its parameters, and that it only
+reads the graph.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,15 @@ _ESCAPE: Final = re.compile(
 _RUN: Final = re.compile(r"(?<!\w)\w+")
 _NUMBER: Final = re.compile(r"[0-9][0-9_]*(?:[eE][0-9]*)?[dDfF]?|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+")
 _AFTER_A_NAME: Final = re.compile(
-    r"(?:AND|AS(?= [\w`])|ASC|ASCENDING|CALL|CONTAINS|DESC|DESCENDING|ELSE|END|ENDS WITH|FINISH|IN|IS|LIMIT|MATCH|MOD|OFFSET"
-    r"|OPTIONAL (?:MATCH|CALL)|OR|ORDER BY|RETURN|SKIP|STARTS WITH|THEN|UNION|UNWIND|WHEN|WHERE|WITH|XOR|YIELD)\b(?!\.\D)",
+    r"(?:AND|AS(?= [\w`])|ASC|ASCENDING|CALL|CONTAINS|DESC|DESCENDING|ELSE|END|ENDS "
+    r"WITH|FINISH|IN|IS|LIMIT|MATCH|MOD|OFFSET"
+    r"|OPTIONAL (?:MATCH|CALL)|OR|ORDER BY|RETURN|SKIP|STARTS "
+    r"WITH|THEN|UNION|UNWIND|WHEN|WHERE|WITH|XOR|YIELD)\b(?!\.\D)",
     re.IGNORECASE,
 )
-"""What may follow a variable or an alias: a word such as ``set`` before it is a name, and begins no clause."""
+"""What may follow a variable or an alias: a word such as ``set`` before it is a name, and
+begins no clause.
+"""
 _WRITING: Final = re.compile(
     r"\b(?:CREATE|INSERT|MERGE|SET|DELETE|REMOVE|DROP|FOREACH)\b(?= ?[\w`($\[])", re.IGNORECASE
 )
@@ -42,7 +48,8 @@ _LITERAL: Final = re.compile(r"(?<![\w.])[0-9][0-9_.]*(?:[eE][-+]?[0-9]+)?[dDfF]
 _JOINT: Final = re.compile(
     r"[+*/%^|&<>=.]|(?<![,\[(])(?<![,\[(] )-|[\w)\]] ?\[|\b(?:AND|OR|XOR|NOT|IN)\b", re.IGNORECASE
 )
-_LONGEST: Final = 100_000  # characters: Kuzu's parser and some patterns here take time that grows faster than the text
+# characters: Kuzu's parser and some patterns here take time that grows faster than the text
+_LONGEST: Final = 100_000
 _DEEPEST: Final = 60  # brackets in brackets; Kuzu ends the process at some hundreds ...
 _JOINTS: Final = 2_000  # operators; ... and at some thousand of them one after the other
 _PROCEDURES: Final = frozenset(
@@ -57,7 +64,9 @@ _PROCEDURES: Final = frozenset(
     ]
     + [f"db.schema.{name}" for name in ("visualization", "nodetypeproperties", "reltypeproperties")]
 )
-"""Procedures that look at the graph's shape alone; every other may read files, change settings or reach other hosts."""
+"""Procedures that look at the graph's shape alone; every other may read files, change settings
+or reach other hosts.
+"""
 _SPACES: Final = frozenset(
     ["date", "datetime", "localdatetime", "localtime", "time", "duration", "point", "vector"]
 )
@@ -92,11 +101,14 @@ def parameters_of(text: str) -> tuple[str, ...]:
 
 
 def check_parameters(text: str, given: Mapping[str, Any]) -> None:
-    """Raise `CypherError` where parameters are missing or unused: engines differ in what they let pass."""
+    """Raise `CypherError` where parameters are missing or unused: engines differ in what they
+    let pass.
+    """
     used = parameters_of(text)
     if missing := [name for name in used if name not in given]:
         raise CypherError(
-            f"the query uses ${', $'.join(missing)}, which was not given; add `-p {missing[0]}=VALUE`"
+            f"the query uses ${', $'.join(missing)}, which was not given; add `-p "
+            f"{missing[0]}=VALUE`"
         )
     if unused := [name for name in given if name not in used]:
         known = f"it uses ${', $'.join(used)}" if used else "it takes none"
@@ -104,13 +116,16 @@ def check_parameters(text: str, given: Mapping[str, Any]) -> None:
 
 
 def check_reading(text: str, *, unsafe: bool = False) -> None:
-    """Raise `CypherError` for text that is not one reading query: a clause that writes, or a second statement.
+    """Raise `CypherError` for text that is not one reading query: a clause that writes, or a second
+    statement.
 
-    Files, procedures and functions of plugins are refused, too; ``unsafe`` lifts that, and nothing else.
+    Files, procedures and functions of plugins are refused, too; ``unsafe`` lifts that, and nothing
+    else.
     """
     if len(text) > _LONGEST:
         raise CypherError(
-            f"the query has {len(text):,} characters, {_LONGEST:,} are the most; give long lists as parameters"
+            f"the query has {len(text):,} characters, {_LONGEST:,} are the most; give long lists "
+            "as parameters"
         )
     code = code_of(text)
     _refuse_disguise(text, code)
@@ -122,11 +137,13 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
     first = re.match(r"\w*", code[start.end() if start else 0 :]).group()  # type: ignore[union-attr]
     if not unsafe and (found := _beyond(code)):
         raise CypherError(
-            f"`{found}` reaches beyond the graph, to files, settings or plugins; leave it out, or allow it with --unsafe"
+            f"`{found}` reaches beyond the graph, to files, settings or plugins; leave it out, "
+            "or allow it with --unsafe"
         )
     if first.upper() not in _FIRST and not _FILES.match(code):
         raise CypherError(
-            f"a query starts with MATCH, UNWIND or CALL and reads; this one starts with {first or code[0]!r}"
+            "a query starts with MATCH, UNWIND or CALL and reads; this one starts with "
+            f"{first or code[0]!r}"
         )
     if ";" in code:
         raise CypherError(
@@ -134,7 +151,8 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
         )
     if found := _clause(_WRITING, code) or _BATCHES.search(code):
         raise CypherError(
-            f"a query only reads; leave out `{found.group(found.re.groups)}` (`circuitome load` and `drop` change a "
+            f"a query only reads; leave out `{found.group(found.re.groups)}` (`circuitome load` "
+            "and `drop` change a "
             "database), or put it in backticks where it is a name"
         )
 
@@ -145,7 +163,9 @@ def _tight(code: str) -> str:
 
 
 def _refuse_disguise(text: str, code: str) -> None:
-    """Refuse what an engine may read otherwise than this module does: escapes, and characters that nobody sees."""
+    """Refuse what an engine may read otherwise than this module does: escapes, and characters
+    that nobody sees.
+    """
     if escape := _ESCAPE.search(text):
         raise CypherError(
             f"`{escape.group()}` may hide what a query does; write the character itself"
@@ -163,7 +183,8 @@ def _refuse_disguise(text: str, code: str) -> None:
             word
         ):  # Kuzu reads `1LOAD` as a number and a clause
             raise CypherError(
-                f"`{word[:40]}` is neither a number nor a name; put a blank between the two, or backticks around"
+                f"`{word[:40]}` is neither a number nor a name; put a blank between the two, or "
+                "backticks around"
             )
 
 
@@ -183,7 +204,9 @@ def _refuse_depth(code: str) -> None:
 
 
 def _beyond(code: str) -> str | None:
-    """The first thing that reads more than the graph: a file, a procedure, another database, a function of a plugin."""
+    """The first thing that reads more than the graph: a file, a procedure, another database, a
+    function of a plugin.
+    """
     if found := _FILES.search(code):
         return found.group()
     for match in _CALL.finditer(code):
@@ -202,6 +225,8 @@ def _clause(pattern: re.Pattern[str], code: str) -> re.Match[str] | None:
 
 
 def _begins(match: re.Match[str], code: str) -> bool:
-    """Whether a word begins a clause, told by what follows it alone: what stands before it can be made up."""
+    """Whether a word begins a clause, told by what follows it alone: what stands before it can
+    be made up.
+    """
     place = match.end() + (code[match.end() : match.end() + 1] == " ")
     return _AFTER_A_NAME.match(code, place) is None

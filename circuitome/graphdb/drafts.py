@@ -1,7 +1,8 @@
-"""Folders that take their place all at once, so that what stands there is whole even where the process was killed.
+"""Folders that take their place all at once, so that what stands there is whole even where the
+process was killed.
 
-A draft lies beside its place as ``.NAME.draft-XXXX``, locked by the process that writes it. A killed process loses the lock, and
-the next draft for the same place clears away what it left.
+A draft lies beside its place as ``.NAME.draft-XXXX``, locked by the process that writes it. A
+killed process loses the lock, and the next draft for the same place clears away what it left.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def draft(path: Path) -> Iterator[Path]:
 
 
 def clear(path: Path) -> None:
-    """Clear away the drafts for ``path`` that killed processes left; what one of them had moved aside goes back."""
+    """Clear away the drafts for ``path`` that killed processes left; what one of them had moved
+    aside goes back.
+    """
     try:
         left = [folder for folder in path.parent.iterdir() if folder.name.startswith(_prefix(path))]
     except OSError:  # no such folder, or none that may be listed
@@ -59,7 +62,9 @@ def clear(path: Path) -> None:
 
 
 def put_in_place(folder: Path, path: Path) -> None:
-    """Let a whole folder take the place of another, at once where the system can swap two, or an empty place."""
+    """Let a whole folder take the place of another, at once where the system can swap two, or
+    an empty place.
+    """
     if not path.exists():
         os.replace(folder, path)
     elif _swapped(folder, path):
@@ -69,7 +74,9 @@ def put_in_place(folder: Path, path: Path) -> None:
 
 
 def _replaced(folder: Path, path: Path) -> None:
-    """Replace in two steps; a process that is killed between them leaves the old folder in its draft, see `clear`."""
+    """Replace in two steps; a process that is killed between them leaves the old folder in its
+    draft, see `clear`.
+    """
     with draft(path) as aside:
         os.replace(path, aside / _OLD)
         try:
@@ -101,7 +108,9 @@ def _can_lock() -> bool:
 
 
 def _locked(folder: Path) -> int | None:
-    """A lock on a folder of our own, until it is closed or the process ends; None where another process has it."""
+    """A lock on a folder of our own, until it is closed or the process ends; None where another
+    process has it.
+    """
     if not _can_lock():
         return None
     import fcntl

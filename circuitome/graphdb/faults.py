@@ -1,4 +1,6 @@
-"""What is wrong with a bundle: files that were altered, keys and ends that do not fit, numbers that are none."""
+"""What is wrong with a bundle: files that were altered, keys and ends that do not fit, numbers
+that are none.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The manifest of a bundle: its model, its parameters, and the size and SHA-256 of every file.
 
-Reading one checks all that the rest of the program relies on, so that `Manifest` is a value of known types.
+Reading one checks all that the rest of the program relies on, so that `Manifest` is a value of
+known types.
 """
 
 from __future__ import annotations
@@ -163,7 +164,9 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file that is neither absurdly large nor absurdly deep; else `BundleError`."""
+    """Content of a JSON file that is neither absurdly large nor absurdly deep; else
+    `BundleError`.
+    """
     try:
         if path.stat().st_size > _MAX_JSON:
             raise ValueError(f"{path.stat().st_size} bytes are too many")
@@ -175,7 +178,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the bundle in ``folder``; `BundleError` if that is not a bundle of this schema."""
+    """The manifest of the bundle in ``folder``; `BundleError` if that is not a bundle of this
+    schema.
+    """
     if not _is_dir(folder):
         clear(folder)
     if not _is_dir(folder):

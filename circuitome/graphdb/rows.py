@@ -1,7 +1,7 @@
 """Rows that cross a border: what a cell holds, what a row is, and Arrow tables made of rows.
 
-A stored property is a scalar, a list of scalars or null. A query may also return nodes and relationships, as maps of
-their properties, and lists of those.
+A stored property is a scalar, a list of scalars or null. A query may also return nodes and
+relationships, as maps of their properties, and lists of those.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ Row: TypeAlias = dict[str, Value]
 
 
 class ModelRow(TypedDict):
-    """One row of the `Model` table, as the schema declares it; `circuitome schema` says what each column is."""
+    """One row of the `Model` table, as the schema declares it; `circuitome schema` says what
+    each column is.
+    """
 
     key: str
     architecture: str | None
@@ -49,7 +51,8 @@ def model_rows(table: pa.Table) -> list[ModelRow]:
 
 
 def table_of(name: str, rows: Iterable[Mapping[str, object]]) -> pa.Table:
-    """Rows as an Arrow table with the columns of the schema's table ``name``; what a row leaves out is null.
+    """Rows as an Arrow table with the columns of the schema's table ``name``; what a row leaves out
+    is null.
 
     Raises:
         pyarrow.ArrowException: a value does not fit its column.

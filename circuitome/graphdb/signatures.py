@@ -1,9 +1,11 @@
-"""The file of response signatures in a bundle: what every neuron says to pictures that all networks are shown.
+"""The file of response signatures in a bundle: what every neuron says to pictures that all networks
+are shown.
 
-``annotations/signatures.safetensors`` holds one int8 array ``(C, samples)`` a layer and *copy*: ``net/LAYER`` of the network
-itself, ``twin0/LAYER`` and so on of its null networks. Rows have mean 0; their length means nothing, so each is scaled to
-fill int8 (which costs a correlation about 0.001). A row of zeros is a neuron without a signature: silent, or saying no
-more than the picture's plain brightness, colour and contrast. The samples of one picture stand together.
+``annotations/signatures.safetensors`` holds one int8 array ``(C, samples)`` a layer and *copy*:
+``net/LAYER`` of the network itself, ``twin0/LAYER`` and so on of its null networks. Rows have mean
+0; their length means nothing, so each is scaled to fill int8 (which costs a correlation about
+0.001). A row of zeros is a neuron without a signature: silent, or saying no more than the picture's
+plain brightness, colour and contrast. The samples of one picture stand together.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ NETWORK: Final = "net"
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """Signatures of one network, with what comparing needs to know of its layers; arrays are read on demand."""
+    """Signatures of one network, with what comparing needs to know of its layers; arrays are
+    read on demand.
+    """
 
     bundle: Bundle
     sha256: str  # of everything that defines the pictures and how they are read
@@ -39,7 +43,8 @@ class Signatures:
     starts: np.ndarray  # (layers + 1,) int64: first neuron of every layer
     depth: np.ndarray  # (layers,) relative depth
     field: np.ndarray  # (layers,) height of the theoretical receptive field, input pixels
-    reliability: np.ndarray  # (neurons,) how alike a neuron's signature is to that of pictures a little displaced; NaN: none
+    # (neurons,) how alike a neuron's signature is to that of pictures a little displaced; NaN: none
+    reliability: np.ndarray
 
     @classmethod
     def open(cls, bundle: Bundle) -> Self:
@@ -47,7 +52,8 @@ class Signatures:
         known = bundle.manifest.model.get("signatures_sha256")
         if FILE not in bundle.attached or not known:
             raise BundleError(
-                f"{bundle.path}: has no response signatures; `circuitome annotate {bundle.path} --parts signatures` makes them"
+                f"{bundle.path}: has no response signatures; `circuitome annotate {bundle.path} "
+                "--parts signatures` makes them"
             )
         try:
             with safe_open(bundle.attached_path(FILE), framework="numpy") as file:
@@ -99,7 +105,9 @@ class Signatures:
         return np.array([f"{layer}:{channel}" for layer, size in sizes for channel in range(size)])
 
     def copy(self, name: str = NETWORK) -> np.ndarray:
-        """Signatures ``(neurons, samples)`` of the network or of a twin: float32 rows of mean 0 and length 1, or of zeros."""
+        """Signatures ``(neurons, samples)`` of the network or of a twin: float32 rows of mean 0
+        and length 1, or of zeros.
+        """
         path = self.bundle.attached_path(FILE)
         try:
             with safe_open(path, framework="numpy") as file:
@@ -112,7 +120,9 @@ class Signatures:
 
 
 def packed(copies: Mapping[str, Mapping[str, np.ndarray]], *, about: Mapping[str, Any]) -> bytes:
-    """The file's bytes, of rows ``(C, samples)`` by copy and layer; ``about`` goes into its metadata."""
+    """The file's bytes, of rows ``(C, samples)`` by copy and layer; ``about`` goes into its
+    metadata.
+    """
     arrays = {
         f"{copy}/{layer}": _quantised(rows)
         for copy, layers in copies.items()

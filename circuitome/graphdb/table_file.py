@@ -1,6 +1,8 @@
-"""One table of a bundle as a Parquet file, opened only if it is what the manifest and the schema say.
+"""One table of a bundle as a Parquet file, opened only if it is what the manifest and the schema
+say.
 
-A file of a few kilobytes can unpack to any size, so what a table may take in memory is bounded by its size on disk.
+A file of a few kilobytes can unpack to any size, so what a table may take in memory is bounded by
+its size on disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The bundled networks: small branched CNNs trained by this package, so that a fresh machine has something to look at.
+"""The bundled networks: small branched CNNs trained by this package, so that a fresh machine has
+something to look at.
 
 Importing this module imports no torch; `load` does.
 
@@ -63,7 +64,9 @@ def _menagerie(seed: int) -> BundledNetwork:
 BUNDLED: dict[str, BundledNetwork] = {
     network.name: network for network in map(_menagerie, range(3))
 }
-"""The bundled networks by name: one architecture, three seeds (own scenes, own fresh weights, own order)."""
+"""The bundled networks by name: one architecture, three seeds (own scenes, own fresh weights,
+own order).
+"""
 
 
 def load(name: str) -> nn.Module:

@@ -1,9 +1,11 @@
-"""Menagerie: a small branched CNN for 64x64 scenes, in the manner of AlexNet's groups and Inception's blocks.
+"""Menagerie: a small branched CNN for 64x64 scenes, in the manner of AlexNet's groups and
+Inception's blocks.
 
-The first three convolutions run in two separate halves (channels 0-15 and 16-31 of `conv1` meet no common neuron
-until block `a`); three inception blocks follow, each with a 1x1, a 3x3, a 5x5 and a pooling branch; the average over
-the image is read out linearly, one head a question of `circuitome.networks.scenes.CLASSES`. Dotted module names are
-the layer names of the graph: `conv1.conv`, `a.branch3x3.conv`, `heads.shape`.
+The first three convolutions run in two separate halves (channels 0-15 and 16-31 of `conv1` meet no
+common neuron until block `a`); three inception blocks follow, each with a 1x1, a 3x3, a 5x5 and a
+pooling branch; the average over the image is read out linearly, one head a question of
+`circuitome.networks.scenes.CLASSES`. Dotted module names are the layer names of the graph:
+`conv1.conv`, `a.branch3x3.conv`, `heads.shape`.
 """
 
 import torch
@@ -32,7 +34,8 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """Four parallel branches, concatenated in the order 1x1, 3x3, 5x5, pool; height and width are kept.
+    """Four parallel branches, concatenated in the order 1x1, 3x3, 5x5, pool; height and width are
+    kept.
 
     Args:
         inputs: channels in.
@@ -102,8 +105,9 @@ class Menagerie(nn.Module):
 def menagerie() -> nn.Module:
     """Build the network with fresh weights (210 thousand parameters).
 
-    It takes normalised RGB, `(n, 3, 64, 64)`, and being convolutional up to an average it takes other sizes too:
-    with an odd side such as 65 every stride and pooling grid is symmetric under reflection.
+    It takes normalised RGB, `(n, 3, 64, 64)`, and being convolutional up to an average it takes
+    other sizes too: with an odd side such as 65 every stride and pooling grid is symmetric under
+    reflection.
 
     Example:
         >>> menagerie().eval()(torch.zeros(1, 3, 64, 64))["shape"].shape

@@ -1,10 +1,11 @@
 """Procedural scenes: one figure on a ground, each with its own texture, colour and focus.
 
-A scene is drawn in three steps. *Draw lots*: class, pose, textures, hues (three scenes of ten are grey), focus.
-*Paint layers*: figure and ground each as two tones of one hue mixed by a texture, blurred where out of focus.
-*Compose*: the silhouette's coverage mixes the layers; outline, shading and pixel noise go on top. In one scene of
-twelve figure and ground share hue and lightness and differ by texture only. All of it is numpy and vectorised over
-a chunk of scenes; the same seed and count give the same bytes.
+A scene is drawn in three steps. *Draw lots*: class, pose, textures, hues (three scenes of ten are
+grey), focus. *Paint layers*: figure and ground each as two tones of one hue mixed by a texture,
+blurred where out of focus. *Compose*: the silhouette's coverage mixes the layers; outline, shading
+and pixel noise go on top. In one scene of twelve figure and ground share hue and lightness and
+differ by texture only. All of it is numpy and vectorised over a chunk of scenes; the same seed and
+count give the same bytes.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ SIZE = 64
 """Side of a scene in pixels."""
 
 IGNORED = -100
-"""Label of a question that a scene does not answer (which way a star faces); `cross_entropy` skips it."""
+"""Label of a question that a scene does not answer (which way a star faces); `cross_entropy`
+skips it.
+"""
 
 HUES = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "grey")
 GREY = len(HUES) - 1
@@ -56,7 +59,9 @@ class Scenes:
 
 @dataclass(frozen=True, slots=True)
 class _Lots:
-    """What chance decided about a chunk of scenes; labels as in `Scenes`, the rest `(n,)` float32."""
+    """What chance decided about a chunk of scenes; labels as in `Scenes`, the rest `(n,)`
+    float32.
+    """
 
     labels: dict[str, NDArray[np.int64]]
     hidden: NDArray[np.bool_]

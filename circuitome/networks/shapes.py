@@ -1,8 +1,9 @@
 """Silhouettes as signed distances: twelve abstract shapes and six animals.
 
-A silhouette is a function of two coordinate arrays `u` (right) and `v` (down), any shape, in units of the figure's
-radius, that gives the signed distance to the outline in the same units: negative inside. Distances of ellipses are
-the usual first-order estimate; every outline fits into a circle of radius 1.2. Animals look to the right.
+A silhouette is a function of two coordinate arrays `u` (right) and `v` (down), any shape, in units
+of the figure's radius, that gives the signed distance to the outline in the same units: negative
+inside. Distances of ellipses are the usual first-order estimate; every outline fits into a circle
+of radius 1.2. Animals look to the right.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,9 @@ def _disc(u: Field, v: Field, x: float, y: float, r: float) -> Field:
 def _ellipse(
     u: Field, v: Field, x: float, y: float, a: float, b: float, tilt: float = 0.0
 ) -> Field:
-    """Ellipse with half axes `a`, `b`, its first axis turned by `tilt` degrees from `u` towards `v`."""
+    """Ellipse with half axes `a`, `b`, its first axis turned by `tilt` degrees from `u` towards
+    `v`.
+    """
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     p, q = c * (u - x) + s * (v - y), c * (v - y) - s * (u - x)
     k = np.hypot(p / a, q / b)

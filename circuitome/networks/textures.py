@@ -1,7 +1,7 @@
 """Textures as grey fields in [-1, 1]: solid, five periodic or painted ones and two kinds of noise.
 
-A texture takes a random generator, a count and a size, and gives `(count, size, size)` float32. Within a batch every
-field has its own orientation, scale and phase.
+A texture takes a random generator, a count and a size, and gives `(count, size, size)` float32.
+Within a batch every field has its own orientation, scale and phase.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,9 @@ def _turned(rng: np.random.Generator, count: int, size: int) -> tuple[Field, Fie
 
 
 def _phase_scale(rng: np.random.Generator, count: int, low: float, high: float) -> Field:
-    """Angular frequencies, `(count, 1, 1)` radians a pixel, for periods of `low` to `high` pixels."""
+    """Angular frequencies, `(count, 1, 1)` radians a pixel, for periods of `low` to `high`
+    pixels.
+    """
     periods = np.exp(rng.uniform(np.log(low), np.log(high), (count, 1, 1)))
     return (2 * np.pi / periods).astype(np.float32)
 
@@ -87,7 +89,9 @@ def _filtered_noise(rng: np.random.Generator, count: int, size: int, gain: Field
 
 
 def _frequencies(size: int) -> Field:
-    """Radial spatial frequency of the real Fourier transform, `(size, size // 2 + 1)` cycles a pixel."""
+    """Radial spatial frequency of the real Fourier transform, `(size, size // 2 + 1)` cycles a
+    pixel.
+    """
     return np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]).astype(np.float32)
 
 
@@ -104,7 +108,9 @@ def _grain(rng: np.random.Generator, count: int, size: int) -> Field:
 
 
 def soften(field: Field, sigma: Field) -> Field:
-    """Blur every field `(n, size, size)` by its own Gaussian, `sigma` `(n,)` pixels; the border wraps."""
+    """Blur every field `(n, size, size)` by its own Gaussian, `sigma` `(n,)` pixels; the border
+    wraps.
+    """
     size = field.shape[-1]
     gain = np.exp(-2 * (np.pi * sigma[:, None, None] * _frequencies(size)) ** 2)
     return np.fft.irfft2(np.fft.rfft2(field) * gain, s=(size, size)).astype(np.float32)

@@ -1,10 +1,11 @@
-"""Train a bundled network: `python -m circuitome.networks.train --seed 0 --out DIR`, about seven minutes on an idle core.
+"""Train a bundled network: `python -m circuitome.networks.train --seed 0 --out DIR`, about seven
+minutes on an idle core.
 
-Supervised, on scenes drawn for the purpose: a weighted sum of cross-entropies over the questions and, from a 1x1
-convolution on block `b` that is thrown away afterwards, of the figure's 16x16 mask. AdamW, one-cycle rate, bfloat16
-autocast. The seed decides the scenes, the fresh weights and the order; on one machine and one thread it decides every
-bit. Weights are stored in float16 (batch norm and biases in float32), and the accuracies in the log are measured with
-the stored weights.
+Supervised, on scenes drawn for the purpose: a weighted sum of cross-entropies over the questions
+and, from a 1x1 convolution on block `b` that is thrown away afterwards, of the figure's 16x16 mask.
+AdamW, one-cycle rate, bfloat16 autocast. The seed decides the scenes, the fresh weights and the
+order; on one machine and one thread it decides every bit. Weights are stored in float16 (batch norm
+and biases in float32), and the accuracies in the log are measured with the stored weights.
 """
 
 import argparse
@@ -93,7 +94,8 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def train(seed: int, recipe: Recipe) -> tuple[Menagerie, list[dict[str, float]]]:
-    """Train one network; gives it in eval mode with the log, entries `{"step", "seen", "loss", <question>...}`.
+    """Train one network; gives it in eval mode with the log, entries `{"step", "seen", "loss",
+    <question>...}`.
 
     Deterministic for one seed, machine and number of threads.
     """
@@ -191,7 +193,9 @@ def _means(entries: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _stored(net: nn.Module) -> dict[str, Tensor]:
-    """Kernels in float16; what has one axis (batch norm, biases) in float32; counters are left as they are."""
+    """Kernels in float16; what has one axis (batch norm, biases) in float32; counters are left
+    as they are.
+    """
     return {name: _narrowed(value).contiguous() for name, value in net.state_dict().items()}
 
 
@@ -208,7 +212,9 @@ def _reloaded(path: Path) -> nn.Module:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, store and measure one network: `menagerie_s<seed>.safetensors` and `.json` in `--out`."""
+    """Train, store and measure one network: `menagerie_s<seed>.safetensors` and `.json` in
+    `--out`.
+    """
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     recipe = Recipe(images=args.images, presentations=args.presentations)

@@ -28,7 +28,8 @@ def library() -> dict[str, Query]:
 
 
 def find_query(name_or_file: str | os.PathLike[str]) -> Query:
-    """The query of that name (``-`` and ``_`` are the same), or the one in a user's ``.cypher`` file.
+    """The query of that name (``-`` and ``_`` are the same), or the one in a user's ``.cypher``
+    file.
 
     `QueryError` with near names for an unknown one.
     """

@@ -31,7 +31,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fan:
-    """The edges into one layer as the places of a matrix; ``m`` edges, ``s`` senders, ``c`` neurons of the layer."""
+    """The edges into one layer as the places of a matrix; ``m`` edges, ``s`` senders, ``c``
+    neurons of the layer.
+    """
 
     layer: int  # index into the graph's `layers`
     edges: np.ndarray  # (m,) int64, index into the graph's edges
@@ -58,7 +60,9 @@ class Partners:
     q: np.ndarray  # (m,) float64, false discovery rate; 1 where it is not known
 
     def of(self, transform: str, *, q: float) -> tuple[np.ndarray, np.ndarray]:
-        """Both ends of the distinct pairs under a transform, of at most this q, the lower number first, ``(k,)`` each."""
+        """Both ends of the distinct pairs under a transform, of at most this q, the lower
+        number first, ``(k,)`` each.
+        """
         there = (self.transform == transform) & (self.q <= q)
         ends = np.sort(np.column_stack([self.first[there], self.second[there]]), axis=1)
         first, second = np.unique(ends, axis=0).T
@@ -82,7 +86,9 @@ class SignedGraph:
     share: np.ndarray  # (e,) float64
     polarity: np.ndarray  # (e,) float64
     rank: np.ndarray  # (e,) int64
-    ex: np.ndarray  # (e,) float64, centre of the positive part, pixels right of the kernel's centre; NaN where there is none
+    # (e,) float64, centre of the positive part, pixels right of the kernel's centre; NaN where
+    # there is none
+    ex: np.ndarray
     ey: np.ndarray  # (e,) float64, the same, pixels below it
     ix: np.ndarray  # (e,) float64, centre of the negative part
     iy: np.ndarray  # (e,) float64
@@ -101,13 +107,17 @@ class SignedGraph:
     )  # see `once`
 
     def once(self, name: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """What ``make`` gives, made once a graph: several motifs ask a null network for the same arrays, and change none."""
+        """What ``make`` gives, made once a graph: several motifs ask a null network for the
+        same arrays, and change none.
+        """
         if name not in self.derived:
             self.derived[name] = make()
         return self.derived[name]
 
     def rewired(self, *same: str, **changes: Any) -> SignedGraph:
-        """The graph with other arrays; what `once` made under a name that begins with one of ``same`` stays true of it."""
+        """The graph with other arrays; what `once` made under a name that begins with one of
+        ``same`` stays true of it.
+        """
         graph = dataclasses.replace(self, **changes)
         graph.derived.update(
             {name: value for name, value in self.derived.copy().items() if name[0] in same}
@@ -132,7 +142,9 @@ class SignedGraph:
 
     @property
     def effect(self) -> np.ndarray:
-        """Signed size of each edge in units of its receiver's root mean square, ``(e,)``: polarity x sqrt(strength)."""
+        """Signed size of each edge in units of its receiver's root mean square, ``(e,)``:
+        polarity x sqrt(strength).
+        """
         return self.once(("effect",), lambda: self.polarity * np.sqrt(self.strength))
 
     def by_receiver(self) -> SignedGraph:
@@ -144,8 +156,8 @@ class SignedGraph:
     def fans(self) -> Iterator[Fan]:
         """The edges into each layer that has some, layer by layer.
 
-        Senders are all neurons of the layers that it reads, wired or not, so that a rewired graph has matrices of the
-        same shape.
+        Senders are all neurons of the layers that it reads, wired or not, so that a rewired graph
+        has matrices of the same shape.
         """
         return iter(self.once(("fans",), lambda: tuple(self._fans())))
 
@@ -242,7 +254,9 @@ class SignedGraph:
 
 
 def _edges(database: Asks, model: str) -> pa.Table:
-    """All edges of a model by receiver and sender, asked layer by layer: an engine that sorts them all needs gigabytes."""
+    """All edges of a model by receiver and sender, asked layer by layer: an engine that sorts
+    them all needs gigabytes.
+    """
     layers = database.ask("layers", model=model).table.column("layer").to_pylist()
     tables = [database.ask("edges", model=model, layer=layer).table for layer in layers]
     found = [table for table in tables if table.num_rows] or tables[
@@ -254,7 +268,9 @@ def _edges(database: Asks, model: str) -> pa.Table:
 
 
 def _partners(table: pa.Table, keys: pa.Array) -> Partners:
-    """The pairs of a table with the columns ``first``, ``second``, ``transform``, ``amount`` and ``q``."""
+    """The pairs of a table with the columns ``first``, ``second``, ``transform``, ``amount``
+    and ``q``.
+    """
     first, second = (
         numbers_of(table.column(name).cast(pa.string()), keys) for name in ("first", "second")
     )

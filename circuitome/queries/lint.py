@@ -1,7 +1,8 @@
 """What must not stand in a query text, because the two engines would differ, refuse, or crash.
 
-Each rule says where it applies: one text usually serves both engines (``both``), and a ``name.kuzu.cypher`` or
-``name.neo4j.cypher`` serves one. The silent differences are why this exists: nobody would notice them.
+Each rule says where it applies: one text usually serves both engines (``both``), and a
+``name.kuzu.cypher`` or ``name.neo4j.cypher`` serves one. The silent differences are why this
+exists: nobody would notice them.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ def _links(pattern: str) -> list[_Link]:
 
 
 def _same_relationship_twice(code: str) -> Iterator[int]:
-    """Two relationships of one pattern that may be one and the same: a walk in Kuzu, forbidden in Neo4j."""
+    """Two relationships of one pattern that may be one and the same: a walk in Kuzu, forbidden
+    in Neo4j.
+    """
     apart = set(
         map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code))
     )
@@ -160,7 +163,9 @@ def _same_relationship_twice(code: str) -> Iterator[int]:
 def _may_coincide(
     first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]
 ) -> bool:
-    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop (the graph has none)."""
+    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop
+    (the graph has none).
+    """
     if frozenset((first.variable, second.variable)) in apart and first.variable:
         return False
     groups = [{first.tail, second.tail}, {first.head, second.head}]
@@ -176,7 +181,9 @@ def _may_coincide(
 
 
 def _unordered(code: str) -> Iterator[int]:
-    """A text whose rows come in no fixed order: it must end in an ORDER BY whose last item is a key."""
+    """A text whose rows come in no fixed order: it must end in an ORDER BY whose last item is a
+    key.
+    """
     clauses = _clauses(code)
     returns = [(start, body) for keyword, start, body in clauses if keyword == "RETURN"]
     if not returns:
@@ -199,7 +206,9 @@ def _unordered(code: str) -> Iterator[int]:
 
 
 def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether an item is ``x.key``, or a name for one through aliases, collected maps and a choice of two."""
+    """Whether an item is ``x.key``, or a name for one through aliases, collected maps and a
+    choice of two.
+    """
     if re.fullmatch(r"\w+\.key", item):
         return True
     if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
@@ -267,7 +276,9 @@ _PROPERTIES: Final = {
 
 
 def _unknown_names(code: str) -> Iterator[int]:
-    """Labels, types and properties that the schema does not declare; Kuzu refuses them, Neo4j finds nothing."""
+    """Labels, types and properties that the schema does not declare; Kuzu refuses them, Neo4j
+    finds nothing.
+    """
     tables: dict[str, set[str]] = {}
     for match in re.finditer(r"[(\[]\s*(\w*)\s*:\s*(\w+(?:\s*\|\s*:?\w+)*)", code):
         names = re.findall(r"\w+", match.group(2))
@@ -283,7 +294,9 @@ def _unknown_names(code: str) -> Iterator[int]:
 
 
 def _spliced(code: str) -> Iterator[int]:
-    """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` cannot be Cypher here."""
+    """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` cannot be Cypher
+    here.
+    """
     yield from _pattern(r"\{\s*\w*\s*\}|%\(?\w*\)?[sdr]\b|\bformat\s*\(")(code)
 
 
@@ -305,13 +318,15 @@ _NOT_NEO4J: Final = ("both", "neo4j")
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "distinct-last",
-        "Kuzu gives NULL or 0 for a grouped aggregate after a DISTINCT one: put DISTINCT aggregates last, or stage with WITH",
+        "Kuzu gives NULL or 0 for a grouped aggregate after a DISTINCT one: put DISTINCT "
+        "aggregates last, or stage with WITH",
         _distinct_before_aggregate,
         _NOT_KUZU,
     ),
     Rule(
         "same-edge-twice",
-        "Kuzu lets two relationships of a pattern be the same one, Neo4j does not: add `r <> s`, or say that two nodes differ",
+        "Kuzu lets two relationships of a pattern be the same one, Neo4j does not: add `r <> s`, "
+        "or say that two nodes differ",
         _same_relationship_twice,
         _NOT_KUZU,
     ),
@@ -331,7 +346,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "log",
-        "`log` is base 10 in Kuzu and natural in Neo4j, and Neo4j has no `ln`: write a variant, or do it outside",
+        "`log` is base 10 in Kuzu and natural in Neo4j, and Neo4j has no `ln`: write a variant, "
+        "or do it outside",
         _pattern(r"\blog\s*\("),
         _NOT_KUZU,
     ),
@@ -355,19 +371,22 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "undirected",
-        "an undirected pattern finds a self-loop twice in Kuzu, and every edge from both ends: give a direction",
+        "an undirected pattern finds a self-loop twice in Kuzu, and every edge from both ends: "
+        "give a direction",
         _pattern(r"\)\s*-\s*(?:\[[^\]]*\]\s*)?-\s*\("),
     ),
     Rule(
         "list-predicate",
-        "all(), any(), none() and single() over lists kill the process in Kuzu: match the elements, or count the exceptions",
+        "all(), any(), none() and single() over lists kill the process in Kuzu: match the "
+        "elements, or count the exceptions",
         _pattern(r"\b(?:all|any|none|single)\s*\(\s*\w+\s+IN\b"),
         _NOT_KUZU,
         ("kuzu",),
     ),
     Rule(
         "unbounded",
-        "in Kuzu range(), repeat(), lpad() and rpad() with large numbers take all memory and no time-out stops them: "
+        "in Kuzu range(), repeat(), lpad() and rpad() with large numbers take all memory and no "
+        "time-out stops them: "
         "write numbers under a million, or make the list outside",
         _pattern(
             r"\brange\s*\((?!\s*-?\d{1,6}\s*,\s*-?\d{1,6}\s*(?:,\s*-?\d{1,6}\s*)?\))"
@@ -378,7 +397,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "bare-flag",
-        "Kuzu takes the wrong branch of CASE WHEN on a boolean that a WITH carried: carry 1 or 0, and compare it",
+        "Kuzu takes the wrong branch of CASE WHEN on a boolean that a WITH carried: carry 1 or "
+        "0, and compare it",
         _pattern(r"\bWHEN\s+\w+\s+(?:THEN|AND|OR)\b"),
         _NOT_KUZU,
     ),
@@ -399,7 +419,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "hops",
-        "patterns of several hops differ in syntax and meaning: use a library algorithm over one-hop queries",
+        "patterns of several hops differ in syntax and meaning: use a library algorithm over "
+        "one-hop queries",
         _pattern(r"\[[^\]]*\*|\bshortestPath\s*\(|\ballShortestPaths\s*\(|\bSHORTEST\b"),
         _SHARED,
     ),
@@ -411,13 +432,15 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "comprehension",
-        "list comprehensions and reduce are not in Kuzu, list_* functions not in Neo4j: aggregate instead",
+        "list comprehensions and reduce are not in Kuzu, list_* functions not in Neo4j: "
+        "aggregate instead",
         _pattern(r"\[\s*\w+\s+IN\b|\breduce\s*\(|\blist_\w+\s*\(|\[\s*\("),
         _SHARED,
     ),
     Rule(
         "cast",
-        "`toInteger` and the like are not in Kuzu, `CAST` not in Neo4j: multiply by 1.0, or convert outside",
+        "`toInteger` and the like are not in Kuzu, `CAST` not in Neo4j: multiply by 1.0, or "
+        "convert outside",
         _pattern(r"\bto(?:Integer|Float|String|Boolean)(?:OrNull)?\s*\(|\bCAST\s*\("),
         _SHARED,
     ),
@@ -435,7 +458,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "neo4j-only",
-        "CALL, COLLECT subqueries, map projections, inline WHERE and quantified patterns are not in Kuzu: stage with WITH",
+        "CALL, COLLECT subqueries, map projections, inline WHERE and quantified patterns are not "
+        "in Kuzu: stage with WITH",
         _pattern(
             r"\bCALL\b|\bCOLLECT\s*\{|\w\s*\{\s*\.|\(\s*\w*\s*:\s*\w+[^(){}]*\bWHERE\b[^()]*\)\s*(?:<?-)|\[[^\]]*\bWHERE\b[^\]]*\]|\)\s*\{\s*\d|\)\s*\+\s*\("
         ),

@@ -1,6 +1,7 @@
 """The page `docs/queries.md`, made from the headers of the queries.
 
-``python -m circuitome.queries.pages docs/queries.md`` writes it; a test holds the file to this text.
+``python -m circuitome.queries.pages docs/queries.md`` writes it; a test holds the file to this
+text.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def query_section(query: Query) -> str:
     parts += [f"| `{output.name}` | {_cell(output.doc)} |" for output in query.returns]
     if query.step is not None:
         parts.append(
-            f"\nA library algorithm: the query that it asks is [`{query.step.name}`](#{query.step.name}).\n"
+            "\nA library algorithm: the query that it asks is "
+            f"[`{query.step.name}`](#{query.step.name}).\n"
         )
     else:
         parts.append(f"\n```cypher\n{query.text.rstrip()}\n```\n")

@@ -52,7 +52,9 @@ class Rows:
         return self.table.to_pandas()
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows as dictionaries that JSON can hold: numbers, strings, lists; what is not finite becomes null."""
+        """The rows as dictionaries that JSON can hold: numbers, strings, lists; what is not
+        finite becomes null.
+        """
         return [{name: _plain(value) for name, value in row.items()} for row in self]
 
     def head(self, limit: int) -> Rows:

@@ -19,8 +19,9 @@ __all__ = ["TYPES", "Parameter", "Typed", "bind", "convert"]
 class Typed(str):
     """Text as typed by a person, whose type is not yet known.
 
-    For a parameter with a declared type any string is converted; for one without (a file without a header) only
-    `Typed` is guessed: ``5`` is a number, ``[1, 2]`` a list, ``true`` a boolean, and the rest stays text.
+    For a parameter with a declared type any string is converted; for one without (a file without a
+    header) only `Typed` is guessed: ``5`` is a number, ``[1, 2]`` a list, ``true`` a boolean, and
+    the rest stays text.
     """
 
     __slots__ = ()
@@ -122,14 +123,16 @@ TYPES: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
     "list of float": (_list(_float), "a list of numbers such as `[0.5, 1]` or `0.5,1`"),
     "any": (_any, "any value"),
 }
-"""Every declared type: its converter, which raises ``ValueError``, and what it accepts, in words."""
+"""Every declared type: its converter, which raises ``ValueError``, and what it accepts, in
+words.
+"""
 
 
 def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) -> dict[str, Any]:
     """Values of all declared parameters: those given, converted, and the defaults of the rest.
 
-    ``where`` names the query in messages. `QueryError` for a parameter that is not declared, a missing one, or a value
-    that does not convert.
+    ``where`` names the query in messages. `QueryError` for a parameter that is not declared, a
+    missing one, or a value that does not convert.
 
     >>> bind("hubs", (Parameter("limit", "integer", "at most so many", 20, False),), {"limit": "5"})
     {'limit': 5}
@@ -139,7 +142,8 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
     for name in given:
         if name in renamed:
             raise QueryError(
-                f"{where}: the parameter `{name}` is called `{renamed[name]}` now; give it by that name"
+                f"{where}: the parameter `{name}` is called `{renamed[name]}` now; give it by "
+                "that name"
             )
         if name not in names:
             takes = (
@@ -158,8 +162,10 @@ def _value(where: str, parameter: Parameter, given: Mapping[str, Any]) -> Any:
         return convert(where, parameter, given[parameter.name])
     if parameter.required:
         raise QueryError(
-            f"{where}: the parameter `{parameter.name}` is missing{f' ({parameter.doc})' if parameter.doc else ''}; "
-            f"give {TYPES[parameter.type][1]}: `-p {parameter.name}=...`, or `{parameter.name}=...` in Python"
+            f"{where}: the parameter `{parameter.name}` is "
+            f"missing{f' ({parameter.doc})' if parameter.doc else ''}; "
+            f"give {TYPES[parameter.type][1]}: `-p {parameter.name}=...`, or "
+            f"`{parameter.name}=...` in Python"
         )
     return parameter.default
 

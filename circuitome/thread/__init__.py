@@ -1,1 +1,3 @@
-"""The circuits that the thread published: its facts as a graph, and each claim beside what is measured on them."""
+"""The circuits that the thread published: its facts as a graph, and each claim beside what is
+measured on them.
+"""

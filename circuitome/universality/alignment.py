@@ -1,7 +1,8 @@
-"""Which layer of one network is like which of another: mutual matches, linear CKA, and a picture of both.
+"""Which layer of one network is like which of another: mutual matches, linear CKA, and a picture of
+both.
 
-CKA: Kornblith, Norouzi, Lee and Hinton, *Similarity of Neural Network Representations Revisited* (2019); here of signatures, in
-which every neuron counts alike.
+CKA: Kornblith, Norouzi, Lee and Hinton, *Similarity of Neural Network Representations Revisited*
+(2019); here of signatures, in which every neuron counts alike.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ def own_squares(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def linear_cka(found: Products, of_rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
-    """Linear CKA ``(row layers, column layers)``, from `own_squares` of both; 0 where a layer is silent."""
+    """Linear CKA ``(row layers, column layers)``, from `own_squares` of both; 0 where a layer
+    is silent.
+    """
     scale = np.sqrt(of_rows[:, None] * of_columns)
     return np.where(scale > 0, found.squares / np.where(scale > 0, scale, 1), 0)
 
 
 def mutual_shares(found: Products, row_layer: np.ndarray, column_layer: np.ndarray) -> np.ndarray:
-    """Mutual best matches of the whole networks that fall between two layers, as a share of the smaller's neurons."""
+    """Mutual best matches of the whole networks that fall between two layers, as a share of the
+    smaller's neurons.
+    """
     mutual = np.flatnonzero(mutual_best(found) & (found.of_rows > 0))
     sizes = np.bincount(row_layer), np.bincount(column_layer)
     count = np.zeros((len(sizes[0]), len(sizes[1])))
@@ -48,7 +53,9 @@ def alignment_svg(
     columns: Sequence[str],
     matrices: Sequence[tuple[str, np.ndarray]],
 ) -> str:
-    """Heat maps side by side as SVG: 0 is white, 1 is dark; a cell's title says its layers and value."""
+    """Heat maps side by side as SVG: 0 is white, 1 is dark; a cell's title says its layers and
+    value.
+    """
     width, height = len(columns) * CELL, len(rows) * CELL
     parts = [_text(8, 18, title, size=14)]
     for number, (name, matrix) in enumerate(matrices):
@@ -67,10 +74,14 @@ def alignment_svg(
                 f'fill="{_shade(float(matrix[i, j]))}"><title>{said}</title></rect>'
             )
         parts.append(
-            f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#888"/>'
+            f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" '
+            f'stroke="#888"/>'
         )
     size = (len(matrices) * (width + MARGIN) + 20, height + MARGIN + 20)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" font-family="sans-serif">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
+        f'font-family="sans-serif">'
+    )
     return (
         "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"])
         + "\n"
@@ -81,7 +92,10 @@ def _text(
     x: float, y: float, text: str, *, size: int = 9, anchor: str = "start", turn: bool = False
 ) -> str:
     turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turn else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}"{turned}>{escape(text)}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" '
+        f'text-anchor="{anchor}"{turned}>{escape(text)}</text>'
+    )
 
 
 def _shade(value: float) -> str:

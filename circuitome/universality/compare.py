@@ -1,13 +1,16 @@
-"""Comparing two networks by their response signatures: best matches both ways, aligned layers, linear read-outs.
+"""Comparing two networks by their response signatures: best matches both ways, aligned layers,
+linear read-outs.
 
-**Matches.** The best match of a neuron is sought among all neurons of the other network, whatever their layer. The null is
-looked for as widely, in *twins*. What counts is a neuron's *excess*: its score less what it finds in twins (in Fisher's z) of the other
-network, since a neuron with a simple taste finds something like it everywhere. It has to beat the excess of neurons of the
-same layer in twins of its own network (does a random neuron find as much?), and that of one twin of the other network
-over the rest (is there as much in a random network?). p and q are the larger of the two, pooled over the neurons of a layer.
+**Matches.** The best match of a neuron is sought among all neurons of the other network, whatever
+their layer. The null is looked for as widely, in *twins*. What counts is a neuron's *excess*: its
+score less what it finds in twins (in Fisher's z) of the other network, since a neuron with a simple
+taste finds something like it everywhere. It has to beat the excess of neurons of the same layer in
+twins of its own network (does a random neuron find as much?), and that of one twin of the other
+network over the rest (is there as much in a random network?). p and q are the larger of the two,
+pooled over the neurons of a layer.
 
-**Ceiling.** A match's ``share`` is its score over the geometric mean of both neurons' reliabilities: 1 where the two are as alike
-as each is to itself a little displaced; it can be more.
+**Ceiling.** A match's ``share`` is its score over the geometric mean of both neurons'
+reliabilities: 1 where the two are as alike as each is to itself a little displaced; it can be more.
 """
 
 from __future__ import annotations
@@ -81,7 +84,9 @@ class _Way:
 
 
 def open_all(bundles: Sequence[Bundle]) -> list[Signatures]:
-    """The signatures of bundles that can be compared; otherwise `CompareError` or `BundleError` with the cure."""
+    """The signatures of bundles that can be compared; otherwise `CompareError` or `BundleError`
+    with the cure.
+    """
     if len(bundles) < 2:
         raise CompareError("comparing takes two bundles at least")
     opened = [Signatures.open(bundle) for bundle in bundles]
@@ -93,8 +98,10 @@ def open_all(bundles: Sequence[Bundle]) -> list[Signatures]:
             )
         if one.sha256 != opened[0].sha256:
             raise CompareError(
-                f"{opened[0].bundle.path} and {one.bundle.path} were shown different pictures; make both signatures anew "
-                f"with the same --images: `circuitome annotate {one.bundle.path} --parts signatures`"
+                f"{opened[0].bundle.path} and {one.bundle.path} were shown different pictures; "
+                "make both signatures anew "
+                f"with the same --images: `circuitome annotate {one.bundle.path} --parts "
+                "signatures`"
             )
     return opened
 
@@ -181,9 +188,11 @@ def _rows_of(signatures: Signatures, layer: int) -> slice:
 
 
 def _excess(way: _Way) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How much more a neuron finds than in twins of the target ``(n,)``, and both nulls of that ``(twins, n)``.
+    """How much more a neuron finds than in twins of the target ``(n,)``, and both nulls of that
+    ``(twins, n)``.
 
-    The nulls: the same of the neurons of the source's twins, and of each twin of the target over the others.
+    The nulls: the same of the neurons of the source's twins, and of each twin of the target over
+    the others.
     """
     queries = _stretched(way.queries.max(2)) - _stretched(way.crossed).mean(1)
     candidates = _stretched(way.candidates)
@@ -192,7 +201,9 @@ def _excess(way: _Way) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _stretched(scores: np.ndarray) -> np.ndarray:
-    """Fisher's z of correlations: differences then mean the same near 1, where first layers are, as near 0."""
+    """Fisher's z of correlations: differences then mean the same near 1, where first layers
+    are, as near 0.
+    """
     return np.arctanh(np.clip(scores, -MOST, MOST).astype(float))
 
 

@@ -31,8 +31,9 @@ _FORMAT: Final = "circuitome comparison"
 class FolderWriter:
     """Writes comparisons into a folder: a context manager that leaves a whole folder or nothing.
 
-    ``ANALOGOUS_TO.parquet`` and so on, one file a relationship for all pairs together; ``A--B.svg``, the layers' alignment;
-    ``periodic_table.csv``; ``manifest.json``, with one row a layer of what was found, and what is preserved of circuits.
+    ``ANALOGOUS_TO.parquet`` and so on, one file a relationship for all pairs together;
+    ``A--B.svg``, the layers' alignment; ``periodic_table.csv``; ``manifest.json``, with one row a
+    layer of what was found, and what is preserved of circuits.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class FolderWriter:
             )
         if not _is_comparison(self.path):
             raise CompareError(
-                f"{self.path}: exists and holds no comparison, so --force does not replace it; name another with -o"
+                f"{self.path}: exists and holds no comparison, so --force does not replace it; "
+                "name another with -o"
             )
 
     def __enter__(self) -> Self:
@@ -81,7 +83,8 @@ class FolderWriter:
             error = error or late
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             raise CompareError(
-                f"{self.path}: cannot be written ({unwritten(error)}); make room, or name another with -o"
+                f"{self.path}: cannot be written ({unwritten(error)}); make room, or name "
+                "another with -o"
             ) from error
 
     def add(self, found: Comparison) -> None:
@@ -155,7 +158,8 @@ def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]], address:
     row = held.get(one.model)
     if row is None or row.get("state") != "ready":
         raise CompareError(
-            f"{one.model} is not in the database; `circuitome load {one.bundle.path} --db {address}` puts it in"
+            f"{one.model} is not in the database; `circuitome load {one.bundle.path} --db "
+            f"{address}` puts it in"
         )
     if row["weights_sha256"] != one.bundle.manifest.model.get("weights_sha256"):
         raise CompareError(
@@ -165,7 +169,9 @@ def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]], address:
 
 
 def record(database: Database, found: Comparison) -> None:
-    """Put a comparison into a database, in place of what it has between these two models; all or nothing."""
+    """Put a comparison into a database, in place of what it has between these two models; all
+    or nothing.
+    """
     ways = ((found.a, found.b), (found.b, found.a))
     remove = tuple(
         Removal(table, source={"model": [one]}, target={"model": [other]})

@@ -1,13 +1,15 @@
 """The periodic table: neurons of several networks that are one feature, by their mutual matches.
 
-Two neurons of different networks are linked where each is the other's best match and both believe it (q <= `BELIEVED` both
-ways). Features are clusters of linked neurons, grown by average linkage: the two clusters with the highest mean score are
-joined (pairs without a link count 0), if more than half of their pairs are linked and no network would be in it twice. So
-a feature of three networks is a triangle of matches, not a chain, and a feature holds one neuron of a network at most.
+Two neurons of different networks are linked where each is the other's best match and both believe
+it (q <= `BELIEVED` both ways). Features are clusters of linked neurons, grown by average linkage:
+the two clusters with the highest mean score are joined (pairs without a link count 0), if more than
+half of their pairs are linked and no network would be in it twice. So a feature of three networks
+is a triangle of matches, not a chain, and a feature holds one neuron of a network at most.
 
-Chance: links with their second ends permuted among those of the same layer, each pair of networks by itself. It keeps how many
-links there are between which layers, so that it says nothing of features of two networks (their evidence is the matches'
-own q), and says of larger ones how often independent matches close by accident.
+Chance: links with their second ends permuted among those of the same layer, each pair of networks
+by itself. It keeps how many links there are between which layers, so that it says nothing of
+features of two networks (their evidence is the matches' own q), and says of larger ones how often
+independent matches close by accident.
 """
 
 from __future__ import annotations
@@ -111,7 +113,9 @@ def _layer(neuron: str) -> str:
 
 
 def mutual_links(matches: Iterable[pa.Table], *, q: float = BELIEVED) -> Links:
-    """The mutual matches of some ``ANALOGOUS_TO`` tables that both ends believe, in the order of their keys."""
+    """The mutual matches of some ``ANALOGOUS_TO`` tables that both ends believe, in the order
+    of their keys.
+    """
     names = ("from", "to", "score", "mutual", "q", "depth_from", "depth_to")
     rows = [row for table in matches for row in table.select(names).to_pylist()]
     believed = {(row["from"], row["to"]) for row in rows if row["mutual"] and row["q"] <= q}
@@ -150,7 +154,9 @@ def cluster(
         near[i][j] = near[j][i] = (value, 1)
 
     def offers(i: int) -> list[tuple[float, int, int, int, int]]:
-        """Clusters that could join ``i``: the lower the first, the better; then by their first members."""
+        """Clusters that could join ``i``: the lower the first, the better; then by their first
+        members.
+        """
         found = []
         for j, (total, links) in near[i].items():
             size = len(members[i]) * len(members[j])
@@ -199,7 +205,9 @@ def features(
     kinds: Mapping[str, str | None] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Feature]:
-    """The features, those of most networks first, then the most alike; ``kinds`` and ``groups``: what annotation says of neurons."""
+    """The features, those of most networks first, then the most alike; ``kinds`` and
+    ``groups``: what annotation says of neurons.
+    """
     found = []
     ends = zip(links.first, links.second, strict=True)
     score = {frozenset(pair): value for pair, value in zip(ends, links.score.tolist(), strict=True)}
@@ -241,7 +249,9 @@ def _most(names: Sequence[str], of: int) -> str | None:
 
 
 def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[str, Any]]:
-    """For every number of networks: features found in at least so many, and how many in permuted links."""
+    """For every number of networks: features found in at least so many, and how many in
+    permuted links.
+    """
     most = len(links.networks)
     second, null = np.array(links.second, dtype=object), np.zeros((copies, most + 1))
     for copy, drawn in enumerate(
@@ -279,10 +289,11 @@ def _permutations(
 def agreement(
     links: Links, kinds: Mapping[str, str | None], *, copies: int = COPIES, seed: int = 0
 ) -> dict[str, Any] | None:
-    """Share of links whose two neurons are of one kind, and that in permuted links; None where no two have a kind.
+    """Share of links whose two neurons are of one kind, and that in permuted links; None where no
+    two have a kind.
 
-    Kinds come from annotation, which knows nothing of matches. Links with a neuron of no kind, `unexplained` or `silent`
-    are left out.
+    Kinds come from annotation, which knows nothing of matches. Links with a neuron of no kind,
+    `unexplained` or `silent` are left out.
     """
     ends = [
         (a, b)
@@ -308,7 +319,9 @@ def _at_least(found: Sequence[Sequence[str]], most: int) -> np.ndarray:
 def describe_bundles(
     bundles: Iterable[Bundle],
 ) -> tuple[dict[str, str | None], dict[str, list[str]]]:
-    """Kind of each neuron, and transform groups of its believed families, as the bundles know them."""
+    """Kind of each neuron, and transform groups of its believed families, as the bundles know
+    them.
+    """
     kinds: dict[str, str | None] = {}
     groups: dict[str, list[str]] = {}
     for bundle in bundles:
@@ -327,7 +340,9 @@ def describe_bundles(
 
 
 def features_of_database(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
-    """The links of all networks that a database holds, the kinds of their neurons, and their features."""
+    """The links of all networks that a database holds, the kinds of their neurons, and their
+    features.
+    """
     rows = database.ask("mutual_matches", q=BELIEVED).to_dicts()
     depth = {row[end]: row[f"depth_{end}"] for row in rows for end in ("first", "second")}
     kinds = {row[end]: row[f"kind_{end}"] for row in rows for end in ("first", "second")}
@@ -344,7 +359,8 @@ def features_of_database(database: Database) -> tuple[Links, dict[str, str | Non
 
 
 def record_features(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
-    """Make a database's features anew from all matches that it holds, as `features_of_database` gives them.
+    """Make a database's features anew from all matches that it holds, as `features_of_database`
+    gives them.
 
     Curated ones stay. All or nothing.
     """

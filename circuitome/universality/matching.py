@@ -1,4 +1,6 @@
-"""Best matches between the neurons of two networks: one matrix product a layer, and what is kept of it."""
+"""Best matches between the neurons of two networks: one matrix product a layer, and what is
+kept of it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ __all__ = ["Products", "multiply", "mutual_best", "shuffled"]
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Correlations of all neurons of one network (rows) with all of another (columns), by their layers."""
+    """Correlations of all neurons of one network (rows) with all of another (columns), by their
+    layers.
+    """
 
     by_column_layer: (
         np.ndarray
@@ -38,10 +42,11 @@ class Products:
 def multiply(
     rows: np.ndarray, row_starts: np.ndarray, columns: np.ndarray, column_starts: np.ndarray
 ) -> Products:
-    """Correlate ``rows`` ``(n, samples)`` with ``columns`` ``(m, samples)``, both of mean 0 and length 1, layer by layer.
+    """Correlate ``rows`` ``(n, samples)`` with ``columns`` ``(m, samples)``, both of mean 0 and
+    length 1, layer by layer.
 
-    ``starts``: first neuron of every layer, and their number at the end. No more than one layer's correlations are in
-    memory at a time.
+    ``starts``: first neuron of every layer, and their number at the end. No more than one layer's
+    correlations are in memory at a time.
 
     >>> line = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0]]) / np.sqrt(2)
     >>> multiply(line, np.array([0, 2]), line[::-1], np.array([0, 1, 2])).column_of
@@ -72,7 +77,9 @@ def mutual_best(found: Products) -> np.ndarray:
 
 
 def shuffled(rows: np.ndarray, per_picture: int, *, seed: int) -> np.ndarray:
-    """Every row with its pictures in an order of its own: what matches it then, matches by its distribution alone."""
+    """Every row with its pictures in an order of its own: what matches it then, matches by its
+    distribution alone.
+    """
     pictures = rows.reshape(len(rows), -1, per_picture)
     order = np.random.default_rng(seed).random(pictures.shape[:2]).argsort(1)
     return np.take_along_axis(pictures, order[..., None], 1).reshape(rows.shape)

@@ -1,9 +1,11 @@
-"""Features that others have published, with their addresses in other networks: curated entries beside the computed ones.
+"""Features that others have published, with their addresses in other networks: curated entries
+beside the computed ones.
 
-Read are two files of a folder of facts published with the Circuits thread: ``universality_features.json``, units of seven
-networks that the multimodal neurons' authors call one feature, and ``high_low_frequency.json``, high-low frequency
-detectors of four networks with the depth of their layer (*High-Low Frequency Detectors*, 2021). Addresses are written
-``network layer:unit`` as published; none of these networks need be in the database.
+Read are two files of a folder of facts published with the Circuits thread:
+``universality_features.json``, units of seven networks that the multimodal neurons' authors call
+one feature, and ``high_low_frequency.json``, high-low frequency detectors of four networks with the
+depth of their layer (*High-Low Frequency Detectors*, 2021). Addresses are written ``network
+layer:unit`` as published; none of these networks need be in the database.
 """
 
 from __future__ import annotations
@@ -36,13 +38,16 @@ class PublishedError(CircuitomeError):
 
 
 def published_features(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The features of a folder as rows of ``Feature``, by their keys; `PublishedError` where a file is missing or damaged."""
+    """The features of a folder as rows of ``Feature``, by their keys; `PublishedError` where a
+    file is missing or damaged.
+    """
     units, frequency = (_read(Path(folder) / name) for name in FILES)
     try:
         return sorted([*_of_units(units), _high_low(frequency)], key=lambda row: row["key"])
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
         raise PublishedError(
-            f"{folder}: its features are not written as published ({type(error).__name__}: {error}); fetch the folder anew"
+            f"{folder}: its features are not written as published ({type(error).__name__}: "
+            f"{error}); fetch the folder anew"
         ) from error
 
 
@@ -95,7 +100,9 @@ def _row(key: str, name: str, models: int, addresses: list[str]) -> dict[str, An
 
 
 def record_published(database: Database, folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Put the features of a folder into a database, in place of all curated ones that it has; all or nothing."""
+    """Put the features of a folder into a database, in place of all curated ones that it has;
+    all or nothing.
+    """
     rows = published_features(folder)
     table = pa.Table.from_pylist(rows, schema=arrow_schema("Feature"))
     database.store.amend(

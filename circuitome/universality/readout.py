@@ -1,7 +1,9 @@
-"""Linear read-outs: how well a layer of one network predicts the neurons of another, by cross-validated ridge regression.
+"""Linear read-outs: how well a layer of one network predicts the neurons of another, by
+cross-validated ridge regression.
 
-Closed form, for all targets and penalties at once: one eigendecomposition a fold. The penalty of each target is chosen within
-the other folds by generalised cross-validation (Golub, Heath and Wahba, Technometrics 21, 1979).
+Closed form, for all targets and penalties at once: one eigendecomposition a fold. The penalty of
+each target is chosen within the other folds by generalised cross-validation (Golub, Heath and
+Wahba, Technometrics 21, 1979).
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ PENALTIES: Final = (0.003, 0.03, 0.3, 3.0, 30.0)
 
 
 def read_out(predictors: np.ndarray, targets: np.ndarray, *, per_picture: int) -> np.ndarray:
-    """R2 of every target on pictures that its regression has not seen, ``(targets,)``; NaN for rows of zeros.
+    """R2 of every target on pictures that its regression has not seen, ``(targets,)``; NaN for rows
+    of zeros.
 
     Args:
         predictors: ``(n, samples)`` rows of mean 0 and length 1, or of zeros.
@@ -41,7 +44,9 @@ def read_out(predictors: np.ndarray, targets: np.ndarray, *, per_picture: int) -
 
 
 def _predicted(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Ridge predictions for ``new`` ``(k, n)`` from ``x`` ``(samples, n)`` and ``y`` ``(samples, m)``: ``(k, m)``."""
+    """Ridge predictions for ``new`` ``(k, n)`` from ``x`` ``(samples, n)`` and ``y``
+    ``(samples, m)``: ``(k, m)``.
+    """
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y, new = x - x_mean, y - y_mean, new - x_mean
     samples = len(x)
@@ -61,7 +66,9 @@ def _predicted(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def _components(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Squared singular values of ``x``, its left singular vectors, and where ``new`` lies along the right ones."""
+    """Squared singular values of ``x``, its left singular vectors, and where ``new`` lies along
+    the right ones.
+    """
     wide = x.shape[1] > len(x)
     size, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
     kept = size > 1e-5 * size[-1]
@@ -72,10 +79,12 @@ def _components(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def compare_with_twins(r2: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """p and q of R2 ``(n,)`` of a layer's neurons against those from twins ``(twins, n)``, neuron by neuron.
+    """p and q of R2 ``(n,)`` of a layer's neurons against those from twins ``(twins, n)``, neuron
+    by neuron.
 
-    What counts is by how much a neuron's R2 exceeds the mean of its twins'; the decoys are each twin's own excess over the mean
-    of the others. Where the network predicts nothing, p and q are 1.
+    What counts is by how much a neuron's R2 exceeds the mean of its twins'; the decoys are each
+    twin's own excess over the mean of the others. Where the network predicts nothing, p and q are
+    1.
     """
     excess = r2 - null.mean(0)
     others = (null.sum(0) - null) / (len(null) - 1)

@@ -1,7 +1,8 @@
-"""How believable a match is: p and q against the matches of null networks, and how well the two are told apart.
+"""How believable a match is: p and q against the matches of null networks, and how well the two are
+told apart.
 
-Target and decoy: Elias and Gygi, Nature Methods 4 (2007). One more decoy than there is is counted everywhere, so that few null
-networks can't promise much.
+Target and decoy: Elias and Gygi, Nature Methods 4 (2007). One more decoy than there is is counted
+everywhere, so that few null networks can't promise much.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def p_values(scores: np.ndarray, decoys: np.ndarray) -> np.ndarray:
 def false_discovery(scores: np.ndarray, decoys: np.ndarray, *, copies: int) -> np.ndarray:
     """The least expected share of chance among the findings that take in each score, ``(n,)``.
 
-    ``decoys``: scores of ``copies`` null networks, each with as many neurons as there are ``scores``.
+    ``decoys``: scores of ``copies`` null networks, each with as many neurons as there are
+    ``scores``.
 
     >>> false_discovery(np.array([0.9, 0.8, 0.7, 0.1]), np.linspace(0.0, 0.5, 40), copies=10)
     array([0.03333333, 0.03333333, 0.03333333, 0.825     ])
@@ -38,7 +40,8 @@ def false_discovery(scores: np.ndarray, decoys: np.ndarray, *, copies: int) -> n
 
 
 def area(scores: np.ndarray, decoys: np.ndarray) -> float:
-    """Chance that a score beats a decoy, ties counting half: the area under the ROC curve; NaN where either is missing.
+    """Chance that a score beats a decoy, ties counting half: the area under the ROC curve; NaN
+    where either is missing.
 
     >>> area(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     0.875

@@ -1,4 +1,6 @@
-"""A whole annotation: from a network with known filters to rows of the graph, also when it is stopped on the way."""
+"""A whole annotation: from a network with known filters to rows of the graph, also when it is
+stopped on the way.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ SIDE = 33
 
 
 def known_network() -> nn.Sequential:
-    """Filters 0-3: one random filter at quarter turns; 4 and 5: another and its mirror image; 6: its negative; 7: noise."""
+    """Filters 0-3: one random filter at quarter turns; 4 and 5: another and its mirror image;
+    6: its negative; 7: noise.
+    """
     generator = torch.Generator().manual_seed(3)
     first, second, third = (torch.randn(3, 5, 5, generator=generator) for _ in range(3))
     filters = [torch.rot90(first, turns, (1, 2)) for turns in range(4)]
@@ -98,9 +102,8 @@ def test_inversion_pairs_a_filter_with_its_negative(
     groups: dict[str, GroupScores], traced: Trace
 ) -> None:
     mean = float(traced.kernels["kernel/0"][4].sum())
-    assert (
-        abs(mean) > 1e-3
-    )  # so inversion about grey adds a constant, which a correlation of linear responses would not see
+    # inversion about grey adds a constant, which a correlation of linear responses would not see
+    assert abs(mean) > 1e-3
     assert groups["invert"].scores[0][4, 6] > groups["invert"].plain[4, 6]
 
 
@@ -128,7 +131,8 @@ def test_hue_leaves_a_colour_blind_filter_as_it_is() -> None:
     assert invariance["rotate"].max() < 0.95
 
 
-# -- the whole ---------------------------------------------------------------------------------------
+# -- the whole
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

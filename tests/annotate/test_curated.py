@@ -1,4 +1,6 @@
-"""Curated families: a person's CSV becomes families of the bundle, or one message that says what is wrong with it."""
+"""Curated families: a person's CSV becomes families of the bundle, or one message that says
+what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -112,21 +114,28 @@ def test_a_file_as_a_spreadsheet_writes_it_is_read(toy: Bundle, tmp_path: Path) 
 
 
 FAULTS = {
-    "family,neuron\na,conv1:0": r"mine\.csv, line 1: no column 'offset'; begin with the header family,neuron,offset",
+    "family,neuron\na,conv1:0": r"mine\.csv, line 1: no column 'offset'; begin with the header "
+    r"family,neuron,offset",
     "": r"mine\.csv, line 1: no column 'family'",
     "family,neuron,offset,colour\na,conv1:0,0,red": r"line 1: a column 'colour'",
     "family,neuron,offset,offset\na,conv1:0,0,0": r"line 1: a column twice",
     "family,neuron,offset": r"no family below the header",
-    "family,neuron,offset\na,conv1:0,0,9": r"line 2: 4 cells, the header has 3 \(family,neuron,offset\)",
+    "family,neuron,offset\na,conv1:0,0,9": r"line 2: 4 cells, the header has 3 "
+    r"\(family,neuron,offset\)",
     "family,neuron,offset\na,conv1:0,north": r"line 2: the offset 'north' is no number",
     "family,neuron,offset\na,conv1:0,inf": r"line 2: the offset 'inf' is no number",
     "family,neuron,offset\na,conv1:0,": r"line 2: the offset '' is no number",
-    "family,neuron,offset\na,conv1:0,0\n\na,conv1:99,0": r"line 4: no neuron 'conv1:99' in toy; write layer:channel",
+    "family,neuron,offset\na,conv1:0,0\n\na,conv1:99,0": r"line 4: no neuron 'conv1:99' in toy; "
+    r"write layer:channel",
     "family,neuron,offset\n,conv1:0,0": r"line 2: the family has no name",
-    "family,neuron,offset\na\x1b[1m,conv1:0,0": r"line 2: the family has no name that can be printed",
-    "family,neuron,offset\na,conv1:0,0\nb,conv1:0,0\na,toy/conv1:0,9": r"line 4: toy/conv1:0 is in 'a' already \(line 2\)",
-    "family,neuron,offset,group\na,conv1:0,0,rotat": r"line 2: no transform group 'rotat'; write one of rotate, flip_h",
-    "family,neuron,offset,group\na,conv1:0,0,hue\na,conv1:1,0,": r"line 3: 'a' has the group none, and hue on line 2",
+    "family,neuron,offset\na\x1b[1m,conv1:0,0": r"line 2: the family has no name that can be "
+    r"printed",
+    "family,neuron,offset\na,conv1:0,0\nb,conv1:0,0\na,toy/conv1:0,9": r"line 4: toy/conv1:0 is "
+    r"in 'a' already \(line 2\)",
+    "family,neuron,offset,group\na,conv1:0,0,rotat": r"line 2: no transform group 'rotat'; write "
+    r"one of rotate, flip_h",
+    "family,neuron,offset,group\na,conv1:0,0,hue\na,conv1:1,0,": r"line 3: 'a' has the group "
+    r"none, and hue on line 2",
     'family,neuron,offset\na,"conv1:0,0': r"cannot be read as CSV in UTF-8",
 }
 

@@ -1,4 +1,6 @@
-"""Kinds of first-layer filters: against planted Gabors and colours, and against the published labels of InceptionV1."""
+"""Kinds of first-layer filters: against planted Gabors and colours, and against the published
+labels of InceptionV1.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def planted(
     along: float,
     across: float,
 ) -> np.ndarray:
-    """Gabors about the kernel's centre, ``(n, size, size)``, written out anew from the definition."""
+    """Gabors about the kernel's centre, ``(n, size, size)``, written out anew from the
+    definition.
+    """
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     angle = np.deg2rad(orientation)[:, None, None]
     u, v = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
@@ -42,7 +46,9 @@ def planted(
 
 
 def random_gabors(count: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gabors with a full cycle or more within two standard deviations of their envelope: below, widths and frequency trade off."""
+    """Gabors with a full cycle or more within two standard deviations of their envelope: below,
+    widths and frequency trade off.
+    """
     rng = np.random.default_rng(0)
     orientation, frequency = rng.uniform(0, 180, count), rng.uniform(0.2, 0.35, count)
     phase = rng.uniform(0, 360, count)
@@ -176,7 +182,9 @@ def test_filters_that_do_not_read_three_colours_are_refused(shape: tuple[int, ..
 
 
 def test_the_published_filters_agree_with_the_labels_by_eye(ground_truth_dir: Path):
-    """Measured 52 of 64; always saying `gabor`, the commonest label, would give 28. The bound lies half way."""
+    """Measured 52 of 64; always saying `gabor`, the commonest label, would give 28. The bound
+    lies half way.
+    """
     found, labels = published(ground_truth_dir)
     table = Counter(zip(labels, found.kind.tolist(), strict=True))
     assert (found.kind == labels).sum() >= 40, table

@@ -1,4 +1,6 @@
-"""A part of the annotation is a declaration in the schema and one function; what nobody declared fails."""
+"""A part of the annotation is a declaration in the schema and one function; what nobody
+declared fails.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Families of unplanted networks are rarely significant, whatever chance looks like in their layers."""
+"""Families of unplanted networks are rarely significant, whatever chance looks like in their
+layers.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from circuitome.extract.annotate.significance import family_significance
 
 
 def networks(law: str, *, cells: int, nulls: int, tries: int, seed: int) -> list[np.ndarray]:
-    """Strongest families ``(cells, 1 + nulls)``, the first column the network's own, all by one law."""
+    """Strongest families ``(cells, 1 + nulls)``, the first column the network's own, all by one
+    law.
+    """
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(tries):

@@ -1,4 +1,6 @@
-"""Tuning curves: against hand-made curves and against the published responses of InceptionV1's curve detectors."""
+"""Tuning curves: against hand-made curves and against the published responses of InceptionV1's
+curve detectors.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,9 @@ def test_a_curve_that_cannot_be_fitted_is_refused(
 def test_the_published_curve_detectors_prefer_what_was_published(
     ground_truth_dir: Path, count: int, way: str
 ):
-    """Median error over 25 noisy subsamples, 5 degrees at most for each of the ten; noise 5 % of the peak."""
+    """Median error over 25 noisy subsamples, 5 degrees at most for each of the ten; noise 5 %
+    of the peak.
+    """
     arrays = np.load(ground_truth_dir / "tuning_curves.npz")
     facts = json.loads((ground_truth_dir / "curve_detectors.json").read_text())["tuning_3b"]
     published = np.array(

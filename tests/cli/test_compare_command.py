@@ -1,4 +1,6 @@
-"""The command that compares networks: what it prints, writes and refuses, and what a database then holds."""
+"""The command that compares networks: what it prints, writes and refuses, and what a database
+then holds.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +176,10 @@ def test_bundles_that_cannot_be_compared_are_refused(
 
 
 def counts(database: Database) -> dict[tuple[str, str], int]:
-    text = "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.model AS one, b.model AS other, count(r) AS n ORDER BY one, other"
+    text = (
+        "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.model AS one, b.model AS "
+        "other, count(r) AS n ORDER BY one, other"
+    )
     return {
         (row["one"], row["other"]): row["n"] for row in database.store.run(text, {}).to_pylist()
     }
@@ -225,7 +230,8 @@ def test_both_stores_hold_what_was_found(folder: Path, store: Store) -> None:
     assert pairs_to_compare(networks, database) == []
     assert len(pairs_to_compare(networks, database, force=True)) == 1
     text = (
-        "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.key AS one, b.key AS other, r.score AS score, r.mutual AS mutual, "
+        "MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron) RETURN a.key AS one, b.key AS other, "
+        "r.score AS score, r.mutual AS mutual, "
         "r.q AS q, r.share AS share, r.field_to AS field ORDER BY one, other"
     )
     rows = store.run(text, {}).to_pylist()
@@ -236,7 +242,10 @@ def test_both_stores_hold_what_was_found(folder: Path, store: Store) -> None:
     ]
     for name in ("score", "q", "share"):
         assert [row[name] for row in rows] == pytest.approx([row[name] for row in wanted])
-    text = "MATCH (:Neuron)-[r:READ_OUT_OF]->(l:Layer) RETURN l.model AS model, count(r) AS n ORDER BY model"
+    text = (
+        "MATCH (:Neuron)-[r:READ_OUT_OF]->(l:Layer) RETURN l.model AS model, count(r) AS n "
+        "ORDER BY model"
+    )
     assert store.run(text, {}).to_pylist() == [{"model": "one", "n": 26}, {"model": "two", "n": 26}]
 
 

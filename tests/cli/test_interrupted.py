@@ -159,7 +159,9 @@ def test_an_export_takes_the_place_of_no_link_and_no_device(wide: Bundle, link: 
 def test_what_is_loaded_right_before_a_drop_stays(
     neo4j_empty: Any, wide: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A drop that waits for a load must not think of the models that were there when it began to wait."""
+    """A drop that waits for a load must not think of the models that were there when it began
+    to wait.
+    """
     other = write_bundle(tmp_path / "other", name="other")
     with open_store(neo4j_empty.address) as store, open_store(neo4j_empty.address) as loader:
         store.load(wide)

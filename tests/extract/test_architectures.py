@@ -1,4 +1,5 @@
-"""One small architecture of every torchvision family, and of others, goes from its name to a proven bundle.
+"""One small architecture of every torchvision family, and of others, goes from its name to a proven
+bundle.
 
 `benchmarks/bench_torchvision.py` does the same for every size at the published input.
 """

@@ -25,7 +25,9 @@ CPU = torch.device("cpu")
 
 
 class Crooked(nn.Module):
-    """Strides, pools, dilation, an asymmetric kernel, groups, a residual addition and a concatenation."""
+    """Strides, pools, dilation, an asymmetric kernel, groups, a residual addition and a
+    concatenation.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Stimuli: every transform is exact, trials are what they are called, random images do not depend on their company."""
+"""Stimuli: every transform is exact, trials are what they are called, random images do not
+depend on their company.
+"""
 
 from __future__ import annotations
 
@@ -411,7 +413,8 @@ def test_a_quarter_turn_and_flips_of_the_ensemble_are_those_of_its_pixels(side: 
 
 
 def test_an_oblique_turn_of_the_ensemble_is_exact_where_pixels_meet_pixels() -> None:
-    # the triangle of sides 3, 4, 5: a turn by 36.87 degrees takes (4, 3) up and right of the centre to ...
+    # the triangle of sides 3, 4, 5: a turn by 36.87 degrees takes (4, 3) up and right of the centre
+    # to ...
     images = ensemble(60, 41, 18.0, seed=0)
     degrees = math.degrees(math.atan2(3, 4))
     plain, turned = images.draw(), images.draw(Transform("rotate", degrees))
@@ -494,7 +497,8 @@ def test_natural_like_scenes_have_the_spectrum_of_textured_surfaces_with_sharp_b
     bands = [
         power[(radius >= low) & (radius < 2 * low)].mean().log2() for low in (1 / 32, 1 / 16, 1 / 8)
     ]
-    # an octave takes two powers of two from 1/f textures and three from sharp borders; a little blur takes more
+    # an octave takes two powers of two from 1/f textures and three from sharp borders; a little
+    # blur takes more
     assert -3.5 < float(bands[2] - bands[0]) / 2 < -2
 
 

@@ -1,4 +1,6 @@
-"""The graph leaves the bundle and comes back whole, and every file opens in a reader that is not ours."""
+"""The graph leaves the bundle and comes back whole, and every file opens in a reader that is
+not ours.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ VALUES = {
 
 @st.composite
 def graphs(draw: st.DrawFn) -> dict[str, pa.Table]:
-    """Tables of random nodes and relationships, parallel ones and keys that two labels share included."""
+    """Tables of random nodes and relationships, parallel ones and keys that two labels share
+    included.
+    """
     keys = {label: draw(st.lists(TEXT, unique=True, max_size=3)) for label in NODES}
     rows: dict[str, list[dict[str, Any]]] = {
         label: [{"key": key} for key in keys[label]] for label in NODES

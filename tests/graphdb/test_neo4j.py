@@ -1,4 +1,6 @@
-"""Neo4j as it is run: schema and its repair, loads in batches, bulk import, TLS, passwords, and the same answers as the file."""
+"""Neo4j as it is run: schema and its repair, loads in batches, bulk import, TLS, passwords, and
+the same answers as the file.
+"""
 
 from __future__ import annotations
 
@@ -328,7 +330,9 @@ def test_the_local_server_listens_here_alone_and_hides_its_password(neo4j_shared
 
 
 def test_one_bookmark_manager_serves_all_sessions(neo4j_empty: Any, toy: Bundle) -> None:
-    """In a cluster the read after a load waits for the load; here the bookmark is seen to arrive."""
+    """In a cluster the read after a load waits for the load; here the bookmark is seen to
+    arrive.
+    """
     with open_store(neo4j_empty.address) as store:
         assert not set(store._bookmarks.get_bookmarks())  # pyright: ignore[reportAttributeAccessIssue]
         store.load(toy)
@@ -374,7 +378,9 @@ def nasty_tables() -> dict[str, pa.Table]:
 def imported(
     toy: Bundle, neo4j_shared: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalServer]:
-    """A server of its own whose database the import tool made of the annotated network and the nasty values; it speaks TLS."""
+    """A server of its own whose database the import tool made of the annotated network and the
+    nasty values; it speaks TLS.
+    """
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     home = tmp_path_factory.mktemp("imported")
@@ -460,7 +466,10 @@ def test_the_import_tool_takes_every_value(
     with open_store(imported.address) as store:
         assert [item for item in store.inspect() if item.differs] == []
         assert rows(tables_of(store, model="toy")) == rows(tables_of(toy))
-        text = "MATCH (a)-[r:EXCITES {kernel: $kernel}]->(b) WHERE b.model = 'toy' RETURN r.weight AS weight"
+        text = (
+            "MATCH (a)-[r:EXCITES {kernel: $kernel}]->(b) WHERE b.model = 'toy' RETURN "
+            "r.weight AS weight"
+        )
         for edge in toy.table("EXCITES").to_pylist()[
             :20
         ]:  # every bit of 64, whatever width the schema then gives them
@@ -656,7 +665,9 @@ def test_no_error_has_the_password(
 
 
 def read_yaml(text: str) -> dict[str, Any]:
-    """Mappings and lists of scalars by indentation: what the compose file uses of YAML, and an error for the rest."""
+    """Mappings and lists of scalars by indentation: what the compose file uses of YAML, and an
+    error for the rest.
+    """
     lines = [
         line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
     ]

@@ -55,7 +55,10 @@ def read(store: Store, table: str, model: str) -> list[dict[str, Any]]:
         query = f"MATCH (x:{table}) WHERE x.{owner} = $model RETURN {', '.join(columns)}"
     else:
         kind = RELATIONSHIPS[table]
-        query = f"MATCH (a:{kind.source})-[x:{table}]->(b:{kind.target}) WHERE a.key STARTS WITH $model "
+        query = (
+            f"MATCH (a:{kind.source})-[x:{table}]->(b:{kind.target}) WHERE a.key STARTS "
+            "WITH $model "
+        )
         query += f"RETURN {', '.join(['a.key AS `from`', 'b.key AS `to`', *columns])}"
     return ordered(store.run(query, {"model": model}))
 
@@ -260,7 +263,8 @@ def test_a_faulty_query_is_one_message(store: Store, toy: Bundle) -> None:
 def test_both_stores_give_the_same_arrow_types(store: Store, toy: Bundle) -> None:
     store.load(toy)
     rows = store.run(
-        "MATCH (n:Neuron) RETURN count(*) AS n, sum(n.channel) AS s, avg(n.channel) AS a, max(n.bias) AS m, "
+        "MATCH (n:Neuron) RETURN count(*) AS n, sum(n.channel) AS s, avg(n.channel) AS a, "
+        "max(n.bias) AS m, "
         "collect(n.channel) AS c, min(n.key) AS k, sum(n.depth) AS d, count(*) > 2 AS b"
     )
     assert [str(kind) for kind in rows.schema.types[:4]] == ["int64", "int64", "double", "double"]
@@ -343,7 +347,9 @@ PAIR = table_of("MotifKind", {"key": "pair", "title": "A pair."})
 
 @pytest.fixture
 def amended(store: Store, toy: Bundle, other: Bundle) -> Store:
-    """Two models; one with two motifs of a kind and what is known of that kind, the other with one motif."""
+    """Two models; one with two motifs of a kind and what is known of that kind, the other with
+    one motif.
+    """
     store.load(toy, other)
     enriched = table_of("ENRICHED_IN", {"from": "pair", "to": "toy", "instances": 2, "p": 0.5})
     rows = saved(motif("m1", "toy"), motif("m2", "toy", score=2.0), motif("m3", "other"))
@@ -355,7 +361,8 @@ def motifs_of(store: Store, model: str) -> list[tuple[str, float]]:
     """Motifs of a model with their scores, as their relationships tell them."""
     rows = store.run(
         "MATCH (k:MotifKind)<-[:OF_KIND]-(m:Motif)-[r:HAS_ROLE]->(n:Neuron) WHERE n.model = $model "
-        "RETURN m.key AS key, m.score AS score, m.roles AS roles, m.members AS members, k.title AS title, "
+        "RETURN m.key AS key, m.score AS score, m.roles AS roles, m.members AS members, k.title "
+        "AS title, "
         "r.role AS role, r.position AS position, n.key AS neuron ORDER BY key, position",
         {"model": model},
     ).to_pylist()
@@ -429,7 +436,8 @@ def test_a_key_that_is_there_gets_new_properties_and_keeps_its_relationships(
     )
     assert motifs_of(amended, "toy") == [("m1", 9.0), ("m2", 2.0)]
     rows = amended.run(
-        "MATCH (k:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN k.title AS title, e.p AS p, m.key AS key"
+        "MATCH (k:MotifKind)-[e:ENRICHED_IN]->(m:Model) RETURN k.title AS title, e.p AS p, m.key "
+        "AS key"
     )
     assert rows.to_pylist() == [{"title": "Two.", "p": 0.5, "key": "toy"}]
 
@@ -702,7 +710,8 @@ def test_a_database_of_another_schema_says_to_load_again(
     )
     with pytest.raises(
         StoreError,
-        match=r"another schema .*circuitome schema 99 abc.* `circuitome load BUNDLE\.\.\. --replace",
+        match=r"another schema .*circuitome schema 99 abc.* `circuitome load BUNDLE\.\.\. "
+        r"--replace",
     ):
         open_store(str(tmp_path / "x.db"))
 
@@ -721,7 +730,8 @@ def test_a_query_that_needs_too_much_memory_says_so(
 ) -> None:
     def full(*_: Any) -> None:
         raise RuntimeError(
-            "Buffer manager exception: Unable to allocate memory! The buffer pool is full and no ..."
+            "Buffer manager exception: Unable to allocate memory! The buffer pool is full and no "
+            "..."
         )
 
     with open_store(str(tmp_path / "store.db"), create=True) as store:

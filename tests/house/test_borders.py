@@ -356,7 +356,7 @@ def test_every_module_says_what_it_is_and_what_it_gives(path: Path) -> None:
     tree = ast.parse(path.read_text())
     docstring = ast.get_docstring(tree)
     assert docstring
-    assert docstring.splitlines()[0].rstrip().endswith((".", ":", "?"))
+    assert docstring.split("\n\n")[0].rstrip().endswith((".", ":", "?"))
     names = {
         target.id
         for node in tree.body

@@ -1,4 +1,6 @@
-"""The bundled networks: files, accuracies against their logs, training, scenes, and the first layer against twins."""
+"""The bundled networks: files, accuracies against their logs, training, scenes, and the first
+layer against twins.
+"""
 
 import json
 import subprocess
@@ -106,7 +108,9 @@ def test_the_network_exports_to_a_plain_graph() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_accuracies_on_fresh_scenes_agree_with_the_log(name: str) -> None:
-    """Within four standard errors of the difference, seven questions a network; and far above guessing."""
+    """Within four standard errors of the difference, seven questions a network; and far above
+    guessing.
+    """
     scenes, log = fresh_scenes(), log_of(name)
     measured = accuracies(load(name), scenes)
     for question, labels in scenes.labels.items():
@@ -143,7 +147,9 @@ def gabor_bases(side: int) -> Tensor:
 
 
 def gabor_fits(kernels: Tensor) -> np.ndarray:
-    """Share of each filter's main colour component that the best Gabor of the grid explains, `(n,)`."""
+    """Share of each filter's main colour component that the best Gabor of the grid explains,
+    `(n,)`.
+    """
     _, _, spatial = torch.linalg.svd(kernels.double().flatten(2), full_matrices=False)
     energies = (
         torch.einsum("gsp,ns->ngp", gabor_bases(kernels.shape[-1]), spatial[:, 0]).square().sum(-1)

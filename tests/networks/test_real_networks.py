@@ -116,7 +116,9 @@ def test_it_answers_from_a_database(bundle, network, tmp_path):
 
 
 def described(bundle: Bundle, folder: Path) -> Bundle:
-    """A copy with kinds, families and many pairs that are made up: they say nothing of it, but queries about them have rows."""
+    """A copy with kinds, families and many pairs that are made up: they say nothing of it, but
+    queries about them have rows.
+    """
     copy = annotated(Bundle.open(shutil.copytree(bundle.path, folder / "described")))
     rng, pairs = np.random.default_rng(0), []
     for layer in copy.table("Layer").to_pylist():
@@ -134,7 +136,9 @@ def described(bundle: Bundle, folder: Path) -> Bundle:
 
 @contextlib.contextmanager
 def served(bundle: Bundle, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """Address of a Neo4j server that holds the bundle: the one of the test run, or one of its own where there is much to hold."""
+    """Address of a Neo4j server that holds the bundle: the one of the test run, or one of its
+    own where there is much to hold.
+    """
     if sum(map(bundle.rows, RELATIONSHIPS)) <= MANY:
         address = request.getfixturevalue("neo4j_empty").address
         with open_store(address) as store:
@@ -175,7 +179,9 @@ class Asked(Tally):
         self.answered: set[str] = set()
 
     def ask(self, file: Path, address: str, model: str, *, only: Any = None) -> None:
-        """Every query and every reading command about a model; ``only`` picks commands by their arguments."""
+        """Every query and every reading command about a model; ``only`` picks commands by their
+        arguments.
+        """
         with open_database(str(file)) as one, open_database(address) as other:
             self.faults += differences(one, other, model, say=self._count)
         self.faults += command_differences(str(file), address, model, say=self._count, only=only)
@@ -267,7 +273,9 @@ def looked_at(plan: dict[str, Any]) -> int:
     ],
 )
 def test_the_server_looks_at_few_records_for_each_relationship(neo4j_empty, tmp_path, name, most):
-    """What takes minutes on a real network is seen at once in the plan: twice as many, or more, where each pair walks a fan-out."""
+    """What takes minutes on a real network is seen at once in the plan: twice as many, or more,
+    where each pair walks a fan-out.
+    """
     bundle = planted_kinds.randomly_annotated(
         tmp_path / "toy", seed=0, density=1.0, layers=(3, 40, 40, 40, 8)
     )

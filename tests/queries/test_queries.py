@@ -70,7 +70,9 @@ def frame(bundle: Bundle, table: str) -> Any:  # pandas' types take a filtered f
 
 
 def edges_of(bundle: Bundle) -> Any:
-    """All signed edges: sender, receiver, effect and the tables' columns, with the receiver's layer and fan-in."""
+    """All signed edges: sender, receiver, effect and the tables' columns, with the receiver's
+    layer and fan-in.
+    """
     tables = [frame(bundle, name).assign(effect=name.lower()) for name in ("EXCITES", "INHIBITS")]
     edges: Any = pd.concat(tables, ignore_index=True).rename(
         columns={"from": "sender", "to": "receiver"}
@@ -305,7 +307,9 @@ def expected_families_of(bundle: Bundle) -> pd.DataFrame:
 
 
 def expected_partners(bundle: Bundle) -> pd.DataFrame:
-    """Neuron 1: 0 is 90 degrees before it, 2 is 90 degrees after it, 3 has another hue and is turned."""
+    """Neuron 1: 0 is 90 degrees before it, 2 is 90 degrees after it, 3 has another hue and is
+    turned.
+    """
     pairs = (
         frame(bundle, "EQUIVARIANT_TO")
         .astype(dict.fromkeys(("from", "to"), str))
@@ -441,12 +445,14 @@ def test_a_users_own_file_runs_with_and_without_a_header(
 ) -> None:
     bare = tmp_path / "bare.cypher"
     bare.write_text(
-        "MATCH (n:Neuron) WHERE n.model = $model AND n.channel >= $least RETURN n.key ORDER BY n.key"
+        "MATCH (n:Neuron) WHERE n.model = $model AND n.channel >= $least RETURN n.key ORDER BY "
+        "n.key"
     )
     assert len(database.query(bare, least=6, limit=3)) == 3
     titled = tmp_path / "titled.cypher"
     titled.write_text(
-        f"// Mine.\n//\n// params:\n//   least (integer = 7): at least\n//   model (model): it\n{bare.read_text()}"
+        "// Mine.\n//\n// params:\n//   least (integer = 7): at least\n//   model (model): "
+        f"it\n{bare.read_text()}"
     )
     assert len(database.query(str(titled))) == sum(
         row["channel"] >= 7 for row in database.query("neurons")
@@ -458,7 +464,8 @@ def test_a_users_file_that_would_end_the_process_is_refused_before_it_runs(
 ) -> None:
     path = tmp_path / "crash.cypher"
     path.write_text(
-        "MATCH (n:Neuron) WITH n, [1, 2] AS xs\nWHERE all(x IN xs WHERE x > 0)\nRETURN n.key AS key ORDER BY key"
+        "MATCH (n:Neuron) WITH n, [1, 2] AS xs\nWHERE all(x IN xs WHERE x > 0)\nRETURN n.key AS "
+        "key ORDER BY key"
     )
     if database.store.dialect == "kuzu":
         with pytest.raises(QueryError, match=r"crash, line 2: .*kill the process"):

@@ -39,7 +39,8 @@ MATCH (n:Neuron) WHERE n.model = $model RETURN n.key AS neuron ORDER BY neuron L
 CAUGHT = {
     "distinct-last": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) "
     "RETURN b.key AS key, count(DISTINCT a.layer) AS x, sum(r.share) AS y ORDER BY key",
-    "same-edge-twice": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) RETURN a.key AS key ORDER BY key",
+    "same-edge-twice": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) RETURN "
+    "a.key AS key ORDER BY key",
     "list-index": "MATCH (l:Layer) RETURN l.kernel[0] AS height, l.key AS key ORDER BY key",
     "substring": "MATCH (n:Neuron) RETURN substring(n.key, 0, 3) AS x, n.key AS key ORDER BY key",
     "log": "MATCH (n:Neuron) RETURN log(n.bias) AS x, n.key AS key ORDER BY key",
@@ -52,16 +53,23 @@ CAUGHT = {
     "WHERE all(x IN xs WHERE x > 0) RETURN n.key AS key ORDER BY key",
     "bare-flag": "MATCH (n:Neuron) WITH n.key AS key, n.bias > 0 AS up "
     "RETURN key, CASE WHEN up THEN 1 ELSE 2 END AS x ORDER BY key",
-    "type": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN type(r) AS x, a.key AS key ORDER BY key",
-    "label": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN label(r) AS x, a.key AS key ORDER BY key",
+    "type": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN type(r) AS x, a.key AS key ORDER BY "
+    "key",
+    "label": "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN label(r) AS x, a.key AS key ORDER "
+    "BY key",
     "id": "MATCH (n:Neuron) RETURN elementId(n) AS x, n.key AS key ORDER BY key",
     "hops": "MATCH (a:Neuron)-[r:EXCITES*1..3]->(b:Neuron) RETURN a.key AS key ORDER BY key",
-    "path-functions": "MATCH p = (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN nodes(p) AS x, a.key AS key ORDER BY key",
-    "comprehension": "MATCH (l:Layer) RETURN [x IN l.kernel | x + 1] AS x, l.key AS key ORDER BY key",
+    "path-functions": "MATCH p = (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN nodes(p) AS x, a.key "
+    "AS key ORDER BY key",
+    "comprehension": "MATCH (l:Layer) RETURN [x IN l.kernel | x + 1] AS x, l.key AS key ORDER BY "
+    "key",
     "cast": "MATCH (n:Neuron) RETURN toInteger(n.bias) AS x, n.key AS key ORDER BY key",
-    "missing-function": "MATCH (n:Neuron) RETURN n.layer AS x, stDev(n.bias) AS sd, min(n.key) AS k ORDER BY x",
-    "subquery": "MATCH (n:Neuron) WHERE EXISTS { (n)-[:EXCITES]->() } RETURN n.key AS key ORDER BY key",
-    "neo4j-only": "MATCH (n:Neuron WHERE n.bias > 0)-[r:EXCITES]->(b:Neuron) RETURN n.key AS key ORDER BY key",
+    "missing-function": "MATCH (n:Neuron) RETURN n.layer AS x, stDev(n.bias) AS sd, min(n.key) "
+    "AS k ORDER BY x",
+    "subquery": "MATCH (n:Neuron) WHERE EXISTS { (n)-[:EXCITES]->() } RETURN n.key AS key ORDER "
+    "BY key",
+    "neo4j-only": "MATCH (n:Neuron WHERE n.bias > 0)-[r:EXCITES]->(b:Neuron) RETURN n.key AS key "
+    "ORDER BY key",
     "label-predicate": "MATCH (n) WHERE n:Neuron RETURN n.key AS key ORDER BY key",
     "with-order": "MATCH (n:Neuron) WITH n ORDER BY n.bias RETURN n.key AS key ORDER BY key",
     "limit-order": "MATCH (n:Neuron) WITH n LIMIT 5 RETURN n.key AS key ORDER BY key",
@@ -75,27 +83,38 @@ CAUGHT = {
 }
 
 ALSO_CAUGHT = [
-    ("same-edge-twice", "MATCH (a:Neuron)-[r]->(b:Neuron), (c:Neuron)-[s]->(d:Neuron) RETURN a.key AS key ORDER BY key"),
+    ("same-edge-twice", "MATCH (a:Neuron)-[r]->(b:Neuron), (c:Neuron)-[s]->(d:Neuron) RETURN "
+                        "a.key AS key ORDER BY key"),
     ("null-aggregate", "MATCH (n:Neuron) OPTIONAL MATCH (n)-[r:EXCITES]->(b:Neuron) "
      "WITH n, sum(r.share) AS x RETURN n.key AS key, x ORDER BY key"),
     ("order", "MATCH (n:Neuron) RETURN n.key AS key"),
     ("order", "MATCH (n:Neuron) RETURN n.key AS key ORDER BY n.key DESC, n.bias"),
-    ("hops", "MATCH p = shortestPath((a:Neuron)-[:EXCITES]->(b:Neuron)) RETURN a.key AS key ORDER BY key"),
-    ("neo4j-only", "MATCH (n:Neuron) CALL { WITH n RETURN 1 AS x } RETURN n.key AS key ORDER BY key"),
+    ("hops", "MATCH p = shortestPath((a:Neuron)-[:EXCITES]->(b:Neuron)) RETURN a.key AS key "
+             "ORDER BY key"),
+    ("neo4j-only", "MATCH (n:Neuron) CALL { WITH n RETURN 1 AS x } RETURN n.key AS key ORDER BY "
+                   "key"),
     ("schema", "MATCH (n:Neurone) RETURN n.key AS key ORDER BY key"),
     ("schema", "MATCH (a:Neuron)-[r:EXITES|INHIBITS]->(b:Neuron) RETURN a.key AS key ORDER BY key"),
-    ("subquery", "MATCH (n:Neuron) WHERE COUNT { (n)-[:EXCITES]->() } > 1 RETURN n.key AS key ORDER BY key"),
+    ("subquery", "MATCH (n:Neuron) WHERE COUNT { (n)-[:EXCITES]->() } > 1 RETURN n.key AS key "
+                 "ORDER BY key"),
     ("spliced", "MATCH (n:Neuron) WHERE n.bias > %s RETURN n.key AS key ORDER BY key"),
 ]  # fmt: skip
 
 CLEAN = [
-    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) WHERE r <> s RETURN a.key AS key ORDER BY key",
-    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) WHERE a.key < c.key RETURN a.key AS key ORDER BY key",
-    "MATCH (a:Neuron)-[:EXCITES]->(b:Neuron)-[:EXCITES]->(c:Neuron) RETURN a.key AS key ORDER BY key",
-    "MATCH (a:Neuron)-[:EXCITES]->(b:Neuron)<-[:INHIBITS]-(c:Neuron) RETURN a.key AS key ORDER BY key",
-    "MATCH (n:Neuron) WHERE n.layer IN ['type(x)', 'SET'] RETURN count(n) AS neurons // log(x), n:A:B",
-    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN b.key AS key, sum(r.share) AS y, count(DISTINCT a.layer) AS x ORDER BY key",
-    "MATCH (n:Neuron) WHERE EXISTS { MATCH (n)-[:EXCITES]->() } RETURN n.key AS key ORDER BY n.bias DESC, key DESC",
+    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) WHERE r <> s RETURN a.key "
+    "AS key ORDER BY key",
+    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(c:Neuron) WHERE a.key < c.key RETURN "
+    "a.key AS key ORDER BY key",
+    "MATCH (a:Neuron)-[:EXCITES]->(b:Neuron)-[:EXCITES]->(c:Neuron) RETURN a.key AS key ORDER BY "
+    "key",
+    "MATCH (a:Neuron)-[:EXCITES]->(b:Neuron)<-[:INHIBITS]-(c:Neuron) RETURN a.key AS key ORDER "
+    "BY key",
+    "MATCH (n:Neuron) WHERE n.layer IN ['type(x)', 'SET'] RETURN count(n) AS neurons // log(x), "
+    "n:A:B",
+    "MATCH (a:Neuron)-[r:EXCITES]->(b:Neuron) RETURN b.key AS key, sum(r.share) AS y, "
+    "count(DISTINCT a.layer) AS x ORDER BY key",
+    "MATCH (n:Neuron) WHERE EXISTS { MATCH (n)-[:EXCITES]->() } RETURN n.key AS key ORDER BY "
+    "n.bias DESC, key DESC",
 ]
 
 
@@ -390,7 +409,10 @@ def test_every_motif_query_has_a_twin_of_the_same_name_and_says_that_it_is_no_fi
 
 
 def test_columns_are_read_from_the_text() -> None:
-    text = "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS xs ORDER BY c LIMIT $limit"
+    text = (
+        "MATCH (n:Neuron) WITH n, count(n) AS c RETURN DISTINCT n.key AS `key`, c, [1, 2] AS "
+        "xs ORDER BY c LIMIT $limit"
+    )
     assert columns_of(text) == ("key", "c", "xs")
 
 

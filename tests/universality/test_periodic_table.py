@@ -1,4 +1,6 @@
-"""The periodic table: clusters by hand and by their rules, what chance gives, both stores, the command, published features."""
+"""The periodic table: clusters by hand and by their rules, what chance gives, both stores, the
+command, published features.
+"""
 
 from __future__ import annotations
 
@@ -176,7 +178,9 @@ def test_kind_and_family_are_those_of_more_than_half() -> None:
 
 
 def planted(shared: int, single: int) -> Links:
-    """Four networks: ``shared`` features that all have, and in each pair ``single`` matches of their own."""
+    """Four networks: ``shared`` features that all have, and in each pair ``single`` matches of
+    their own.
+    """
     rng, matches = np.random.default_rng(0), []
     for one, other in combinations("abcd", 2):
         matches += [(f"{one}/l:{i}", f"{other}/l:{i}", 0.6) for i in range(shared)]
@@ -214,7 +218,8 @@ def test_kinds_agree_by_chance_where_they_are_dealt_out_and_beyond_it_where_matc
     assert one is None
 
 
-# -- databases ---------------------------------------------------------------------------------------
+# -- databases
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -420,7 +425,8 @@ def test_a_motif_recurs_where_analogues_play_its_parts(store: Store, toys: list[
     ]
 
 
-# -- published features ------------------------------------------------------------------------------
+# -- published features
+# ------------------------------------------------------------------------------
 
 
 def test_published_high_low_frequency_detectors_lie_at_the_published_depths(
@@ -460,12 +466,15 @@ def test_a_folder_without_published_features_is_refused(tmp_path: Path) -> None:
         published_features(tmp_path)
 
 
-# -- the command -------------------------------------------------------------------------------------
+# -- the command
+# -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network under two permutations of its channels: three networks that share everything."""
+    """A small network under two permutations of its channels: three networks that share
+    everything.
+    """
     made = tmp_path_factory.mktemp("networks")
     first = network(0, first=8, second=8)
     for number, name in enumerate(("one", "two", "three")):

@@ -1,4 +1,6 @@
-"""Comparing networks: what is planted is found, what is random is not, and every number is checked by another way to it."""
+"""Comparing networks: what is planted is found, what is random is not, and every number is
+checked by another way to it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def columns() -> np.ndarray:
     return unit_rows(np.random.default_rng(1).standard_normal((15, 40)).astype(np.float32))
 
 
-# -- matching ----------------------------------------------------------------------------------------
+# -- matching
+# ----------------------------------------------------------------------------------------
 
 
 def test_products_by_layers_are_those_of_the_whole(rows: np.ndarray, columns: np.ndarray) -> None:
@@ -94,7 +97,8 @@ def test_shuffling_moves_whole_pictures_of_each_row_apart() -> None:
     )
 
 
-# -- significance ------------------------------------------------------------------------------------
+# -- significance
+# ------------------------------------------------------------------------------------
 
 
 def test_p_and_q_by_hand() -> None:
@@ -124,7 +128,8 @@ def test_read_outs_of_chance_are_rarely_believed() -> None:
     assert found <= 15 + 3 * np.sqrt(0.05 * 0.95 * 300)
 
 
-# -- read-outs ---------------------------------------------------------------------------------------
+# -- read-outs
+# ---------------------------------------------------------------------------------------
 
 
 def test_ridge_is_that_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +188,8 @@ def test_a_silent_neuron_has_no_read_out() -> None:
     assert read_out(rows[1:2], rows[:1], per_picture=2)[0] < 0.05
 
 
-# -- whole networks ----------------------------------------------------------------------------------
+# -- whole networks
+# ----------------------------------------------------------------------------------
 
 
 def both(one: Bundle, other: Bundle) -> Comparison:

@@ -36,9 +36,13 @@ class Network:
     labels: Sequence[str] = ()
     """Names of the classes in the order of the logits, or empty."""
     architecture: str = ""
-    """What was typed (of ``path/file.py:factory`` only ``file.py:factory``); empty: the class of the model."""
+    """What was typed (of ``path/file.py:factory`` only ``file.py:factory``); empty: the class
+    of the model.
+    """
     weights: str = ""
-    """Name of the weights file, ``DEFAULT``, ``random``, or ``factory``: as the factory left them."""
+    """Name of the weights file, ``DEFAULT``, ``random``, or ``factory``: as the factory left
+    them.
+    """
     seed: int = 0
     """Of everything random in it."""
 

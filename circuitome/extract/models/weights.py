@@ -1,7 +1,9 @@
-"""Weights in: reading a file without running what is in it, fitting it to a network, random weights, digests.
+"""Weights in: reading a file without running what is in it, fitting it to a network, random
+weights, digests.
 
-`read_weights` opens `.safetensors`, and `.pth` with ``weights_only=True`` and never otherwise; `fit` puts the tensors
-into a network or says which one does not belong; `randomise` draws weights none of which is at an identity default.
+`read_weights` opens `.safetensors`, and `.pth` with ``weights_only=True`` and never otherwise;
+`fit` puts the tensors into a network or says which one does not belong; `randomise` draws weights
+none of which is at an identity default.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ class WeightsError(CircuitomeError):
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a weights file by name, on the CPU, in the dtypes of the file.
 
-    ``.safetensors``, or ``.pth``, ``.pt``, ``.th`` read with ``weights_only=True``, so no code in it is run. A state dict
-    inside ``{"state_dict": ...}``, ``{"model": ...}`` or ``{"model_state_dict": ...}`` is found, and the prefix
-    ``module.`` of every name is taken off.
+    ``.safetensors``, or ``.pth``, ``.pt``, ``.th`` read with ``weights_only=True``, so no code in
+    it is run. A state dict inside ``{"state_dict": ...}``, ``{"model": ...}`` or
+    ``{"model_state_dict": ...}`` is found, and the prefix ``module.`` of every name is taken off.
 
     Raises:
         WeightsError: there is no such file, it is damaged, holds code, or holds no tensors.
@@ -88,7 +90,8 @@ def _read_pickled(path: Path) -> Any:
         code = _CODE.search(str(error))
         if code:
             raise WeightsError(
-                f"{path}: holds more than tensors ({code[1] or code[2]}), and code in a weights file is never run; {_RESAVE}"
+                f"{path}: holds more than tensors ({code[1] or code[2]}), and code in a weights "
+                f"file is never run; {_RESAVE}"
             ) from error
         raise WeightsError(
             f"{path}: not a whole PyTorch file ({_first_line(error)}); fetch or save it again"
@@ -96,7 +99,9 @@ def _read_pickled(path: Path) -> Any:
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse an archive that unpacks to more than it is: PyTorch packs nothing, so what is packed is not its own."""
+    """Refuse an archive that unpacks to more than it is: PyTorch packs nothing, so what is
+    packed is not its own.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -145,27 +150,30 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architecture: str) -> None:
-    """Copy ``state`` into ``model``, every name and shape in its place; half precision becomes the model's float32.
+    """Copy ``state`` into ``model``, every name and shape in its place; half precision becomes the
+    model's float32.
 
     Args:
         source: what the error calls the weights: the file's path.
         architecture: what the error calls the model.
 
-    Raises:
-        WeightsError: another shape (the first such tensor in the model's order), missing or unknown names.
+    Raises: WeightsError: another shape (the first such tensor in the model's order), missing or
+        unknown names.
     """
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name in state and state[name].shape != tensor.shape:
             raise WeightsError(
-                f"{source}: {name} is {_shape(state[name])}, but {architecture} has {_shape(tensor)} there; "
+                f"{source}: {name} is {_shape(state[name])}, but {architecture} has "
+                f"{_shape(tensor)} there; "
                 "name the architecture that these weights were trained with"
             )
     _same_names(expected, state, source=source, architecture=architecture)
     for name, tensor in expected.items():
         if name in state and tensor.is_floating_point() and not state[name].is_floating_point():
             raise WeightsError(
-                f"{source}: {name} holds {state[name].dtype}, not floats; save it without quantisation"
+                f"{source}: {name} holds {state[name].dtype}, not floats; save it without "
+                "quantisation"
             )
     try:
         model.load_state_dict(
@@ -210,13 +218,16 @@ def _shape(tensor: Tensor) -> str:
 
 
 def refuse_nonfinite(model: nn.Module, *, source: str) -> None:
-    """`WeightsError` that names the first tensor of ``model`` with a NaN or an infinity, and the channel in it."""
+    """`WeightsError` that names the first tensor of ``model`` with a NaN or an infinity, and
+    the channel in it.
+    """
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             place = (~torch.isfinite(tensor)).nonzero()[0].tolist()
             where = f", channel {place[0]}" if place else ""
             raise WeightsError(
-                f"{source}: {name}{where} is not finite (NaN or infinity); train or save the network again, "
+                f"{source}: {name}{where} is not finite (NaN or infinity); train or save the "
+                "network again, "
                 "or mark such neurons with `extract --allow-nonfinite`"
             )
 
@@ -225,8 +236,9 @@ def refuse_nonfinite(model: nn.Module, *, source: str) -> None:
 def randomise(model: nn.Module, seed: int) -> None:
     """Draw every weight of ``model`` anew, from ``seed`` alone.
 
-    Kernels are Gaussian with variance 2 / fan-in. Gains of norms and layer scales (either sign), biases, running means
-    and variances are random too: at their defaults they are the identity, and a fault in folding them would not show.
+    Kernels are Gaussian with variance 2 / fan-in. Gains of norms and layer scales (either sign),
+    biases, running means and variances are random too: at their defaults they are the identity, and
+    a fault in folding them would not show.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
@@ -260,7 +272,8 @@ def _normal(shape: torch.Size, sd: float, generator: torch.Generator) -> Tensor:
 
 
 def digest(model: nn.Module) -> str:
-    """SHA-256 over every parameter and buffer of ``model``: names, dtypes, shapes and bytes, sorted by name.
+    """SHA-256 over every parameter and buffer of ``model``: names, dtypes, shapes and bytes, sorted
+    by name.
 
     >>> digest(nn.Identity()) == hashlib.sha256().hexdigest()
     True

@@ -32,7 +32,8 @@ def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
             axes for place, axes in enumerate(values[0].layout.dims) if place != dim
         ]:
             raise t.error(
-                f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not channels"
+                f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not "
+                "channels"
             )
     return t.concat(values, dim)
 

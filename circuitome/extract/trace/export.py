@@ -25,7 +25,9 @@ BATCH: Final = (
 def export_graph(
     model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH
 ) -> ExportedProgram:
-    """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height, width), without in-place operations."""
+    """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height,
+    width), without in-place operations.
+    """
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
     parameter = next(model.parameters(), None)
@@ -37,8 +39,10 @@ def export_graph(
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WiringError(
-            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be exported "
-            f"by torch.export ({type(error).__name__}: {reason}); check the input size (--input-size), "
+            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be "
+            "exported "
+            f"by torch.export ({type(error).__name__}: {reason}); check the input size "
+            "(--input-size), "
             "and the model for control flow that depends on data"
         ) from error
     if _mutates(program.graph.nodes):
@@ -64,7 +68,9 @@ def _without_logs() -> Iterator[None]:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """No garbage collection: an export makes many small objects, all of them alive, and the collector walks them again and again."""
+    """No garbage collection: an export makes many small objects, all of them alive, and the
+    collector walks them again and again.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -128,7 +134,9 @@ class Recorder(Interpreter):
 
 
 def program_inputs(program: ExportedProgram) -> tuple[dict[str, Any], list[str]]:
-    """Concrete value of every placeholder that is a parameter, buffer or constant; and the names of the inputs."""
+    """Concrete value of every placeholder that is a parameter, buffer or constant; and the
+    names of the inputs.
+    """
     kinds = torch.export.graph_signature.InputKind
     state = {**program.state_dict, **program.constants}
     fixed: dict[str, Any] = {}

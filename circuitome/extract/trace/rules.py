@@ -1,9 +1,9 @@
 """Rules: how the wiring understands an ATen operation.
 
 A rule gets the tracer and the operation's arguments, in which tensors that depend on the input are
-`Value` and all others are plain tensors, and returns the `Value` of its result. To add an operation, write
-a rule with ``@rule("aten_name")`` beside its like; an activation needs only a line in
-`circuitome.extract.steps.STEPS`.
+`Value` and all others are plain tensors, and returns the `Value` of its result. To add an
+operation, write a rule with ``@rule("aten_name")`` beside its like; an activation needs only a line
+in `circuitome.extract.steps.STEPS`.
 """
 
 from __future__ import annotations

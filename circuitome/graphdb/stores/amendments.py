@@ -20,10 +20,11 @@ __all__ = ["checked", "conditions", "missing_end"]
 
 
 def checked(change: Amendment, *, where: str) -> tuple[tuple[Removal, ...], dict[str, pa.Table]]:
-    """Removals that can match something, and the rows to insert in the schema's types and order, nodes first.
+    """Removals that can match something, and the rows to insert in the schema's types and order,
+    nodes first.
 
-    ``where`` names the database. `StoreError` for tables and columns that the schema does not declare, values that do not fit
-    them, and keys that are missing or given twice.
+    ``where`` names the database. `StoreError` for tables and columns that the schema does not
+    declare, values that do not fit them, and keys that are missing or given twice.
     """
     for removal in change.remove:
         _check_removal(removal, where)
@@ -38,7 +39,9 @@ def checked(change: Amendment, *, where: str) -> tuple[tuple[Removal, ...], dict
 
 
 def conditions(removal: Removal) -> Iterator[tuple[str, str, list[object]]]:
-    """What a removal asks: the end (``x`` the row itself, ``a`` what it leaves, ``b`` what it enters), column, values."""
+    """What a removal asks: the end (``x`` the row itself, ``a`` what it leaves, ``b`` what it
+    enters), column, values.
+    """
     for end, wanted in (("x", removal.where), ("a", removal.source), ("b", removal.target)):
         for column, values in wanted.items():
             yield end, column, list(values)
@@ -48,7 +51,8 @@ def missing_end(where: str, table: str) -> StoreError:
     """The error for a relationship that leads to or from what is not there."""
     kind = RELATIONSHIPS[table]
     return StoreError(
-        f"{where}: {table} names a {kind.source} or a {kind.target} that is not there, nothing was changed; "
+        f"{where}: {table} names a {kind.source} or a {kind.target} that is not there, nothing "
+        "was changed; "
         "load the bundle of its model first"
     )
 
@@ -56,7 +60,8 @@ def missing_end(where: str, table: str) -> StoreError:
 def _declared(table: str, where: str) -> NodeType | RelationshipType:
     if table not in NODES and table not in RELATIONSHIPS:
         raise StoreError(
-            f"{where}: the schema has no table {table!r}; `circuitome schema` shows those that there are"
+            f"{where}: the schema has no table {table!r}; `circuitome schema` shows those that "
+            "there are"
         )
     return table_type(table)
 
@@ -65,7 +70,8 @@ def _check_removal(removal: Removal, where: str) -> None:
     kind = _declared(removal.table, where)
     if isinstance(kind, NodeType) and (removal.source or removal.target):
         raise StoreError(
-            f"{where}: {removal.table} is a node and has no ends; say which ones by their own properties"
+            f"{where}: {removal.table} is a node and has no ends; say which ones by their own "
+            "properties"
         )
     ends = (
         ()
@@ -89,7 +95,8 @@ def _fitting(table: str, rows: pa.Table, where: str) -> pa.Table:
     schema = arrow_schema(table)
     if rows.column_names != schema.names:
         raise StoreError(
-            f"{where}: rows of {table} have the columns {', '.join(rows.column_names)}; give {', '.join(schema.names)}"
+            f"{where}: rows of {table} have the columns {', '.join(rows.column_names)}; give "
+            f"{', '.join(schema.names)}"
         )
     try:
         rows = rows.cast(schema)

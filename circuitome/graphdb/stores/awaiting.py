@@ -1,4 +1,6 @@
-"""Waiting for an engine so that Ctrl-C is heard: while Python's main thread is inside an engine's code, it hears nothing."""
+"""Waiting for an engine so that Ctrl-C is heard: while Python's main thread is inside an
+engine's code, it hears nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ def awaited(
 ) -> T:
     """What ``work`` gives, done by another thread.
 
-    Where Ctrl-C comes (or a signal that ends the program), or ``seconds`` are over, ``stop`` is called with what is still to
-    come, and `KeyboardInterrupt` (or `SystemExit`) or `TimeoutError` raised.
+    Where Ctrl-C comes (or a signal that ends the program), or ``seconds`` are over, ``stop`` is
+    called with what is still to come, and `KeyboardInterrupt` (or `SystemExit`) or `TimeoutError`
+    raised.
     """
     answer: Future[T] = Future()
 

@@ -1,9 +1,11 @@
-"""Latent branches: a pair of layers whose connections fall into two groups, though nothing branches there.
+"""Latent branches: a pair of layers whose connections fall into two groups, though nothing branches
+there.
 
-The norms of the kernels between two layers are a matrix, and its second singular vectors sort the neurons of both layers
-(Voss et al., *Branch Specialization*, Distill 2021). First it is balanced, every row and every column scaled to a mean of
-one (Sinkhorn, 1964), so that neither who sends much nor who reads much is taken for a group: then the first singular vectors
-are constant. How far the layers fall apart is the part of the second singular value in what the first leaves of the squared
+The norms of the kernels between two layers are a matrix, and its second singular vectors sort the
+neurons of both layers (Voss et al., *Branch Specialization*, Distill 2021). First it is balanced,
+every row and every column scaled to a mean of one (Sinkhorn, 1964), so that neither who sends much
+nor who reads much is taken for a group: then the first singular vectors are constant. How far the
+layers fall apart is the part of the second singular value in what the first leaves of the squared
 matrix, against matrices in which each sender's norms are dealt to other receivers.
 """
 
@@ -40,7 +42,9 @@ class Between:
 
 
 def between(graph: SignedGraph, *, members: int) -> Iterator[Between]:
-    """Every pair of layers with at least ``members`` neurons each and more than one edge a receiver, in the order of keys."""
+    """Every pair of layers with at least ``members`` neurons each and more than one edge a
+    receiver, in the order of keys.
+    """
     pairs = [
         (int(sends), fan) for fan in graph.fans() for sends in np.unique(graph.layer[fan.senders])
     ]
@@ -59,7 +63,8 @@ def _between(graph: SignedGraph, sends: int, fan: Fan) -> Between:
 
 
 def balanced(norms: np.ndarray) -> np.ndarray:
-    """The matrix with rows and columns scaled so that their means are one, ``(s, c)``; those of zeros stay.
+    """The matrix with rows and columns scaled so that their means are one, ``(s, c)``; those of
+    zeros stay.
 
     >>> balanced(np.outer([1.0, 5.0], [2.0, 3.0, 4.0])).round(9).tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
@@ -77,7 +82,8 @@ def _over(number: int, sums: np.ndarray) -> np.ndarray:
 
 
 def second_share(norms: np.ndarray) -> np.ndarray:
-    """Part of the second singular value in what the first leaves of squared matrices, ``(..., s, c)`` to ``(...,)``.
+    """Part of the second singular value in what the first leaves of squared matrices, ``(..., s,
+    c)`` to ``(...,)``.
 
     >>> float(
     ...     second_share(np.kron(np.eye(2), np.ones((3, 3)))).round(9)
@@ -106,7 +112,9 @@ def dealt(pair: Between, rng: np.random.Generator) -> np.ndarray:
 def layer_pairs(
     graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0, limit: int = 100
 ) -> list[dict[str, Any]]:
-    """The rows of the query, in its order. `QueryError` for fewer than one null matrix or member."""
+    """The rows of the query, in its order. `QueryError` for fewer than one null matrix or
+    member.
+    """
     for name, number in (("nulls", nulls), ("members", members)):
         if number < 1:
             raise QueryError(
@@ -136,7 +144,9 @@ def layer_pairs(
 
 
 def _groups(pair: Between, members: int) -> list[np.ndarray]:
-    """The outermost senders and receivers at both ends, in the order of the roles, outermost first."""
+    """The outermost senders and receivers at both ends, in the order of the roles, outermost
+    first.
+    """
     left, _, right = np.linalg.svd(pair.norms, full_matrices=False)
     turn = np.sign(
         left[np.argmax(np.round(np.abs(left[:, 1]), 9)), 1]

@@ -1,14 +1,17 @@
 """Circuits and paths: library algorithms over one-hop queries.
 
-Hop bounds cannot be parameters in Cypher, and a pattern over many hops enumerates every path. So a circuit is grown a
-frontier at a time, one query a hop, and the strongest paths are found by dynamic programming, one query a layer.
+Hop bounds cannot be parameters in Cypher, and a pattern over many hops enumerates every path. So a
+circuit is grown a frontier at a time, one query a hop, and the strongest paths are found by dynamic
+programming, one query a layer.
 
-**Strength of a path** is the product of the shares of its edges. A share is an edge's part of its receiver's squared
-fan-in norm, and the shares of one neuron's inputs sum to 1; so the strength is the probability that a walk from the
-target, choosing at every neuron one input by its share, goes exactly along this path. That is how the w²-rule of deep
-Taylor decomposition hands relevance back (Montavon et al., *Explaining nonlinear classification decisions with deep
-Taylor decomposition*, Pattern Recognition 65, 2017), and what *Visualizing Weights* (Voss et al., Distill 2021) calls
-following the strongest connections. The **effect** of a path is the product of the signs of its edges.
+**Strength of a path** is the product of the shares of its edges. A share is an edge's part of its
+receiver's squared fan-in norm, and the shares of one neuron's inputs sum to 1; so the strength is
+the probability that a walk from the target, choosing at every neuron one input by its share, goes
+exactly along this path. That is how the w²-rule of deep Taylor decomposition hands relevance back
+(Montavon et al., *Explaining nonlinear classification decisions with deep Taylor decomposition*,
+Pattern Recognition 65, 2017), and what *Visualizing Weights* (Voss et al., Distill 2021) calls
+following the strongest connections. The **effect** of a path is the product of the signs of its
+edges.
 """
 
 from __future__ import annotations
@@ -60,15 +63,19 @@ class Circuit:
 
     neuron: str  # key of the neuron that it was grown from
     nodes: Rows  # neuron, distance: fewest hops from it; by distance, then key
-    edges: Rows  # distance, sender, receiver, effect, share, weight, polarity; by distance, share (largest first), keys
+    # distance, sender, receiver, effect, share, weight, polarity; by distance, share (largest
+    # first), keys
+    edges: Rows
 
 
 def upstream(
     database: Asks, neuron: str, *, depth: int = 2, k: int = 5, min_share: float = 0.0
 ) -> Circuit:
-    """The circuit that feeds a neuron: its ``k`` strongest inputs, theirs, and so on, ``depth`` hops up.
+    """The circuit that feeds a neuron: its ``k`` strongest inputs, theirs, and so on, ``depth``
+    hops up.
 
-    Inputs below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
+    Inputs below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a
+    ``depth`` or ``k`` below 1.
     """
     _positive("upstream", depth=depth, k=k)
 
@@ -81,9 +88,11 @@ def upstream(
 def downstream(
     database: Asks, neuron: str, *, depth: int = 2, k: int = 5, min_share: float = 0.0
 ) -> Circuit:
-    """The circuit that a neuron feeds: the ``k`` receivers in which it has the largest share, theirs, and so on.
+    """The circuit that a neuron feeds: the ``k`` receivers in which it has the largest share,
+    theirs, and so on.
 
-    Receivers below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a ``depth`` or ``k`` below 1.
+    Receivers below a share of ``min_share`` are left out. `QueryError` for an unknown neuron or a
+    ``depth`` or ``k`` below 1.
     """
     _positive("downstream", depth=depth, k=k)
 
@@ -99,13 +108,15 @@ def strongest_paths(
 ) -> Rows:
     """The ``k`` strongest paths from one neuron to another, strongest first.
 
-    Exact, by dynamic programming over the layers from the target down: of every neuron between the two its ``k``
-    strongest paths to the target are kept, and one query a layer fetches the inputs of all of them. Edges below a share
-    of ``min_share`` are not followed. Ties are broken by the keys along the path, from the source on.
+    Exact, by dynamic programming over the layers from the target down: of every neuron between the
+    two its ``k`` strongest paths to the target are kept, and one query a layer fetches the inputs
+    of all of them. Edges below a share of ``min_share`` are not followed. Ties are broken by the
+    keys along the path, from the source on.
 
-    Rows: ``place``, ``strength``, ``effect``, ``hops``, and the lists ``neurons``, ``shares`` and ``weights`` along the
-    path. There are none where no path leads from the one to the other. `QueryError` for unknown neurons, neurons of two
-    models, or a target that is computed before the source.
+    Rows: ``place``, ``strength``, ``effect``, ``hops``, and the lists ``neurons``, ``shares`` and
+    ``weights`` along the path. There are none where no path leads from the one to the other.
+    `QueryError` for unknown neurons, neurons of two models, or a target that is computed before the
+    source.
     """
     _positive("strongest_paths", k=k)
     source, target = database.neuron_key(source), database.neuron_key(target)
@@ -136,7 +147,9 @@ def strongest_paths(
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Ways from senders to the target, one a row, each ``(m,)``: over an edge to ``next``, then that neuron's way ``slot``."""
+    """Ways from senders to the target, one a row, each ``(m,)``: over an edge to ``next``, then
+    that neuron's way ``slot``.
+    """
 
     sender: np.ndarray
     strength: np.ndarray
@@ -156,7 +169,8 @@ class _Candidates:
 
 @dataclass(frozen=True, slots=True)
 class _Ways:
-    """The ``k`` strongest ways from every neuron to the target, strongest first; arrays are ``(n, k)``.
+    """The ``k`` strongest ways from every neuron to the target, strongest first; arrays are ``(n,
+    k)``.
 
     Neurons are numbered in the order of their keys, so that ties are broken by keys.
     """
@@ -205,7 +219,9 @@ class _Ways:
         return np.unique(found.sender)
 
     def over_edges(self, edges: Rows, *, above: int, source: int) -> _Candidates:
-        """Ways over the given edges, from senders computed after position ``above``, and from the source itself."""
+        """Ways over the given edges, from senders computed after position ``above``, and from
+        the source itself.
+        """
         sender, receiver = (
             numbers_of(edges.table.column(name), self.keys) for name in ("sender", "receiver")
         )
@@ -255,7 +271,8 @@ def _common_model(database: Asks, source: str, target: str) -> str:
     }
     if models[source] != models[target]:
         raise QueryError(
-            f"strongest_paths: {source} and {target} are neurons of two models, and no edge joins models; "
+            f"strongest_paths: {source} and {target} are neurons of two models, and no edge "
+            "joins models; "
             "name two neurons of one model"
         )
     return models[source]
@@ -264,7 +281,8 @@ def _common_model(database: Asks, source: str, target: str) -> str:
 def _check_order(source: str, target: str, first: int, last: int) -> None:
     if first >= last:
         raise QueryError(
-            f"strongest_paths: {target} is not computed after {source}, so no path leads there; exchange the two, "
+            f"strongest_paths: {target} is not computed after {source}, so no path leads there; "
+            "exchange the two, "
             "or name a target in a later layer"
         )
 

@@ -1,8 +1,10 @@
-"""Null models of a signed graph: rewired copies that keep one thing of a network and destroy another.
+"""Null models of a signed graph: rewired copies that keep one thing of a network and destroy
+another.
 
-Each takes a `SignedGraph` and a generator of random numbers and gives another graph with the same neurons, the same
-number of edges between each pair of layers, and the same number of inputs a neuron. They need edges alone, so they run
-from a database without the model, and cost tens of milliseconds for half a million edges.
+Each takes a `SignedGraph` and a generator of random numbers and gives another graph with the same
+neurons, the same number of edges between each pair of layers, and the same number of inputs a
+neuron. They need edges alone, so they run from a database without the model, and cost tens of
+milliseconds for half a million edges.
 
 | null | keeps | destroys |
 |---|---|---|
@@ -51,11 +53,12 @@ def signs(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 
 
 def swap(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
-    """Signs permuted so that each receiver, and each sender towards each layer, keeps its number of excitatory edges.
+    """Signs permuted so that each receiver, and each sender towards each layer, keeps its number of
+    excitatory edges.
 
-    Pairs of receivers of one layer trade signs over the senders that excite one and inhibit the other (Strona et al.,
-    *A fast and unbiased procedure to randomize ecological binary matrices*, Nature Communications 2014); every receiver
-    trades eight times with a partner drawn anew.
+    Pairs of receivers of one layer trade signs over the senders that excite one and inhibit the
+    other (Strona et al., *A fast and unbiased procedure to randomize ecological binary matrices*,
+    Nature Communications 2014); every receiver trades eight times with a partner drawn anew.
     """
     excites = graph.excites.copy()
     into = graph.layer[graph.receiver]
@@ -69,9 +72,11 @@ def swap(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 
 
 def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
-    """The channels of a layer permuted as inputs, for each layer that reads them; each matrix stays as it is.
+    """The channels of a layer permuted as inputs, for each layer that reads them; each matrix stays
+    as it is.
 
-    Of a grouped convolution each group's channels among themselves: neurons of another group do not read them.
+    Of a grouped convolution each group's channels among themselves: neurons of another group do not
+    read them.
     """
     n, k = len(graph.layers), len(graph.keys)
     pair = graph.layer[graph.receiver] * n + graph.layer[graph.sender]
@@ -87,8 +92,8 @@ def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     """A sender's edges to one layer permuted over the receivers there.
 
-    Edges travel in units of their receiver (share and weight over the receiver's norm), and each receiver's shares are
-    made to sum to what they did; ranks follow from them.
+    Edges travel in units of their receiver (share and weight over the receiver's norm), and each
+    receiver's shares are made to sum to what they did; ranks follow from them.
     """
     norm = np.sqrt(np.bincount(graph.receiver, graph.weight**2, len(graph.keys)))
     place, drawn = _shuffled_within(
@@ -113,7 +118,9 @@ def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
 
 
 def labels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
-    """What annotation says of each neuron, its partners too, dealt to another neuron of its layer; edges stay."""
+    """What annotation says of each neuron, its partners too, dealt to another neuron of its
+    layer; edges stay.
+    """
     place, drawn = _shuffled_within(graph.layer, rng)
     source, goal = np.empty_like(place), np.empty_like(place)
     source[place], goal[drawn] = drawn, place
@@ -148,7 +155,9 @@ def find_null(name: str) -> Null:
 
 
 def _parts(column: np.ndarray, row: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """Number of the connected part that each column of some matrices lies in, ``(columns,)``, from their entries, each ``(e,)``."""
+    """Number of the connected part that each column of some matrices lies in, ``(columns,)``,
+    from their entries, each ``(e,)``.
+    """
     found = np.arange(columns)
     while True:  # the least number spreads along rows and columns; dense matrices take two rounds
         least = np.full(rows, columns)
@@ -161,7 +170,9 @@ def _parts(column: np.ndarray, row: np.ndarray, columns: int, rows: int) -> np.n
 
 
 def _shuffled_within(group: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Places of elements, and the elements that go there: a random permutation within each group, each ``(len(group),)``."""
+    """Places of elements, and the elements that go there: a random permutation within each
+    group, each ``(len(group),)``.
+    """
     ordered = bool((group[1:] >= group[:-1]).all())  # as `SignedGraph.by_receiver` leaves its edges
     there = np.arange(len(group)) if ordered else np.argsort(group, kind="stable")
     key = (group.astype(np.uint64) << np.uint64(32)) | rng.integers(
