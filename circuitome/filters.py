@@ -63,7 +63,7 @@ class FilterError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class GaborFit:
-    """The best Gabor of each filter, one entry a filter; NaN where the kernel is too small or
+    """The best Gabor of each filter, one entry a filter; NaN if the kernel is too small or
     constant.
 
     ``exp(-(u / along)**2 / 2 - (v / across)**2 / 2) * cos(2 pi frequency v + phase)`` times an
@@ -87,7 +87,7 @@ class GaborFit:
 
 @dataclass(frozen=True, slots=True)
 class Opponency:
-    """How much a filter is about colour, one entry a filter; NaN where it is constant and grey."""
+    """How much a filter is about colour, one entry a filter; NaN if it is constant and grey."""
 
     chroma: (
         np.ndarray
@@ -105,7 +105,7 @@ class FilterKinds:
     kind: np.ndarray  # str: gabor, colour_contrast or other
     gabor: GaborFit
     colour: Opponency
-    bar: float  # R2 that a Gabor's fit had to exceed; NaN where kernels are too small for a fit
+    bar: float  # R2 that a Gabor's fit had to exceed; NaN if kernels are too small for a fit
 
 
 def filter_kinds(weights: np.ndarray, *, seed: int = 0) -> FilterKinds:

@@ -47,7 +47,7 @@ class TuningError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the tuning curves of some neurons say, one entry a neuron; NaN where a neuron's
+    """What the tuning curves of some neurons say, one entry a neuron; NaN if a neuron's
     responses do not vary.
     """
 

@@ -71,9 +71,9 @@ def annotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what each neuron does: kinds, partners, families.
+    """Describe what each neuron responds to: kinds, partners, families.
 
-    Shows the network stimuli, and adds to the bundle what they tell: responses, the kind of every
+    Shows the network stimuli, and adds to the bundle what it finds: responses, the kind of every
     neuron, equivariant pairs, families, invariance, circuits between families, each against its
     null. Interrupted, it goes on where it was; parts that are done are not done again. Prints a
     line a layer.

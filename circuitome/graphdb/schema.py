@@ -330,10 +330,10 @@ _NODES: Final = (
                 "kinds",
                 _string(
                     "kind",
-                    "best-explaining family of stimuli, `unexplained`, or `silent`",
+                    "best-explaining stimulus, `unexplained`, or `silent`",
                     indexed=True,
                 ),
-                _string("runner_up", "second-best family of stimuli"),
+                _string("runner_up", "second-best stimulus"),
                 _float("orientation_deg", "preferred orientation, degrees"),
                 _float("frequency", "preferred spatial frequency, cycles per pixel"),
                 _float("hue_deg", "preferred hue, degrees"),
@@ -348,11 +348,13 @@ _NODES: Final = (
                 Column("tuning_at", Type.FLOATS, "places on that axis"),
                 Column("tuning", Type.FLOATS, "mean responses there, activation units"),
                 Column(
-                    "top_stimuli", Type.STRINGS, "what it answers most, in words, strongest first"
+                    "top_stimuli",
+                    Type.STRINGS,
+                    "the stimuli that drive it most, described in words, strongest first",
                 ),
                 _float(
                     "explained",
-                    "share of its variance that its best-explaining family of stimuli explains",
+                    "share of its variance that its best-explaining stimulus explains",
                 ),
                 *_SIGNIFICANCE,
             ),

@@ -6,11 +6,11 @@ import torch
 
 from circuitome.extract.annotate.families import (
     Found,
-    _finer,
     find_families,
     null_strengths,
     strongest,
 )
+from circuitome.extract.annotate.growing import finer
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError
 from circuitome.extract.stimuli.transforms import Transform
@@ -262,7 +262,7 @@ def test_amounts_that_leave_out_half_of_the_circle_are_refused() -> None:
 
 def test_finer_places_keep_the_scores_where_they_were_measured() -> None:
     for places in (4, 5, 24):
-        fine = _finer(places, 3)
+        fine = finer(places, 3)
         np.testing.assert_allclose(fine[::3], np.eye(places), atol=1e-12)
         angle = 2 * np.pi * np.arange(places * 3) / (places * 3)
         np.testing.assert_allclose(fine @ np.cos(angle[::3] + 0.3), np.cos(angle + 0.3), atol=1e-12)

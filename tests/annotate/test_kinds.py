@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from circuitome.extract.annotate.kinds import KindError, Kinds, kinds
+from circuitome.extract.annotate.kinds import Kinds, kinds
+from circuitome.extract.annotate.tuner import KindError
 from circuitome.extract.responses.cells import CellError, CellStatistics, Top
 from circuitome.extract.stimuli.catalogue import STIMULI, catalogue
 

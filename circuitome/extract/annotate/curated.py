@@ -49,7 +49,7 @@ class Member:
     offset: float
     """Its place in the family: degrees, octaves or parity."""
     group: str | None
-    """Transform group of the family, or None where the file does not say."""
+    """Transform group of the family, or None if the file does not say."""
     line: int
     """Line of the file, from 1."""
 

@@ -1,12 +1,11 @@
 """Families: neurons of a layer that are one feature up to transforms, whose relations compose.
 
-Greedy synchronisation. Seeds are the triples with the largest mean excess. Then, again and again,
-that neuron joins, at that offset, whose mean score with all members at the differences of their
-offsets is largest, as long as this is nearer to what members have among them than to what chance
-has on surrogate layers. Every score between members is used, not chains of neighbours, so that
-errors do not add up. Offsets are then fitted jointly by least squares on the group. The whole
-procedure runs on every surrogate layer too, and a family is held against the strongest family of
-each.
+Greedy synchronisation. Seeds are the triples with the largest mean excess. Repeatedly add the
+neuron and offset with the highest mean score to all members; stop when that score is closer to the
+surrogates' than to the members' own. Every score between members is used, not chains of neighbours,
+so that errors do not add up. Offsets are then fitted jointly by least squares on the group. The
+whole procedure runs on every surrogate layer too, and a family is held against the strongest family
+of each.
 
 Whether a family is more than chance is asked over all layers and groups of a network together
 (`significance`).
@@ -15,18 +14,17 @@ Whether a family is more than chance is asked over all layers and groups of a ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from circuitome.extract.annotate.growing import Grid, Growing, finer
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
-from circuitome.extract.annotate.pairs import GroupScores, ScoresError, baseline
+from circuitome.extract.annotate.pairs import GroupScores
 
 __all__ = ["Found", "find_families", "null_strengths", "strongest"]
 
-FINE = 3  # places for one step of a circular group where a member may stand while a family grows
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
 LEAST_ROOM = 0.05
@@ -74,130 +72,6 @@ class Found:
         return cls(**values)
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Scores of one layer at every difference of offsets that was looked at: both signs and
-    none.
-    """
-
-    step: float  # from one difference to the next
-    cyclic: bool  # differences 0, step, 2 step ... round the circle; otherwise from -L to L steps
-    fine: int  # places a step where a member may stand
-    scores: np.ndarray  # (d, C, C)
-    excess: np.ndarray  # (d, C, C) over the baseline
-    room: np.ndarray  # (d, C, C) from the baseline to 1: how much a pair can tell
-
-    @property
-    def size(self) -> int:
-        """Neurons."""
-        return self.scores.shape[1]
-
-    @property
-    def zero(self) -> int:
-        """Place of no difference."""
-        return 0 if self.cyclic else len(self.scores) // 2
-
-
-def _grid(scores: GroupScores, layer: np.ndarray, plain: np.ndarray) -> _Grid:
-    step, count = float(scores.amounts[0]), len(scores.amounts)
-    if not np.allclose(scores.amounts, step * np.arange(1, count + 1)):
-        raise ScoresError(
-            f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced from 0 "
-            "on"
-        )
-    cyclic = scores.period is not None or scores.involution
-    places = 2 if scores.involution else round((scores.period or 0) / step)
-    if cyclic and places not in (2 * count, 2 * count + 1):
-        raise ScoresError(
-            f"amounts {list(scores.amounts)} of group {scores.group} do not reach half of "
-            f"{scores.period}"
-        )
-    floor = baseline(layer, plain)
-    found = _both_ways(layer, plain, places=places)
-    floors = _both_ways(floor, plain, places=places)
-    fine = FINE if cyclic and places > 2 else 1
-    return _Grid(step, cyclic, fine, found, found - floors, np.maximum(1 - floors, 0))
-
-
-def _both_ways(ahead: np.ndarray, plain: np.ndarray, *, places: int) -> np.ndarray:
-    """``(a, C, C)`` at positive differences to all: round a circle of ``places``, or (0 places)
-    along a line.
-    """
-    back = ahead.transpose(0, 2, 1)
-    if not places:
-        return np.concatenate([back[::-1], plain[None], ahead])
-    if places % 2:
-        return np.concatenate([plain[None], ahead, back[::-1]])
-    half = (ahead[-1:] + back[-1:]) / 2
-    return np.concatenate([plain[None], ahead[:-1], half, back[:-1][::-1]])
-
-
-@cache
-def _finer(places: int, fine: int) -> np.ndarray:
-    """Fourier interpolation on a circle, ``(places * fine, places)``."""
-    waves = np.fft.rfft(np.eye(places), axis=0)
-    if places % 2 == 0 and fine > 1:
-        waves[-1] /= (
-            2  # the fastest wave is its own mirror image, and has two once there are faster ones
-        )
-    return np.fft.irfft(waves, places * fine, axis=0) * fine
-
-
-@dataclass(slots=True)
-class _Growing:
-    """A family while it grows: sums over its members, for every neuron at every place it might
-    take.
-    """
-
-    grid: _Grid
-    members: list[int]
-    places: list[int]  # of the members, in fine steps from the first
-    sums: (
-        np.ndarray
-    )  # (3, places, C): scores, excess weighted by room, and number of members, seen from there
-
-    @classmethod
-    def seeded(cls, grid: _Grid, members: Sequence[int], places: Sequence[int]) -> _Growing:
-        """From some neurons at their places."""
-        width = len(grid.scores) * grid.fine if grid.cyclic else 4 * len(grid.scores) + 1
-        growing = cls(grid, [], [], np.zeros((3, width, grid.size)))
-        for member, place in zip(members, places, strict=True):
-            growing.add(int(member), int(place))
-        return growing
-
-    def add(self, member: int, place: int) -> None:
-        """Let a neuron join at a place."""
-        self.members.append(member)
-        self.places.append(place)
-        self._count(member, place, 1)
-
-    def leave(self, index: int) -> None:
-        """Let a member go, by its index."""
-        self._count(self.members.pop(index), self.places.pop(index), -1)
-
-    def _count(self, member: int, place: int, sign: int) -> None:
-        excess, room = self.grid.excess[:, member], self.grid.room[:, member]
-        seen = np.stack([self.grid.scores[:, member], room * excess, np.ones_like(excess)])
-        if self.grid.cyclic:
-            self.sums += sign * np.roll(_finer(len(excess), self.grid.fine) @ seen, place, 1)
-            return
-        first = len(self.sums[0]) // 2 + place - self.grid.zero
-        if 0 <= first <= self.sums.shape[1] - len(excess):
-            self.sums[:, first : first + len(excess)] += sign * seen
-
-    def value(self) -> np.ndarray:
-        """Mean score with the members ``(places, C)``, -inf where the excess towards them is
-        none.
-        """
-        score, gain, number = self.sums
-        fits = (gain > 0) & (number > 0.5)
-        return np.where(fits, score / np.maximum(number, 0.5), -np.inf)
-
-    def place(self, row: int) -> int:
-        """Place of a row of the sums, in fine steps from the first member."""
-        return row if self.grid.cyclic else row - self.sums.shape[1] // 2
-
-
 def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     """Families of one layer under one group, strongest first, and the strength of the strongest of
     every null layer ``(S,)``.
@@ -208,7 +82,7 @@ def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     """
     nulls = _nulls(scores)
     chance = _chance(nulls)
-    grid = _grid(scores, scores.scores, scores.plain)
+    grid = Grid.of(scores, scores.scores, scores.plain)
     typical = max(float(chance.mean()), 0.0) if len(chance) else 0.0
     found = [
         _describe(scores, grid, family) for family in _families(grid, _rows(nulls), above=typical)
@@ -223,17 +97,17 @@ def null_strengths(scores: GroupScores) -> np.ndarray:
 
 def strongest(scores: GroupScores) -> float:
     """Strength of the strongest family of the layer, significant or not; 0 without any."""
-    grid = _grid(scores, scores.scores, scores.plain)
+    grid = Grid.of(scores, scores.scores, scores.plain)
     return _strongest(grid, _rows(_nulls(scores)))
 
 
-def _nulls(scores: GroupScores) -> list[_Grid]:
+def _nulls(scores: GroupScores) -> list[Grid]:
     return [
-        _grid(scores, *layer) for layer in zip(scores.null_scores, scores.null_plain, strict=True)
+        Grid.of(scores, *layer) for layer in zip(scores.null_scores, scores.null_plain, strict=True)
     ]
 
 
-def _chance(nulls: Sequence[_Grid]) -> np.ndarray:
+def _chance(nulls: Sequence[Grid]) -> np.ndarray:
     """Strongest family of every surrogate layer ``(S,)``, held to the others as the real layer is
     held to all.
     """
@@ -241,19 +115,19 @@ def _chance(nulls: Sequence[_Grid]) -> np.ndarray:
     return np.array([_strongest(grid, np.delete(rows, s, 0)) for s, grid in enumerate(nulls)])
 
 
-def _strongest(grid: _Grid, rows: np.ndarray) -> float:
+def _strongest(grid: Grid, rows: np.ndarray) -> float:
     """Strength of the strongest family, which is one of the first round; 0 without any."""
     return next(
         (_strength(grid, family) for family in _round(grid, np.ones(grid.size, bool), rows)), 0.0
     )
 
 
-def _rows(nulls: Sequence[_Grid]) -> np.ndarray:
+def _rows(nulls: Sequence[Grid]) -> np.ndarray:
     """Best score ``(S, C, C)`` of the surrogates of every two neurons over all differences."""
     return np.array([grid.scores.max(0) for grid in nulls])
 
 
-def _families(grid: _Grid, rows: np.ndarray, *, above: float) -> Iterator[_Growing]:
+def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Growing]:
     """Disjoint families of a layer that are stronger than ``above``, round by round."""
     free = np.ones(grid.size, bool)
     found = True
@@ -268,7 +142,7 @@ def _families(grid: _Grid, rows: np.ndarray, *, above: float) -> Iterator[_Growi
                 yield family
 
 
-def _round(grid: _Grid, free: np.ndarray, rows: np.ndarray) -> list[_Growing]:
+def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[Growing]:
     """Families of free neurons, which may overlap, the strongest first."""
     if grid.cyclic and len(grid.scores) == 2:
         grown = list(_matched(grid, free))
@@ -277,7 +151,7 @@ def _round(grid: _Grid, free: np.ndarray, rows: np.ndarray) -> list[_Growing]:
     return sorted(grown, key=lambda family: -_strength(grid, family))
 
 
-def _matched(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
+def _matched(grid: Grid, free: np.ndarray) -> Iterator[Growing]:
     """Pairs by falling excess, every neuron in one at most."""
     free = free.copy()
     excess = np.where(free & free[:, None], np.triu(grid.excess[1], 1), 0)
@@ -285,19 +159,28 @@ def _matched(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
     for i, j in pairs[np.argsort(-excess[tuple(pairs.T)], kind="stable")]:
         if free[i] and free[j]:
             free[[i, j]] = False
-            yield _Growing(grid, [int(i), int(j)], [0, 1], np.zeros((3, 2, 0)))
+            yield Growing(grid, [int(i), int(j)], [0, 1], np.zeros((3, 2, 0)))
 
 
-def _seeds(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
-    """Of every free neuron the triple with the largest mean excess among its best partners; the
-    best `SEEDS` of all.
-    """
+def _seeds(grid: Grid, free: np.ndarray) -> Iterator[Growing]:
+    """Triples of free neurons to start from: the `SEEDS` with the largest excess, each once."""
     numbers = np.flatnonzero(free)
-    excess = grid.excess[:, numbers[:, None], numbers]
+    trios, places, value = _triples(grid, grid.excess[:, numbers[:, None], numbers])
+    _, once = np.unique(np.sort(trios, 1), axis=0, return_index=True)
+    for n in once[np.argsort(-value[once], kind="stable")[:SEEDS]]:
+        yield Growing.seeded(grid, numbers[trios[n]].tolist(), (places[n] * grid.fine).tolist())
+
+
+def _triples(grid: Grid, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every neuron the triple with the largest excess among its best partners.
+
+    ``excess``: ``(d, n, n)``. Returns members and places ``(n, 3)`` and their excess ``(n,)``.
+    """
+    count = excess.shape[1]
     row = excess.argmax(0)
     best = np.take_along_axis(excess, row[None], 0)[0]
     np.fill_diagonal(best, -np.inf)
-    partners = np.argsort(-best, axis=1, kind="stable")[:, : min(PARTNERS, len(numbers) - 1)]
+    partners = np.argsort(-best, axis=1, kind="stable")[:, : min(PARTNERS, count - 1)]
     one = np.take_along_axis(best, partners, 1)
     place = np.take_along_axis(row, partners, 1) - grid.zero
     difference = place[:, None, :] - place[:, :, None] + grid.zero
@@ -307,17 +190,14 @@ def _seeds(grid: _Grid, free: np.ndarray) -> Iterator[_Growing]:
     third = excess[np.where(known, difference, 0), partners[:, :, None], partners[:, None, :]]
     total = one[:, :, None] + one[:, None, :] + np.where(known, third, 0)
     total[:, np.arange(partners.shape[1]), np.arange(partners.shape[1])] = -np.inf
-    j, k = np.unravel_index(total.reshape(len(numbers), -1).argmax(1), total.shape[1:])
-    each = np.arange(len(numbers))
+    j, k = np.unravel_index(total.reshape(count, -1).argmax(1), total.shape[1:])
+    each = np.arange(count)
     trios = np.stack([each, partners[each, j], partners[each, k]], 1)
     places = np.stack([0 * each, place[each, j], place[each, k]], 1)
-    _, once = np.unique(np.sort(trios, 1), axis=0, return_index=True)
-    value = total[each, j, k][once]
-    for n in once[np.argsort(-value, kind="stable")[:SEEDS]]:
-        yield _Growing.seeded(grid, numbers[trios[n]].tolist(), (places[n] * grid.fine).tolist())
+    return trios, places, total[each, j, k]
 
 
-def _grow(family: _Growing, free: np.ndarray, rows: np.ndarray) -> _Growing:
+def _grow(family: Growing, free: np.ndarray, rows: np.ndarray) -> Growing:
     """Let neurons join while they are nearer to the members than to chance, then let go those that
     are not.
     """
@@ -338,7 +218,7 @@ def _grow(family: _Growing, free: np.ndarray, rows: np.ndarray) -> _Growing:
     return family
 
 
-def _own_scores(family: _Growing) -> np.ndarray:
+def _own_scores(family: Growing) -> np.ndarray:
     """Mean score of every member with the others at the differences of their places ``(k,)``."""
     between = _between(family.grid, family.grid.scores, family)
     np.fill_diagonal(between, np.nan)
@@ -346,7 +226,7 @@ def _own_scores(family: _Growing) -> np.ndarray:
     return np.nansum(between, 1) / np.maximum(known, 1)
 
 
-def _bar(family: _Growing, rows: np.ndarray, own: np.ndarray) -> float:
+def _bar(family: Growing, rows: np.ndarray, own: np.ndarray) -> float:
     """Score from which a neuron belongs: equally far, in standard deviations, from members and from
     chance.
 
@@ -364,7 +244,7 @@ def _bar(family: _Growing, rows: np.ndarray, own: np.ndarray) -> float:
     return float((chance * spread + own.mean() * sd) / max(spread + sd, 1e-9))
 
 
-def _between(grid: _Grid, layer: np.ndarray, family: _Growing) -> np.ndarray:
+def _between(grid: Grid, layer: np.ndarray, family: Growing) -> np.ndarray:
     """Of scores or excess ``(d, C, C)``, those between members at the differences of their places
     ``(k, k)``.
     """
@@ -372,14 +252,14 @@ def _between(grid: _Grid, layer: np.ndarray, family: _Growing) -> np.ndarray:
     difference = places[None, :] - places[:, None]
     part = layer[:, members[:, None], members[None, :]]
     if grid.cyclic:
-        part = np.tensordot(_finer(len(layer), grid.fine), part, 1)
+        part = np.tensordot(finer(len(layer), grid.fine), part, 1)
         return np.take_along_axis(part, difference[None] % len(part), 0)[0]
     row = difference + grid.zero
     inside = (row >= 0) & (row < len(layer))
     return np.where(inside, np.take_along_axis(part, np.where(inside, row, 0)[None], 0)[0], np.nan)
 
 
-def _strength(grid: _Grid, family: _Growing) -> float:
+def _strength(grid: Grid, family: Growing) -> float:
     """How much of the room above their baselines the pairs fill, times (size - 1).
 
     Not the mean excess: neighbours a small turn apart have little room, and large families have
@@ -391,37 +271,39 @@ def _strength(grid: _Grid, family: _Growing) -> float:
     return float(excess / max(room, LEAST_ROOM * len(pairs[0])) * (len(family.members) - 1))
 
 
-def _describe(scores: GroupScores, grid: _Grid, family: _Growing) -> Found:
+def _describe(scores: GroupScores, grid: Grid, family: Growing) -> Found:
     """The family with its offsets fitted, members in rising order."""
     order = np.argsort(family.members)
     members = np.array(family.members)[order]
-    unit = grid.step / grid.fine
-    start = (np.array(family.places)[order] - family.places[order[0]]) * unit
-    strength = _strength(grid, family)
-    score = float(np.nanmean(_between(grid, grid.scores, family)[np.triu_indices(len(members), 1)]))
-    common = (scores.group, members)
+    pairs = np.triu_indices(len(members), 1)
+    score = float(np.nanmean(_between(grid, grid.scores, family)[pairs]))
+    fitted = Found(
+        group=scores.group,
+        members=members,
+        offsets=np.array([0.0, 1.0]),
+        offset_sd=np.full(2, np.nan),
+        period=None,
+        closure=np.nan,
+        score=score,
+        strength=_strength(grid, family),
+        gaps=np.array([]),
+    )
     if scores.involution:
-        return Found(
-            *common,
-            np.array([0.0, 1.0]),
-            np.full(2, np.nan),
-            None,
-            np.nan,
-            score,
-            strength,
-            np.array([]),
-        )
+        return fitted
+    start = (np.array(family.places)[order] - family.places[order[0]]) * (grid.step / grid.fine)
     between = grid.scores[:, members[:, None], members]
     full = scores.period
     period = None if full is None else _symmetry(between, start, step=grid.step, period=full)
-    differences = _refined(grid, between, start)
-    offsets, sd = fit_offsets(differences, start, period=full)
+    offsets, sd = fit_offsets(_refined(grid, between, start), start, period=full)
     best = (between.argmax(0) - grid.zero) * grid.step
-    within = closure(best, step=grid.step, period=period)
-    missing = gaps(offsets, step=grid.step, period=period)
-    if period is not None:
-        offsets = offsets % period
-    return Found(*common, offsets, sd, period, within, score, strength, missing)
+    return replace(
+        fitted,
+        offsets=offsets if period is None else offsets % period,
+        offset_sd=sd,
+        period=period,
+        closure=closure(best, step=grid.step, period=period),
+        gaps=gaps(offsets, step=grid.step, period=period),
+    )
 
 
 def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: float) -> float:
@@ -446,11 +328,11 @@ def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: fl
     return period
 
 
-def _refined(grid: _Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _refined(grid: Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Difference of offsets of every two members ``(k, k)`` at the peak of their score nearest to
     where they stand.
 
-    A parabola through the best place within a step and its neighbours; NaN where the grid has none.
+    A parabola through the best place within a step and its neighbours; NaN if the grid has none.
     """
     rows = np.round((start[None, :] - start[:, None]) / grid.step).astype(int)
     around = np.arange(-2, 3)[:, None, None]

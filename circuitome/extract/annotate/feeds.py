@@ -58,10 +58,10 @@ def circuits_of(
         if progress is not None:
             progress("circuits", place + 1, len(wiring.layers))
         into = [side for side in (*families, *invariants) if side.layer == place]
-        positions = _positions(wiring, place)
-        if not into or not positions or layer.groups != 1 or layer.op not in ("conv", "linear"):
+        if not into or layer.groups != 1 or layer.op not in ("conv", "linear"):
             continue
-        weights = _scaled(bundle.kernels.layer(layer.name))
+        positions = _positions(wiring, place)
+        weights = _scaled(bundle.kernels.layer(layer.name)) if positions else np.empty(0)
         for receiver in into:
             pool = families if receiver.offsets is None else (*families, *invariants)
             for sender in pool:

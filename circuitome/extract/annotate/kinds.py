@@ -20,26 +20,28 @@ Three numbers are kept apart, for one alone misleads:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from circuitome.errors import CircuitomeError
+from circuitome.extract.annotate.tuner import (
+    AxisLike,
+    CellLike,
+    CellMeans,
+    Curve,
+    KindError,
+    Table,
+    Tuner,
+)
 from circuitome.extract.responses.cells import CellStatistics
 from circuitome.significance import benjamini_hochberg, empirical_p
-from circuitome.tuning import Tuning, tune
-from circuitome.vocabulary import PREFERENCES, Q_MAX
+from circuitome.vocabulary import Q_MAX
 
 __all__ = [
     "SILENT",
     "UNEXPLAINED",
-    "AxisLike",
-    "CellLike",
-    "Curve",
-    "KindError",
     "Kinds",
     "kinds",
 ]
@@ -49,50 +51,6 @@ SILENT: Final = "silent"
 """Kind of a neuron that gives one and the same response to every trial."""
 TINY: Final = 1e-12
 """A variance below this share of the squared responses is rounding."""
-
-
-class KindError(CircuitomeError):
-    """Statistics from which no kinds can be read."""
-
-
-class CellLike(Protocol):
-    """One combination of the values of a stimulus."""
-
-    @property
-    def stimulus(self) -> str: ...
-    @property
-    def values(self) -> Mapping[str, float]: ...
-
-
-class AxisLike(Protocol):
-    """One parameter of a stimulus."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def period(self) -> float | None: ...
-    @property
-    def column(self) -> str | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A neuron's tuning curve along the main axis of its best stimulus, the other axes at what it
-    prefers.
-    """
-
-    tuned_to: str
-    """``curve: orientation, degrees``."""
-    at: np.ndarray
-    """``(n,)`` values of the axis."""
-    mean: np.ndarray
-    """``(n,)`` mean responses."""
-    error: np.ndarray
-    """``(n,)`` their standard errors, the spread within cells pooled over the curve; NaN without
-    repeats.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +109,7 @@ class _Layer:
 
     live: np.ndarray
     """``(C,)`` bool: its responses vary."""
-    grand: np.ndarray
-    """``(C,)`` mean response, stimuli weighted equally."""
-    means: np.ndarray
-    """``(K, C)`` mean responses."""
-    within: np.ndarray
-    """``(K, C)`` sum of squares within the cells."""
+    cells: CellMeans
     drive: np.ndarray
     """``(K, C)`` shrunk cell means, in the neuron's standard deviations from its mean."""
     raw: np.ndarray
@@ -203,10 +156,10 @@ def kinds(
     kind = np.where(named, names[best], np.where(layer.live, UNEXPLAINED, SILENT))
     runner_up = names[order[1]] if len(order) > 1 else np.full(len(best), "")
     share = np.clip(np.take_along_axis(layer.explained, best[None], 0)[0], 0, 1)
-    tuner = _Tuner(stats, layer, seed)
+    tuner = Tuner(layer.cells, seed)
     for number, name in enumerate(stimuli.names):
         neurons = np.flatnonzero(layer.live & (best == number))
-        table = _Table.of(np.flatnonzero(stimuli.of == number), cells, axes[name])
+        table = Table.of(np.flatnonzero(stimuli.of == number), cells, axes[name])
         tuner.tune(name, table, neurons)
     tuned = tuner.tuned
     return Kinds(
@@ -256,9 +209,7 @@ def _read(stats: CellStatistics, stimuli: _Stimuli) -> _Layer:
     explained = between / len(trials) + _contrast(centre, noise / trials[:, None])
     return _Layer(
         live=live,
-        grand=grand,
-        means=means,
-        within=within,
+        cells=CellMeans(stats.n, means, within, grand),
         drive=np.where(live, (shrunk - grand) / spread, 0),
         raw=np.where(live, (means - grand) / spread, 0),
         explained=np.where(live, explained / np.where(live, variance, 1), 0),
@@ -323,152 +274,3 @@ def _significance(
 def _angle(share: np.ndarray) -> np.ndarray:
     """Arcsine root of shares: their spread then depends little on their size."""
     return np.arcsin(np.sqrt(np.clip(share, 0, 1)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Tuned:
-    """Tuning of a layer's neurons within their best stimuli; filled stimulus by stimulus."""
-
-    parameters: dict[str, np.ndarray]
-    """Column -> ``(C,)``."""
-    preferred_sd: np.ndarray
-    selectivity: np.ndarray
-    selectivity_sd: np.ndarray
-    curves: list[Curve | None]
-
-    @classmethod
-    def of_none(cls, count: int) -> _Tuned:
-        """Nothing known of so many neurons."""
-        parameters = {column: np.full(count, np.nan) for column in PREFERENCES}
-        sd, selectivity, selectivity_sd = np.full((3, count), np.nan)
-        return cls(parameters, sd, selectivity, selectivity_sd, [None] * count)
-
-    def store(self, axis: AxisLike, neurons: np.ndarray, found: Tuning) -> None:
-        """Keep the preferred values of some neurons, if the axis has a column."""
-        if axis.column is not None:
-            self.parameters[axis.column][neurons] = found.preferred
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """The cells of one stimulus as a table."""
-
-    rows: np.ndarray
-    """``(k,)`` numbers of the cells."""
-    axes: tuple[AxisLike, ...]
-    """Those that take several values, the main one first."""
-    values: np.ndarray
-    """``(k, axes)``."""
-
-    @classmethod
-    def of(cls, rows: np.ndarray, cells: Sequence[CellLike], axes: Sequence[AxisLike]) -> _Table:
-        """The table of some cells, which have to hold every combination of the values once."""
-        shown = [cells[row] for row in rows]
-        columns = [[cell.values[axis.name] for cell in shown] for axis in axes]
-        values = np.array(columns).reshape(len(axes), len(rows)).T
-        counts = [len(set(column)) for column in columns]
-        if math.prod(counts) != len(rows):
-            raise KindError(
-                f"{shown[0].stimulus} has {len(rows)} cells for {' x '.join(map(str, counts))} "
-                "values of its axes; give every combination of the values once"
-            )
-        for axis in axes:
-            if axis.column not in (None, *PREFERENCES):
-                raise KindError(
-                    f"{shown[0].stimulus}: {axis.name} is kept in {axis.column!r}, "
-                    "which neurons do "
-                    f"not have; name one of {', '.join(PREFERENCES)}, or None"
-                )
-        several = [place for place, count in enumerate(counts) if count > 1]
-        return cls(rows, tuple(axes[place] for place in several), values[:, several])
-
-    def along(self, place: int, setting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cells along one axis, the others at ``setting``, in order: their numbers and values."""
-        others = np.delete(self.values, place, axis=1)
-        mask = np.flatnonzero((others == setting).all(1))
-        order = mask[np.argsort(self.values[mask, place], kind="stable")]
-        return self.rows[order], self.values[order, place]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tuner:
-    """Tunes the neurons of a layer to the axes of the stimuli that they prefer."""
-
-    stats: CellStatistics
-    layer: _Layer
-    seed: int
-    tuned: _Tuned = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tuned", _Tuned.of_none(len(self.layer.live)))
-
-    def tune(self, name: str, table: _Table, neurons: np.ndarray) -> None:
-        """Tune the neurons that prefer the stimulus of a table."""
-        if len(neurons) and table.axes:
-            for chosen, setting in self._settings(table, neurons):
-                self._main(name, table, chosen, setting)
-                self._others(table, chosen, setting)
-
-    def _settings(self, table: _Table, neurons: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Neurons by the values of the other axes that they prefer.
-
-        There their responses above the mean hold most energy.
-        """
-        others, of = np.unique(table.values[:, 1:], axis=0, return_inverse=True)
-        above = np.square(self._above(table.rows, neurons))
-        of = of.reshape(-1)
-        energy = [above[of == setting].mean(0) for setting in range(len(others))]
-        chosen = np.stack(energy).argmax(0)
-        return [(neurons[chosen == setting], others[setting]) for setting in np.unique(chosen)]
-
-    def _above(self, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-        """Mean responses ``(rows, neurons)`` above the neurons' own means."""
-        return np.maximum(self._means(rows, neurons) - self.layer.grand[neurons], 0)
-
-    def _means(self, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-        return self.layer.means[np.ix_(rows, neurons)]
-
-    def _main(self, name: str, table: _Table, neurons: np.ndarray, setting: np.ndarray) -> None:
-        rows, values = table.along(0, setting)
-        if len(values) < 2:
-            return
-        axis, means, tuned = table.axes[0], self._means(rows, neurons), self.tuned
-        found = tune(values, means.T, period=axis.period, seed=self.seed)
-        tuned.store(axis, neurons, found)
-        tuned.preferred_sd[neurons] = found.preferred_sd
-        tuned.selectivity[neurons] = found.selectivity
-        tuned.selectivity_sd[neurons] = found.selectivity_sd
-        error = self._errors(rows, neurons)
-        tuned_to = f"{name}: {axis.name}" + (f", {axis.unit}" if axis.unit else "")
-        for place, neuron in enumerate(neurons):
-            tuned.curves[neuron] = Curve(tuned_to, values, means[:, place], error[:, place])
-
-    def _errors(self, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-        """Standard errors of cell means, ``(rows, neurons)``, the spread within cells pooled."""
-        trials = self.stats.n[rows]
-        freedom = trials.sum() - len(rows)
-        if not freedom:
-            return np.full((len(rows), len(neurons)), np.nan)
-        within = self.layer.within[np.ix_(rows, neurons)].sum(0)
-        return np.sqrt(within / freedom / trials[:, None])
-
-    def _others(self, table: _Table, neurons: np.ndarray, setting: np.ndarray) -> None:
-        """Preferred values on the other axes: responses averaged along the main one.
-
-        They are weighted by the curve above the mean.
-        """
-        weight = self._above(table.along(0, setting)[0], neurons)
-        weight = weight / np.where(weight.sum(0) > 0, weight.sum(0), 1)
-        for place, axis in enumerate(table.axes[1:]):
-            if axis.column is None:
-                continue
-            values = np.unique(table.values[:, place + 1])
-            curves = []
-            for value in values:
-                here = setting.copy()
-                here[place] = value
-                rows, _ = table.along(0, here)
-                curves.append((weight * self._means(rows, neurons)).sum(0))
-            responses = np.stack(curves, axis=1)
-            found = tune(values, responses, period=axis.period, seed=self.seed)
-            self.tuned.store(axis, neurons, found)

@@ -53,18 +53,16 @@ def layer_kinds(
         for name, stimulus in STIMULI.items()
     }
     found = kinds(responses.own, responses.statistics[1:], shown.cells, axes, seed=seed)
-    curves = found.curves
-    columns: dict[str, list] = {
-        "kind": found.kind.tolist(),
-        "runner_up": [name or None for name in found.runner_up.tolist()],
-        **{name: getattr(found, name).tolist() for name in ("explained", "p", "q", *PREFERENCES)},
-        "selectivity": found.selectivity.tolist(),
-        "selectivity_sd": found.selectivity_sd.tolist(),
-        "tuned_to": [None if curve is None else curve.tuned_to for curve in curves],
-        "tuning_at": [None if curve is None else curve.at.tolist() for curve in curves],
-        "tuning": [None if curve is None else curve.mean.tolist() for curve in curves],
-        "top_stimuli": [_described(shown, trials) for trials in responses.top.trials],
-    }
+    numbers = ("explained", "p", "q", *PREFERENCES, "selectivity", "selectivity_sd")
+    columns: dict[str, list] = {name: getattr(found, name).tolist() for name in numbers}
+    columns["kind"] = found.kind.tolist()
+    columns["runner_up"] = [name or None for name in found.runner_up.tolist()]
+    columns["top_stimuli"] = [_described(shown, trials) for trials in responses.top.trials]
+    curves = [
+        curve and (curve.tuned_to, curve.at.tolist(), curve.mean.tolist()) for curve in found.curves
+    ]
+    for place, name in enumerate(("tuned_to", "tuning_at", "tuning")):
+        columns[name] = [curve and curve[place] for curve in curves]
     for neuron, own in _by_filters(subject, index, seed).items():
         for name, value in own.items():
             columns[name][neuron] = value

@@ -18,7 +18,7 @@ def fit_offsets(
     where unknown.
 
     Least squares round ``start`` ``(k,)``, residuals taken the short way round the circle. The
-    first offset is 0; errors are against the mean of the family, NaN where as many numbers are
+    first offset is 0; errors are against the mean of the family, NaN if as many numbers are
     fitted as there are.
 
     >>> offsets, _ = fit_offsets(
@@ -69,7 +69,7 @@ def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarra
 
     The fewest equal spaces (of a circle, or of the stretch between the first and the last) on whose
     ends the members stand, each on its own, to within half a step and an eighth of the space, root
-    mean square. None are missing where the members suggest no spacing, or where more places would
+    mean square. None are missing if the members suggest no spacing, or where more places would
     be empty than taken.
 
     >>> gaps(np.array([0.0, 90.0, 180.0]), step=15.0, period=360.0)

@@ -34,7 +34,7 @@ def family_significance(
     Args:
         found: cell and strength of every family.
         chance: strength of the strongest family of each null layer, ``(S,)``, of every cell that
-            was searched, whether a family was found in it or not. S is the same for all, at least 3.
+            was searched, with a family or without. S is the same for all, at least 3.
 
     Returns:
         p ``(families,)``: share of the null layers of all cells whose strongest family stands out

@@ -220,7 +220,7 @@ def reachable(ends: OffsetBins, *, spatial: bool) -> float:
     """The least p that a perfect template could have: the share of permutations that cannot be told
     from none.
 
-    Those after which the same pairs are together, and all kernels are turned alike; 0 where there
+    Those after which the same pairs are together, and all kernels are turned alike; 0 if there
     are too many to look.
 
     >>> thirds = np.arange(3) * 120.0

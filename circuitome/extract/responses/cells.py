@@ -74,7 +74,7 @@ class Top:
 
     def __init__(self, count: int, neurons: int) -> None:
         self.values: np.ndarray = np.full((neurons, count), -np.inf)
-        """``(neurons, count)`` responses, -inf where fewer trials were seen."""
+        """``(neurons, count)`` responses, -inf if fewer trials were seen."""
         self.trials: np.ndarray = np.full((neurons, count), -1, np.int64)
         """``(neurons, count)`` numbers of the trials, -1 where fewer were seen."""
 

@@ -92,7 +92,7 @@ class Runner:
     wiring: Wiring
     layers: tuple[int, ...]
     forward: torch.fx.GraphModule
-    inputs: tuple[Tensor | None, ...]  # parameters by place; None where the images go
+    inputs: tuple[Tensor | None, ...]  # parameters by place; None if the images go
     targets: tuple[str, ...]  # their names in the model's state; empty if there is none
     scale: Tensor  # (1, C, 1, 1) each: what the network's own preprocessing does to RGB in [0, 1]
     shift: Tensor

@@ -204,7 +204,7 @@ def _shares(field: FieldGeometry, axis: int, units: int, pixels: int) -> Tensor:
 
 def _without(samples: np.ndarray, plain: np.ndarray) -> np.ndarray:
     """Rows ``(C, samples)`` less what ``plain`` ``(samples, features)`` explains, of length 1; of
-    zeros where nothing is left.
+    zeros if nothing is left.
     """
     centred = samples.astype(np.float64)
     centred -= centred.mean(1, keepdims=True)

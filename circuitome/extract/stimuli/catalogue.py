@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from circuitome.extract.stimuli import patterns as _patterns  # noqa: F401  (fills the registry)
+from circuitome.extract.stimuli import patterns, textures
 from circuitome.extract.stimuli.registry import REGISTERED, Axis, Canvas, Stimulus, StimulusError
 
 __all__ = ["DRAWING", "JITTER", "STIMULI", "TRIALS", "Catalogue", "Cell", "Trials", "catalogue"]
 
 STIMULI: Final[Mapping[str, Stimulus]] = MappingProxyType(REGISTERED)
-"""All stimuli by name."""
+"""All stimuli by name, in the order in which they are shown."""
+HOMES: Final = (patterns, textures)
+"""Modules that register them, in that order."""
 TRIALS: Final = 48
 """Trials of a stimulus at one repeat, at least: stimuli of few cells repeat them more often."""
 JITTER: Final = 0.1

@@ -104,27 +104,32 @@ def _read(session: Session, part: str) -> dict[int, Relations]:
 
 
 def _find(session: Session, bundle: Bundle) -> Findings:
-    known, wiring = relations(session), session.wiring
+    known = relations(session)
     rows = list(_pair_rows(session, bundle.model, known))
     by_responses = [row for row in rows if row["evidence"] == "responses"]
     partners = {text(row, end) for end in ("from", "to") for row in by_responses}
-    groups = dict.fromkeys(group for found in known.values() for group in found.invariance)
-    neurons = {
-        f"invariance_{group}": neuron_column(
-            wiring, {i: known[i].invariance[group] for i in known if group in known[i].invariance}
-        )
-        for group in groups
-        if group != "hue_rotate"
-    }
     layers = {
         "equivariant": layer_shares(session, known, partners),
         "in_families": layer_shares(session, known, ()),
-        "invariant": [_invariant(known.get(i)) for i in range(len(wiring.layers))],
+        "invariant": [_invariant(known.get(i)) for i in range(len(session.wiring.layers))],
     }
     return Findings(
-        columns={"Neuron": neurons, "Layer": layers},
+        columns={"Neuron": _invariances(session, known), "Layer": layers},
         tables={"EQUIVARIANT_TO": table_of("EQUIVARIANT_TO", rows)},
     )
+
+
+def _invariances(session: Session, known: Mapping[int, Relations]) -> dict[str, list[object]]:
+    """Columns of the neurons, one a group; hue with a rotation is no group of its own."""
+    groups = dict.fromkeys(group for found in known.values() for group in found.invariance)
+    groups.pop("hue_rotate", None)
+    columns = {}
+    for group in groups:
+        own = {
+            i: found.invariance[group] for i, found in known.items() if group in found.invariance
+        }
+        columns[f"invariance_{group}"] = neuron_column(session.wiring, own)
+    return columns
 
 
 def layer_shares(
