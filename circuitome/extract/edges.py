@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.steps import STEPS
+from circuitome.extract.steps import STEPS, gain
 from circuitome.extract.wiring import Layer, Link, Wiring
 
 __all__ = [
@@ -124,26 +124,24 @@ def senders(wiring: Wiring, layer: Layer, arrays: Mapping[str, np.ndarray]) -> S
     per_operand = layer.op in ("add", "gate")
     width = layer.channels if per_operand else layer.width
     neuron = np.full((layer.fan_in if per_operand else 1, width), -1, dtype=np.int64)
-    gain = np.ones(neuron.shape)
+    gains = np.ones(neuron.shape)
     for link in layer.links:
         if layer.op == "gate" and link.operand == 1:
             continue
         row = link.operand if per_operand else 0
         neuron[row, link.positions] = wiring.offsets[link.source] + link.channels
-        gain[row, link.positions] = _gain(link, arrays)
+        gains[row, link.positions] = _gain(link, arrays)
     if per_operand:
-        return Senders(neuron.T, gain.T)
+        return Senders(neuron.T, gains.T)
     shape = (layer.groups, layer.fan_in)
-    return Senders(neuron.reshape(shape), gain.reshape(shape))
+    return Senders(neuron.reshape(shape), gains.reshape(shape))
 
 
 def _gain(link: Link, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    gain = np.ones(len(link.channels))
+    product = np.ones(len(link.channels))
     for step in link.path:
-        if "gain" in step.vectors:
-            gain *= arrays[step.vectors["gain"]].astype(np.float64)
-        gain *= step.attrs.get("scale", 1.0)
-    return gain
+        product *= gain(step, arrays)
+    return product
 
 
 def linearised(layer: Layer, link: Link) -> bool:

@@ -17,8 +17,8 @@ and across additions of the residual stream (virtual weights), as far as ``span`
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,32 +26,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_ALL, Edges, Pruning, Senders, weigh
-from circuitome.extract.steps import STEPS, output_size, pair
+from circuitome.extract.geometry import ExpandedKernel, ExpandError, dilated
+from circuitome.extract.steps import STEPS, gain, output_size
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
-__all__ = ["Expanded", "ExpandError", "Front", "bottlenecks", "expand", "expand_target", "spans"]
+__all__ = [
+    "Expanded",
+    "ExpandError",
+    "ExpandedKernel",
+    "bottlenecks",
+    "expand",
+    "expand_target",
+    "spans",
+]
 
 LINEAR: Final = ("conv", "linear", "add", "norm", "readout")
 """Layers that a sweep can pass; a gate's product cannot be passed."""
 
-
-class ExpandError(CircuitomeError):
-    """Two layers that no path joins, or a step that cannot be multiplied out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
-    """How the receivers of a sweep read one layer, or one operand of it."""
-
-    kernel: Tensor  # (receivers, channels, height, width)
-    origin: tuple[
-        int, int
-    ]  # row and column that the first entry reads, seen from the receiver at (0, 0)
-    hops: int  # edges of the longest path multiplied out
-    bent: bool = False  # a nonlinearity on the way was taken for linear
-    relu: bool = False  # so was one right behind this layer, which an edge from it takes as given
+Passes = Callable[[int, int], bool]
+"""Whether a sweep passes a layer, given the number of additions that it passed so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +63,21 @@ def bottlenecks(wiring: Wiring) -> frozenset[int]:
 
     A convolution of a single position (the squeeze of squeeze-and-excite) is none: it feeds a gate.
     """
+    sources = [{link.source for link in layer.links} for layer in wiring.layers]
     found = set()
     for index, layer in enumerate(wiring.layers):
-        readers = [
-            other for other in wiring.layers if any(link.source == index for link in other.links)
-        ]
-        alone = all({link.source for link in reader.links} == {index} for reader in readers)
+        read = [senders for senders in sources if index in senders]
+        alone = all(senders == {index} for senders in read)
         pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
-        if pointwise and layer.channels < layer.width and readers and alone:
+        if pointwise and layer.channels < layer.width and read and alone:
             found.add(index)
     return frozenset(found)
 
 
-def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Callable[[int, int], bool]]]:
+def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Passes]]:
     """Receiving layers of the default spans, each with the rule that says what its sweep passes.
 
-    The rule gets a layer and the number of additions passed so far. Additions are passed ``span`` times.
+    Additions are passed ``span`` times.
     """
     narrow = bottlenecks(wiring)
 
@@ -93,11 +86,9 @@ def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Callable[[int, i
         return index in narrow or op == "norm" or (op == "add" and additions < span)
 
     for index, layer in enumerate(wiring.layers):
-        if (
-            layer.op in ("conv", "linear")
-            and index not in narrow
-            and any(passes(x.source, 0) for x in layer.links)
-        ):
+        if layer.op not in ("conv", "linear") or index in narrow:
+            continue
+        if any(passes(link.source, 0) for link in layer.links):
             yield index, passes
 
 
@@ -108,42 +99,44 @@ def expand(
     target: str,
     *,
     device: str = "cpu",
-) -> dict[str, Front]:
-    """The kernels by which layer ``target`` reads some earlier layers over all paths between them, in one sweep.
+) -> dict[str, ExpandedKernel]:
+    """The kernels by which layer ``target`` reads some earlier layers, over all paths between them.
 
-    Returns for every layer of ``sources`` a `Front` with kernel ``(target channels, its channels, height, width)``,
-    float32. A path ends at the first of ``sources`` that it meets. Raises `ExpandError` for an unknown layer, or one
-    that ``target`` does not depend on.
+    Returns for every layer of ``sources`` a kernel ``(target channels, its channels, height, width)``,
+    float32. A path ends at the first of ``sources`` that it meets.
+
+    Raises:
+        ExpandError: a layer is unknown, or ``target`` does not depend on it.
 
     Example:
-        >>> fronts = expand(
+        >>> kernels = expand(
         ...     wiring, arrays, ["features.3.expand3x3"], "features.6.expand3x3"
         ... )  # doctest: +SKIP
     """
-    names = [layer.name for layer in wiring.layers]
+    numbers = {layer.name: index for index, layer in enumerate(wiring.layers)}
     for name in (*sources, target):
-        if name not in names:
+        if name not in numbers:
             raise ExpandError(
                 f"{name!r} is not a layer of this network; `circuitome query layers` lists them"
             )
-    starts, end = {names.index(source) for source in sources}, names.index(target)
+    starts, end = {numbers[source] for source in sources}, numbers[target]
     reach = _between(wiring, starts, end)
-    found = _sweep(
-        wiring, arrays, end, lambda index, _: index in reach, torch.device(device), stops=starts
-    )
+    place = torch.device(device)
+    sweep = _Sweep(wiring, arrays, lambda index, _: index in reach, place, stops=starts)
+    found = sweep.from_layer(end)
     for source in sources:
-        if names.index(source) not in found:
+        if numbers[source] not in found:
             raise ExpandError(
                 f"{target!r} does not depend on {source!r} by a path that can be multiplied out"
             )
-    return {source: found[names.index(source)] for source in sources}
+    return {source: found[numbers[source]] for source in sources}
 
 
 def expand_target(
     wiring: Wiring,
     arrays: Mapping[str, np.ndarray],
     target: int,
-    passes: Callable[[int, int], bool],
+    passes: Passes,
     *,
     keep: Pruning = KEEP_ALL,
     device: torch.device,
@@ -152,35 +145,33 @@ def expand_target(
 
     ``keep`` prunes by the receiver's squared expanded norm.
     """
-    fronts = {
-        i: front
-        for i, front in _sweep(wiring, arrays, target, passes, device).items()
-        if front.hops > 1
-    }
-    if not fronts:
+    sweep = _Sweep(wiring, arrays, passes, device)
+    ends = {i: end for i, end in sweep.from_layer(target).items() if end.hops > 1}
+    if not ends:
         return
-    whole = _sweep(wiring, arrays, target, passes, device, magnitude=True)
-    size = [max(front.kernel.shape[2 + axis] for front in fronts.values()) for axis in (0, 1)]
-    parts = [
-        F.pad(f.kernel, (0, size[1] - f.kernel.shape[3], 0, size[0] - f.kernel.shape[2]))
-        for f in fronts.values()
-    ]
-    neuron = np.concatenate(
-        [wiring.offsets[i] + np.arange(f.kernel.shape[1]) for i, f in fronts.items()]
-    )
-    counts = [front.kernel.shape[1] for front in fronts.values()]
-    hops = np.repeat([front.hops for front in fronts.values()], counts)
-    bent = np.repeat([front.bent for front in fronts.values()], counts)
-    paths = torch.cat([whole[i].kernel[:, :, 0, 0] for i in fronts], 1).cpu().numpy()
-    senders = Senders(neuron[None], np.ones((1, len(neuron))))
-    first = int(wiring.offsets[target])
+    sizes = replace(sweep, magnitude=True).from_layer(target)
+    paths = torch.cat([sizes[i].kernel[:, :, 0, 0] for i in ends], 1).cpu().numpy()
+    counts = [end.kernel.shape[1] for end in ends.values()]
+    hops = np.repeat([end.hops for end in ends.values()], counts)
+    bent = np.repeat([end.bent for end in ends.values()], counts)
+    neuron = np.concatenate([wiring.neurons(i) for i in ends])
     column = np.full(int(wiring.offsets[-1]), -1)
     column[neuron] = np.arange(len(neuron))
-    for edges, _, _ in weigh(torch.cat(parts, 1), senders, receivers=first, rows=0, keep=keep):
+    senders = Senders(neuron[None], np.ones((1, len(neuron))))
+    kernel = _side_by_side([end.kernel for end in ends.values()])
+    first = int(wiring.offsets[target])
+    for edges, _, _ in weigh(kernel, senders, receivers=first, rows=0, keep=keep):
         place = column[edges.sender]
         apart = paths[edges.receiver - first, place]
         ratio = np.abs(edges.weight) / np.where(apart > 0, apart, 1)
         yield Expanded(edges, hops[place], bent[place], np.minimum(ratio, 1).astype(np.float32))
+
+
+def _side_by_side(kernels: Sequence[Tensor]) -> Tensor:
+    """Kernels of the same receivers as one, over the channels of all: filled up with zeros."""
+    height, width = (max(kernel.shape[axis] for kernel in kernels) for axis in (2, 3))
+    padded = [F.pad(k, (0, width - k.shape[3], 0, height - k.shape[2])) for k in kernels]
+    return torch.cat(padded, 1)
 
 
 def _between(wiring: Wiring, starts: Set[int], end: int) -> set[int]:
@@ -196,76 +187,145 @@ def _between(wiring: Wiring, starts: Set[int], end: int) -> set[int]:
     return (after & before) - starts - {end}
 
 
-# -- the sweep -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """A sweep back from one layer: what it passes, where it ends, and the kernels on its way."""
 
+    wiring: Wiring
+    arrays: Mapping[str, np.ndarray]
+    passes: Passes
+    device: torch.device
+    stops: Set[int] | None = None
+    """The layers to arrive at, if not all; other ends are dropped."""
+    magnitude: bool = False
+    """Replace every kernel by the absolute value of its sum, and add up |paths|: no places."""
 
-def _sweep(
-    wiring: Wiring,
-    arrays: Mapping[str, np.ndarray],
-    target: int,
-    passes: Callable[[int, int], bool],
-    device: torch.device,
-    *,
-    stops: Set[int] | None = None,
-    magnitude: bool = False,
-) -> dict[int, Front]:
-    """Fronts at the layers where the sweep from ``target`` ends: those that ``passes`` does not let through.
+    def from_layer(self, target: int) -> dict[int, ExpandedKernel]:
+        """Kernels at the layers that ``passes`` does not let through: the ends of the sweep."""
+        fronts = _Fronts()
+        own = self._own_kernel(self.wiring.layers[target])
+        self._read(target, 0, [own], fronts)
+        for index, additions, front in fronts.deepest_first():
+            layer = self.wiring.layers[index]
+            if layer.op not in LINEAR:
+                raise ExpandError(
+                    f"the {layer.op} layer {layer.name} lies between: it cannot be multiplied out"
+                )
+            more = additions + (layer.op == "add")
+            self._read(index, more, self._passed(layer, front), fronts)
+        return fronts.ends
 
-    ``stops`` are the layers to arrive at, if not all; other ends are dropped. With ``magnitude``, every kernel is replaced by
-    the absolute value of its sum: the sum of |paths|.
-    """
-    ends: dict[int, Front] = {}
-    waiting: dict[tuple[int, int], Front] = {}  # layer, additions passed
-    order: list[tuple[int, int]] = []
-    kernel = _kernel(wiring.layers[target], arrays, device, magnitude)
-    state = [(target, 0, (0, _own_front(wiring.layers[target], kernel)))]
-    while True:
-        for index, additions, (operand, front) in state:
-            for link in wiring.layers[index].links:
-                key = (link.source, additions)
-                ending = not passes(*key)
-                if link.operand != operand or (
-                    ending and stops is not None and link.source not in stops
-                ):
+    def _read(
+        self,
+        index: int,
+        additions: int,
+        operands: Sequence[ExpandedKernel],
+        fronts: _Fronts,
+    ) -> None:
+        """Take the kernels over a layer's operands back along its links."""
+        for operand, front in enumerate(operands):
+            for link in self.wiring.layers[index].links:
+                if link.operand != operand:
                     continue
-                arrived = _through(wiring, link, front, arrays, magnitude)
-                if ending:
-                    _accumulate(ends, link.source, arrived)
-                else:
-                    if key not in waiting:
-                        heapq.heappush(order, (-key[0], key[1]))
-                    _accumulate(waiting, key, arrived)
-        if not order:
-            return ends
-        negative, additions = heapq.heappop(order)
-        index = -negative
-        front = waiting.pop((index, additions))
-        layer = wiring.layers[index]
-        if layer.op not in LINEAR:
-            raise ExpandError(
-                f"the {layer.op} layer {layer.name} lies between: it cannot be multiplied out"
-            )
-        kernel = _kernel(layer, arrays, device, magnitude)
-        more = additions + (layer.op == "add")
-        state = [(index, more, own) for own in _passed(layer, kernel, front, magnitude)]
+                if self.passes(link.source, additions):
+                    fronts.wait(link.source, additions, self._through(link, front))
+                elif self.stops is None or link.source in self.stops:
+                    fronts.end(link.source, self._through(link, front))
+
+    def _kernel(self, layer: Layer) -> Tensor:
+        kernel = torch.as_tensor(self.arrays[f"kernel/{layer.name}"]).to(self.device)
+        return kernel.sum((2, 3), keepdim=True).abs() if self.magnitude else kernel
+
+    def _own_kernel(self, layer: Layer) -> ExpandedKernel:
+        """How a layer's own neurons read their input."""
+        _refuse_phases(layer)
+        kernel = self._kernel(layer)
+        if kernel.shape[2:] != (1, 1):
+            kernel = dilated(kernel, layer.dilation)
+        origin = (-layer.padding[0], -layer.padding[1])
+        return ExpandedKernel(_ungrouped(kernel, layer.groups), origin, 1)
+
+    def _passed(self, layer: Layer, front: ExpandedKernel) -> list[ExpandedKernel]:
+        """The kernel over a layer's neurons, as kernels over its operands."""
+        kernel = self._kernel(layer)
+        bent = front.bent or front.relu or layer.op == "norm"
+        passed = replace(front, hops=front.hops + 1, bent=bent, relu=False)
+        if layer.op in ("add", "norm", "readout"):
+            factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
+            return [replace(passed, kernel=front.kernel * factor) for factor in factors]
+        _refuse_phases(layer)
+        stride, dilation = (1, 1), (1, 1)
+        if not self.magnitude:
+            stride, dilation = layer.stride, layer.dilation
+        wide = F.conv_transpose2d(
+            front.kernel, kernel, stride=stride, groups=layer.groups, dilation=dilation
+        )
+        top, left = (
+            place * step - rows
+            for place, step, rows in zip(front.origin, layer.stride, layer.padding, strict=True)
+        )
+        return [replace(passed, kernel=wide, origin=(top, left))]
+
+    def _through(self, link: Link, front: ExpandedKernel) -> ExpandedKernel:
+        """A kernel over an operand, taken back through one link to the channels of its source."""
+        source = self.wiring.layers[link.source]
+        part = replace(front, kernel=_columns(front.kernel, link.positions), relu=False)
+        for step, size in reversed(_with_sizes(link.path, source.size)):
+            part = self._back(step, part, size)
+        whole = part.kernel
+        if not _is_range(link.channels, source.channels):
+            shape = (whole.shape[0], source.channels, *whole.shape[2:])
+            channels = torch.as_tensor(link.channels, device=whole.device)
+            whole = whole.new_zeros(shape).index_add_(1, channels, part.kernel)
+        return replace(part, kernel=whole, origin=(0, 0) if self.magnitude else part.origin)
+
+    def _back(self, step: Step, behind: ExpandedKernel, size: tuple[int, int]) -> ExpandedKernel:
+        """A kernel over what comes out of a step, as one over what goes in, a map of ``size``."""
+        kind = STEPS[step.name]
+        factor = np.broadcast_to(np.float32(gain(step, self.arrays)), behind.kernel.shape[1])
+        if (factor != 1).any():
+            factor = np.abs(factor) if self.magnitude else factor.copy()
+            by = torch.as_tensor(factor, device=self.device).view(1, -1, 1, 1)
+            behind = replace(behind, kernel=behind.kernel * by)
+        before = behind if self.magnitude else kind.geometry.back(step, behind, size)
+        if kind.linear:
+            return before
+        return replace(before, relu=True) if kind.plain else replace(before, bent=True)
 
 
-def _kernel(
-    layer: Layer, arrays: Mapping[str, np.ndarray], device: torch.device, magnitude: bool
-) -> Tensor:
-    kernel = torch.as_tensor(arrays[f"kernel/{layer.name}"]).to(device)
-    return kernel.sum((2, 3), keepdim=True).abs() if magnitude else kernel
+@dataclass(slots=True)
+class _Fronts:
+    """How far a sweep has come: kernels at layers to pass, and at its ends."""
+
+    ends: dict[int, ExpandedKernel] = field(default_factory=dict)
+    waiting: dict[tuple[int, int], ExpandedKernel] = field(default_factory=dict)
+    order: list[tuple[int, int]] = field(default_factory=list)
+
+    def end(self, index: int, front: ExpandedKernel) -> None:
+        """Add a kernel over a layer that is an end."""
+        self.ends[index] = _sum(self.ends[index], front) if index in self.ends else front
+
+    def wait(self, index: int, additions: int, front: ExpandedKernel) -> None:
+        """Add a kernel over a layer that will be passed."""
+        key = (index, additions)
+        if key in self.waiting:
+            self.waiting[key] = _sum(self.waiting[key], front)
+            return
+        self.waiting[key] = front
+        heapq.heappush(self.order, (-index, additions))
+
+    def deepest_first(self) -> Iterator[tuple[int, int, ExpandedKernel]]:
+        """The layers that wait, last ones first; meanwhile others may be added."""
+        while self.order:
+            negative, additions = heapq.heappop(self.order)
+            yield -negative, additions, self.waiting.pop((-negative, additions))
 
 
-def _own_front(layer: Layer, kernel: Tensor) -> Front:
-    """How a layer's own neurons read their input."""
+def _refuse_phases(layer: Layer) -> None:
     if layer.output_padding is not None:
         raise ExpandError(
             f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out"
         )
-    if kernel.shape[2:] != (1, 1):
-        kernel = _dilated(kernel, layer.dilation)
-    return Front(_ungrouped(kernel, layer.groups), (-layer.padding[0], -layer.padding[1]), 1)
 
 
 def _ungrouped(kernel: Tensor, groups: int) -> Tensor:
@@ -279,176 +339,41 @@ def _ungrouped(kernel: Tensor, groups: int) -> Tensor:
     return whole
 
 
-def _dilated(kernel: Tensor, dilation: tuple[int, int]) -> Tensor:
-    height, width = ((size - 1) * d + 1 for size, d in zip(kernel.shape[2:], dilation, strict=True))
-    spread = kernel.new_zeros(*kernel.shape[:2], height, width)
-    spread[:, :, :: dilation[0], :: dilation[1]] = kernel
-    return spread
-
-
-def _passed(layer: Layer, kernel: Tensor, front: Front, magnitude: bool) -> list[tuple[int, Front]]:
-    """The front at a layer's neurons, as fronts at its operands."""
-    bent = front.bent or front.relu or layer.op == "norm"
-    if layer.op in ("add", "norm", "readout"):
-        factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
-        passed = replace(front, hops=front.hops + 1, bent=bent, relu=False)
-        return [
-            (s, replace(passed, kernel=front.kernel * factor)) for s, factor in enumerate(factors)
-        ]
-    if layer.output_padding is not None:
-        raise ExpandError(
-            f"the transposed convolution {layer.name} reads by phases: it cannot be multiplied out"
-        )
-    stride, dilation = ((1, 1), (1, 1)) if magnitude else (layer.stride, layer.dilation)
-    wide = F.conv_transpose2d(
-        front.kernel, kernel, stride=stride, groups=layer.groups, dilation=dilation
-    )
-    origin = tuple(
-        o * s - p for o, s, p in zip(front.origin, layer.stride, layer.padding, strict=True)
-    )
-    return [(0, Front(wide, (origin[0], origin[1]), front.hops + 1, bent))]
-
-
-def _through(
-    wiring: Wiring, link: Link, front: Front, arrays: Mapping[str, np.ndarray], magnitude: bool
-) -> Front:
-    """A front at an operand, taken back through the steps of one link to the channels of its source."""
-    source = wiring.layers[link.source]
-    part = replace(front, kernel=_columns(front.kernel, link.positions), relu=False)
-    sizes = _sizes(link, source)
-    for step, size in zip(reversed(link.path), reversed(sizes), strict=True):
-        part = _back(step, part, size, arrays, magnitude)
-    whole = part.kernel
-    if not _is_range(link.channels, source.channels):
-        shape = (whole.shape[0], source.channels, *whole.shape[2:])
-        channels = torch.as_tensor(link.channels, device=whole.device)
-        whole = whole.new_zeros(shape).index_add_(1, channels, part.kernel)
-    return replace(part, kernel=whole, origin=(0, 0) if magnitude else part.origin)
-
-
 def _columns(kernel: Tensor, positions: np.ndarray) -> Tensor:
-    return (
-        kernel
-        if _is_range(positions, kernel.shape[1])
-        else kernel[:, torch.as_tensor(positions, device=kernel.device)]
-    )
+    if _is_range(positions, kernel.shape[1]):
+        return kernel
+    return kernel[:, torch.as_tensor(positions, device=kernel.device)]
 
 
 def _is_range(indices: np.ndarray, size: int) -> bool:
     return len(indices) == size and bool((indices == np.arange(size)).all())
 
 
-def _sizes(link: Link, source: Layer) -> list[tuple[int, int]]:
-    """Size of the map before each step of a link."""
-
-    sizes, size = [], source.size
-    for step in link.path:
-        sizes.append(size)
+def _with_sizes(path: Iterable[Step], size: tuple[int, int]) -> list[tuple[Step, tuple[int, int]]]:
+    """Each step of a path with the size of the map before it."""
+    sized = []
+    for step in path:
+        sized.append((step, size))
         size = output_size(step, size)
-    return sizes
+    return sized
 
 
-def _back(
-    step: Step,
-    front: Front,
-    size: tuple[int, int],
-    arrays: Mapping[str, np.ndarray],
-    magnitude: bool,
-) -> Front:
-    """A front behind a step, as a front before it."""
-    kind = STEPS[step.name]
-    if step.name == "affine":
-        gain = torch.full(
-            (front.kernel.shape[1],),
-            float(step.attrs.get("scale", 1.0)),
-            device=front.kernel.device,
-        )
-        if "gain" in step.vectors:
-            gain = gain * torch.as_tensor(arrays[step.vectors["gain"]]).to(gain.device)
-        return replace(
-            front, kernel=front.kernel * (gain.abs() if magnitude else gain).view(1, -1, 1, 1)
-        )
-    if kind.window is not None:
-        window, stride = (pair(step.attrs[name]) for name in kind.window)
-        bent = front.bent or not kind.linear
-        if step.attrs.get("dilation", (1, 1)) not in ((1, 1), [1, 1], 1):
-            raise ExpandError("a dilated max pool lies between: it cannot be multiplied out")
-        return replace(
-            _spread(front, window, stride, pair(step.attrs["padding"]), magnitude), bent=bent
-        )
-    if kind.whole:
-        return replace(_averaged(step, front, size, magnitude), bent=front.bent or not kind.linear)
-    if step.name == "slice":
-        return _sliced(step, front, magnitude)
-    if step.name == "pad":
-        left, _, top, _ = (*step.attrs["pad"], 0, 0)[:4]
-        return replace(front, origin=(front.origin[0] - top, front.origin[1] - left))
-    if step.name == "upsample":
-        raise ExpandError(
-            "an upsampling lies between, which reads by phases: it cannot be multiplied out"
-        )
-    return replace(front, relu=True) if kind.plain else replace(front, bent=True)
-
-
-def _spread(
-    front: Front,
-    window: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    magnitude: bool,
-) -> Front:
-    """Back through a pool: every position of its window gets an equal share."""
-    origin = tuple(o * s - p for o, s, p in zip(front.origin, stride, padding, strict=True))
-    if magnitude:
-        return front
-    channels = front.kernel.shape[1]
-    even = front.kernel.new_full((channels, 1, *window), 1 / (window[0] * window[1]))
-    wide = F.conv_transpose2d(front.kernel, even, stride=stride, groups=channels)
-    return replace(front, kernel=wide, origin=(origin[0], origin[1]))
-
-
-def _averaged(step: Step, front: Front, size: tuple[int, int], magnitude: bool) -> Front:
-    """Back through a pool over the whole map: one number without a position, or an even grid of windows."""
-    out = step.attrs.get("output_size", (1, 1))
-    if tuple(out) in ((1, 1), size):
-        return replace(front, origin=(0, 0)) if tuple(out) == (1, 1) else front
-    if any(length % o for length, o in zip(size, out, strict=True)):
-        raise ExpandError(
-            f"a pool from {size} to {tuple(out)} has uneven windows: it cannot be multiplied out"
-        )
-    window = (size[0] // out[0], size[1] // out[1])
-    return _spread(front, window, window, (0, 0), magnitude)
-
-
-def _sliced(step: Step, front: Front, magnitude: bool) -> Front:
-    axis, skip = step.attrs["dim"] - 2, step.attrs["step"]
-    origin = list(front.origin)
-    origin[axis] = origin[axis] * skip + step.attrs["start"]
-    kernel = front.kernel
-    if not magnitude and skip > 1:
-        kernel = _dilated(kernel, (skip, 1) if axis == 0 else (1, skip))
-    return replace(front, kernel=kernel, origin=(origin[0], origin[1]))
-
-
-def _accumulate(fronts: dict, key: object, front: Front) -> None:
-    """Add a front to what is there, kernels aligned by their origins."""
-    if key not in fronts:
-        fronts[key] = front
-        return
-    old = fronts[key]
-    origin = tuple(min(a, b) for a, b in zip(old.origin, front.origin, strict=True))
-    far = [max(f.origin[axis] + f.kernel.shape[2 + axis] for f in (old, front)) for axis in (0, 1)]
-    shape = (*old.kernel.shape[:2], far[0] - origin[0], far[1] - origin[1])
-    total = old.kernel.new_zeros(shape)
-    for each in (old, front):
-        row, column = (each.origin[axis] - origin[axis] for axis in (0, 1))
-        total[:, :, row : row + each.kernel.shape[2], column : column + each.kernel.shape[3]] += (
-            each.kernel
-        )
-    fronts[key] = Front(
+def _sum(one: ExpandedKernel, other: ExpandedKernel) -> ExpandedKernel:
+    """Two kernels over the same layer as one, aligned by their origins."""
+    pair = (one, other)
+    top, left = (min(each.origin[axis] for each in pair) for axis in (0, 1))
+    down, right = (
+        max(each.origin[axis] + each.kernel.shape[2 + axis] for each in pair) for axis in (0, 1)
+    )
+    total = one.kernel.new_zeros(*one.kernel.shape[:2], down - top, right - left)
+    for each in pair:
+        row, column = each.origin[0] - top, each.origin[1] - left
+        height, width = each.kernel.shape[2:]
+        total[:, :, row : row + height, column : column + width] += each.kernel
+    return ExpandedKernel(
         total,
-        (origin[0], origin[1]),
-        max(old.hops, front.hops),
-        old.bent or front.bent,
-        old.relu or front.relu,
+        (top, left),
+        max(one.hops, other.hops),
+        one.bent or other.bent,
+        one.relu or other.relu,
     )

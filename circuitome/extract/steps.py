@@ -1,40 +1,55 @@
-"""Steps: the channelwise operations that may lie between two layers, and how each is computed.
+"""Steps: the channelwise operations that may lie between two layers, each in one place.
 
-`verify` runs these functions on ``(N, C, H, W)`` tensors. The table also says what a step means for an edge:
-whether it is linear, and how it changes the receptive field.
+A kind of step says how it is computed (`verify` runs these functions on ``(N, C, H, W)`` tensors),
+what it means for an edge, and what it does to places (`circuitome.extract.geometry`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from circuitome.extract.geometry import (
+    Geometry,
+    Padding,
+    Pointwise,
+    Resizing,
+    Slicing,
+    WholeMap,
+    Windows,
+)
 from circuitome.extract.wiring import Step
 
-__all__ = ["STEPS", "StepKind", "apply", "grow", "output_size", "pair", "receptive_field"]
-
-Field = tuple[tuple[float, float], tuple[float, float]]
-"""Receptive field and jump, each (vertical, horizontal), in input pixels."""
+__all__ = ["STEPS", "StepKind", "apply", "gain", "output_size"]
 
 
 @dataclass(frozen=True, slots=True)
 class StepKind:
     """How one kind of step is computed and what it means."""
 
-    compute: Callable[..., Tensor]  # (x, **attrs, **vectors) -> x
-    linear: bool = False  # a linear (or affine) map of each channel's map
-    plain: bool = False  # passed as it is by an edge: linear, or a ReLU
-    zero: bool = True  # maps a map of zeros to zeros
-    window: tuple[str, str] | None = None  # attributes with its kernel size and its stride
-    whole: bool = False  # reads the whole map
-    arguments: tuple[str, ...] | None = (
-        None  # an ATen operation of this name is this step, with these arguments
-    )
+    compute: Callable[..., Tensor]
+    """``(x, **attrs, **vectors) -> x``."""
+    geometry: Geometry
+    """What it does to places."""
+    linear: bool = False
+    """A linear (or affine) map of each channel's map."""
+    plain: bool = False
+    """Passed by an edge without a word: linear, or a ReLU."""
+    zero: bool = True
+    """Maps a map of zeros to zeros."""
+    arguments: tuple[str, ...] | None = None
+    """An ATen operation of this name is this step, with these arguments."""
+
+    @property
+    def bends(self) -> bool:
+        """Whether it bends each value by itself, as an activation does."""
+        return not self.linear and self.geometry.keeps_size
 
 
 def _vector(vector: Tensor) -> Tensor:
@@ -57,16 +72,32 @@ def _slice(x: Tensor, *, dim: int, start: int, stop: int, step: int) -> Tensor:
     return x[(slice(None),) * dim + (slice(start, stop, step),)]
 
 
+def _mean(x: Tensor, *, dims: tuple[int, ...]) -> Tensor:
+    return x.mean(dims, keepdim=True)
+
+
+def _largest(x: Tensor, *, dims: tuple[int, ...]) -> Tensor:
+    return x.amax(dims, keepdim=True)
+
+
+def _pad(x: Tensor, *, pad: tuple[int, ...], mode: str) -> Tensor:
+    return F.pad(x, pad, mode=mode)
+
+
 def _activation(compute: Callable[..., Tensor], *arguments: str, zero: bool = True) -> StepKind:
-    return StepKind(compute, zero=zero, arguments=arguments)
+    return StepKind(compute, Pointwise(), zero=zero, arguments=arguments)
+
+
+def _linear(compute: Callable[..., Tensor], geometry: Geometry) -> StepKind:
+    return StepKind(compute, geometry, linear=True, plain=True)
 
 
 STEPS: Final[Mapping[str, StepKind]] = {
-    "relu": StepKind(F.relu, plain=True, arguments=()),
+    "relu": StepKind(F.relu, Pointwise(), plain=True, arguments=()),
     "relu6": _activation(F.relu6),
     "hardtanh": _activation(F.hardtanh, "min_val", "max_val"),
     "leaky_relu": _activation(F.leaky_relu, "negative_slope"),
-    "prelu": StepKind(_prelu),
+    "prelu": StepKind(_prelu, Pointwise()),
     "elu": _activation(F.elu, "alpha"),
     "celu": _activation(F.celu, "alpha"),
     "selu": _activation(F.selu),
@@ -84,19 +115,18 @@ STEPS: Final[Mapping[str, StepKind]] = {
     "exp": _activation(torch.exp, zero=False),
     "sqrt": _activation(torch.sqrt),
     "clamp": _activation(torch.clamp, "min", "max", zero=False),
-    "affine": StepKind(_affine, linear=True, zero=False),
-    "max_pool": StepKind(F.max_pool2d, window=("kernel_size", "stride")),
-    "avg_pool": StepKind(F.avg_pool2d, linear=True, plain=True, window=("kernel_size", "stride")),
-    "adaptive_avg_pool": StepKind(F.adaptive_avg_pool2d, linear=True, plain=True, whole=True),
-    "adaptive_max_pool": StepKind(F.adaptive_max_pool2d, whole=True),
-    "mean": StepKind(
-        lambda x, *, dims: x.mean(dims, keepdim=True), linear=True, plain=True, whole=True
-    ),
-    "amax": StepKind(lambda x, *, dims: x.amax(dims, keepdim=True), whole=True),
-    "pad": StepKind(lambda x, *, pad, mode: F.pad(x, pad, mode=mode), linear=True, plain=True),
-    "slice": StepKind(_slice, linear=True, plain=True),
-    "upsample": StepKind(F.interpolate, linear=True, plain=True),
+    "affine": StepKind(_affine, Pointwise(), linear=True, zero=False),
+    "max_pool": StepKind(F.max_pool2d, Windows()),
+    "avg_pool": _linear(F.avg_pool2d, Windows()),
+    "adaptive_avg_pool": _linear(F.adaptive_avg_pool2d, WholeMap()),
+    "adaptive_max_pool": StepKind(F.adaptive_max_pool2d, WholeMap()),
+    "mean": _linear(_mean, WholeMap()),
+    "amax": StepKind(_largest, WholeMap()),
+    "pad": _linear(_pad, Padding()),
+    "slice": _linear(_slice, Slicing()),
+    "upsample": _linear(F.interpolate, Resizing()),
 }
+"""Every kind of step by its name: a new one is a line here, be it spatial or not."""
 
 
 def apply(step: Step, x: Tensor, array: Callable[[str], Tensor]) -> Tensor:
@@ -105,48 +135,21 @@ def apply(step: Step, x: Tensor, array: Callable[[str], Tensor]) -> Tensor:
     return STEPS[step.name].compute(x, **step.attrs, **vectors)
 
 
-def receptive_field(step: Step, field: Field, size: tuple[int, int]) -> Field:
-    """Receptive field after a step on maps of ``size``."""
-    (rf, jump), kind, attrs = field, STEPS[step.name], step.attrs
-    if kind.window is not None:
-        kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
-        return grow(rf, jump, kernel, (1, 1)), (jump[0] * stride[0], jump[1] * stride[1])
-    if kind.whole:
-        return grow(rf, jump, size, (1, 1)), (jump[0] * size[0], jump[1] * size[1])
-    if step.name == "slice" and attrs["dim"] >= 2:
-        down = tuple(
-            jump[axis] * (attrs["step"] if axis == attrs["dim"] - 2 else 1) for axis in (0, 1)
-        )
-        return rf, (down[0], down[1])
-    if step.name == "upsample":
-        out = attrs["size"]
-        return rf, (jump[0] * size[0] / out[0], jump[1] * size[1] / out[1])
-    return rf, jump
+def gain(step: Step, arrays: Mapping[str, np.ndarray]) -> np.ndarray | float:
+    """What the step multiplies each channel by, ``(n,)`` float64 or one number for all.
+
+    ``arrays`` has the vectors of the steps.
+    """
+    factor = float(step.attrs.get("scale", 1.0))
+    if "gain" not in step.vectors:
+        return factor
+    return arrays[step.vectors["gain"]].astype(np.float64) * factor
 
 
 def output_size(step: Step, size: tuple[int, int]) -> tuple[int, int]:
     """Height and width of a map after a step, found by running it on one."""
     kind = STEPS[step.name]
-    if kind.window is None and not kind.whole and step.name not in ("pad", "slice", "upsample"):
+    if kind.geometry.keeps_size:
         return size
-    out = kind.compute(torch.zeros(1, 1, *size), **step.attrs)
-    return int(out.shape[2]), int(out.shape[3])
-
-
-def grow(
-    rf: tuple[float, float],
-    jump: tuple[float, float],
-    kernel: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[float, float]:
-    """A receptive field seen through one more kernel, vertical and horizontal."""
-    return (
-        rf[0] + (kernel[0] - 1) * dilation[0] * jump[0],
-        rf[1] + (kernel[1] - 1) * dilation[1] * jump[1],
-    )
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """Vertical and horizontal size of an argument that may be one number for both."""
-    sizes = [value] if isinstance(value, int) else list(value)
-    return int(sizes[0]), int(sizes[-1])
+    after = kind.compute(torch.zeros(1, 1, *size), **step.attrs)
+    return int(after.shape[2]), int(after.shape[3])

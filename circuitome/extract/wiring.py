@@ -99,6 +99,10 @@ class Wiring:
         """First neuron of every layer in the numbering of all neurons, ``(layers + 1,)``."""
         return np.cumsum([0] + [layer.channels for layer in self.layers])
 
+    def neurons(self, index: int) -> np.ndarray:
+        """Numbers of a layer's neurons among all, ``(channels,)``."""
+        return np.arange(self.offsets[index], self.offsets[index + 1])
+
     def reads_image(self, index: int) -> bool:
         """Whether everything that a layer reads is the input."""
         return all(self.layers[link.source].op == "input" for link in self.layers[index].links)

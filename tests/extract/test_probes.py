@@ -8,14 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from circuitome.extract.fields import field_geometries
 from circuitome.extract.responses.moments import effective_fields
-from circuitome.extract.responses.probes import (
-    assemble,
-    field_geometries,
-    map_sizes,
-    plan,
-    symmetric_side,
-)
+from circuitome.extract.responses.probes import assemble, map_sizes, plan, symmetric_side
 from circuitome.extract.responses.runner import Runner, Subject, patches_at, units_around
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.verify import read_operand

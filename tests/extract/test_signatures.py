@@ -15,8 +15,8 @@ from torch import nn
 from circuitome.extract import Network, extract
 from circuitome.extract.annotate.parts import signatures as part
 from circuitome.extract.annotate.pipeline import annotate
+from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses import signatures
-from circuitome.extract.responses.probes import FieldGeometry
 from circuitome.extract.responses.runner import Subject
 from circuitome.extract.stimuli import gallery as galleries
 from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, gallery

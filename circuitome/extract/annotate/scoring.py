@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from circuitome.extract.annotate.pairs import GroupScores
-from circuitome.extract.responses.probes import FieldGeometry, Probe
+from circuitome.extract.geometry import FieldGeometry
+from circuitome.extract.responses.probes import Probe
 from circuitome.extract.responses.runner import Subject, corners, patches_at
 from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import surrogates

@@ -3,31 +3,28 @@
 A stimulus is drawn around the centre of one unit's receptive field. Layers that see little are probed by many patches in one
 image, side by side on a grid that their units share; layers that see nearly all of the image get one patch an image. So a
 rotation of a stimulus is a rotation about the unit that is read, at any angle, whatever the strides and pools on the way.
-
-Receptive-field arithmetic: Araujo, Norris & Sim, *Computing Receptive Fields of Convolutional Neural Networks* (Distill, 2019).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from circuitome.extract.steps import STEPS, output_size, pair
-from circuitome.extract.steps import grow as grow_field
-from circuitome.extract.wiring import Layer, Step, Wiring
+from circuitome.extract.fields import field_geometries
+from circuitome.extract.geometry import FieldGeometry
+from circuitome.extract.steps import output_size
+from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = [
     "Probe",
-    "FieldGeometry",
     "assemble",
     "map_sizes",
     "plan",
-    "field_geometries",
     "symmetric_side",
 ]
 
@@ -38,19 +35,6 @@ DENSITIES: Final = (
     3,
     2,
 )  # patches along a side that are tried, finest first; then one an image
-
-
-@dataclass(frozen=True, slots=True)
-class FieldGeometry:
-    """Where the units of a layer look, each vertical and horizontal, in input pixels."""
-
-    size: tuple[float, float]  # theoretical receptive field
-    jump: tuple[float, float]  # from one unit to the next
-    start: tuple[float, float]  # centre of the first unit's field; pixel centres are whole numbers
-
-    def unit(self, pixel: float, axis: int, count: int) -> int:
-        """The unit whose field is centred nearest to a pixel coordinate."""
-        return int(np.clip(round((pixel - self.start[axis]) / self.jump[axis]), 0, count - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,96 +57,6 @@ class Probe:
     def whole(self) -> bool:
         """Whether one patch fills the image."""
         return self.patches == 1
-
-
-# -- receptive fields --------------------------------------------------------------------------------
-
-
-def field_geometries(wiring: Wiring) -> tuple[FieldGeometry, ...]:
-    """Receptive field, jump and start of every layer, by the wiring alone.
-
-    Where paths of several kinds meet, the field is the largest of them and the grid that of the finest.
-    """
-    found: list[FieldGeometry] = []
-    for layer in wiring.layers:
-        arrived = [
-            _through(link.path, found[link.source], wiring.layers[link.source].size)
-            for link in layer.links
-        ]
-        if not arrived:
-            found.append(FieldGeometry((1.0, 1.0), (1.0, 1.0), (0.0, 0.0)))
-            continue
-        finest = min(arrived, key=lambda field: field.jump)
-        size = tuple(max(field.size[axis] for field in arrived) for axis in (0, 1))
-        found.append(
-            _convolved(layer, FieldGeometry((size[0], size[1]), finest.jump, finest.start))
-        )
-    return tuple(found)
-
-
-def _through(path: Sequence[Step], field: FieldGeometry, size: tuple[int, int]) -> FieldGeometry:
-    for step in path:
-        field = _stepped(step, field, size)
-        size = output_size(step, size)
-    return field
-
-
-def _stepped(step: Step, field: FieldGeometry, size: tuple[int, int]) -> FieldGeometry:
-    kind, attrs = STEPS[step.name], step.attrs
-    if kind.window is not None:
-        kernel, stride = pair(attrs[kind.window[0]]), pair(attrs[kind.window[1]])
-        return _windowed(
-            field, kernel, stride, pair(attrs.get("padding", 0)), pair(attrs.get("dilation", 1))
-        )
-    if kind.whole:
-        out = output_size(step, size)
-        window = (size[0] / out[0], size[1] / out[1])
-        return _windowed(field, window, window, (0, 0), (1, 1))
-    start = list(field.start)
-    if step.name == "pad":
-        left, top = attrs["pad"][0], attrs["pad"][2] if len(attrs["pad"]) > 2 else 0
-        return FieldGeometry(
-            field.size,
-            field.jump,
-            (start[0] - field.jump[0] * top, start[1] - field.jump[1] * left),
-        )
-    jump = list(field.jump)
-    if step.name == "slice" and attrs["dim"] >= 2:
-        axis = attrs["dim"] - 2
-        start[axis] += jump[axis] * attrs["start"]
-        jump[axis] *= attrs["step"]
-    elif step.name == "upsample":
-        for axis in (0, 1):
-            ratio = size[axis] / attrs["size"][axis]
-            start[axis] += jump[axis] * (ratio - 1) / 2
-            jump[axis] *= ratio
-    return FieldGeometry(field.size, (jump[0], jump[1]), (start[0], start[1]))
-
-
-def _windowed(
-    field: FieldGeometry, kernel: Any, stride: Any, padding: Any, dilation: Any
-) -> FieldGeometry:
-    reach = [(kernel[axis] - 1) * dilation[axis] for axis in (0, 1)]
-    start = [
-        field.start[axis] + field.jump[axis] * (reach[axis] / 2 - padding[axis]) for axis in (0, 1)
-    ]
-    jump = (field.jump[0] * stride[0], field.jump[1] * stride[1])
-    return FieldGeometry(
-        grow_field(field.size, field.jump, kernel, dilation), jump, (start[0], start[1])
-    )
-
-
-def _convolved(layer: Layer, field: FieldGeometry) -> FieldGeometry:
-    if layer.output_padding is None:
-        return _windowed(field, layer.kernel, layer.stride, layer.padding, layer.dilation)
-    jump = (field.jump[0] / layer.stride[0], field.jump[1] / layer.stride[1])
-    reach = [(layer.kernel[axis] - 1) * layer.dilation[axis] for axis in (0, 1)]
-    start = [
-        field.start[axis] - jump[axis] * (reach[axis] / 2 - layer.padding[axis]) for axis in (0, 1)
-    ]
-    return FieldGeometry(
-        grow_field(field.size, jump, layer.kernel, layer.dilation), jump, (start[0], start[1])
-    )
 
 
 # -- input size --------------------------------------------------------------------------------------

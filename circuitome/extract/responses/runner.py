@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from circuitome.extract.responses.probes import FieldGeometry, Probe
+from circuitome.extract.geometry import FieldGeometry
+from circuitome.extract.responses.probes import Probe
 from circuitome.extract.steps import STEPS, apply
 from circuitome.extract.trace.export import export_graph, program_inputs
 from circuitome.extract.trace.tracing import Trace
@@ -19,11 +20,7 @@ from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
 __all__ = ["Runner", "Subject", "activate", "corners", "patches_at", "units_around"]
 
-BENT = frozenset(
-    name
-    for name, kind in STEPS.items()
-    if not kind.linear and kind.window is None and not kind.whole
-)
+BENT = frozenset(name for name, kind in STEPS.items() if kind.bends)
 """Steps that bend each value by itself: what makes an activation of a pre-activation."""
 PIXELS: Final = 400_000
 """Pixels of a batch of images, about: more do not make it faster."""

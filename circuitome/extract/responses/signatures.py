@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from circuitome.extract.fields import field_geometries
+from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses.moments import layers_to_read
-from circuitome.extract.responses.probes import FieldGeometry, field_geometries
 from circuitome.extract.responses.runner import Runner, Subject, activate
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery

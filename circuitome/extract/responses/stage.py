@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from circuitome.extract.responses.probes import (
-    FieldGeometry,
-    Probe,
-    assemble,
-    field_geometries,
-)
+from circuitome.extract.fields import field_geometries
+from circuitome.extract.geometry import FieldGeometry
+from circuitome.extract.responses.probes import Probe, assemble
 from circuitome.extract.responses.runner import Runner, Subject, units_around
 from circuitome.extract.wiring import Wiring
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from circuitome.extract.geometry import pair
 from circuitome.extract.layout import Layout
-from circuitome.extract.steps import pair
 from circuitome.extract.trace.maps import padded
 from circuitome.extract.trace.rules import Rules, need_image, operand_node, shape_of
 from circuitome.extract.trace.tracer import Draft, Tracer, Value, identity_layer

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from circuitome.extract.geometry import pair
 from circuitome.extract.layout import Layout
-from circuitome.extract.steps import pair
 from circuitome.extract.trace.rules import Rules, need_image, shape_of
 from circuitome.extract.trace.tracer import Tracer, Value
 from circuitome.extract.wiring import Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from circuitome.extract.fields import field_geometries
 from circuitome.extract.layout import Layout
-from circuitome.extract.steps import grow as grow_field
-from circuitome.extract.steps import output_size, receptive_field
 from circuitome.extract.trace import activations, arithmetic, channels, layers, maps, views
 from circuitome.extract.trace.blocks import Block, find_blocks
 from circuitome.extract.trace.export import export_graph, program_inputs
@@ -82,9 +81,10 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
         raise WiringError(
             f"{type(model).__name__} has no layer that reads its input: there is nothing to wire"
         )
-    layers, kernels, biases, layouts = _finish(tracer)
-    blocks = tuple(find_blocks(tracer, layers))
-    return Trace(Wiring(layers, layouts), kernels, biases, program, blocks)
+    kernels: dict[str, np.ndarray] = {}
+    wiring = _wired(tracer, kernels)
+    blocks = tuple(find_blocks(tracer, wiring.layers))
+    return Trace(wiring, kernels, _biases(tracer), program, blocks)
 
 
 def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
@@ -99,86 +99,108 @@ def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
 
 def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequence[str]) -> None:
     """Make readout neurons of outputs that are not a layer's own neurons, and name the classes."""
-    specs = program.graph_signature.output_specs
-    user = {
-        s.arg.name for s in specs if s.kind == torch.export.graph_signature.OutputKind.USER_OUTPUT
-    }
-    outputs = list(
-        dict.fromkeys(
-            leaf for leaf in leaves(node.args) if isinstance(leaf, Node) and leaf.name in user
-        )
-    )
-    values = [(leaf, tracer.env[leaf]) for leaf in outputs if isinstance(tracer.env[leaf], Value)]
-    for number, (leaf, value) in enumerate(values):
+    outputs = _outputs(tracer, node, program)
+    for number, (leaf, value) in enumerate(outputs):
         tracer.node = leaf
         draft = tracer.whole_layer(value)
         if draft is None:
-            name = "output" if len(values) == 1 else f"output.{number}"
+            name = "output" if len(outputs) == 1 else f"output.{number}"
             draft = identity_layer(tracer, name, "readout", (value,), (leaf,))
             tracer.add_layer(draft)
-        if len(labels) == draft.layout.channels and not any(
-            d.labels == tuple(labels) for d in tracer.drafts
-        ):
+        named = any(other.labels == tuple(labels) for other in tracer.drafts)
+        if len(labels) == draft.layout.channels and not named:
             draft.labels = tuple(labels)
 
 
-def _finish(
-    tracer: Tracer,
-) -> tuple[tuple[Layer, ...], dict[str, np.ndarray], tuple[np.ndarray, ...], dict[str, Layout]]:
+def _outputs(tracer: Tracer, node: Node, program: ExportedProgram) -> list[tuple[Node, Value]]:
+    """What the model returns and depends on its input, each once, with the node that makes it."""
+    specs = program.graph_signature.output_specs
+    kind = torch.export.graph_signature.OutputKind.USER_OUTPUT
+    returned = {spec.arg.name for spec in specs if spec.kind == kind}
+    found: dict[Node, Value] = {}
+    for leaf in leaves(node.args):
+        if isinstance(leaf, Node) and leaf.name in returned:
+            value = tracer.env[leaf]
+            if isinstance(value, Value):
+                found[leaf] = value
+    return list(found.items())
+
+
+def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
+    """The layers as they came to be, with their depth and receptive field; fills ``arrays``."""
     layers: list[Layer] = []
-    kernels: dict[str, np.ndarray] = {}
-    biases: list[np.ndarray] = []
     layouts: dict[str, Layout] = {}
-    fields: list[Any] = []
-    chain: list[int] = []
     names: set[str] = set()
     for index, draft in enumerate(tracer.drafts):
         name = draft.name if draft.name not in names else f"{draft.name}.{draft.node.name}"
         names.add(name)
-        links = _links(tracer, draft, index, kernels)
+        links = _links(tracer, index, arrays)
         layouts[draft.node.name] = draft.layout
         if draft.op in ("add", "gate"):  # their operands are compared one by one
             operands = zip(draft.operand_nodes, draft.operands, strict=True)
             layouts.update({node.name: value.layout for node, value in operands})
-        kernel = (
-            (1, 1)
-            if draft.weight is None
-            else (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
-        )
         if draft.weight is not None:
-            kernels[f"kernel/{name}"] = draft.weight.to(torch.float32).contiguous().cpu().numpy()
-        layer = Layer(
-            name=name,
-            op=draft.op,
-            node=draft.node.name,
-            channels=draft.layout.channels,
-            size=draft.layout.space,
-            operands=tuple(node.name for node in draft.operand_nodes),
-            width=draft.width,
-            kernel=kernel,
-            links=links,
-            labels=draft.labels,
-            **draft.attrs,
-        )
-        seen = _receptive_field(layer, layers, fields)
-        fields.append(seen)
-        weighs = int(layer.op in ("conv", "linear"))
-        chain.append(max((chain[link.source] for link in links), default=0) + weighs)
-        layers.append(replace(layer, receptive_field=(round(seen[0][0]), round(seen[0][1]))))
-        bias = torch.zeros(layer.channels) if draft.bias is None else draft.bias
-        biases.append(bias.to(torch.float32).cpu().numpy())
-    longest = max(chain, default=0) or 1
-    finished = tuple(
-        replace(layer, depth=hops / longest) for layer, hops in zip(layers, chain, strict=True)
+            arrays[f"kernel/{name}"] = _array(draft.weight)
+        layers.append(_layer(name, draft, links))
+    wiring = Wiring(tuple(layers), layouts)
+    placed = zip(layers, field_geometries(wiring), _depths(layers), strict=True)
+    return Wiring(
+        tuple(
+            replace(
+                layer, receptive_field=(round(field.size[0]), round(field.size[1])), depth=depth
+            )
+            for layer, field, depth in placed
+        ),
+        layouts,
     )
-    return finished, kernels, tuple(biases), layouts
 
 
-def _links(
-    tracer: Tracer, draft: Draft, index: int, kernels: dict[str, np.ndarray]
-) -> tuple[Link, ...]:
+def _layer(name: str, draft: Draft, links: tuple[Link, ...]) -> Layer:
+    kernel = (1, 1)
+    if draft.weight is not None:
+        kernel = (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
+    return Layer(
+        name=name,
+        op=draft.op,
+        node=draft.node.name,
+        channels=draft.layout.channels,
+        size=draft.layout.space,
+        operands=tuple(node.name for node in draft.operand_nodes),
+        width=draft.width,
+        kernel=kernel,
+        links=links,
+        labels=draft.labels,
+        **draft.attrs,
+    )
+
+
+def _depths(layers: Sequence[Layer]) -> list[float]:
+    """Weighted layers on the longest path to each layer, as a share of the longest of all."""
+    hops: list[int] = []
+    for layer in layers:
+        before = max((hops[link.source] for link in layer.links), default=0)
+        hops.append(before + (layer.op in ("conv", "linear")))
+    longest = max(hops, default=0) or 1
+    return [count / longest for count in hops]
+
+
+def _biases(tracer: Tracer) -> tuple[np.ndarray, ...]:
+    """One ``(channels,)`` a layer, float32."""
+    biases = []
+    for draft in tracer.drafts:
+        bias = torch.zeros(draft.layout.channels) if draft.bias is None else draft.bias
+        biases.append(_array(bias))
+    return tuple(biases)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.to(torch.float32).contiguous().cpu().numpy()
+
+
+def _links(tracer: Tracer, index: int, arrays: dict[str, np.ndarray]) -> tuple[Link, ...]:
+    """The links of one layer, a link for each source and path; fills ``arrays`` with vectors."""
     links = []
-    for operand, value in enumerate(draft.operands):
+    for operand, value in enumerate(tracer.drafts[index].operands):
         pairs = np.stack([value.layer, value.path], axis=1)
         for source, path in np.unique(pairs[value.layer >= 0], axis=0):
             positions = np.flatnonzero((pairs == (source, path)).all(axis=1))
@@ -187,38 +209,9 @@ def _links(
                 vectors = {}
                 for argument, tensor in tracer.vectors.get(slot, {}).items():
                     name = f"step/{index}/{operand}/{source}.{path}.{number}/{argument}"
-                    kernels[name] = (
-                        tensor.to(torch.float32).cpu().numpy()[value.slots[slot][positions]]
-                    )
+                    arrays[name] = _array(tensor)[value.slots[slot][positions]]
                     vectors[argument] = name
                 steps.append(replace(step, vectors=vectors))
-            links.append(
-                Link(int(source), operand, value.channel[positions], positions, tuple(steps))
-            )
+            channels = value.channel[positions]
+            links.append(Link(int(source), operand, channels, positions, tuple(steps)))
     return tuple(links)
-
-
-def _receptive_field(layer: Layer, layers: Sequence[Layer], fields: Sequence[Any]) -> Any:
-    arrived = []
-    for link in layer.links:
-        seen, size = fields[link.source], layers[link.source].size
-        for step in link.path:
-            seen = receptive_field(step, seen, size)
-            size = output_size(step, size)
-        arrived.append(seen)
-    if not arrived:
-        return (1.0, 1.0), (1.0, 1.0)
-    rf = (max(seen[0][0] for seen in arrived), max(seen[0][1] for seen in arrived))
-    jump = (
-        min(seen[1][0] for seen in arrived),
-        min(seen[1][1] for seen in arrived),
-    )  # a gate's 1x1 map is spread
-    scale = (
-        (1 / layer.stride[0], 1 / layer.stride[1])
-        if layer.output_padding is not None
-        else layer.stride
-    )
-    return grow_field(rf, jump, layer.kernel, layer.dilation), (
-        jump[0] * scale[0],
-        jump[1] * scale[1],
-    )
