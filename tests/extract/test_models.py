@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +148,51 @@ def test_a_factory_file_imports_from_its_own_folder(tmp_path: Path) -> None:
     model = resolve(f"{tmp_path / 'nets.py'}:net").model
     assert isinstance(model, nn.Conv2d)
     assert model.out_channels == 5
+
+
+RESOLVE_ALL = """
+import sys
+from circuitome.errors import CircuitomeError
+from circuitome.extract.models.resolve import resolve
+refused = 0
+for spec in sys.argv[1:]:
+    try:
+        resolve(spec)
+    except CircuitomeError:
+        refused += 1
+assert not sys.dont_write_bytecode
+print(refused)
+"""
+
+
+def test_nothing_is_left_beside_a_factory(tmp_path: Path) -> None:
+    """Python itself would write `__pycache__` folders, unless a variable of the environment forbids it."""
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    net = "from torch import nn\ndef net(): return nn.Conv2d(3, 5, 1)\n"
+    files = {
+        "nets.py": "import beside\nfrom own.deep.nets import net\ndef wrong(): return 1 / 0\n",
+        "beside.py": "",
+        "broken.py": "import beside\nraise OSError\n",
+        "own/__init__.py": "",
+        "own/deep/__init__.py": "import beside",
+        "own/deep/nets.py": net,
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    good = ["nets.py:net", "own.deep.nets:net", str(tmp_path / "nets.py") + ":net"]
+    bad = ["nets.py:wrong", "nets.py:none", "broken.py:net", "own.deep:none", "own.deep.none:net"]
+    names = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    done = subprocess.run(
+        [sys.executable, "-c", RESOLVE_ALL, *good, *bad],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name not in names},
+    )
+    assert (done.stdout, done.stderr) == (f"{len(bad)}\n", "")
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(files)
+    assert not list(tmp_path.rglob("__pycache__"))
 
 
 def test_a_factory_that_leaves_weights_random_is_repeatable(tiny: Path) -> None:

@@ -269,7 +269,7 @@ def _factory(spec: str) -> _Source:
 
 def _call(place: str, function: str) -> nn.Module:
     folder = Path(place).resolve().parent if place.endswith(".py") else Path.cwd()
-    with _import_path(folder):
+    with _imports_from(folder):
         module = _run_file(Path(place)) if place.endswith(".py") else _import(place)
         factory: Any = module
         for part in function.split("."):
@@ -289,12 +289,15 @@ def _call(place: str, function: str) -> nn.Module:
 
 
 @contextmanager
-def _import_path(folder: Path) -> Iterator[None]:
-    """Let code beside the named file (or in the working folder) be imported, as when Python itself runs it."""
+def _imports_from(folder: Path) -> Iterator[None]:
+    """Let code in a folder be imported, as when Python itself runs it, and leave nothing behind there."""
     sys.path.insert(0, str(folder))
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = before
         sys.path.remove(str(folder))
 
 
