@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Required, TypedDict
 
 import numpy as np
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.layout import Layout
 
-__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Step", "Wiring", "WiringError"]
+__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Norm", "Step", "Wiring", "WiringError"]
 
 MOST_CHANNELS: Final = 1 << 24  # of one layer: a larger number in a file is damage, not a network
 OPS: Final = ("input", "conv", "linear", "add", "gate", "norm", "readout")
@@ -32,6 +32,15 @@ class WiringError(CircuitomeError):
 
 class DamagedWiring(CircuitomeError, ValueError):
     """Plain data that is no wiring."""
+
+
+class Norm(TypedDict, total=False):
+    """What a norm layer does to its operand before its gain."""
+
+    name: Required[str]  # standardize, group_norm, softmax or log_softmax
+    dims: Sequence[int]  # of (N, C, H, W), that standardize runs over
+    groups: int  # of a group norm
+    eps: float  # added to the variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class Layer:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     output_padding: tuple[int, int] | None = None  # not None: a transposed convolution
-    norm: Mapping[str, Any] | None = None  # what a norm layer does before its gain
+    norm: Norm | None = None
     links: tuple[Link, ...] = ()
     receptive_field: tuple[int, int] = (1, 1)
     depth: float = 0.0

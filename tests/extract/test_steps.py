@@ -24,7 +24,7 @@ SIZE = (8, 12)
 SPATIAL = {
     "max_pool": {"kernel_size": (3, 2), "stride": (2, 2), "padding": (1, 0), "dilation": (1, 1)},
     "avg_pool": {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)},
-    "adaptive_avg_pool": {"output_size": (2, 3)},
+    "adaptive_avg_pool": {"output_size": (4, 3)},
     "adaptive_max_pool": {"output_size": (4, 2)},
     "mean": {"dims": (2, 3)},
     "amax": {"dims": (2, 3)},

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import Node
 
 from circuitome.extract.layout import Layout
 from circuitome.extract.trace.rules import Rules, operand_node, shape_of
@@ -86,38 +87,37 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
     tensor = torch.as_tensor(constant, dtype=torch.float64).cpu()
     if tensor.numel() == 1:
         return tensor.reshape(1).expand(x.channels).clone()
-    dims = (
-        x.layout.dims[len(x.layout.dims) - tensor.dim() :]
-        if tensor.dim() <= len(x.layout.dims)
-        else ()
-    )
-    varying = (
-        [dim for dim, size in zip(dims, tensor.shape, strict=True) if size != 1] if dims else []
-    )
+    first = len(x.layout.dims) - tensor.dim()
+    dims = x.layout.dims[first:] if first >= 0 else ()
+    varying = [dim for dim, size in zip(dims, tensor.shape, strict=False) if size != 1]
     if varying != [("C",)] or tensor.numel() != x.channels:
         raise t.error(
-            f"has a constant of shape {tuple(tensor.shape)} that differs between positions; that is not wired"
+            f"has a constant of shape {tuple(tensor.shape)} that differs between positions; "
+            "that is not wired"
         )
     return tensor.reshape(-1)
 
 
 def _aligned(t: Tracer, a: Value, b: Value) -> tuple[Value, Value]:
     """Two values for an elementwise operation; a single channel is repeated to match."""
-    homes = [
-        [
-            len(v.layout.dims) - i
-            for i, dim in enumerate(v.layout.dims)
-            if any(axis[0] == "C" for axis in dim)
-        ]
-        for v in (a, b)
-    ]
-    if a.channels != b.channels and 1 in (a.channels, b.channels):
-        few, many = (a, b) if a.channels == 1 else (b, a)
-        spread = few.take(np.zeros(many.channels, dtype=np.int64), many.layout)
-        return (spread, b) if few is a else (a, spread)
-    if a.channels != b.channels or homes[0] != homes[1]:
+    if a.channels != b.channels and a.channels == 1:
+        return _repeated(a, b), b
+    if a.channels != b.channels and b.channels == 1:
+        return a, _repeated(b, a)
+    if a.channels != b.channels or _channel_dims(a) != _channel_dims(b):
         raise t.error(f"combines {a.layout.dims} with {b.layout.dims}; that is not wired")
     return a, b
+
+
+def _repeated(single: Value, like: Value) -> Value:
+    return single.take(np.zeros(like.channels, dtype=np.int64), like.layout)
+
+
+def _channel_dims(x: Value) -> list[int]:
+    """Which dimensions hold channels, counted from the last one, as in broadcasting."""
+    count = len(x.layout.dims)
+    holds = [any(axis[0] == "C" for axis in dim) for dim in x.layout.dims]
+    return [count - place for place, channels in enumerate(holds) if channels]
 
 
 def _joint(t: Tracer, a: Value, b: Value) -> Layout:
@@ -132,24 +132,30 @@ def _joint(t: Tracer, a: Value, b: Value) -> Layout:
 
 
 def _add_layer(t: Tracer, a: Value, b: Value, coefficients: tuple[float, float]) -> Value:
-    layout, nodes = _joint(t, a, b), (operand_node(t, 0), operand_node(t, 1))
-    a, b = _aligned(t, a, b)
+    layout = _joint(t, a, b)
+    operands = _operands(t, a, b)
+    name = t.node.name
     return t.add_layer(
-        identity_layer(
-            t, t.node.name, "add", (a, b), nodes, layout=layout, coefficients=coefficients
-        )
+        identity_layer(t, "add", operands, name=name, layout=layout, coefficients=coefficients)
     )
 
 
 def _gate_layer(t: Tracer, a: Value, b: Value) -> Value:
-    layout, nodes = _joint(t, a, b), (operand_node(t, 0), operand_node(t, 1))
-    swap = _is_gate(t, a) and not _is_gate(t, b)
+    layout = _joint(t, a, b)
+    operands = _operands(t, a, b)
+    if _is_gate(t, a) and not _is_gate(t, b):
+        operands = operands[::-1]
+    return t.add_layer(identity_layer(t, "gate", operands, name=t.node.name, layout=layout))
+
+
+def _operands(t: Tracer, a: Value, b: Value) -> list[tuple[Node, Value]]:
+    """The two values that an operation combines, each with its node."""
     a, b = _aligned(t, a, b)
-    values, nodes = ((b, a), nodes[::-1]) if swap else ((a, b), nodes)
-    return t.add_layer(identity_layer(t, t.node.name, "gate", values, nodes, layout=layout))
+    return [(operand_node(t, 0), a), (operand_node(t, 1), b)]
 
 
 def _is_gate(t: Tracer, x: Value) -> bool:
+    """Whether every channel has just passed a step that bounds it."""
     bounded = ("sigmoid", "hardsigmoid", "tanh", "relu6", "hardtanh", "clamp")
-    last = [t.paths[path][-1][0].name if t.paths[path] else "" for path in np.unique(x.path)]
-    return all(name in bounded for name in last)
+    paths = [t.paths[path] for path in np.unique(x.path)]
+    return all(path and path[-1][0].name in bounded for path in paths)

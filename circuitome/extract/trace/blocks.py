@@ -110,14 +110,14 @@ def _join(
     reach: Mapping[Any, int],
     names: set[str],
 ) -> Block | None:
-    home = {draft.node: index for index, draft in enumerate(tracer.drafts)}
+    home = {draft.node: index for index, draft in enumerate(tracer.layers)}
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
     branches = []
     for number, operand in enumerate(operands):
         value: Value = tracer.env[operand]
         direct = {
-            int(layer) for layer in value.layer if layer >= 0 and tracer.drafts[layer].node in reach
+            int(layer) for layer in value.layer if layer >= 0 and tracer.layers[layer].node in reach
         }
         private = {home[n] for n, mask in reach.items() if mask == 1 << number and n in home}
         inside = sorted(direct | private)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from torch.fx import Node
 
 from circuitome.extract.layout import Layout, LayoutError
 from circuitome.extract.steps import STEPS
-from circuitome.extract.wiring import Step, WiringError
+from circuitome.extract.wiring import Norm, Step, WiringError
 
-__all__ = ["Draft", "Rule", "Tracer", "Value", "identity_layer", "leaves", "operation_name"]
+__all__ = ["PendingLayer", "Rule", "Tracer", "Value", "identity_layer", "leaves", "operation_name"]
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,23 @@ class Value:
 
 
 @dataclass
-class Draft:
+class PendingLayer:
     """A layer while it is traced: folding still changes its kernel, bias and node."""
 
     name: str
     op: str
     node: Node
     layout: Layout
-    operands: tuple[Value, ...] = ()
-    operand_nodes: tuple[Node, ...] = ()
+    operands: tuple[tuple[Node, Value], ...] = ()
     width: int = 0
     weight: Tensor | None = None  # (out, fan_in, kh, kw)
     bias: Tensor | None = None  # (out,)
-    attrs: dict[str, Any] = field(default_factory=dict)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    output_padding: tuple[int, int] | None = None
+    norm: Norm | None = None
     labels: tuple[str, ...] = ()
 
 
@@ -86,7 +90,7 @@ class Tracer:
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules = rules
-        self.drafts: list[Draft] = []
+        self.layers: list[PendingLayer] = []
         self.paths: list[tuple[tuple[Step, int], ...]] = [
             ()
         ]  # steps, each with the slot of its vectors or -1
@@ -99,18 +103,18 @@ class Tracer:
 
     # -- layers ------------------------------------------------------------------------------------
 
-    def add_layer(self, draft: Draft) -> Value:
+    def add_layer(self, layer: PendingLayer) -> Value:
         """Register a layer and return its output."""
-        self.drafts.append(draft)
-        channels = draft.layout.channels
-        index = len(self.drafts) - 1
+        self.layers.append(layer)
+        channels = layer.layout.channels
+        index = len(self.layers) - 1
         return Value(
-            draft.layout,
+            layer.layout,
             np.full(channels, index),
             np.arange(channels),
             np.zeros(channels, dtype=np.int64),
             {},
-            len(draft.node.users) == 1,
+            len(layer.node.users) == 1,
         )
 
     def name_of(self, node: Node, weight: Node | None = None) -> str:
@@ -125,18 +129,18 @@ class Tracer:
         self._names[path] = calls
         return path if calls == 1 else f"{path}@{calls}"
 
-    def whole_layer(self, value: Value) -> Draft | None:
+    def whole_layer(self, value: Value) -> PendingLayer | None:
         """The layer whose unchanged output this is, or None."""
         if not value.channels or value.layer[0] < 0:
             return None
-        draft = self.drafts[value.layer[0]]
+        layer = self.layers[value.layer[0]]
         same = (
-            value.channels == draft.layout.channels
+            value.channels == layer.layout.channels
             and (value.layer == value.layer[0]).all()
             and (value.channel == np.arange(value.channels)).all()
             and not value.path.any()
         )
-        return draft if same else None
+        return layer if same else None
 
     # -- values ------------------------------------------------------------------------------------
 
@@ -166,15 +170,15 @@ class Tracer:
 
     def affine(self, value: Value, gain: Tensor | None, shift: Tensor | None) -> Value:
         """Per-channel gain and shift: folded into the layer where that is exact, else a step."""
-        draft = self.whole_layer(value)
+        layer = self.whole_layer(value)
         if (
-            draft is not None
+            layer is not None
             and value.sole
-            and draft.op in ("conv", "linear")
-            and draft.weight is not None
+            and layer.op in ("conv", "linear")
+            and layer.weight is not None
         ):
-            draft.weight, draft.bias = _fold(draft.weight, draft.bias, gain, shift)
-            draft.node, draft.layout = self.node, value.layout
+            layer.weight, layer.bias = _fold(layer.weight, layer.bias, gain, shift)
+            layer.node, layer.layout = self.node, value.layout
             return replace(value, sole=len(self.node.users) == 1)
         vectors = {
             name: tensor
@@ -273,19 +277,21 @@ def _fold(
 
 def identity_layer(
     tracer: Tracer,
-    name: str,
     op: str,
-    operands: tuple[Value, ...],
-    nodes: tuple[Node, ...],
+    operands: Sequence[tuple[Node, Value]],
     *,
+    name: str,
     layout: Layout | None = None,
-    coefficients: Sequence[float] | None = None,
-) -> Draft:
-    """A layer whose neuron c is a weighted sum (or product) of channel c of each operand."""
-    layout = layout or operands[0].layout
+    coefficients: Sequence[float] = (),
+) -> PendingLayer:
+    """A layer whose neuron c is a weighted sum (or product) of channel c of each operand.
+
+    The coefficients are ones, and the layout that of the first operand, if not given.
+    """
+    layout = layout or operands[0][1].layout
     channels = layout.channels
-    factors = torch.tensor(coefficients or [1.0] * len(operands), dtype=torch.float64)
+    factors = torch.tensor(list(coefficients) or [1.0] * len(operands), dtype=torch.float64)
     weight = factors.view(1, -1, 1, 1).expand(channels, -1, 1, 1)
-    draft = Draft(name, op, tracer.node, layout, operands, nodes, channels, weight)
-    draft.attrs["groups"] = channels
-    return draft
+    layer = PendingLayer(name, op, tracer.node, layout, tuple(operands), channels, weight)
+    layer.groups = channels
+    return layer

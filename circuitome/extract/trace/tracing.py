@@ -18,7 +18,14 @@ from circuitome.extract.layout import Layout
 from circuitome.extract.trace import activations, arithmetic, channels, layers, maps, views
 from circuitome.extract.trace.blocks import Block, find_blocks
 from circuitome.extract.trace.export import export_graph, program_inputs
-from circuitome.extract.trace.tracer import Draft, Rule, Tracer, Value, identity_layer, leaves
+from circuitome.extract.trace.tracer import (
+    PendingLayer,
+    Rule,
+    Tracer,
+    Value,
+    identity_layer,
+    leaves,
+)
 from circuitome.extract.wiring import Layer, Link, Wiring, WiringError
 
 __all__ = ["RULES", "Trace", "trace"]
@@ -77,7 +84,7 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
                 tracer.env[node] = operator.attrgetter(node.target)(program.graph_module)
             elif node.op == "output":
                 _readouts(tracer, node, program, labels)
-    if all(draft.op == "input" for draft in tracer.drafts):
+    if all(pending.op == "input" for pending in tracer.layers):
         raise WiringError(
             f"{type(model).__name__} has no layer that reads its input: there is nothing to wire"
         )
@@ -94,7 +101,7 @@ def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
         raise tracer.error(f"is an input of shape {tuple(shape)}; images (N, C, H, W) are wired")
     name = "input" if len(inputs) == 1 else f"input.{node.name}"
     colours = ("red", "green", "blue") if shape[1] == 3 else ()
-    return tracer.add_layer(Draft(name, "input", node, Layout.image(shape), labels=colours))
+    return tracer.add_layer(PendingLayer(name, "input", node, Layout.image(shape), labels=colours))
 
 
 def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequence[str]) -> None:
@@ -102,14 +109,14 @@ def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequ
     outputs = _outputs(tracer, node, program)
     for number, (leaf, value) in enumerate(outputs):
         tracer.node = leaf
-        draft = tracer.whole_layer(value)
-        if draft is None:
+        pending = tracer.whole_layer(value)
+        if pending is None:
             name = "output" if len(outputs) == 1 else f"output.{number}"
-            draft = identity_layer(tracer, name, "readout", (value,), (leaf,))
-            tracer.add_layer(draft)
-        named = any(other.labels == tuple(labels) for other in tracer.drafts)
-        if len(labels) == draft.layout.channels and not named:
-            draft.labels = tuple(labels)
+            pending = identity_layer(tracer, "readout", [(leaf, value)], name=name)
+            tracer.add_layer(pending)
+        named = any(other.labels == tuple(labels) for other in tracer.layers)
+        if len(labels) == pending.layout.channels and not named:
+            pending.labels = tuple(labels)
 
 
 def _outputs(tracer: Tracer, node: Node, program: ExportedProgram) -> list[tuple[Node, Value]]:
@@ -131,17 +138,16 @@ def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
     layers: list[Layer] = []
     layouts: dict[str, Layout] = {}
     names: set[str] = set()
-    for index, draft in enumerate(tracer.drafts):
-        name = draft.name if draft.name not in names else f"{draft.name}.{draft.node.name}"
+    for index, pending in enumerate(tracer.layers):
+        name = pending.name if pending.name not in names else f"{pending.name}.{pending.node.name}"
         names.add(name)
         links = _links(tracer, index, arrays)
-        layouts[draft.node.name] = draft.layout
-        if draft.op in ("add", "gate"):  # their operands are compared one by one
-            operands = zip(draft.operand_nodes, draft.operands, strict=True)
-            layouts.update({node.name: value.layout for node, value in operands})
-        if draft.weight is not None:
-            arrays[f"kernel/{name}"] = _array(draft.weight)
-        layers.append(_layer(name, draft, links))
+        layouts[pending.node.name] = pending.layout
+        if pending.op in ("add", "gate"):  # their operands are compared one by one
+            layouts.update({node.name: value.layout for node, value in pending.operands})
+        if pending.weight is not None:
+            arrays[f"kernel/{name}"] = _array(pending.weight)
+        layers.append(_layer(name, pending, links))
     wiring = Wiring(tuple(layers), layouts)
     placed = zip(layers, field_geometries(wiring), _depths(layers), strict=True)
     return Wiring(
@@ -155,22 +161,27 @@ def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
     )
 
 
-def _layer(name: str, draft: Draft, links: tuple[Link, ...]) -> Layer:
+def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
     kernel = (1, 1)
-    if draft.weight is not None:
-        kernel = (int(draft.weight.shape[2]), int(draft.weight.shape[3]))
+    if pending.weight is not None:
+        kernel = (int(pending.weight.shape[2]), int(pending.weight.shape[3]))
     return Layer(
         name=name,
-        op=draft.op,
-        node=draft.node.name,
-        channels=draft.layout.channels,
-        size=draft.layout.space,
-        operands=tuple(node.name for node in draft.operand_nodes),
-        width=draft.width,
+        op=pending.op,
+        node=pending.node.name,
+        channels=pending.layout.channels,
+        size=pending.layout.space,
+        operands=tuple(node.name for node, _ in pending.operands),
+        width=pending.width,
         kernel=kernel,
+        stride=pending.stride,
+        padding=pending.padding,
+        dilation=pending.dilation,
+        groups=pending.groups,
+        output_padding=pending.output_padding,
+        norm=pending.norm,
         links=links,
-        labels=draft.labels,
-        **draft.attrs,
+        labels=pending.labels,
     )
 
 
@@ -187,8 +198,8 @@ def _depths(layers: Sequence[Layer]) -> list[float]:
 def _biases(tracer: Tracer) -> tuple[np.ndarray, ...]:
     """One ``(channels,)`` a layer, float32."""
     biases = []
-    for draft in tracer.drafts:
-        bias = torch.zeros(draft.layout.channels) if draft.bias is None else draft.bias
+    for pending in tracer.layers:
+        bias = torch.zeros(pending.layout.channels) if pending.bias is None else pending.bias
         biases.append(_array(bias))
     return tuple(biases)
 
@@ -200,7 +211,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _links(tracer: Tracer, index: int, arrays: dict[str, np.ndarray]) -> tuple[Link, ...]:
     """The links of one layer, a link for each source and path; fills ``arrays`` with vectors."""
     links = []
-    for operand, value in enumerate(tracer.drafts[index].operands):
+    for operand, (_, value) in enumerate(tracer.layers[index].operands):
         pairs = np.stack([value.layer, value.path], axis=1)
         for source, path in np.unique(pairs[value.layer >= 0], axis=0):
             positions = np.flatnonzero((pairs == (source, path)).all(axis=1))
