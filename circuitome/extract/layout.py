@@ -8,7 +8,7 @@ are the axes ``C0``, ``C1`` ... until they meet again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -100,6 +100,12 @@ class Layout:
             dims[dim] = (axis,) if axis in sizes else ()
         return Layout(tuple(dims), sizes)
 
+    def without(self, dropped: Collection[str]) -> Layout:
+        """The same dimensions without some axes: each becomes one of size one."""
+        dims = [tuple(axis for axis in dim if axis not in dropped) for dim in self.dims]
+        sizes = {axis: size for axis, size in self.sizes.items() if axis not in dropped}
+        return Layout(tuple(dims), sizes)
+
     def permute(self, order: Sequence[int]) -> Layout:
         """Dimensions in another order."""
         return Layout(tuple(self.dims[dim] for dim in order), self.sizes)
@@ -141,20 +147,18 @@ class Layout:
         order = np.arange(self.channels)
         if axes in ((), ("C",)):
             return self, order
-        homes = [index for index, dim in enumerate(self.dims) if any(axis in axes for axis in dim)]
+        homes = [place for place, dim in enumerate(self.dims) if set(dim) & set(axes)]
         dim = self.dims[homes[0]]
-        places = [index for index, axis in enumerate(dim) if axis in axes]
-        if len(homes) > 1 or places != list(range(places[0], places[0] + len(axes))):
+        first = next(place for place, axis in enumerate(dim) if axis in axes)
+        now = dim[first : first + len(axes)]
+        if len(homes) > 1 or set(now) != set(axes):
             return self, order
-        now = [dim[place] for place in places]
         cube = order.reshape([self.sizes[axis] for axis in axes])
         order = cube.transpose([axes.index(axis) for axis in now]).reshape(-1)
-        merged = (*dim[: places[0]], "C", *dim[places[-1] + 1 :])
-        sizes = {axis: size for axis, size in self.sizes.items() if axis not in axes} | {
-            "C": len(order)
-        }
-        dims = tuple(merged if index == homes[0] else old for index, old in enumerate(self.dims))
-        return Layout(dims, sizes), order
+        dims = list(self.dims)
+        dims[homes[0]] = (*dim[:first], "C", *dim[first + len(axes) :])
+        sizes = {axis: size for axis, size in self.sizes.items() if axis not in axes}
+        return Layout(tuple(dims), sizes | {"C": len(order)}), order
 
     def canonical(self, tensor: Tensor) -> Tensor:
         """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs

@@ -110,28 +110,35 @@ def _join(
     reach: Mapping[Any, int],
     names: set[str],
 ) -> Block | None:
-    home = {draft.node: index for index, draft in enumerate(tracer.layers)}
+    """The block that ends in a join, or None if no layer lies in it; adds its name to ``names``."""
+    home = {pending.node: index for index, pending in enumerate(tracer.layers)}
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
-    branches = []
+    branches: list[Branch] = []
     for number, operand in enumerate(operands):
         value: Value = tracer.env[operand]
-        direct = {
-            int(layer) for layer in value.layer if layer >= 0 and tracer.layers[layer].node in reach
-        }
-        private = {home[n] for n, mask in reach.items() if mask == 1 << number and n in home}
-        inside = sorted(direct | private)
+        inside = sorted(_direct(tracer, value, reach) | _private(home, reach, number))
         name = layers[inside[-1]].name.removeprefix(f"{path}.") if inside else "identity"
         parts = tuple((index, 0, layers[index].channels) for index in inside)
-        branches.append(Branch(_unique(name, {b.name for b in branches}), value.channels, parts))
+        taken = {branch.name for branch in branches}
+        branches.append(Branch(_unique(name, taken), value.channels, parts))
     if not any(branch.parts for branch in branches):
         return None
-    value = tracer.env[node]
     name = _unique(path if path and path not in names else node.name, names)
     names.add(name)
-    return Block(
-        name, "add" if node in home else "concat", tuple(branches), value.layer, value.channel
-    )
+    join, value = "add" if node in home else "concat", tracer.env[node]
+    return Block(name, join, tuple(branches), value.layer, value.channel)
+
+
+def _direct(tracer: Tracer, value: Value, reach: Mapping[Any, int]) -> set[int]:
+    """Layers of the block whose channels an operand holds."""
+    present = np.unique(value.layer[value.layer >= 0]).tolist()
+    return {layer for layer in present if tracer.layers[layer].node in reach}
+
+
+def _private(home: Mapping[Node, int], reach: Mapping[Any, int], number: int) -> set[int]:
+    """Layers that reach the join by operand ``number`` only."""
+    return {home[node] for node, mask in reach.items() if mask == 1 << number and node in home}
 
 
 def _reach(

@@ -118,10 +118,9 @@ def index(t: Tracer, x: Value, indices: Sequence[Any]) -> Value:
 
 
 def _resized(layout: Layout, axis: str, size: int) -> Layout:
-    sizes = {name: old for name, old in layout.sizes.items() if name != axis}
-    if size != 1:
-        return Layout(layout.dims, sizes | {axis: size})
-    return Layout(tuple(tuple(a for a in axes if a != axis) for axes in layout.dims), sizes)
+    if size == 1:
+        return layout.without(axis)
+    return Layout(layout.dims, {**layout.sizes, axis: size})
 
 
 @rule("channel_shuffle", "native_channel_shuffle")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -40,53 +41,67 @@ def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
     )
 
 
-# -- maps ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Arguments of ``aten.max_pool2d`` after its input, in their order."""
+
+    kernel_size: Any
+    stride: Any = ()
+    padding: Any = 0
+    dilation: Any = 1
+    ceil_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool:
+    """Arguments of ``aten.avg_pool2d`` after its input, in their order."""
+
+    kernel_size: Any
+    stride: Any = ()
+    padding: Any = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
 
 
 @rule("max_pool2d", "max_pool2d_with_indices")
-def max_pool2d(
-    t: Tracer,
-    x: Value,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-) -> Any:
+def max_pool2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Any:
     """Max pooling."""
-    attrs = {"padding": pair(padding), "dilation": pair(dilation), "ceil_mode": ceil_mode}
-    pooled = _pooled(t, x, "max_pool", kernel, stride, attrs)
+    pool = MaxPool(*given, **named)
+    rest = {"dilation": pair(pool.dilation), "ceil_mode": pool.ceil_mode}
+    pooled = _pooled(t, x, "max_pool", pool, rest)
     return (pooled, None) if "indices" in str(t.node.target) else pooled
 
 
 @rule("avg_pool2d")
-def avg_pool2d(
-    t: Tracer,
-    x: Value,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Value:
+def avg_pool2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
     """Average pooling."""
-    attrs = {
-        "padding": pair(padding),
-        "ceil_mode": ceil_mode,
-        "count_include_pad": count_include_pad,
+    pool = AveragePool(*given, **named)
+    rest = {
+        "ceil_mode": pool.ceil_mode,
+        "count_include_pad": pool.count_include_pad,
+        "divisor_override": pool.divisor_override,
     }
-    return _pooled(t, x, "avg_pool", kernel, stride, attrs | {"divisor_override": divisor_override})
+    return _pooled(t, x, "avg_pool", pool, rest)
 
 
 def _pooled(
-    t: Tracer, x: Value, name: str, kernel: Any, stride: Any, attrs: dict[str, Any]
+    t: Tracer, x: Value, name: str, pool: MaxPool | AveragePool, rest: Mapping[str, Any]
 ) -> Value:
     need_image(t, x)
-    attrs = {"kernel_size": pair(kernel), "stride": pair(stride or kernel), **attrs}
+    window = {
+        "kernel_size": pair(pool.kernel_size),
+        "stride": pair(pool.stride or pool.kernel_size),
+        "padding": pair(pool.padding),
+    }
+    return t.step(x, Step(name, {**window, **rest}), layout=x.layout.with_space(*_size_of(t)))
+
+
+def _size_of(t: Tracer) -> tuple[int, int]:
+    """Height and width of the map that the node at hand makes, its first one."""
     meta = t.node.meta["val"]
     shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
-    return t.step(x, Step(name, attrs), layout=x.layout.with_space(int(shape[2]), int(shape[3])))
+    return int(shape[2]), int(shape[3])
 
 
 @rule("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
@@ -103,9 +118,7 @@ def adaptive_max_pool2d(t: Tracer, x: Value, size: Any) -> Any:
 
 def _adaptive(t: Tracer, x: Value, name: str) -> Value:
     need_image(t, x)
-    meta = t.node.meta["val"]
-    shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
-    size = (int(shape[2]), int(shape[3]))
+    size = _size_of(t)
     return t.step(x, Step(name, {"output_size": size}), layout=x.layout.with_space(*size))
 
 
@@ -122,22 +135,18 @@ def amax(t: Tracer, x: Value, dims: Any = (), keepdim: bool = False) -> Value:
 
 
 def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
-    given = [dims] if isinstance(dims, int) else list(dims or range(len(x.layout.dims)))
-    places = {dim % len(x.layout.dims) for dim in given}
+    count = len(x.layout.dims)
+    given = [dims] if isinstance(dims, int) else list(dims or range(count))
+    places = {dim % count for dim in given}
     axes = [axis for place in places for axis in x.layout.dims[place]]
-    if any(axis not in ("H", "W") for axis in axes):
+    if not {"H", "W"}.issuperset(axes):
         raise t.error(f"reduces over {'x'.join(axes)}, not positions alone; that is not wired")
-    kept = [
-        () if place in places else old
-        for place, old in enumerate(x.layout.dims)
-        if keepdim or place not in places
-    ]
-    layout = Layout(
-        tuple(kept), {axis: size for axis, size in x.layout.sizes.items() if axis not in axes}
-    )
-    return t.step(
-        x, Step(name, {"dims": tuple(2 + "HW".index(axis) for axis in sorted(axes))}), layout=layout
-    )
+    layout = x.layout.without(axes)
+    if not keepdim:
+        kept = [dim for place, dim in enumerate(layout.dims) if place not in places]
+        layout = Layout(tuple(kept), layout.sizes)
+    reduced = tuple(2 + "HW".index(axis) for axis in sorted(axes))
+    return t.step(x, Step(name, {"dims": reduced}), layout=layout)
 
 
 @rule("pad", "constant_pad_nd")
