@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from circuitome import kernels
 from circuitome.extract import ExtractError, Network, Pruning, extract
 from circuitome.extract.edges import KEEP_ALL, Senders, banding_ratio, weigh
 from circuitome.graphdb.schema import EDGE_TYPES
@@ -225,3 +226,18 @@ def test_gains_that_are_not_finite_are_refused_too(tmp_path):
         model.get_buffer("n2.running_var")[3] = float("nan")
     with pytest.raises(ExtractError, match="layer c: a gain"):
         extract(Network(model, name="net", input_shape=(3, 16, 16)), output=tmp_path / "net")
+
+
+@pytest.mark.parametrize("size", [(3, 3), (2, 5), (1, 1), (7, 4)])
+def test_centres_and_banding_in_torch_are_those_of_the_page_of_kernels(size):
+    """Edges are weighed on the device, millions at a time; `circuitome.kernels` is in numpy."""
+    kernel = np.random.default_rng(3).normal(size=(6, 5, *size)).astype(np.float32)
+    edges, _ = _weigh(kernel.tolist())
+    centres = kernels.part_centres(kernel.reshape(30, *size)[edges.kernel - 50])
+    for name, values in centres.items():
+        assert np.allclose(getattr(edges, name), values, atol=1e-6, equal_nan=True), name
+    ratio = banding_ratio(torch.as_tensor(kernel))
+    if min(size) < 2:
+        assert ratio is None
+    else:
+        assert ratio == pytest.approx(kernels.banding_ratio(kernel), rel=1e-12)
