@@ -24,7 +24,7 @@ from circuitome.cli import (
     models,
     motifs,
     neuron,
-    thread_check,
+    thread,
 )
 from circuitome.cli.output import note
 from circuitome.errors import CircuitomeError
@@ -61,7 +61,8 @@ for command in (
     databases.export,
     databases.schema,
     demo.demo,
-    thread_check.thread_check,
+    thread.thread,
+    thread.thread_check,
 ):
     app.command(name="models" if command is databases.list_models else None)(command)
 

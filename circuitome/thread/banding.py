@@ -1,18 +1,17 @@
 """Layers whose kernels run in bands: *Weight Banding*.
 
-The article has no number for it: it shows the kernels, and says which layers are banded. The number here is the variance
-of the rows' means over that of the columns' means, summed over all kernels of a layer; a claim holds where the layers are
-on the right side of one another. No threshold is chosen.
+The article has no number for it: it shows the kernels, and says which layers are banded. The number
+here is the variance of the rows' means over that of the columns' means, summed over all kernels of
+a layer; a claim holds if the layers are ordered as the article says. No threshold is chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
-from circuitome.queries.motifs.weight_banding import banding_ratio
 from circuitome.thread.evidence import Evidence, Finding, verdict
-from circuitome.thread.ground_truth import BandedLayer
+from circuitome.thread.published import BandedLayer
 
 __all__ = ["Band", "banding", "expected_band"]
 
@@ -32,46 +31,41 @@ def expected_band(layer: BandedLayer) -> Band:
 
 
 def banding(evidence: Evidence) -> Iterator[Finding]:
-    """Row variance over column variance of every layer that the article shows, against what it says of each."""
-    ratios: dict[Band, dict[str, float]] = {
-        "horizontal": {},
-        "vertical": {},
-        "none": {},
-        "exception": {},
-    }
+    """Ratio of every layer that the article shows, against what it says of each."""
+    ratios: dict[Band, dict[str, float]] = {band: {} for band in get_args(Band)}
     for layer in evidence.truth.banded:
         place = " 5a" if "/5a/" in layer.layer else ""
-        ratios[expected_band(layer)][f"{layer.network}{place}"] = banding_ratio(layer.maps)
-    banded, turned, plain, odd = (
-        ratios[band].values() for band in ("horizontal", "vertical", "none", "exception")
-    )
+        ratios[expected_band(layer)][f"{layer.network}{place}"] = layer.ratio
+    least_banded = min(ratios["horizontal"].values())
+    most_plain, least_plain = max(ratios["none"].values()), min(ratios["none"].values())
     yield _row(
         "last layers before global average pooling are banded",
         "banded",
         ratios["horizontal"],
-        min(banded) > max(plain),
+        holds=least_banded > most_plain,
     )
     yield _row(
         "trained on images turned by 90 degrees, the bands turn",
         "vertical bands",
         ratios["vertical"],
-        max(turned) < min(1, *plain),
+        holds=max(ratios["vertical"].values()) < min(1, least_plain),
     )
     yield _row(
         "no bands: AlexNet, a fully connected head, the last layer under pooling along x",
         "not banded",
         ratios["none"],
-        max(plain) < min(banded),
+        holds=most_plain < least_banded,
     )
     yield _row(
         "VGG19 with a fully connected head is banded all the same",
         "the article's own exception",
         ratios["exception"],
-        min(odd) > max(plain),
+        holds=min(ratios["exception"].values()) > most_plain,
     )
 
 
-def _row(claim: str, published: str, ratios: Mapping[str, float], holds: bool) -> Finding:
+def _row(claim: str, published: str, ratios: Mapping[str, float], *, holds: bool) -> Finding:
     listed = sorted(ratios.items(), key=lambda item: -item[1])
-    measured = "rows over columns: " + ", ".join(f"{name} {ratio:.2g}" for name, ratio in listed)
+    values = ", ".join(f"{name} {ratio:.2g}" for name, ratio in listed)
+    measured = f"rows over columns: {values}"
     return Finding(claim, "Weight Banding", published, measured, verdict(holds))

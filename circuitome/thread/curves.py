@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from circuitome.thread.evidence import ALIGNED, LEVEL, Evidence, Finding, apart, binomial, verdict
-from circuitome.thread.inception import neuron_key
+from circuitome.significance import binomial
+from circuitome.thread.evidence import ALIGNED, P_MAX, Evidence, Finding, apart, verdict
+from circuitome.thread.keys import neuron_key
 from circuitome.tuning import tune
 
 __all__ = ["curves_by_angle", "echoes", "hand_written", "named_curve_pairs", "preferred_angles"]
 
+ARTICLE: Final = "Curve Circuits"
+OPPOSED: Final = 180 - ALIGNED
 NOISE: Final = 0.05
 """Standard deviation of the noise added to a published tuning curve, as a share of its peak."""
 SAMPLES: Final = 48
@@ -24,22 +28,15 @@ DRAWS: Final = 25
 
 
 def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
-    """Preferred angles of the curve detectors of mixed3b: the largest response, and our estimator from few noisy ones."""
-    published = {
-        neuron_key(evidence.truth, f"mixed3b:{unit}"): float(angle)
-        for unit, angle in evidence.truth.curve_fact("orientation_hardcoded_in_article").items()
-    }
-    curves = [evidence.curves[key] for key in published]
-    angles, responses = (
-        np.array(curves[0]["tuning_at"]),
-        np.array([each["tuning"] for each in curves]),
-    )
-    wanted = np.array(list(published.values()))
-    largest = angles[responses.argmax(1)]
-    same = int((largest == wanted).sum())
+    """Preferred angles of the curve detectors of mixed3b: the largest response, and our estimate."""
+    written = evidence.truth.curve_angles
+    curves = [evidence.curves[neuron_key(evidence.truth, f"mixed3b:{unit}")] for unit in written]
+    wanted, angles = np.array(list(written.values())), curves[0].angles
+    responses = np.stack([curve.responses for curve in curves])
+    same = int((angles[responses.argmax(1)] == wanted).sum())
     yield Finding(
         "preferred angles of the curve detectors of mixed3b",
-        "Curve Circuits",
+        ARTICLE,
         ", ".join(f"{angle:g}" for angle in sorted(wanted.tolist())),
         f"{same} of {len(wanted)} are the angle of the largest published response",
         verdict(same == len(wanted)),
@@ -47,9 +44,10 @@ def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
     errors = _errors_of_estimator(angles, responses, wanted)
     yield Finding(
         f"the same by our estimator, from {SAMPLES} angles with {NOISE:.0%} noise",
-        "Curve Circuits",
+        ARTICLE,
         f"the same angles; {TOLERANCE:g} degrees are allowed",
-        f"median error over {DRAWS} draws at most {errors.max():.1f} degrees, in the middle {np.median(errors):.1f}",
+        f"median error over {DRAWS} draws at most {errors.max():.1f} degrees, "
+        f"in the middle {np.median(errors):.1f}",
         verdict(bool((errors <= TOLERANCE).all())),
     )
 
@@ -57,14 +55,13 @@ def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
 def _errors_of_estimator(
     angles: np.ndarray, responses: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
-    """Median error of each neuron's estimated angle over draws of angles and noise, degrees ``(neurons,)``."""
+    """Median error of each neuron's estimated angle over draws of angles and noise, degrees."""
     errors = []
+    peaks = responses.max(1, keepdims=True)
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
         at = rng.choice(len(angles), SAMPLES, replace=False)
-        noise = (
-            NOISE * responses.max(1, keepdims=True) * rng.standard_normal((len(responses), SAMPLES))
-        )
+        noise = NOISE * peaks * rng.standard_normal((len(responses), SAMPLES))
         found = tune(angles[at], responses[:, at] + noise, period=360, samples=2).preferred
         errors.append(np.abs((found - wanted + 180) % 360 - 180))
     return np.median(errors, axis=0)
@@ -73,98 +70,110 @@ def _errors_of_estimator(
 def echoes(evidence: Evidence) -> Iterator[Finding]:
     """The response to the opposite curve, as a share of the largest one."""
     shares: dict[str, list[float]] = {}
-    for key, row in evidence.curves.items():
-        responses = np.array(row["tuning"])
-        best = int(responses.argmax())
-        opposite = responses[(best + len(responses) // 2) % len(responses)]
-        shares.setdefault(evidence.block_of(key), []).append(float(opposite / responses[best]))
+    for neuron, curve in evidence.curves.items():
+        best, half = int(curve.responses.argmax()), len(curve.responses) // 2
+        opposite = curve.responses[(best + half) % len(curve.responses)]
+        share = float(opposite / curve.responses[best])
+        shares.setdefault(evidence.block_of(neuron), []).append(share)
     median = {layer: float(np.median(values)) for layer, values in shares.items()}
+    listed = ", ".join(f"{layer} {value:.3f}" for layer, value in median.items())
     yield Finding(
-        "early curve detectors also answer the opposite curve, those of mixed3b do not",
+        "early curve detectors also respond to the opposite curve, those of mixed3b do not",
         "Curve Detectors",
         "echoes at 180 degrees in conv2d2 and mixed3a, none in mixed3b",
-        "median share of the largest response: "
-        + ", ".join(f"{layer} {value:.3f}" for layer, value in median.items()),
+        f"median share of the largest response: {listed}",
         verdict(min(median["conv2d2"], median["mixed3a"]) > median["mixed3b"]),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _CurveEdge:
+    """A decoded kernel between two curve detectors."""
+
+    weight: float
+    """Signed sum of the kernel."""
+    angle: float
+    """Between the published angles of its ends, 0 to 180 degrees."""
+    text: str
+
+
 def curves_by_angle(evidence: Evidence) -> Iterator[Finding]:
-    """Signs of the decoded kernels between curve detectors of mixed3a and of mixed3b, by their published angles."""
-    like, opposed = [], []
-    for (sender, receiver), weight in evidence.edges.items():
-        if evidence.block_of(receiver) != "mixed3b" or not {sender, receiver} <= set(
-            evidence.curves
-        ):
-            continue
-        angle = apart(*(evidence.curves[end]["orientation_deg"] for end in (sender, receiver)))
-        text = (
-            f"{evidence.unit(sender)}->{evidence.unit(receiver)} {weight:+.1f} at {angle:g} degrees"
-        )
-        if angle < ALIGNED:
-            like.append((weight > 0, text))
-        elif angle > 180 - ALIGNED:
-            opposed.append((weight < 0, text))
-    yield _signs("curves excite curves within 45 degrees", "same orientation excites", like)
+    """Signs of the kernels between curve detectors of mixed3a and mixed3b, by their angles."""
+    edges = list(_curve_edges(evidence))
+    like = [edge for edge in edges if edge.angle < ALIGNED]
+    opposed = [edge for edge in edges if edge.angle > OPPOSED]
     yield _signs(
-        "curves inhibit curves beyond 135 degrees", "opposite orientation inhibits", opposed
+        "curves excite curves within 45 degrees",
+        "same orientation excites",
+        kernels=len(like),
+        against=[edge.text for edge in like if edge.weight <= 0],
+    )
+    yield _signs(
+        "curves inhibit curves beyond 135 degrees",
+        "opposite orientation inhibits",
+        kernels=len(opposed),
+        against=[edge.text for edge in opposed if edge.weight >= 0],
     )
 
 
-def _signs(claim: str, published: str, rows: Sequence[tuple[bool, str]]) -> Finding:
-    right = sum(fits for fits, _ in rows)
-    p = binomial(right, len(rows))
-    against = [text for fits, text in rows if not fits]
-    return Finding(
-        claim,
-        "Curve Circuits",
-        published,
-        f"{right} of {len(rows)} decoded kernels, sign test p = {p:.1e}"
-        + (f"; against it {', '.join(against)}" if against else ""),
-        verdict(p <= LEVEL),
-    )
+def _curve_edges(evidence: Evidence) -> Iterator[_CurveEdge]:
+    """The decoded kernels between curve detectors that end in mixed3b."""
+    curves = evidence.curves
+    for (sender, receiver), weight in evidence.edges.items():
+        if sender in curves and receiver in curves and evidence.block_of(receiver) == "mixed3b":
+            angle = apart(curves[sender].preferred, curves[receiver].preferred)
+            ends = f"{evidence.unit(sender)}->{evidence.unit(receiver)}"
+            yield _CurveEdge(weight, angle, f"{ends} {weight:+.1f} at {angle:g} degrees")
+
+
+def _signs(claim: str, published: str, *, kernels: int, against: Sequence[str]) -> Finding:
+    """The row of a claim on signs: how many kernels have the one that it wants."""
+    right = kernels - len(against)
+    p = binomial(right, kernels)
+    named = f"; against it {', '.join(against)}" if against else ""
+    measured = f"{right} of {kernels} decoded kernels, sign test p = {p:.1e}{named}"
+    return Finding(claim, ARTICLE, published, measured, verdict(p <= P_MAX))
 
 
 def named_curve_pairs(evidence: Evidence) -> Iterator[Finding]:
     """The pairs of curve detectors that the article itself says excite or inhibit."""
-    for word, field, sign in (
-        ("excite", "excited_pairs_3a_3b", 1),
-        ("inhibit", "inhibited_pairs_3a_3b", -1),
-    ):
-        pairs = [
-            (
-                neuron_key(evidence.truth, f"mixed3a:{sender}"),
-                neuron_key(evidence.truth, f"mixed3b:{receiver}"),
-            )
-            for sender, receiver in evidence.truth.curve_fact(field)
-        ]
-        known = [evidence.edges[pair] for pair in pairs if pair in evidence.edges]
-        right = sum(sign * weight > 0 for weight in known)
-        yield Finding(
-            f"pairs of curves that {word}, as named",
-            "Curve Circuits",
-            ", ".join(
-                f"3a:{sender}->3b:{receiver}"
-                for sender, receiver in evidence.truth.curve_fact(field)
-            ),
-            f"{right} of {len(known)} with a decoded kernel, {len(pairs) - len(known)} have none",
-            verdict(right == len(known)) if known else "cannot be checked",
-        )
+    yield _named_pairs(evidence, "excite", evidence.truth.curve_pairs("excited"), sign=1)
+    yield _named_pairs(evidence, "inhibit", evidence.truth.curve_pairs("inhibited"), sign=-1)
+
+
+def _named_pairs(
+    evidence: Evidence, word: str, pairs: Sequence[tuple[int, int]], *, sign: int
+) -> Finding:
+    weights = []
+    for sender, receiver in pairs:
+        ends = (f"mixed3a:{sender}", f"mixed3b:{receiver}")
+        one, other = (neuron_key(evidence.truth, end) for end in ends)
+        if (one, other) in evidence.edges:
+            weights.append(evidence.edges[one, other])
+    right = sum(sign * weight > 0 for weight in weights)
+    return Finding(
+        f"pairs of curves that {word}, as named",
+        ARTICLE,
+        ", ".join(f"3a:{sender}->3b:{receiver}" for sender, receiver in pairs),
+        f"{right} of {len(weights)} with a decoded kernel, {len(pairs) - len(weights)} have none",
+        verdict(right == len(weights)) if weights else "cannot be checked",
+    )
 
 
 def hand_written(evidence: Evidence) -> Iterator[Finding]:
     """Signs of the curve-to-curve kernels of the network that the authors wrote by hand."""
-    kernels = evidence.truth.hand_written_curves
-    weight = kernels.sum((2, 3))
-    steps = np.abs(np.subtract.outer(np.arange(len(weight)), np.arange(len(weight))))
-    angle = np.minimum(steps, len(weight) - steps) * 360 / len(weight)
-    like, opposed = weight[angle < ALIGNED], weight[angle > 180 - ALIGNED]
+    weight = evidence.truth.hand_written_curves.sum((2, 3))
+    count = len(weight)
+    steps = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    angle = np.minimum(steps, count - steps) * 360 / count
+    like, opposed = weight[angle < ALIGNED], weight[angle > OPPOSED]
     right, opposing = int((like > 0).sum()), int((opposed < 0).sum())
     yield Finding(
         "the same signs in the hand-written network",
-        "Curve Circuits",
+        ARTICLE,
         "written by hand after the natural circuit",
-        f"{right} of {like.size} excite within {ALIGNED:g} degrees, {opposing} of {opposed.size} inhibit beyond "
-        f"{180 - ALIGNED:g} (its {len(weight)} curves taken as equal steps of a turn: the file has no angles)",
+        f"{right} of {like.size} excite within {ALIGNED:g} degrees, "
+        f"{opposing} of {opposed.size} inhibit beyond {OPPOSED:g} "
+        f"(its {count} curves taken as equal steps of a turn: the file has no angles)",
         verdict(right == like.size and opposing == opposed.size),
     )

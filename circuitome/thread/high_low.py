@@ -1,31 +1,46 @@
-"""High-low frequency detectors, their inputs and what reads them: *High-Low Frequency Detectors*."""
+"""High-low frequency detectors, their inputs and readers: *High-Low Frequency Detectors*."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
-from circuitome.thread.evidence import ALIGNED, Evidence, Finding, apart, direction, verdict
-from circuitome.thread.inception import neuron_key, part_centres
+from circuitome.kernels import part_centres
+from circuitome.thread.evidence import (
+    ALIGNED,
+    Evidence,
+    Finding,
+    Verdict,
+    apart,
+    cannot_be_checked,
+    direction,
+    verdict,
+)
+from circuitome.thread.keys import neuron_key
 
 __all__ = ["high_low_branch", "high_low_depth", "high_low_inputs", "high_low_readers"]
+
+ARTICLE: Final = "High-Low Frequency Detectors"
+TITLE: Final = "High-Low Frequency"
+"""Title of the family in mixed3a."""
+BOUNDARY: Final = "mixed3b:345"
+"""The boundary detector of which the article says that it reads both polarities."""
 
 
 def high_low_branch(evidence: Evidence) -> Iterator[Finding]:
     """The high-low frequency detectors of mixed3a, and their branch."""
-    neurons = evidence.members("mixed3a", "High-Low Frequency")
-    listed = {
-        neuron_key(evidence.truth, f"mixed3a:{u}")
-        for u in evidence.truth.high_low_fact("detectors_mixed3a_family")
-    }
+    truth = evidence.truth
+    neurons = evidence.members("mixed3a", TITLE)
+    listed = {neuron_key(truth, f"mixed3a:{unit}") for unit in truth.high_low_family}
     inside, p = evidence.in_branch(neurons, "mixed3a_3x3")
-    shown = len(evidence.truth.high_low_fact("detectors_shown_in_article"))
     yield Finding(
         "high-low frequency detectors of mixed3a",
-        "High-Low Frequency Detectors",
+        ARTICLE,
         "fifteen in mixed3a",
-        f"{len(neurons)}, {inside} of them in mixed3a_3x3 (p = {p:.1e}); the article's figure shows {shown}",
+        f"{len(neurons)}, {inside} of them in mixed3a_3x3 (p = {p:.1e}); "
+        f"the article's figure shows {len(truth.high_low_shown)}",
         verdict(len(neurons) == 15 and set(neurons) == listed),
     )
 
@@ -36,76 +51,94 @@ def high_low_inputs(evidence: Evidence) -> Iterator[Finding]:
     both = [unit for unit in high if unit in low]
     like, opposite = [], []
     for unit in both:
-        one, other = high[unit].kernel.astype(np.float64), low[unit].kernel.astype(np.float64)
+        one, other = (tiles[unit].kernel.astype(np.float64) for tiles in (high, low))
         like.append(float(np.corrcoef(one.ravel(), other.ravel())[0, 1]))
         opposite.append(apart(direction(one), direction(other)))
+    correlations = ", ".join(f"{value:+.2f}" for value in like)
+    angles = ", ".join(f"{value:.0f}" for value in opposite)
     yield Finding(
-        "high frequencies excite on one side and inhibit on the other, low frequencies the other way round",
-        "High-Low Frequency Detectors",
+        "high frequencies excite on one side and inhibit on the other, "
+        "low frequencies the other way round",
+        ARTICLE,
         "one factor of high, one of low frequencies, as drawn",
-        f"{', '.join(both)}: correlation of the two kernels {', '.join(f'{value:+.2f}' for value in like)}; the sides that "
-        f"they excite lie {', '.join(f'{value:.0f}' for value in opposite)} degrees apart",
-        verdict(
-            all(value < 0 for value in like) and all(value > 180 - ALIGNED for value in opposite)
-        )
-        if both
-        else "cannot be checked",
+        f"{', '.join(both)}: correlation of the two kernels {correlations}; "
+        f"the sides that they excite lie {angles} degrees apart",
+        _opposed(like, opposite),
     )
+
+
+def _opposed(correlations: Sequence[float], angles: Sequence[float]) -> Verdict:
+    if not correlations:
+        return "cannot be checked"
+    return verdict(max(correlations) < 0 and min(angles) > 180 - ALIGNED)
 
 
 def high_low_depth(evidence: Evidence) -> Iterator[Finding]:
     """Depth of the layers that have high-low frequency detectors in four networks."""
-    models = evidence.truth.high_low_fact("other_models", "similar_directions")
-    depth = {f"{each['name']} {each['layerName']}": each["depthRatio"] for each in models}
-    shares = {name: layer / layers for name, (layer, layers) in depth.items()}
+    listed, percents = [], []
+    for network in evidence.truth.high_low_elsewhere:
+        share = network.depth / network.layers
+        percents.append(round(100 * share))
+        place = f"{network.name} {network.layer} {network.depth}/{network.layers}"
+        listed.append(f"{place} = {share:.3f}")
     yield Finding(
         "high-low frequency detectors of other networks lie at one depth",
-        "High-Low Frequency Detectors",
+        ARTICLE,
         "between 29 % and 33 % of the depth",
-        ", ".join(
-            f"{name} {layer}/{layers} = {shares[name]:.3f}"
-            for name, (layer, layers) in depth.items()
-        )
-        + "; the article's own layer counts: that the units do the same is not in the facts",
-        verdict(all(29 <= round(100 * share) <= 33 for share in shares.values())),
+        f"{', '.join(listed)}; the article's own layer counts: "
+        "that the units do the same is not in the facts",
+        verdict(min(percents) >= 29 and max(percents) <= 33),
     )
 
 
 def high_low_readers(evidence: Evidence) -> Iterator[Finding]:
-    """A boundary detector that reads high-low frequency detectors of both polarities."""
-    boundary = "mixed3b:345"
-    upright = {
-        unit: centre
-        for unit, tile in evidence.truth.factor_tiles("hf-factor").items()
-        for centre in [part_centres(tile.kernel[None])]
-        if abs(centre["ex"][0]) > abs(centre["ey"][0])
-    }
-    kernels = {unit: evidence.kernel(unit, boundary) for unit in upright}
-    known = {unit: float(kernel.sum()) for unit, kernel in kernels.items() if kernel is not None}
-    sides = {float(np.sign(upright[unit]["ex"][0])) for unit in known}
-    listed = (
-        f"{unit} (high frequencies on the {'right' if upright[unit]['ex'][0] > 0 else 'left'}) {weight:+.2f}"
-        for unit, weight in known.items()
-    )
-    yield Finding(
-        f"{boundary} is excited by high-low detectors of vertical boundaries, whatever their polarity",
-        "High-Low Frequency Detectors",
+    """Readers of the high-low frequency detectors: a boundary detector, and those of L2 norm."""
+    yield _boundary(evidence)
+    yield _strongest_readers(evidence)
+
+
+def _boundary(evidence: Evidence) -> Finding:
+    """The kernels of detectors of vertical boundaries of both polarities onto one neuron."""
+    listed, sides, weights = [], set(), []
+    for unit, right in _vertical(evidence).items():
+        kernel = evidence.kernel(unit, BOUNDARY)
+        if kernel is not None:
+            weights.append(float(kernel.sum()))
+            sides.add(right)
+            side = "right" if right else "left"
+            listed.append(f"{unit} (high frequencies on the {side}) {weights[-1]:+.2f}")
+    return Finding(
+        f"{BOUNDARY} is excited by high-low detectors of vertical boundaries, "
+        "whatever their polarity",
+        ARTICLE,
         "excited by both",
-        ", ".join(listed) if known else "no kernel of such a detector is published",
-        verdict(all(weight > 0 for weight in known.values()))
-        if len(sides) == 2
-        else "cannot be checked",
+        ", ".join(listed) or "no kernel of such a detector is published",
+        verdict(min(weights) > 0) if len(sides) == 2 else "cannot be checked",
     )
-    detectors = set(evidence.members("mixed3a", "High-Low Frequency"))
+
+
+def _vertical(evidence: Evidence) -> dict[str, bool]:
+    """Detectors of vertical boundaries: whether high frequencies excite each on the right."""
+    found = {}
+    for unit, tile in evidence.truth.factor_tiles("hf-factor").items():
+        centre = part_centres(tile.kernel[None])
+        right, down = float(centre["ex"][0]), float(centre["ey"][0])
+        if abs(right) > abs(down):
+            found[unit] = right > 0
+    return found
+
+
+def _strongest_readers(evidence: Evidence) -> Finding:
+    detectors = set(evidence.members("mixed3a", TITLE))
     receivers = sum(evidence.branches["mixed3b"].values())
     shown = sum(
         sender in detectors and evidence.block_of(receiver) == "mixed3b"
         for sender, receiver in evidence.edges
     )
-    yield Finding(
+    return cannot_be_checked(
         "8 of the 20 strongest readers of the high-low detectors are about boundaries",
-        "High-Low Frequency Detectors",
-        "8 of the first 20 by L2 norm",
-        f"needs all {len(detectors)} x {receivers} kernels onto mixed3b; {shown} are published",
-        "cannot be checked",
+        ARTICLE,
+        published="8 of the first 20 by L2 norm",
+        needs=f"needs all {len(detectors)} x {receivers} kernels onto mixed3b; "
+        f"{shown} are published",
     )

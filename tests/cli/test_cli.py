@@ -30,6 +30,7 @@ COMMANDS = (
         "export",
         "schema",
         "demo",
+        "thread",
         "thread-check",
     ),
 )

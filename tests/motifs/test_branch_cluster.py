@@ -22,7 +22,8 @@ from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing, summary
 from circuitome.queries.motifs.branch_cluster import Places, clusters, count, tail, twin
 from circuitome.thread.ground_truth import open_ground_truth
-from circuitome.thread.inception import MODEL, write_inception
+from circuitome.thread.inception import write_inception
+from circuitome.thread.keys import MODEL
 from tests.support.synthetic import annotated, write_bundle
 
 BIG = 1_000_000
@@ -207,11 +208,9 @@ def test_families_found_in_one_layer_are_no_evidence_and_the_model_is_said_to_la
         find(database, "branch_cluster", model="toy", grouping="kinds")
 
 
-def test_the_branches_of_the_thread_hold_the_groups_that_it_says(
-    ground_truth_dir: Path, tmp_path: Path
-) -> None:
+def test_the_branches_of_the_thread_hold_the_groups_that_it_says(tmp_path: Path) -> None:
     with open_database(tmp_path / "thread.db", create=True) as database:
-        database.load(write_inception(open_ground_truth(ground_truth_dir), tmp_path / "thread"))
+        database.load(write_inception(open_ground_truth(), tmp_path / "thread"))
         # every family, however small: the pairs that `thread-check` tests
         rows = find(database, "branch_cluster", min_size=1)
         assert {row["tests"] for row in rows} == {208}
