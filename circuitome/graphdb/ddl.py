@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from circuitome.graphdb.schema import (
@@ -21,6 +21,7 @@ __all__ = [
     "compared",
     "fingerprint",
     "kuzu_statements",
+    "kuzu_table",
     "neo4j_constraints",
     "neo4j_declared",
     "neo4j_indexes",
@@ -47,14 +48,24 @@ class SchemaItem:
 
 def kuzu_statements() -> list[str]:
     """Every table of the schema in Kuzu's DDL, nodes first."""
-    return [_kuzu_table(table_type(name)) for name in (*NODES, *RELATIONSHIPS)]
+    return [kuzu_table(name) for name in (*NODES, *RELATIONSHIPS)]
 
 
-def _kuzu_table(kind: NodeType | RelationshipType) -> str:
-    columns = [f"`{column.name}` {column.type.kuzu}" for column in kind.columns]
+def kuzu_table(name: str, columns: Sequence[str] | None = None) -> str:
+    """The statement that makes a table, or one with some of its columns in that order.
+
+    >>> kuzu_table("OF_MODEL")
+    'CREATE REL TABLE `OF_MODEL` (FROM `Layer` TO `Model`)'
+    """
+    kind = table_type(name)
+    types = {column.name: column.type.kuzu for column in kind.columns}
+    names = types if columns is None else [name for name in columns if name in types]
+    parts = [f"`{column}` {types[column]}" for column in names]
     if isinstance(kind, NodeType):
-        return f"CREATE NODE TABLE `{kind.name}` ({', '.join(columns)}, PRIMARY KEY (`{kind.key.name}`))"
-    return f"CREATE REL TABLE `{kind.name}` ({', '.join([f'FROM `{kind.source}` TO `{kind.target}`', *columns])})"
+        parts.append(f"PRIMARY KEY (`{kind.key.name}`)")
+        return f"CREATE NODE TABLE `{name}` ({', '.join(parts)})"
+    parts.insert(0, f"FROM `{kind.source}` TO `{kind.target}`")
+    return f"CREATE REL TABLE `{name}` ({', '.join(parts)})"
 
 
 def fingerprint() -> str:
@@ -122,21 +133,6 @@ def compared(
             yield SchemaItem(what, name, "", meaning, "outdated" if ours else "foreign")
 
 
-_SHOWN = {
-    "kuzu": {"BOOLEAN": "BOOL"},
-    "neo4j": {
-        "STRING": "String",
-        "INT64": "Long",
-        "DOUBLE": "Double",
-        "BOOLEAN": "Boolean",
-        "INT64[]": "LongArray",
-        "DOUBLE[]": "DoubleArray",
-        "STRING[]": "StringArray",
-    },
-}
-"""Each engine's own words for types, where they differ from those of Kuzu's DDL."""
-
-
 def properties_compared(
     table: str, found: Mapping[str, str], *, engine: str
 ) -> Iterator[SchemaItem]:
@@ -144,10 +140,7 @@ def properties_compared(
 
     Neo4j does not know of a property that no node has, so there none is missing.
     """
-    declared = {
-        column.name: _SHOWN[engine].get(column.type.kuzu, column.type.kuzu)
-        for column in table_type(table).columns
-    }
+    declared = {column.name: column.type.shown(engine) for column in table_type(table).columns}
     for name in declared if engine == "kuzu" else ():
         if name not in found:
             yield SchemaItem("property", f"{table}.{name}", declared[name], "", "missing")
@@ -189,7 +182,7 @@ def _relationship(kind: RelationshipType) -> str:
 
 def _columns(columns: Iterable[Column]) -> str:
     rows = [
-        f"| `{column.name}`{'*' if column.indexed else ''} | {column.type.value[0]} | {column.doc.replace('|', chr(92) + '|')} |"
+        f"| `{column.name}`{'*' if column.indexed else ''} | {column.type.title} | {column.doc.replace('|', chr(92) + '|')} |"
         for column in columns
     ]
     return "\n".join(["| property | type | what it is |", "|---|---|---|", *rows, ""])

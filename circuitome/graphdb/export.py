@@ -21,7 +21,8 @@ import pyarrow as pa
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.drafts import draft, put_in_place
 from circuitome.graphdb.neo4j_import import ExportError, write_import
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, arrow_schema, table_type
+from circuitome.graphdb.reading import owners, reading
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS, arrow_schema
 from circuitome.graphdb.stores import Store
 
 __all__ = [
@@ -83,25 +84,9 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _reading(name: str, model: str | None) -> str:
-    kind = table_type(name)
-    properties = [f"x.`{column.name}` AS `{column.name}`" for column in kind.columns]
-    if isinstance(kind, NodeType):
-        tests, pattern, order = [_owned("x", name, name)], f"(x:`{name}`)", "`key`"
-    else:
-        tests = [_owned("a", kind.source, name), _owned("b", kind.target, name)]
-        pattern, order = f"(a:`{kind.source}`)-[x:`{name}`]->(b:`{kind.target}`)", "`from`, `to`"
-        properties = ["a.`key` AS `from`", "b.`key` AS `to`", *properties]
-    where = " AND ".join(filter(None, tests)) if model is not None else ""
-    return f"MATCH {pattern}{f' WHERE {where}' if where else ''} RETURN {', '.join(properties)} ORDER BY {order}"
-
-
-def _owned(variable: str, label: str, table: str) -> str:
-    """The test that a node belongs to ``$model``; a node without a model is left out only by its relationships."""
-    if label == "Model":
-        return f"{variable}.`key` = $model"
-    if any(column.name == "model" for column in NODES[label].columns):
-        return f"{variable}.`model` = $model"
-    return ""
+    tests = [] if model is None else [f"{owner} = $model" for owner in owners(name)]
+    order = "`key`" if name in NODES else "`from`, `to`"
+    return f"{reading(name, tests=tests)} ORDER BY {order}"
 
 
 def to_networkx(source: Bundle | Store | Tables, *, model: str | None = None) -> nx.MultiDiGraph:

@@ -33,16 +33,6 @@ Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
 _BETWEEN: Final = "\x1f"
 _EMPTY: Final = "empty_lists"  # a property from the import to `finish.cypher`
 _BLANK: Final = ": one empty string"  # after the name of a column there
-_TYPES: Final = {
-    "string": "string",
-    "int64": "long",
-    "float64": "double",
-    "float32": "double",
-    "bool": "boolean",
-    "list<int64>": "long[]",
-    "list<float64>": "double[]",
-    "list<string>": "string[]",
-}
 _SCRIPT: Final = """\
 #!/bin/sh
 # Makes a Neo4j database of the CSV files beside this script; what the database held is gone.
@@ -113,7 +103,7 @@ def _write_table(name: str, batches: Iterator[pa.RecordBatch], file: BinaryIO) -
 def _header(name: str) -> list[str]:
     """The tool's titles: ``key:ID(Neuron)``, ``:START_ID(Neuron)``, ``weight:double``."""
     kind = table_type(name)
-    columns = [f"{column.name}:{_TYPES[column.type.value[0]]}" for column in kind.columns]
+    columns = [f"{column.name}:{column.type.import_tool}" for column in kind.columns]
     columns += [f"{_EMPTY}:string[]"] if _lists(name) else []
     if isinstance(kind, NodeType):
         return [f"key:ID({name})", *columns[1:]]

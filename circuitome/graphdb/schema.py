@@ -76,23 +76,29 @@ TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_ro
 
 
 class Type(Enum):
-    """Type of a column: its Arrow type in the bundle and its name in Kuzu's DDL."""
+    """Type of a column, with its name in each place that has names for types."""
 
-    STRING = ("string", "STRING")
-    INT = ("int64", "INT64")
-    FLOAT = ("float64", "DOUBLE")
-    FLOAT32 = ("float32", "DOUBLE")
-    BOOL = ("bool", "BOOLEAN")
-    INTS = ("list<int64>", "INT64[]")
-    FLOATS = ("list<float64>", "DOUBLE[]")
-    STRINGS = ("list<string>", "STRING[]")
+    # Arrow, Kuzu's DDL, what Kuzu shows, what Neo4j shows, Neo4j's import tool
+    STRING = ("string", "STRING", "STRING", "String", "string")
+    INT = ("int64", "INT64", "INT64", "Long", "long")
+    FLOAT = ("float64", "DOUBLE", "DOUBLE", "Double", "double")
+    FLOAT32 = ("float32", "DOUBLE", "DOUBLE", "Double", "double")
+    BOOL = ("bool", "BOOLEAN", "BOOL", "Boolean", "boolean")
+    INTS = ("list<int64>", "INT64[]", "INT64[]", "LongArray", "long[]")
+    FLOATS = ("list<float64>", "DOUBLE[]", "DOUBLE[]", "DoubleArray", "double[]")
+    STRINGS = ("list<string>", "STRING[]", "STRING[]", "StringArray", "string[]")
+
+    @property
+    def title(self) -> str:
+        """Name of the type for people: Arrow's."""
+        return self.value[0]
 
     @property
     def arrow(self) -> pa.DataType:
         """Arrow type of the column in the bundle's Parquet tables."""
         import pyarrow as pa  # so that the command line can read the schema before it is loaded
 
-        name = self.value[0]
+        name = self.title
         if name.startswith("list<"):
             return pa.list_(pa.type_for_alias(name[5:-1]))
         return pa.type_for_alias(name)
@@ -101,6 +107,15 @@ class Type(Enum):
     def kuzu(self) -> str:
         """Type name in Kuzu's DDL."""
         return self.value[1]
+
+    @property
+    def import_tool(self) -> str:
+        """Type name in the headers of ``neo4j-admin database import``."""
+        return self.value[4]
+
+    def shown(self, engine: str) -> str:
+        """Type name in what an engine (``kuzu`` or ``neo4j``) tells of its properties."""
+        return self.value[2 if engine == "kuzu" else 3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.rows import ModelRow
 from circuitome.graphdb.stores import Progress, Store, StoreError, open_store
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError
@@ -87,7 +88,7 @@ class Database(AbstractContextManager["Database"]):
         query = library()[name]
         return self._answer(query, bind(name, query.parameters, parameters))
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ModelRow]:
         """The models that are here, as rows of the `Model` table, in whatever state."""
         return self.store.models()
 

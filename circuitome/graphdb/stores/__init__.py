@@ -1,7 +1,7 @@
 """Stores: databases that hold bundles and answer Cypher, behind one small protocol.
 
-A store is one module here; `open_store` picks it by the address. What a store cannot do is data
-(`Store.unsupported`), not an ``if``.
+A store is one module here; `open_store` picks it by the address. Its `Store.dialect` says which text of a
+query it takes, and `circuitome.queries.lint` what that dialect lacks.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.cypher import CypherError, check_parameters, check_reading
 from circuitome.graphdb.ddl import SchemaItem
+from circuitome.graphdb.rows import ModelRow, Value
 from circuitome.graphdb.schema import SCHEMA_VERSION
 
 __all__ = [
@@ -64,13 +65,13 @@ class Removal:
     """Rows of one table that are to go: those that match everything that is given, each a column and its values."""
 
     table: str  # a node or relationship table of the schema; nodes go with their relationships
-    where: Mapping[str, Sequence[Any]] = field(
+    where: Mapping[str, Sequence[Value]] = field(
         default_factory=dict
     )  # properties of the node or of the relationship itself
-    source: Mapping[str, Sequence[Any]] = field(
+    source: Mapping[str, Sequence[Value]] = field(
         default_factory=dict
     )  # of a relationship: properties of the node it leaves
-    target: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # of the node it enters
+    target: Mapping[str, Sequence[Value]] = field(default_factory=dict)  # of the node it enters
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Amendment:
     )  # table -> rows; the key of a node may be there already
 
 
-class Store(Protocol):
+class Store(AbstractContextManager["Store"], Protocol):
     """A database of connectomes.
 
     Two engines, one contract: same bundle in, same rows out.
@@ -94,9 +95,6 @@ class Store(Protocol):
 
     dialect: str
     """Name of the Cypher dialect, ``kuzu`` or ``neo4j``: a query file ``name.<dialect>.cypher`` wins over ``name.cypher``."""
-
-    unsupported: Mapping[str, str]
-    """Names of what this engine cannot do, each with the reason."""
 
     def load(
         self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
@@ -111,7 +109,7 @@ class Store(Protocol):
     def run(
         self,
         cypher: str,
-        parameters: Mapping[str, Any] = ...,
+        parameters: Mapping[str, Value] = ...,
         *,
         timeout: float | None = None,
         most: int | None = None,
@@ -123,7 +121,7 @@ class Store(Protocol):
         """
         ...
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ModelRow]:
         """The models that are here, as rows of the `Model` table, whatever their state."""
         ...
 
@@ -147,15 +145,6 @@ class Store(Protocol):
         """Release the database; closing twice does nothing."""
         ...
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
 
 def check_once(bundles: Sequence[Bundle]) -> None:
     """`BundleError` where one of them is damaged, `StoreError` where two hold the same model."""
@@ -168,7 +157,7 @@ def check_once(bundles: Sequence[Bundle]) -> None:
         bundle.check()
 
 
-def check_query(cypher: str, parameters: Mapping[str, Any], *, where: str, unsafe: bool) -> None:
+def check_query(cypher: str, parameters: Mapping[str, Value], *, where: str, unsafe: bool) -> None:
     """`StoreError` where a query does more than read, or its parameters do not fit; ``where`` names the database."""
     try:
         check_reading(cypher, unsafe=unsafe)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from circuitome.graphdb.rows import Value
 from circuitome.graphdb.schema import (
     NODES,
     RELATIONSHIPS,
@@ -38,7 +39,7 @@ def checked(change: Amendment, *, where: str) -> tuple[tuple[Removal, ...], dict
     return tuple(removal for removal in change.remove if _can_match(removal)), insert
 
 
-def conditions(removal: Removal) -> Iterator[tuple[str, str, list[object]]]:
+def conditions(removal: Removal) -> Iterator[tuple[str, str, list[Value]]]:
     """What a removal asks: the end (``x`` the row itself, ``a`` what it leaves, ``b`` what it
     enters), column, values.
     """

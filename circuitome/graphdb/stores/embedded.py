@@ -16,9 +16,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self
+from types import MappingProxyType
+from typing import Any, Final
 
 import kuzu
 import pyarrow as pa
@@ -29,10 +30,11 @@ from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
 from circuitome.graphdb.drafts import draft
+from circuitome.graphdb.reading import owner, owners, reading
+from circuitome.graphdb.rows import ModelRow, Value, model_rows
 from circuitome.graphdb.schema import (
     NODES,
     RELATIONSHIPS,
-    NodeType,
     RelationshipType,
     arrow_schema,
     table_type,
@@ -52,7 +54,7 @@ from circuitome.graphdb.stores.awaiting import awaited
 
 __all__ = ["ENGINE_ERRORS", "EmbeddedStore", "plain", "rows_of"]
 
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_NONE: Final[Mapping[str, Value]] = MappingProxyType({})
 _EMPTY: Final = 11 << 20  # bytes of a database without rows ...
 _SWELL: Final = (
     9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
@@ -73,7 +75,7 @@ ENGINE_ERRORS: Final = (
 """What Kuzu raises."""
 
 
-class EmbeddedStore:
+class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
     """A Kuzu database file; opened for reading alone, and changed by replacing the file.
 
     ``buffer_pool_size`` (bytes) bounds the engine's memory. `StoreError` where the file is missing (unless ``create``),
@@ -81,17 +83,6 @@ class EmbeddedStore:
     """
 
     dialect: str = "kuzu"
-    unsupported: Mapping[str, str] = MappingProxyType(
-        {
-            "stDev, percentileCont, exp": "Kuzu does not have these functions",
-            "list comprehension, reduce": "write list_transform, list_filter, list_reduce",
-            "CALL { }, COLLECT { }, quantified path patterns": "Kuzu's Cypher does not have them",
-            "empty list as parameter": "Kuzu cannot tell the type of its elements",
-            "mirrored_unions, opponent_pairs, polysemantic_neuron, push_pull, residual_bypass over two million edges": (
-                "Kuzu joins all edges at once, in 2 to 3 GiB; it has 1 GiB"
-            ),
-        }
-    )
 
     def __init__(
         self, path: str | os.PathLike[str], *, create: bool = False, buffer_pool_size: int = _POOL
@@ -127,7 +118,7 @@ class EmbeddedStore:
     def run(
         self,
         cypher: str,
-        parameters: Mapping[str, Any] = _NONE,
+        parameters: Mapping[str, Value] = _NONE,
         *,
         timeout: float | None = None,
         most: int | None = None,
@@ -151,11 +142,11 @@ class EmbeddedStore:
         if wait([running], _GRACE).not_done:
             self._connection = self._database = None
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ModelRow]:
         """Rows of the `Model` table, by key."""
         if self._connection is None and not self.path.exists():
             return []
-        return rows_of(self._reader(), *_reading("Model", ())).sort_by("key").to_pylist()
+        return model_rows(rows_of(self._reader(), reading("Model")).sort_by("key"))
 
     def amend(self, change: Amendment) -> None:
         """Change what belongs to no bundle, all or nothing; `StoreError` where it does not fit, or an end is not there.
@@ -232,15 +223,7 @@ class EmbeddedStore:
             self._database.close()
         self._connection = self._database = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _reader(self) -> kuzu.Connection:
@@ -376,7 +359,7 @@ class EmbeddedStore:
         parts = {}
         for table in (*NODES, *RELATIONSHIPS):
             rows = rows_of(self._reader(), *_reading(table, without))
-            if table in NODES and _owner(table) is None:
+            if table in NODES and owner(table) is None:
                 rows = _without_keys(
                     rows,
                     [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()],
@@ -524,7 +507,7 @@ def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list
 def rows_of(
     connection: kuzu.Connection,
     cypher: str,
-    parameters: Mapping[str, Any] = _NONE,
+    parameters: Mapping[str, Value] = _NONE,
     most: int | None = None,
 ) -> pa.Table:
     """Rows of one statement, in the engine's types; ``most`` of them."""
@@ -541,43 +524,24 @@ def rows_of(
         return result.get_as_arrow() if names else pa.table({})
 
 
-def _owner(label: str) -> str | None:
-    """The property that holds the key of a node's model; none for what belongs to no model."""
-    if label == "Model":
-        return "key"
-    return "model" if any(column.name == "model" for column in NODES[label].columns) else None
-
-
-def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Value]]:
     """The query that reads a whole table but for some models, and its parameters."""
-    kind = table_type(table)
-    properties = [f"x.`{column.name}` AS `{column.name}`" for column in kind.columns]
-    if isinstance(kind, NodeType):
-        pattern, owners = f"(x:`{table}`)", [("x", _owner(table))]
-    else:
-        pattern = f"(a:`{kind.source}`)-[x:`{table}`]->(b:`{kind.target}`)"
-        owners = [("a", _owner(kind.source)), ("b", _owner(kind.target))]
-        properties = ["a.`key` AS `from`", "b.`key` AS `to`", *properties]
-    tests = [f"NOT {name}.`{owner}` IN $without" for name, owner in owners if owner and without]
-    where = f" WHERE {' AND '.join(tests)}" if tests else ""
-    return f"MATCH {pattern}{where} RETURN {', '.join(properties)}", {
-        "without": list(without)
-    } if tests else {}
+    tests = [f"NOT {name} IN $without" for name in owners(table)] if without else []
+    return reading(table, tests=tests), {"without": list(without)} if tests else {}
 
 
-def _staying(table: str, removals: Sequence[Removal]) -> tuple[str, dict[str, Any]]:
+def _staying(table: str, removals: Sequence[Removal]) -> tuple[str, dict[str, Value]]:
     """The query that reads a whole table but for what the removals match, and its parameters."""
-    text, _ = _reading(table, ())
-    tests, values = [], {}
+    tests: list[str] = []
+    values: dict[str, Value] = {}
     for removal in removals:
-        parts = []
+        kept = []
         for end, column, wanted in conditions(removal):
             name = f"p{len(values)}"
             values[name] = wanted
-            parts.append(f"{end}.`{column}` IS NULL OR NOT {end}.`{column}` IN ${name}")
-        tests.append(f"({' OR '.join(parts) or 'false'})")
-    pattern, returned = text.split(" RETURN ")
-    return f"{pattern} WHERE {' AND '.join(tests)} RETURN {returned}" if tests else text, values
+            kept.append(f"{end}.`{column}` IS NULL OR NOT {end}.`{column}` IN ${name}")
+        tests.append(f"({' OR '.join(kept) or 'false'})")
+    return reading(table, tests=tests), values
 
 
 def _without(rows: pa.Table, column: str, values: pa.Array | pa.ChunkedArray | None) -> pa.Table:
@@ -614,15 +578,24 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that both engines give; none where a value must be rewritten (nodes and relationships)."""
-    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+    """The type that both engines give; None if a value must be rewritten (nodes, relationships)."""
+    types = pa.types
+    if types.is_struct(kind) or types.is_map(kind):
         return None
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         inner = _plain_type(kind.value_type)
-        return None if inner is None else kind if inner == kind.value_type else pa.list_(inner)
-    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+        if inner is None or inner == kind.value_type:
+            return inner and kind
+        return pa.list_(inner)
+    return _plain_scalar(kind)
+
+
+def _plain_scalar(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_decimal(kind):
+        return pa.float64() if kind.scale else pa.int64()
+    if pa.types.is_integer(kind):
         return pa.int64()
-    return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else kind
+    return pa.float64() if pa.types.is_floating(kind) else kind
 
 
 def _visible(value: Any) -> Any:

@@ -22,8 +22,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Final, Self
 
 from circuitome.errors import CircuitomeError
@@ -138,7 +139,7 @@ def _java(heap: str) -> list[str]:
     return ["java", f"-Xmx{heap}", "-XX:+UseG1GC", *opens, "-cp", f"{jars()}/*"]
 
 
-class LocalServer:
+class LocalServer(AbstractContextManager["LocalServer"]):
     """A Neo4j server that lives in a folder; a context manager that starts and stops it.
 
     ``address``, ``user`` and ``password`` are what a driver needs. The port is 7687 unless given; ``page_cache``,
@@ -258,12 +259,7 @@ class LocalServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

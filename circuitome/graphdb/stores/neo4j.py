@@ -16,8 +16,9 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self, cast
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any, Final, TypedDict, cast
 from urllib.parse import urlsplit
 
 import neo4j
@@ -42,6 +43,8 @@ from circuitome.graphdb.ddl import (
     neo4j_indexes,
     properties_compared,
 )
+from circuitome.graphdb.reading import owner, pattern, reading
+from circuitome.graphdb.rows import ModelRow, Value, model_rows
 from circuitome.graphdb.schema import (
     NODES,
     RELATIONSHIPS,
@@ -65,7 +68,7 @@ from circuitome.graphdb.stores.awaiting import awaited
 
 __all__ = ["Neo4jStore"]
 
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_NONE: Final[Mapping[str, Value]] = MappingProxyType({})
 _BATCH: Final = (
     2_000  # rows a transaction: larger ones cost the server more than the round trips they save
 )
@@ -81,7 +84,7 @@ _SCALARS: Final = {int, float, str, bool, type(None)}
 _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
 
-class Neo4jStore:
+class Neo4jStore(AbstractContextManager["Neo4jStore"]):
     """A database on a Neo4j server; nothing is sent before the first method is called.
 
     ``address`` is ``neo4j://host:7687/database`` (also ``neo4j+s``, ``bolt``, ``bolt+s``); without a database it is the
@@ -90,7 +93,6 @@ class Neo4jStore:
     """
 
     dialect: str = "neo4j"
-    unsupported: Mapping[str, str] = _NONE
 
     def __init__(
         self,
@@ -138,7 +140,7 @@ class Neo4jStore:
     def run(
         self,
         cypher: str,
-        parameters: Mapping[str, Any] = _NONE,
+        parameters: Mapping[str, Value] = _NONE,
         *,
         timeout: float | None = None,
         most: int | None = None,
@@ -150,13 +152,10 @@ class Neo4jStore:
             self._check_schema()
             return self._read(cypher, parameters, timeout, most)
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ModelRow]:
         """Rows of the `Model` table, by key."""
-        columns = ", ".join(
-            f"m.`{column.name}` AS `{column.name}`" for column in NODES["Model"].columns
-        )
         with self._explained():
-            return self._read(f"MATCH (m:Model) RETURN {columns} ORDER BY m.key").to_pylist()
+            return model_rows(self._read(f"{reading('Model')} ORDER BY `key`"))
 
     def amend(self, change: Amendment) -> None:
         """Change what belongs to no bundle; `StoreError` where it does not fit, or an end is not there.
@@ -247,15 +246,7 @@ class Neo4jStore:
             self._driver.close()
         self._driver = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _connect(self) -> neo4j.Driver:
@@ -287,7 +278,7 @@ class Neo4jStore:
     def _read(
         self,
         cypher: str,
-        parameters: Mapping[str, Any] = _NONE,
+        parameters: Mapping[str, Value] = _NONE,
         timeout: float | None = None,
         most: int | None = None,
     ) -> pa.Table:
@@ -328,7 +319,7 @@ class Neo4jStore:
                 "narrow its lists and patterns (the server may be busy with it for long: `SHOW TRANSACTIONS` there)"
             ) from None
 
-    def _write(self, cypher: str, parameters: Mapping[str, Any] = _NONE) -> int:
+    def _write(self, cypher: str, parameters: Mapping[str, Value] = _NONE) -> int:
         """Run one statement in a transaction of its own; the first value of its first row, else 0."""
 
         def work(transaction: neo4j.ManagedTransaction) -> int:
@@ -519,7 +510,7 @@ class Neo4jStore:
         for label in reversed(NODES):
             self._delete(f"MATCH (n:`{label}`)", _NONE)
 
-    def _delete(self, nodes: str, parameters: Mapping[str, Any]) -> None:
+    def _delete(self, nodes: str, parameters: Mapping[str, Value]) -> None:
         """Delete the nodes ``n`` that a pattern finds: what enters them, what leaves them, then the nodes."""
         for rest in ("<-[r]-() WITH r", "-[r]->() WITH r", " WITH n"):
             statement = f"{nodes}{rest} LIMIT {_DELETED} DELETE {rest[-1]} RETURN count(*)"
@@ -630,7 +621,16 @@ def _unreachable(address: str) -> str:
     return "no Neo4j server answers there; start one (`make neo4j`), or name another with --db"
 
 
-def _meaning(row: Mapping[str, Any]) -> str:
+class _Structure(TypedDict):
+    """A constraint or index, as the server shows it."""
+
+    name: str
+    type: str
+    labelsOrTypes: list[str] | None
+    properties: list[str] | None
+
+
+def _meaning(row: _Structure) -> str:
     """Type, label and properties of a constraint or index, as in ``RANGE Neuron.kind``."""
     return (
         f"{row['type']} {'|'.join(row['labelsOrTypes'] or [])}.{','.join(row['properties'] or [])}"
@@ -639,18 +639,12 @@ def _meaning(row: Mapping[str, Any]) -> str:
 
 def _deletion(removal: Removal) -> tuple[str, dict[str, Any]]:
     """The statement that deletes what a removal matches, and its parameters."""
-    kind = table_type(removal.table)
     wanted = list(conditions(removal))
-    node = isinstance(kind, NodeType)
-    pattern = (
-        f"(x:`{kind.name}`)"
-        if node
-        else f"(a:`{kind.source}`)-[x:`{kind.name}`]->(b:`{kind.target}`)"
-    )
+    verb = "DETACH DELETE" if removal.table in NODES else "DELETE"
     tests = [f"{end}.`{column}` IN $p{place}" for place, (end, column, _) in enumerate(wanted)]
     where = f" WHERE {' AND '.join(tests)}" if tests else ""
     values = {f"p{place}": values for place, (_, _, values) in enumerate(wanted)}
-    return f"MATCH {pattern}{where} {'DETACH DELETE' if node else 'DELETE'} x", values
+    return f"MATCH {pattern(removal.table)}{where} {verb} x", values
 
 
 def _insertion(table: str, *, merge: bool = False) -> str:
@@ -678,7 +672,7 @@ def _insertion(table: str, *, merge: bool = False) -> str:
 
 def _shared(label: str) -> bool:
     """Whether nodes of the label belong to no model, so that they may be there already."""
-    return not any(column.name == "model" for column in NODES[label].columns)
+    return owner(label) != "model"
 
 
 def _rows(table: str, batch: pa.RecordBatch) -> list[list[Any]]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import kuzu
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitome.errors import first_line
+from circuitome.graphdb.ddl import kuzu_table
 from circuitome.graphdb.drafts import draft
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS, NodeType, table_type
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 from circuitome.graphdb.stores import StoreError, check_query
 from circuitome.graphdb.stores.embedded import ENGINE_ERRORS, plain, rows_of
 
@@ -27,7 +28,7 @@ __all__ = ["Scratch"]
 _POOL: Final = 2 << 30  # bytes, for the rows as well
 
 
-class Scratch:
+class Scratch(AbstractContextManager["Scratch"]):
     """A database in memory with exactly the tables that it is made of; a context manager.
 
     A table needs its key or its ends, and has as many of its other columns as it is given. `StoreError` where a
@@ -71,31 +72,11 @@ class Scratch:
         self._connection.close()
         self._database.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _fill(self, table: str, rows: pa.Table, path: Path) -> None:
-        self._connection.execute(_declaration(table, rows.column_names))
+        self._connection.execute(kuzu_table(table, rows.column_names))
         if rows.num_rows:
             pq.write_table(rows, path, compression="none", write_statistics=False)
             self._connection.execute(f'COPY `{table}` FROM "{path.as_posix()}"')
-
-
-def _declaration(table: str, names: list[str]) -> str:
-    """The statement that makes a table with some of its columns, in their order."""
-    kind = table_type(table)
-    types = {column.name: column.type.kuzu for column in kind.columns}
-    columns = [f"`{name}` {types[name]}" for name in names if name not in ("from", "to")]
-    if isinstance(kind, NodeType):
-        return (
-            f"CREATE NODE TABLE `{table}` ({', '.join(columns)}, PRIMARY KEY (`{kind.key.name}`))"
-        )
-    return f"CREATE REL TABLE `{table}` ({', '.join([f'FROM `{kind.source}` TO `{kind.target}`', *columns])})"

@@ -8,7 +8,7 @@ roles, ``case_1`` and ``case_2`` the two places of the role ``case``; the column
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.cypher import CypherError, check_reading, code_of
+from circuitome.graphdb.reading import owners, reading
 from circuitome.graphdb.schema import (
     EDGE_TYPES,
     NODES,
@@ -385,27 +386,11 @@ def _read(
 
 def _table(database: Database, name: str, model: str, names: Iterable[str]) -> pa.Table:
     """What a model has of a table: keys or ends, and the columns that are among ``names``."""
-    kind, schema = table_type(name), arrow_schema(name)
+    schema = arrow_schema(name)
     columns = [
         column for column in schema.names if column in ("key", "from", "to") or column in names
     ]
-    if isinstance(kind, RelationshipType):
-        pattern = f"(a:`{kind.source}`)-[x:`{name}`]->(b:`{kind.target}`)"
-        owners = [f"{end}.`{owner}` = $model" for end, owner in _owners(kind)]
-    else:
-        pattern, owners = f"(x:`{name}`)", [f"x.`{_owner(name)}` = $model"]
-    ends = {"from": "a.`key`", "to": "b.`key`"}
-    returned = ", ".join(f"{ends.get(column, f'x.`{column}`')} AS `{column}`" for column in columns)
-    text = f"MATCH {pattern} WHERE {' AND '.join(owners)} RETURN {returned}"
+    tests = [f"{owner} = $model" for owner in owners(name)]
+    text = reading(name, tests=tests, columns=columns)
     wanted = pa.schema([schema.field(column) for column in columns])
     return database.store.run(text, {"model": model}).cast(wanted)
-
-
-def _owner(label: str) -> str:
-    return "key" if label == "Model" else "model"
-
-
-def _owners(kind: RelationshipType) -> Iterator[tuple[str, str]]:
-    """The ends of a relationship, each with the property that names its model."""
-    yield "a", _owner(kind.source)
-    yield "b", _owner(kind.target)
