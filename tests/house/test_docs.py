@@ -149,20 +149,3 @@ def test_the_examples_of_the_extraction_page_run(
     names: dict[str, Any] = {}
     exec(example, names)  # the page is ours
     assert names["fronts"]["conv1.conv"].kernel.shape[:2] == (40, 32)
-
-
-def test_prose_of_the_docs_is_wrapped_at_100_columns() -> None:
-    tops = [ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")]
-    too_long = []
-    for page in [*tops, *sorted((ROOT / "docs").rglob("*.md"))]:
-        if page.name in ("queries.md", "schema.md"):
-            continue  # made from headers and declarations, one line a column
-        prose = re.sub(
-            r"```.*?```", lambda code: "\n" * code[0].count("\n"), page.read_text(), flags=re.DOTALL
-        )
-        too_long += [
-            f"{page.name}:{number}"
-            for number, line in enumerate(prose.splitlines(), 1)
-            if len(line) > 100 and not line.startswith(("|", "!["))
-        ]
-    assert not too_long
