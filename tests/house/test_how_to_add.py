@@ -32,9 +32,8 @@ bundle = extract(network, output="net.circuitome", options=Options(span=None))
 
 # a property
 shares = {row["key"]: row for row in bundle.table("Neuron").to_pylist()}
-assert all(
-    row["dropped_share"] == row["dropped"] / row["fan_in"] for row in shares.values() if row["fan_in"]
-)
+connected = [row for row in shares.values() if row["fan_in"]]
+assert all(row["dropped_share"] == row["dropped"] / row["fan_in"] for row in connected)
 # a motif, by both forms, and with its significance
 with open_store("net.db", create=True) as database:
     database.load(bundle)
