@@ -34,7 +34,7 @@ Images = Annotated[
         metavar="DIR",
         exists=True,
         file_okay=False,
-        help="Pictures of your own, as well.",
+        help="Folder of your own pictures to show as well.",
     ),
 ]
 _SHARES: Final = ("explained", "equivariant", "in_families", "invariant")
@@ -73,17 +73,19 @@ def annotate(
 ) -> None:
     """Describe what each neuron responds to: kinds, partners, families.
 
-    Shows the network stimuli, and adds to the bundle what it finds: responses, the kind of every
-    neuron, equivariant pairs, families, invariance, circuits between families, each against its
-    null. Interrupted, it goes on where it was; parts that are done are not done again. Prints a
-    line a layer.
+    Shows stimuli to the network and adds to the bundle: responses, the kind of every neuron,
+    equivariant pairs, families, invariance, circuits between families, each compared with its null.
+    After an interruption it continues; parts that are complete are kept. Prints a line for each
+    layer.
 
-    \b Examples: circuitome annotate squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
-    circuitome annotate mine.circuitome nets.py:resnet20 --weights resnet20.pth --parts kinds
-    --twins 20 circuitome annotate squeezenet1_1.circuitome --families curves.csv
+    \b
+    Examples:
+      circuitome annotate squeezenet1_1.circuitome --weights squeezenet1_1.safetensors
+      circuitome annotate mine.circuitome nets.py:resnet20 --weights resnet20.pth --parts kinds
+      circuitome annotate squeezenet1_1.circuitome --families curves.csv
 
-    With --families and neither MODEL, --weights nor --parts, the families of the file are all that
-    is added.
+    With --families, but without MODEL, --weights and --parts, only the families of the file are
+    added.
     """
     wanted = parts_of(parts or "all", "--parts")
     from circuitome.graphdb.bundle import Bundle

@@ -1,4 +1,4 @@
-"""The program: its commands in the order of the help, and the one place that turns errors into exit codes."""
+"""The program: its commands in the order of the help, and how errors become exit codes."""
 
 from __future__ import annotations
 
@@ -115,16 +115,16 @@ def program(
     \b
       circuitome extract squeezenet1_1                     a bundle: neurons, signed edges, kernels
       circuitome verify squeezenet1_1.circuitome           proof that the bundle is the network
-      circuitome annotate squeezenet1_1.circuitome         what each neuron does: kinds, partners, families
+      circuitome annotate squeezenet1_1.circuitome         what each neuron responds to
       circuitome load squeezenet1_1.circuitome             into a database
       circuitome query inputs -p neuron=features.3.squeeze:5
 
-    Nothing at hand? `circuitome demo` shows the whole path on networks that come with it.
+    To try it: `circuitome demo` goes the whole way with networks that come with it.
     """
 
 
 class _Notes(logging.Handler):
-    """What the library warns of, on stderr."""
+    """Warnings of the library, on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(_short(f"circuitome: {record.getMessage()}"))

@@ -24,21 +24,20 @@ def load(
     db: DatabaseAddress = DEFAULT_DATABASE,
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Remove all that the database holds first, of whatever schema."
-        ),
+        typer.Option("--replace", help="First remove all that the database holds, of any schema."),
     ] = False,
 ) -> None:
     """Put bundles into a database.
 
-    A model that is there already is replaced. An embedded database is written anew by every load, so several bundles go
-    in faster at once. On a server a load that was cut off is repeated: until then its model counts as not loaded.
+    A model that is there already is replaced. Every load writes an embedded database from the
+    start, so it is faster to load several bundles at once. On a server, repeat a load that was cut
+    off: until then its model counts as not loaded.
 
     \b
     Examples:
       circuitome load squeezenet1_1.circuitome
       circuitome load *.circuitome --db neo4j://localhost:7687
-      circuitome load *.circuitome --replace               a database of an older schema, made anew
+      circuitome load *.circuitome --replace               after a change of the schema
     """
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.schema import EDGE_TYPES
@@ -50,7 +49,7 @@ def load(
         for bundle in opened:
             weights = bundle.manifest.model.get("weights_sha256")
             if held.get(bundle.model, weights) != weights:
-                note(f"{bundle.model}: takes the place of a model of that name with other weights")
+                note(f"{bundle.model}: replaces a model of that name with other weights")
         with progress() as report:
             database.load(*opened, replace=replace, progress=report)
     for bundle in opened:
@@ -69,7 +68,7 @@ def drop(
 ) -> None:
     """Remove a model from a database.
 
-    Its bundle stays as it is.
+    Its bundle is not changed.
 
     \b
     Example:
@@ -140,7 +139,7 @@ def export(
     Examples:
       circuitome export --format networkx -o squeezenet1_1.json
       circuitome export --format graphml --model squeezenet1_1 -o squeezenet1_1.graphml
-      circuitome export --format neo4j-admin -o csv        for a Neo4j of millions of edges: csv/import.sh
+      circuitome export --format neo4j-admin -o csv        a large Neo4j: csv/import.sh
     """
     from circuitome.graphdb.export import export as write
     from circuitome.queries.database import open_database
@@ -175,11 +174,12 @@ def schema(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the graph's schema, or what a database makes of it.
+    """Show the graph's schema, or compare a database with it.
 
-    Every node, relationship and property, with its type and meaning. With --db: what is declared against what is there,
-    each `ok`, `missing`, `outdated`, or `foreign` (not ours, and left alone). It ends with 1 where something is missing or
-    outdated. --repair sees to constraints and indexes and touches no data; `circuitome load --replace` does the rest.
+    Every node, relationship and property, with its type and meaning. With --db: what the database
+    has of it, each item `ok`, `missing`, `outdated`, or `foreign` (not ours, never changed). Exit
+    code 1 if something is missing or outdated. --repair makes and drops constraints and indexes
+    and changes no data; `circuitome load --replace` does the rest.
 
     \b
     Examples:
@@ -203,16 +203,8 @@ def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
             items = store.repair() if repair else store.inspect()
     except OutdatedError as error:  # a file that cannot be opened
         items = [SchemaItem("version", db, error.wanted, error.found, "outdated")]
-    rows = [
-        {
-            "what": i.what,
-            "name": i.name,
-            "declared": i.declared,
-            "actual": i.actual,
-            "state": i.state,
-        }
-        for i in items
-    ]
+    names = ("what", "name", "declared", "actual", "state")
+    rows = [{name: getattr(item, name) for name in names} for item in items]
     show_rows(rows, as_json=as_json)
     differing = [item for item in items if item.differs]
     if any(item.what in {"constraint", "index"} for item in differing):
@@ -226,22 +218,6 @@ def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
 
 
 def _show_schema(*, as_json: bool) -> None:
-    from circuitome.graphdb.schema import NODES, RELATIONSHIPS
+    from circuitome.notebook import schema as rows_of_schema
 
-    rows = []
-    for kind in (*NODES.values(), *RELATIONSHIPS.values()):
-        ends = f"{kind.source} -> {kind.target}" if kind.name in RELATIONSHIPS else "node"  # pyright: ignore[reportAttributeAccessIssue]
-        rows.append(
-            {"of": kind.name, "ends": ends, "property": "", "type": "", "meaning": kind.doc}
-        )
-        for column in kind.columns:
-            rows.append(
-                {
-                    "of": kind.name,
-                    "ends": ends,
-                    "property": column.name,
-                    "type": column.type.kuzu,
-                    "meaning": column.doc,
-                }
-            )
-    show_rows(rows, as_json=as_json)
+    show_rows(rows_of_schema().to_dicts(), as_json=as_json)

@@ -27,8 +27,8 @@ def demo(
 ) -> None:
     """Show the whole path on bundled networks.
 
-    Extracts three small trained networks, proves the bundles, loads them into an embedded database, asks it, exports a
-    graph for networkx, and says in plain words what it found.
+    Extracts three small trained networks, verifies the bundles, loads them into an embedded
+    database, asks it, exports a graph for networkx, and describes what it finds.
 
     \b
     Example:
@@ -62,8 +62,9 @@ _INTRODUCTION = """\
 Circuitome: from weights to answers, on three networks that come with it.
 They are small, branched CNNs, trained from three seeds to say what is drawn in 64 x 64 pictures.
 
-1. Every channel becomes a neuron, every connected pair of channels a signed edge; pruning drops the weakest. A bundle is
-   verified: fed with the network's own activations, its kernels and wiring must give the network's next layer."""
+1. Every channel becomes a neuron, every connected pair of channels a signed edge; pruning drops
+   the weakest. A bundle is verified: from the network's own activations of one layer, its kernels
+   and wiring must compute the next."""
 
 _GO_ON = """
 Go on:
@@ -120,8 +121,8 @@ def _tell_layers(database: Database) -> str:
 
 def _tell_opposition(database: Database) -> str:
     lines = [
-        "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: "
-        "an opponent pair."
+        "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: an "
+        "opponent pair."
     ]
     for name in BUNDLED:
         row, number = _strongest(database, "mutual_inhibition", name)
@@ -139,8 +140,8 @@ def _tell_opposition(database: Database) -> str:
 
 def _tell_union(database: Database) -> str:
     lines = [
-        "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of "
-        "the two`."
+        "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of the "
+        "two`."
     ]
     for name in BUNDLED:
         row, number = _strongest(database, "unioning_over_cases", name)
@@ -148,8 +149,8 @@ def _tell_union(database: Database) -> str:
             first, second = map(_short, row["roles"]["case"])
             union = _short(row["roles"]["union"][0])
             lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The strongest: {union} unites "
-                f"{first} and {second}."
+                f"   {name}: {plural(number, 'candidate')}. The strongest: {union} unites {first} "
+                f"and {second}."
             )
     lines.append(
         "   Candidates, not findings: random networks have such patterns, too. What is more than "

@@ -133,7 +133,8 @@ def _cast(instance: Instance, names: Mapping[str, str]) -> Iterator[str]:
             for what in ("kind", "label")
             if about.get(key, {}).get(what)
         ]
-        yield f"  {names[key]:<{widths[0]}}  {short[key]:<{widths[1]}}  {', '.join(details)}".rstrip()
+        line = f"  {names[key]:<{widths[0]}}  {short[key]:<{widths[1]}}  {', '.join(details)}"
+        yield line.rstrip()
     if len(shown) < len(names):
         yield f"  and {len(names) - len(shown)} more"
 

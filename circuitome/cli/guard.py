@@ -28,9 +28,9 @@ _MEMORY: Final = 4.0  # GiB: an engine's pool is 1, and its rows may take as muc
 def watched(
     what: str, timeout: float, *, grace: float = _GRACE, memory: float = _MEMORY
 ) -> Iterator[Callable[[], None]]:
-    """Let nothing in here take more than ``timeout`` and ``grace`` seconds (0: no limit), or
-    ``memory`` more GiB.
+    """End the process with exit code 2 if a block takes too long, or too much memory.
 
+    The limits are ``timeout`` and ``grace`` seconds (0: none) and ``memory`` more GiB.
     Else the process ends with exit code 2. What it gives is called where a new time begins.
     """
     over, start, first = threading.Event(), time.monotonic(), _peak()
@@ -48,8 +48,8 @@ def watched(
                 )
             if _peak() - first > memory:
                 _end(
-                    f"{what}: the query took more than {memory:g} GiB of memory; narrow its "
-                    "lists and patterns"
+                    f"{what}: the query took more than {memory:g} GiB of memory; narrow its lists "
+                    "and patterns"
                 )
 
     threading.Thread(target=watch, daemon=True).start()

@@ -260,7 +260,8 @@ def _told() -> Iterator[Callable[[int, int], None]]:
             elif done == 1:
                 each = time.perf_counter() - start
                 note(
-                    f"{plural(total, 'null network')}, {each:.1f} s for the first: about {_long(each * total)} in all"
+                    f"{plural(total, 'null network')}, {each:.1f} s for the first: about "
+                    f"{_long(each * total)} in all"
                 )
             bars("null networks", done, total)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,9 +33,7 @@ def show_rows(
     columns: Sequence[str] = (),
     empty: str = "",
 ) -> None:
-    """Print rows: as one JSON array, or as a table with ``empty`` as a message where there are
-    none.
-    """
+    """Print rows as one JSON array or as a table; ``empty`` is the message if there are none."""
     if as_json:
         print_json(rows)
     elif rows:
@@ -46,41 +43,26 @@ def show_rows(
 
 
 def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One array, one row object a line, on stdout; what is not finite becomes null, as JSON has
-    no word for it.
-    """
-    lines = [json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) for row in rows]
+    """One array on stdout, a row object on each line; numbers that are not finite become null."""
+    from circuitome.queries.rows import plain
+
+    lines = [json.dumps(plain(dict(row)), ensure_ascii=False, allow_nan=False) for row in rows]
     print(_HIDDEN.sub(_json_escape, "[" + ",\n ".join(lines) + "]"))
 
 
 _HIDDEN: Final = re.compile(
-    r"[\x7f-\xa0\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
+    r"[\x7f-\xa0\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202f"
+    r"\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
-"""What a terminal may obey or hide, and JSON lets stand: C1 controls, what turns the direction
-of text, lone surrogates.
-"""
+"""What a terminal may obey or hide, and JSON allows: C1 controls, direction, surrogates."""
 
 
 def _json_escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match.group()):04x}"
 
 
-def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _finite_value(value) for name, value in row.items()}
-
-
-def _finite_value(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return _finite(value)
-    return [_finite_value(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A table on stdout: as wide as the terminal, or as wide as it needs to be where stdout is
-    a file or a pipe.
-    """
+    """A table on stdout: as wide as the terminal, or as it needs to be in a file or a pipe."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -114,7 +96,7 @@ def _cell(value: Any) -> str:
 
 
 def visible(text: str, *, lines: bool = True) -> str:
-    r"""Text with every character that a terminal would obey or hide written as an escape; ``lines`` keeps line ends.
+    r"""Text with escapes for what a terminal would obey or hide; ``lines`` keeps line ends.
 
     >>> visible("\x1b[31mred\n")
     '\\x1b[31mred\n'
@@ -152,9 +134,7 @@ def plural(number: int, noun: str) -> str:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on stderr, one a stage, gone when the work is done; nothing where stderr is no
-    terminal.
-    """
+    """Bars on stderr, one for each stage, gone when the work is done; none without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -28,10 +28,10 @@ def library() -> dict[str, Query]:
 
 
 def find_query(name_or_file: str | os.PathLike[str]) -> Query:
-    """The query of that name (``-`` and ``_`` are the same), or the one in a user's ``.cypher``
-    file.
+    """The query of that name (``-`` and ``_`` are the same), or the one in a ``.cypher`` file.
 
-    `QueryError` with near names for an unknown one.
+    Raises:
+        QueryError: for an unknown name, with near ones.
     """
     text = os.fspath(name_or_file)
     if isinstance(name_or_file, os.PathLike) or text.endswith(".cypher"):

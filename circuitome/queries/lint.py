@@ -85,7 +85,8 @@ def _pattern(expression: str) -> Callable[[str], Iterator[int]]:
 
 
 _CLAUSE: Final = re.compile(
-    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT|UNION(?:\s+ALL)?)\b",
+    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT"
+    r"|UNION(?:\s+ALL)?)\b",
     re.IGNORECASE,
 )
 _AGGREGATE: Final = re.compile(
@@ -145,9 +146,7 @@ def _links(pattern: str) -> list[_Link]:
 
 
 def _same_relationship_twice(code: str) -> Iterator[int]:
-    """Two relationships of one pattern that may be one and the same: a walk in Kuzu, forbidden
-    in Neo4j.
-    """
+    """Two relationships of a pattern that may be one: a walk in Kuzu, forbidden in Neo4j."""
     apart = set(
         map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code))
     )
@@ -163,9 +162,7 @@ def _same_relationship_twice(code: str) -> Iterator[int]:
 def _may_coincide(
     first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]
 ) -> bool:
-    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop
-    (the graph has none).
-    """
+    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop."""
     if frozenset((first.variable, second.variable)) in apart and first.variable:
         return False
     groups = [{first.tail, second.tail}, {first.head, second.head}]
@@ -181,9 +178,7 @@ def _may_coincide(
 
 
 def _unordered(code: str) -> Iterator[int]:
-    """A text whose rows come in no fixed order: it must end in an ORDER BY whose last item is a
-    key.
-    """
+    """A text whose rows have no fixed order: it must end in an ORDER BY with a key as last item."""
     clauses = _clauses(code)
     returns = [(start, body) for keyword, start, body in clauses if keyword == "RETURN"]
     if not returns:
@@ -206,9 +201,7 @@ def _unordered(code: str) -> Iterator[int]:
 
 
 def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether an item is ``x.key``, or a name for one through aliases, collected maps and a
-    choice of two.
-    """
+    """Whether an item is ``x.key``, or a name for one by aliases, maps, or a choice of two."""
     if re.fullmatch(r"\w+\.key", item):
         return True
     if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
@@ -276,9 +269,7 @@ _PROPERTIES: Final = {
 
 
 def _unknown_names(code: str) -> Iterator[int]:
-    """Labels, types and properties that the schema does not declare; Kuzu refuses them, Neo4j
-    finds nothing.
-    """
+    """Labels, types and properties not in the schema; Kuzu refuses them, Neo4j finds nothing."""
     tables: dict[str, set[str]] = {}
     for match in re.finditer(r"[(\[]\s*(\w*)\s*:\s*(\w+(?:\s*\|\s*:?\w+)*)", code):
         names = re.findall(r"\w+", match.group(2))
@@ -294,14 +285,15 @@ def _unknown_names(code: str) -> Iterator[int]:
 
 
 def _spliced(code: str) -> Iterator[int]:
-    """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` cannot be Cypher
-    here.
-    """
+    """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` are no Cypher here."""
     yield from _pattern(r"\{\s*\w*\s*\}|%\(?\w*\)?[sdr]\b|\bformat\s*\(")(code)
 
 
 def _writes(code: str) -> Iterator[int]:
-    words = r"CREATE|MERGE|SET|DELETE|REMOVE|DROP|ALTER|COPY|LOAD|FOREACH|INSTALL|ATTACH|DETACH|EXPORT|IMPORT|CHECKPOINT"
+    words = (
+        "CREATE|MERGE|SET|DELETE|REMOVE|DROP|ALTER|COPY|LOAD|FOREACH|INSTALL|ATTACH|DETACH|EXPORT"
+        "|IMPORT|CHECKPOINT"
+    )
     yield from _pattern(rf"(?<![.:$\w])(?:{words})(?=\s+[\w(:{{])")(code)
 
 
@@ -334,7 +326,8 @@ RULES: Final[tuple[Rule, ...]] = (
         "list-index",
         "lists count from 1 in Kuzu and from 0 in Neo4j: do not index lists",
         _pattern(
-            r"(?<!\bIN)(?<!\bRETURN)(?<!\bWITH)(?<!\bAS)(?<!\bTHEN)(?<!\bELSE)(?<=[\w)\]])\s?\[(?!\s*:)(?!\s*\w+\s*:)"
+            r"(?<!\bIN)(?<!\bRETURN)(?<!\bWITH)(?<!\bAS)(?<!\bTHEN)(?<!\bELSE)(?<=[\w)\]])"
+            r"\s?\[(?!\s*:)(?!\s*\w+\s*:)"
         ),
         _SHARED,
     ),
@@ -346,8 +339,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "log",
-        "`log` is base 10 in Kuzu and natural in Neo4j, and Neo4j has no `ln`: write a variant, "
-        "or do it outside",
+        "`log` is base 10 in Kuzu and natural in Neo4j, and Neo4j has no `ln`: write a variant, or "
+        "do it outside",
         _pattern(r"\blog\s*\("),
         _NOT_KUZU,
     ),
@@ -397,8 +390,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "bare-flag",
-        "Kuzu takes the wrong branch of CASE WHEN on a boolean that a WITH carried: carry 1 or "
-        "0, and compare it",
+        "Kuzu takes the wrong branch of CASE WHEN on a boolean that a WITH carried: carry 1 or 0, "
+        "and compare it",
         _pattern(r"\bWHEN\s+\w+\s+(?:THEN|AND|OR)\b"),
         _NOT_KUZU,
     ),
@@ -432,8 +425,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "comprehension",
-        "list comprehensions and reduce are not in Kuzu, list_* functions not in Neo4j: "
-        "aggregate instead",
+        "list comprehensions and reduce are not in Kuzu, list_* functions not in Neo4j: aggregate "
+        "instead",
         _pattern(r"\[\s*\w+\s+IN\b|\breduce\s*\(|\blist_\w+\s*\(|\[\s*\("),
         _SHARED,
     ),
@@ -461,7 +454,9 @@ RULES: Final[tuple[Rule, ...]] = (
         "CALL, COLLECT subqueries, map projections, inline WHERE and quantified patterns are not "
         "in Kuzu: stage with WITH",
         _pattern(
-            r"\bCALL\b|\bCOLLECT\s*\{|\w\s*\{\s*\.|\(\s*\w*\s*:\s*\w+[^(){}]*\bWHERE\b[^()]*\)\s*(?:<?-)|\[[^\]]*\bWHERE\b[^\]]*\]|\)\s*\{\s*\d|\)\s*\+\s*\("
+            r"\bCALL\b|\bCOLLECT\s*\{|\w\s*\{\s*\."
+            r"|\(\s*\w*\s*:\s*\w+[^(){}]*\bWHERE\b[^()]*\)\s*(?:<?-)"
+            r"|\[[^\]]*\bWHERE\b[^\]]*\]|\)\s*\{\s*\d|\)\s*\+\s*\("
         ),
         _NOT_KUZU,
     ),

@@ -20,7 +20,8 @@ __all__ = ["queries_page", "query_section"]
 _INTRODUCTION = """\
 # Queries
 
-<!-- Made from the headers in circuitome/queries/library by `python -m circuitome.queries.pages docs/queries.md`. -->
+<!-- Made from the headers in circuitome/queries/library:
+`python -m circuitome.queries.pages docs/queries.md` -->
 
 Every query runs by its name, from the command line and from Python:
 
@@ -31,9 +32,10 @@ circuitome query inputs --db circuitome.db -p neuron=squeezenet1_1/features.3.ex
 database.query("inputs", neuron="squeezenet1_1/features.3.expand3x3:17").to_pandas()
 ```
 
-`circuitome query --list` lists them, `--show` prints the Cypher for Neo4j Browser. A file of your own runs the same way:
-`circuitome query mine.cypher -p name=value`; give it a header like those in `circuitome/queries/library` and its
-parameters are checked and converted, too. A parameter `model` may be left out where the database holds one model.
+`circuitome query --list` lists them, `--show` prints the Cypher for Neo4j Browser. A file of your
+own runs the same way: `circuitome query mine.cypher -p name=value`. With a header like those in
+`circuitome/queries/library` its parameters are checked and converted, too. The parameter `model`
+may be left out if the database holds one model.
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,22 @@ class Rows:
         return self.table.to_pandas()
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows as dictionaries that JSON can hold: numbers, strings, lists; what is not
-        finite becomes null.
-        """
-        return [{name: _plain(value) for name, value in row.items()} for row in self]
+        """The rows as dictionaries that JSON can hold; what is not finite becomes None."""
+        return [{name: plain(value) for name, value in row.items()} for row in self]
 
     def head(self, limit: int) -> Rows:
         """The first ``limit`` rows."""
         return Rows(self.table.slice(0, limit))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it; what is not finite becomes None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
     return value if value is None or isinstance(value, bool | int | str) else _scalar(value)
 
 
@@ -78,4 +77,4 @@ def _scalar(value: Any) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         return str(value)
-    return int(value) if number.is_integer() else _plain(number)
+    return int(value) if number.is_integer() else plain(number)

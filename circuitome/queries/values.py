@@ -123,9 +123,7 @@ TYPES: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
     "list of float": (_list(_float), "a list of numbers such as `[0.5, 1]` or `0.5,1`"),
     "any": (_any, "any value"),
 }
-"""Every declared type: its converter, which raises ``ValueError``, and what it accepts, in
-words.
-"""
+"""Every declared type: its converter, which raises ``ValueError``, and what it accepts."""
 
 
 def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,8 +140,8 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
     for name in given:
         if name in renamed:
             raise QueryError(
-                f"{where}: the parameter `{name}` is called `{renamed[name]}` now; give it by "
-                "that name"
+                f"{where}: the parameter `{name}` is called `{renamed[name]}` now; give it by that "
+                "name"
             )
         if name not in names:
             takes = (
