@@ -304,7 +304,7 @@ def test_a_model_is_loaded_once_and_one_with_other_weights_is_told(
     assert "other weights" not in run("load", toy.path, "--db", address).err
     assert "other weights" not in run("load", toy.path, "--db", address).err
     assert (
-        "toy: takes the place of a model of that name with other weights"
+        "toy: replaces a model of that name with other weights"
         in run("load", newer.path, "--db", address).err
     )
 
