@@ -9,16 +9,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from circuitome.cli.output import number, visible
 
 if TYPE_CHECKING:
+    from circuitome.graphdb.rows import Row
     from circuitome.queries.about import Kernel
     from circuitome.queries.motifs.saved import Instance
 
-__all__ = ["drawing", "glyphs"]
+__all__ = ["Edge", "drawing", "glyphs"]
 
 _COLUMNS: Final = 4  # receivers side by side; more are written one edge a line
 _LISTED: Final = 12  # members of a role, and edges of a list, that are written out
@@ -30,6 +32,17 @@ _GLYPHS: Final = (
     "kernels, each on its own scale: # + excite, = - inhibit "
     "(# and = at least half of the largest), · little"
 )
+
+
+class Edge(TypedDict):
+    """An edge between neurons of the motif, or into them."""
+
+    sender: str
+    receiver: str
+    weight: float
+    share: float
+    rank: int
+    kernel: int
 
 
 def glyphs(kernel: Kernel) -> list[str]:
@@ -54,34 +67,35 @@ def drawing(
     instance: Instance,
     *,
     kernels: Mapping[int, Kernel] | None = None,
-    shared: Sequence[Mapping[str, Any]] = (),
+    shared: Sequence[Row] = (),
 ) -> Iterator[str]:
     """The lines of the drawing.
 
     ``kernels`` are those of the edges by their number; ``shared`` are edges from inputs that two
     neurons share, drawn if no edge joins the neurons of the motif.
     """
-    motif = instance.motif
+    motif, taps = instance.motif, kernels or {}
     names = _names(motif)
     yield from _heading(motif)
     yield ""
     yield from _cast(instance, names)
-    grids = list(_grids(instance.edges, names, kernels or {}))
-    for grid in grids:
-        yield ""
-        yield from grid
+    grids = list(_grids(cast("Sequence[Edge]", instance.edges), names, taps))
     if not grids and shared:
-        yield ""
-        inputs = {edge["sender"]: _short(edge["sender"], motif["model"]) for edge in shared}
-        yield from next(_grids(shared, names | inputs, kernels or {}))
-    yield ""
-    if not grids and shared:
+        edges = cast("Sequence[Edge]", shared)
+        inputs = {edge["sender"]: _short(edge["sender"], motif["model"]) for edge in edges}
+        first = next(_grids(edges, names | inputs, taps))
+        yield from ("", *first, "")
         yield "no edge joins these; above are the strongest of the inputs that they share"
     elif not grids:
+        yield ""
         yield "no edge joins these; `circuitome circuit NEURON` shows what feeds one"
+    else:
+        for grid in grids:
+            yield from ("", *grid)
+        yield ""
     if grids or shared:
         yield _LEGEND
-    if any(map(_spatial, (kernels or {}).values())):
+    if any(map(_spatial, taps.values())):
         yield _GLYPHS
 
 
@@ -144,36 +158,39 @@ def _short(key: str, model: str) -> str:
 
 
 def _grids(
-    edges: Sequence[Mapping[str, Any]], names: Mapping[str, str], kernels: Mapping[int, Kernel]
+    edges: Sequence[Edge], names: Mapping[str, str], kernels: Mapping[int, Kernel]
 ) -> Iterator[list[str]]:
     """A grid for each step of the way, senders down; a list if there are too many receivers."""
-    order = list(names)
     steps = _steps(edges)
     for step in sorted({steps[edge["receiver"]] for edge in edges}):
-        here = {
-            (edge["sender"], edge["receiver"]): edge
-            for edge in edges
-            if steps[edge["receiver"]] == step
-        }
-        senders = sorted({sender for sender, _ in here}, key=order.index)
-        receivers = sorted({receiver for _, receiver in here}, key=order.index)
-        if len(receivers) > _COLUMNS:
-            strongest = sorted(here.values(), key=lambda edge: -edge["share"])
-            more = [f"  and {len(here) - _LISTED} weaker ones"] if len(here) > _LISTED else []
-            yield [*(_line(edge, names) for edge in strongest[:_LISTED]), *more]
-            continue
-        cells = {pair: _cell(edge, kernels.get(edge["kernel"])) for pair, edge in here.items()}
-        yield _table(
-            [names[key] for key in senders],
-            [names[key] for key in receivers],
-            [
-                [cells.get((sender, receiver), ["no edge"]) for receiver in receivers]
-                for sender in senders
-            ],
-        )
+        here = [edge for edge in edges if steps[edge["receiver"]] == step]
+        receivers = {edge["receiver"] for edge in here}
+        yield _list(here, names) if len(receivers) > _COLUMNS else _grid(here, names, kernels)
 
 
-def _steps(edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _list(edges: Sequence[Edge], names: Mapping[str, str]) -> list[str]:
+    """The strongest edges, a line for each."""
+    strongest = sorted(edges, key=lambda edge: -edge["share"])
+    lines = [_line(edge, names) for edge in strongest[:_LISTED]]
+    return lines + [f"  and {len(edges) - _LISTED} weaker ones"] * (len(edges) > _LISTED)
+
+
+def _grid(
+    edges: Sequence[Edge], names: Mapping[str, str], kernels: Mapping[int, Kernel]
+) -> list[str]:
+    """Senders down, receivers across, both in the order of the roles."""
+    order = list(names)
+    senders = sorted({edge["sender"] for edge in edges}, key=order.index)
+    receivers = sorted({edge["receiver"] for edge in edges}, key=order.index)
+    cells = {
+        (edge["sender"], edge["receiver"]): _cell(edge, kernels.get(edge["kernel"]))
+        for edge in edges
+    }
+    rows = [[cells.get((one, other), ["no edge"]) for other in receivers] for one in senders]
+    return _table([names[key] for key in senders], [names[key] for key in receivers], rows)
+
+
+def _steps(edges: Sequence[Edge]) -> dict[str, int]:
     """The largest number of edges on a way to each neuron; edges run to later layers."""
     steps: dict[str, int] = {end: 0 for edge in edges for end in (edge["sender"], edge["receiver"])}
     for _ in steps:
@@ -182,7 +199,7 @@ def _steps(edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return steps
 
 
-def _cell(edge: Mapping[str, Any], kernel: Kernel | None) -> list[str]:
+def _cell(edge: Edge, kernel: Kernel | None) -> list[str]:
     """An edge as lines: sign, share and rank, then its kernel where it has more than one tap."""
     head = f"{'+' if edge['weight'] >= 0 else '-'} {_percent(edge['share'])}  #{edge['rank']}"
     if kernel is None or not _spatial(kernel):
@@ -194,7 +211,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _line(edge: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _line(edge: Edge, names: Mapping[str, str]) -> str:
     return f"  {names[edge['sender']]} to {names[edge['receiver']]}: {_cell(edge, None)[0]}"
 
 
@@ -210,17 +227,17 @@ def _table(
     ]
     lines = [["from", *titles]]
     for name, row in zip(rows, cells, strict=True):
-        height = max(map(len, row))
-        blocks = [[name], *row]
-        lines += [
-            [block[place] if place < len(block) else "" for block in blocks]
-            for place in range(height)
-        ]
-        if height > 1:
-            lines.append([])
+        lines += _side_by_side([[name], *row])
     while not lines[-1]:
         lines.pop()
     return [
         "  " + "    ".join(map(str.ljust, parts, widths)).rstrip() if parts else ""
         for parts in lines
     ]
+
+
+def _side_by_side(blocks: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Lines of the blocks, each filled up with empty ones; an empty line below tall blocks."""
+    height = max(map(len, blocks))
+    lines = [[*parts] for parts in itertools.zip_longest(*blocks, fillvalue="")]
+    return lines + [[]] * (height > 1)

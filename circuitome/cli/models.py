@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -22,6 +22,7 @@ from circuitome.cli.options import (
 from circuitome.cli.output import note, plural, progress, show_rows, visible
 
 if TYPE_CHECKING:
+    from circuitome.extract import Network, Options, Pruning
     from circuitome.graphdb.bundle import Bundle
 
 __all__ = ["check", "extract", "verify"]
@@ -147,40 +148,50 @@ def extract(
     Prints the bundle's path. Without --weights a name gets its published weights, and the network
     of a factory keeps its own.
     """
-    size, means = integers(input_size, "--input-size"), floats(mean, "--mean")
-    deviations, share = floats(std, "--std"), kept_share(keep)
+    given = _input(input_size, mean, std)
+    pruning = kept_share(keep), top
     parts = _parts(annotate, allow_nonfinite=allow_nonfinite)
     from circuitome.extract import Options, Pruning
-    from circuitome.extract import extract as write
     from circuitome.extract.models.resolve import resolve
 
     network = resolve(
-        model,
-        weights=weights,
-        name=name,
-        input_size=size,
-        mean=means,
-        std=deviations,
-        seed=seed,
-        allow_nonfinite=allow_nonfinite,
+        model, weights=weights, name=name, seed=seed, allow_nonfinite=allow_nonfinite, **given
     )
-    pruning, options = Pruning(share, top), Options(span, device, allow_nonfinite)
-    with progress() as report:
-        bundle = write(
-            network,
-            output=output,
-            keep=pruning,
-            force=force,
-            options=options,
-            progress=report,
-        )
+    options = Options(span, device, allow_nonfinite)
+    bundle = _extracted(network, output, Pruning(*pruning), options, force=force)
     _tell_counts(bundle)
     if parts and not bundle.manifest.nonfinite:
-        stage = {"twins": twins, "images": images, "device": device, "seed": seed}
-        annotate_bundle(bundle, network.model, parts=parts, **stage)
+        how = {"twins": twins, "images": images, "device": device, "seed": seed}
+        annotate_bundle(bundle, network.model, parts=parts, **how)
     elif not bundle.manifest.nonfinite:
         _tell_how_to_annotate(bundle, network.architecture, model, weights)
     print(visible(str(bundle.path), lines=False))
+
+
+class _Input(TypedDict):
+    """What ``--input-size``, ``--mean`` and ``--std`` say of the images."""
+
+    input_size: tuple[int, ...] | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def _input(size: str | None, mean: str | None, std: str | None) -> _Input:
+    return {
+        "input_size": integers(size, "--input-size"),
+        "mean": floats(mean, "--mean"),
+        "std": floats(std, "--std"),
+    }
+
+
+def _extracted(
+    network: Network, output: Path | None, keep: Pruning, options: Options, *, force: bool
+) -> Bundle:
+    """Write the bundle, with bars on stderr."""
+    from circuitome.extract import extract as write
+
+    with progress() as bars:
+        return write(network, output=output, keep=keep, force=force, options=options, progress=bars)
 
 
 def _parts(annotate: str, *, allow_nonfinite: bool) -> tuple[str, ...]:
