@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS, nulls
-from circuitome.queries.motifs.branch_cluster import Places
+from circuitome.queries.motifs import MOTIFS, MotifRow, branch_cluster, nulls
+from circuitome.queries.motifs.places import Places
 from circuitome.queries.motifs.significance import Task, assess
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -109,7 +109,7 @@ def _only(task: Task, null: str) -> Task:
 
 def _dealt(bundle: Bundle, place: int) -> Try:
     places = shuffled(Places.of_bundle(bundle), np.random.default_rng(place))
-    return {"q": _least_q(MOTIFS["branch_cluster"].twin(places, grouping="kind", limit=EVERY))}
+    return {"q": _least_q(branch_cluster.MOTIF.rows(places, grouping="kind", limit=EVERY))}
 
 
 def shuffled(places: Places, rng: np.random.Generator) -> Places:
@@ -130,7 +130,7 @@ def _moved(members: np.ndarray, there: np.ndarray, drawn: np.ndarray) -> np.ndar
     return other
 
 
-def _least_q(rows: list[dict[str, Any]]) -> float | None:
+def _least_q(rows: Sequence[MotifRow]) -> float | None:
     return min((row["q"] for row in rows if row["q"] is not None), default=None)
 
 

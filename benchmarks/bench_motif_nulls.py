@@ -30,7 +30,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
 from circuitome.queries.algorithms.read_back import reflected
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS
+from circuitome.queries.motifs import MOTIFS, Motif, MotifRow
 from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
 from circuitome.queries.motifs.weight_banding import significant
 
@@ -89,23 +89,23 @@ def tested(graph: SignedGraph, parts: Sequence[str]) -> list[Task]:
     return [
         Task.of(motif)
         for motif in MOTIFS.values()
-        if motif.scores is not None and possible(motif.kind, graph, parts)
+        if isinstance(motif, Motif) and possible(motif.kind, graph, parts)
     ]
 
 
 def exact(
     bundle: Bundle, graph: SignedGraph, parts: Sequence[str]
-) -> Iterator[tuple[str, list[Row]]]:
+) -> Iterator[tuple[str, list[MotifRow]]]:
     """Motifs whose rows have a q of their own, and all rows of each."""
     for kind, motif in MOTIFS.items():
-        if motif.scores is not None or not possible(kind, graph, parts):
+        if isinstance(motif, Motif) or not possible(kind, graph, parts):
             continue
         if kind == "branch_cluster":
-            yield kind, motif.twin(motif.of_bundle(bundle), grouping="kind", limit=EVERY)
+            yield kind, motif.rows(motif.of_bundle(bundle), grouping="kind", limit=EVERY)
         elif kind == "weight_banding":
-            yield kind, significant(bundle, motif.twin(graph, limit=EVERY), nulls=999)
+            yield kind, significant(bundle, motif.rows(graph, limit=EVERY), nulls=999)
         else:
-            yield kind, motif.twin(motif.of_bundle(bundle), limit=EVERY)
+            yield kind, motif.rows(motif.of_bundle(bundle), limit=EVERY)
 
 
 def findings(name: str, bundle: Bundle) -> list[Row]:
@@ -157,7 +157,7 @@ def _reflected(name: str, graph: SignedGraph, observed: int) -> Iterator[Row]:
         )
 
 
-def _exact(name: str, kind: str, rows: list[Row]) -> Row:
+def _exact(name: str, kind: str, rows: list[MotifRow]) -> Row:
     q = [row["q"] for row in rows if row["q"] is not None]
     null = next((row["null"] for row in rows if row["null"]), None)
     best = {

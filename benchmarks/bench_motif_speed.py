@@ -106,11 +106,11 @@ def with_twin(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
     """By the vectorised twin: counted, and all of them listed."""
     fresh = lambda: dataclasses.replace(graph)  # noqa: E731 - forgets what an earlier run computed
     number, seconds = timed(
-        lambda: unioning_over_cases.count(fresh(), strength=0, polarity=0), times=5
+        lambda: unioning_over_cases.MOTIF.count(fresh(), strength=0, polarity=0), times=5
     )
     yield "twin, count", number, seconds
     found, seconds = timed(
-        lambda: unioning_over_cases.scores(fresh(), strength=0, polarity=0), times=3
+        lambda: unioning_over_cases.MOTIF.scores(fresh(), strength=0, polarity=0), times=3
     )
     yield "twin, enumerate", len(found), seconds
 
@@ -253,7 +253,7 @@ def grown(graph: SignedGraph) -> str:
     for size in dict.fromkeys(min(size, len(order)) for size in GROWTH):
         part = _part(graph, np.sort(order[:size]))
         number, seconds = timed(
-            lambda part=part: unioning_over_cases.count(
+            lambda part=part: unioning_over_cases.MOTIF.count(
                 dataclasses.replace(part), strength=0, polarity=0
             ),
             times=3,
@@ -261,7 +261,7 @@ def grown(graph: SignedGraph) -> str:
         listed = ""
         if number <= ENUMERABLE:
             found, took = timed(
-                lambda part=part: unioning_over_cases.scores(
+                lambda part=part: unioning_over_cases.MOTIF.scores(
                     dataclasses.replace(part), strength=0, polarity=0
                 )
             )

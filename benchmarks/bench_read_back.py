@@ -45,7 +45,7 @@ def row(bundle: Bundle) -> Row:
         "found": len(found.rows),
         **nulls,
         "largest_gain": round(found.rows[0]["score"], 2) if found.rows else None,
-        "believed": sum(row["q"] <= Q_MAX for row in found.rows),
+        "believed": sum((row["q"] or 0.0) <= Q_MAX for row in found.rows),
         "seconds": round(time.process_time() - start, 1),
     }
 

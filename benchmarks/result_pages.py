@@ -149,7 +149,7 @@ def calibration() -> str:
 def _calibrated(row: Row) -> list[str]:
     motif = MOTIFS[row["motif"]]
     found = sum(q is not None and q <= Q_MAX for q in row["q"])
-    null = f"`{motif.instance_null}`" if motif.scores is not None else "its own"
+    null = f"`{motif.instance_null}`" if motif.instance_null is not None else "its own"
     cells = [row["motif"], row["of"], null, f"{found} of {len(row['q'])}"]
     if not row["p"]:
         return [*cells, "", "", "", ""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from circuitome.networks import BUNDLED
 if TYPE_CHECKING:
     from circuitome.graphdb.bundle import Bundle
     from circuitome.queries.database import Database
+    from circuitome.queries.motifs import MotifRow
 
 __all__ = ["demo"]
 
@@ -186,7 +187,7 @@ def _tell_banding(database: Database) -> str:
     return "\n".join(lines)
 
 
-def _strongest(database: Database, kind: str, model: str) -> tuple[dict[str, Any] | None, int]:
+def _strongest(database: Database, kind: str, model: str) -> tuple[MotifRow | None, int]:
     """The strongest instance of a motif and the number of instances."""
     from circuitome.queries.graph import SignedGraph
     from circuitome.queries.motifs import find, find_motif

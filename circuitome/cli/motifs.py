@@ -208,7 +208,7 @@ def _instances(db: str, question: Question, *, q: float | None, save: bool, as_j
     for line in (*every.remarks, *_verdict(every, q)):
         note(line)
     if save:
-        draw = f"; `circuitome circuit {shown.rows[0]['key']}` draws one" if shown.rows else ""
+        draw = f"; `circuitome circuit {shown.rows[0].get('key')}` draws one" if shown.rows else ""
         note(f"saved {plural(len(shown), 'motif')}{draw}")
 
 

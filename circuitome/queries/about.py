@@ -267,11 +267,11 @@ class SavedMotif:
 
     def row(self) -> Row:
         """The motif as one row: itself, its neurons in their roles, and the edges between them."""
-        edges: list[Row] = [dict(edge) for edge in self.instance.edges]
+        edges = [cast("Row", {**edge}) for edge in self.instance.edges]
         if self.kernels is not None:
             edges = [{**edge, "taps": self.kernels[whole(edge, "kernel")]} for edge in edges]
-        neurons = list(self.instance.neurons)
-        return {"motif": self.instance.motif, "neurons": neurons, "edges": edges}
+        neurons = [cast("Row", member) for member in self.instance.neurons]
+        return {"motif": cast("Row", self.instance.motif), "neurons": neurons, "edges": edges}
 
     def to_pandas(self) -> pd.DataFrame:
         """The edges between its neurons as a data frame."""

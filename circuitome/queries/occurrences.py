@@ -17,6 +17,7 @@ from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import (
     MOTIFS,
+    MotifRow,
     Significance,
     Tally,
     find,
@@ -81,7 +82,7 @@ class Occurrences:
     """Instances of one motif in one model."""
 
     question: Question
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[MotifRow]
     """Motif rows, strongest first."""
     significance: Significance | None = None
     """What null networks say of the motif as a whole; None if none were asked for."""
@@ -127,7 +128,7 @@ class Occurrences:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[MotifRow]:
         return iter(self.rows)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -135,7 +136,7 @@ class Occurrences:
         return Rows.of([_flat(row) for row in self.rows]).to_pandas()
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: MotifRow) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "roles"} | dict(row["roles"])
 
 

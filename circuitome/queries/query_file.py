@@ -50,7 +50,8 @@ DIALECTS: Final = ("kuzu", "neo4j")
 _RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
-_RENAMED: Final = re.compile(r"renamed:\s*(\w+ -> \w+(?:, \w+ -> \w+)*)")
+_NOTE: Final = re.compile(r"(renamed|roles|instance|kuzu): +(.+)")
+_RENAMED: Final = re.compile(r"\w+ -> \w+(?:, \w+ -> \w+)*")
 _LARGEST: Final = 1_000_000  # bytes of a query file
 _LONGEST_LINE: Final = (
     2_000  # characters; the pattern of a parameter takes time that grows with their square
@@ -93,6 +94,7 @@ class Query:
     variants: Mapping[str, str] = field(default_factory=dict)  # dialect -> Cypher, where it differs
     algorithm: Callable[..., Any] | None = None  # runs it, where one Cypher text cannot
     step: Query | None = None  # the one-hop query that an algorithm repeats
+    notes: Mapping[str, str] = field(default_factory=dict)  # of its header
 
     def text_for(self, dialect: str) -> str:
         """Cypher for one engine, ``kuzu`` or ``neo4j``."""
@@ -135,6 +137,7 @@ class Header:
     doc: str
     parameters: tuple[Parameter, ...] | None  # none where there is no `params:` section
     returns: tuple[Output, ...]
+    notes: Mapping[str, str]  # word -> text of the lines `renamed:`, `roles:`, `instance:`, `kuzu:`
 
 
 def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
@@ -184,6 +187,7 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         parameters=parameters or (),
         returns=header.returns,
         text=body.strip() + "\n",
+        notes=header.notes,
         variants={} if _dialect(path) else _variants(path),
     )
     for dialect, cypher in {"": query.text, **query.variants}.items():
@@ -203,11 +207,12 @@ def parse_header(text: str, *, where: str) -> Header:
     """
     sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
     current, seen = "title", set()
-    renamed: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for line in text.splitlines():
         word = line.strip().removesuffix(":")
-        if match := _RENAMED.fullmatch(line):
-            renamed |= dict(pair.split(" -> ") for pair in match.group(1).split(", "))
+        note = _NOTE.fullmatch(line) if current != "doc" else None
+        if note is not None:
+            notes[note.group(1)] = note.group(2)
         elif word in ("params", "returns") and line.strip().endswith(":"):
             current = word
             seen.add(word)
@@ -221,8 +226,11 @@ def parse_header(text: str, *, where: str) -> Header:
     return Header(
         title=" ".join(sections["title"]),
         doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
-        parameters=_parameters(sections["params"], renamed, where) if "params" in seen else None,
+        parameters=_parameters(sections["params"], notes.get("renamed"), where)
+        if "params" in seen
+        else None,
         returns=tuple(_output(line, where) for line in sections["returns"]),
+        notes=notes,
     )
 
 
@@ -303,20 +311,20 @@ def _variants(path: Path) -> dict[str, str]:
     }
 
 
-def _parameters(lines: list[str], renamed: Mapping[str, str], where: str) -> tuple[Parameter, ...]:
+def _parameters(lines: list[str], renamed: str | None, where: str) -> tuple[Parameter, ...]:
     """The declared parameters, each with the names that it had before."""
     declared = [_parameter(line, where) for line in lines]
     names = [parameter.name for parameter in declared]
-    for old, new in renamed.items():
-        if new not in names or old in names:
+    formerly: dict[str, tuple[str, ...]] = {}
+    for pair in renamed.split(", ") if renamed else ():
+        old, _, new = pair.partition(" -> ")
+        if not _RENAMED.fullmatch(pair) or new not in names or old in names:
             raise QueryError(
-                f"{where}: `renamed: {old} -> {new}` does not fit the parameters {', '.join(names)}; "
-                "write the old name first, then that of a declared parameter"
+                f"{where}: `renamed: {pair}` does not fit the parameters {', '.join(names)}; "
+                "write `OLD -> NEW` with the name of a declared parameter"
             )
-    return tuple(
-        replace(p, formerly=tuple(old for old, new in renamed.items() if new == p.name))
-        for p in declared
-    )
+        formerly[new] = (*formerly.get(new, ()), old)
+    return tuple(replace(p, formerly=formerly.get(p.name, ())) for p in declared)
 
 
 def _parameter(line: str, where: str) -> Parameter:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph
 from circuitome.queries.motifs import mutual_inhibition, opponent_pairs, push_pull
+from circuitome.queries.motifs.motif import Motif
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.universality.features import mutual_links
 
@@ -230,23 +231,18 @@ def preserved_table(found: Sequence[Preserved]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=arrow_schema("PRESERVED_IN"))
 
 
-_PAIRED: Final = {
-    "opponent_pairs": {"cosine": 0.5, "strength": 4.0, "polarity": 0.2},
-    "push_pull": {"cosine": 0.3, "strength": 4.0, "polarity": 0.2},
-}
+_RECURRING: Final = (opponent_pairs.MOTIF, push_pull.MOTIF, mutual_inhibition.MOTIF)
+"""Motifs whose instances are looked for in the other network, with their own thresholds."""
 
 
-def _instances(kind: str, graph: SignedGraph, among: np.ndarray) -> np.ndarray:
+def _instances(motif: Motif, graph: SignedGraph, among: np.ndarray) -> np.ndarray:
     """Instances of a motif all of whose neurons are in ``among``, as rows of neurons."""
     chosen = np.zeros(len(graph.keys), bool)
     chosen[among] = True
-    if kind == "mutual_inhibition":  # has no part in other edges than its own
-        inside = _with_edges(graph, np.flatnonzero(chosen[graph.sender] & chosen[graph.receiver]))
-        found = mutual_inhibition.oppositions(inside, strength=4.0, polarity=0.2)
-        return np.column_stack([found.case_1, found.case_2, found.source_1, found.source_2])
-    pairs = {"opponent_pairs": opponent_pairs.pairs, "push_pull": push_pull.pairs}[kind]
-    first, second, _ = pairs(graph, **_PAIRED[kind])
-    return np.column_stack([first, second])[chosen[first] & chosen[second]]
+    if motif is mutual_inhibition.MOTIF:  # has no part in other edges than its own
+        graph = _with_edges(graph, np.flatnonzero(chosen[graph.sender] & chosen[graph.receiver]))
+    rows = np.column_stack(motif.instances(graph).columns())
+    return rows[chosen[rows].all(1)]
 
 
 def _codes(rows: np.ndarray, size: int) -> np.ndarray:
@@ -267,16 +263,21 @@ def recurrences(
     m, rng = len(images.here), np.random.default_rng(seed)
     layer = there.layer[images.there]
     home = np.argsort(layer, kind="stable")
-    for kind in (*_PAIRED, "mutual_inhibition"):
-        codes = _codes(own[_instances(kind, here, images.here)], m)
-        rows = others[_instances(kind, there, images.there)]
+    for motif in _RECURRING:
+        codes = _codes(own[_instances(motif, here, images.here)], m)
+        rows = others[_instances(motif, there, images.there)]
         found = int(np.isin(codes, _codes(rows, m)).sum())
         null = np.zeros(copies, np.int64)
         for number in range(copies if len(codes) and len(rows) else 0):
             drawn = np.empty(m, np.int64)
             drawn[home] = np.lexsort((rng.random(m), layer))
             null[number] = np.isin(codes, _codes(drawn[rows], m)).sum()
-        yield {"motif": kind, "instances": len(codes), "recurring": found, **_judged(found, null)}
+        yield {
+            "motif": motif.kind,
+            "instances": len(codes),
+            "recurring": found,
+            **_judged(found, null),
+        }
 
 
 def circuit_rows(found: Preserved, motifs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Branch clusters: the query on both engines, its twin, and chances counted by hand."""
+"""Branch clusters: the query on both engines, its array form, and chances counted by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing, summary
-from circuitome.queries.motifs.branch_cluster import Places, clusters, count, tail, twin
+from circuitome.queries.motifs.branch_cluster import MOTIF, clusters
+from circuitome.queries.motifs.places import Places
+from circuitome.significance import hypergeometric
 from circuitome.thread.ground_truth import open_ground_truth
 from circuitome.thread.inception import write_inception
 from circuitome.thread.keys import MODEL
@@ -98,8 +100,10 @@ def test_the_tail_is_that_of_whole_numbers() -> None:
         chance(*each)
         for each in zip(*(x.tolist() for x in (observed, group, branch, block)), strict=True)
     ]
-    assert tail(observed, group, branch, block) == pytest.approx(expected, rel=1e-9)
-    assert tail(*np.zeros((4, 0), np.int64)).tolist() == []
+    found = hypergeometric(observed, branch, special=group, total=block)
+    assert found == pytest.approx(expected, rel=1e-9)
+    nothing = np.zeros(0, np.int64)
+    assert hypergeometric(nothing, nothing, special=nothing, total=nothing).tolist() == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -128,8 +132,10 @@ def test_the_query_and_its_twin_give_the_same_rows(
             rows = find(
                 database, "branch-cluster", grouping=grouping, min_size=min_size, limit=limit
             )
-            assert rows == twin(places, grouping=grouping, min_size=min_size, limit=limit)
-            assert len(rows) == min(limit, count(places, grouping=grouping, min_size=min_size))
+            assert rows == MOTIF.rows(places, grouping=grouping, min_size=min_size, limit=limit)
+            assert len(rows) == min(
+                limit, MOTIF.count(places, grouping=grouping, min_size=min_size)
+            )
         assert find(database, "branch_cluster", grouping=grouping)
 
 
@@ -161,7 +167,7 @@ def test_random_groups_are_seldom_found() -> None:
     for _ in range(tries):
         kinds = rng.integers(0, 6, 120)
         places = Places("m", ends, {"kind": {str(kind): kinds == kind for kind in range(6)}})
-        found += any(row["bonferroni"] <= 0.05 for row in twin(places, grouping="kind"))
+        found += any(row["bonferroni"] <= 0.05 for row in MOTIF.rows(places, grouping="kind"))
     # Bonferroni bounds the rate by 0.05: more than 28 in 300 come about once in a thousand times
     assert found <= 28
 
@@ -174,7 +180,7 @@ def test_a_planted_cluster_is_found_and_a_spread_out_group_is_not() -> None:
         "spread": np.arange(40) % 4 == 0,
         "few": np.arange(40) < 2,
     }
-    rows = twin(Places("m", ends, {"kind": groups}), grouping="kind")
+    rows = MOTIF.rows(Places("m", ends, {"kind": groups}), grouping="kind")
     assert [row["roles"] for row in rows if row["bonferroni"] <= 0.05] == [
         {"group": ["clustered"], "branch": ["b#x"]}
     ]
@@ -204,7 +210,7 @@ def test_families_found_in_one_layer_are_no_evidence_and_the_model_is_said_to_la
     )
     assert "no branches" in str(missing(database, "branch_cluster", model="flat"))
     assert missing(database, "superposition", model="bare") is None
-    with pytest.raises(QueryError, match="no grouping is called 'kinds'; did you mean `kind`"):
+    with pytest.raises(QueryError, match="`grouping` cannot be 'kinds'; did you mean `kind`"):
         find(database, "branch_cluster", model="toy", grouping="kinds")
 
 
@@ -224,7 +230,9 @@ def test_the_branches_of_the_thread_hold_the_groups_that_it_says(tmp_path: Path)
         assert first["p"] == pytest.approx(2.5e-9, rel=0.02)
         (tally,) = [item for item in summary(database, nulls=1) if item.kind == "branch_cluster"]
         assert tally.instance_null == "hypergeometric"
-        assert tally.least_q == min(row["q"] for row in find(database, "branch_cluster", limit=BIG))
+        assert tally.least_q == min(
+            row["q"] or 0.0 for row in find(database, "branch_cluster", limit=BIG)
+        )
 
 
 def test_the_command_says_which_annotation_is_missing(tmp_path: Path) -> None:

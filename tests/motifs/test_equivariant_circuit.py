@@ -28,7 +28,7 @@ from circuitome.kernels import turning
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing
-from circuitome.queries.motifs.equivariant_circuit import Feeds, count, twin
+from circuitome.queries.motifs.equivariant_circuit import MOTIF, Feeds
 from circuitome.significance import benjamini_hochberg
 from tests.support.planted_equivariance import (
     SIDE,
@@ -328,9 +328,11 @@ def test_the_query_and_its_twin_give_the_same_rows(database: Database, tmp_path:
                 min_score=least,
                 limit=limit,
             )
-            assert rows == twin(feeds, circuit_class=circuit_class, min_score=least, limit=limit)
+            assert rows == MOTIF.rows(
+                feeds, circuit_class=circuit_class, min_score=least, limit=limit
+            )
             assert len(rows) == min(
-                limit, count(feeds, circuit_class=circuit_class, min_score=least)
+                limit, MOTIF.count(feeds, circuit_class=circuit_class, min_score=least)
             )
         first = find(database, "equivariant_circuit")[0]
         assert first["p"] == 0.001 and first["q"] == 0.01 and first["null"] == "offsets"
@@ -345,5 +347,5 @@ def test_a_network_without_circuits_says_how_to_get_them(tmp_path: Path) -> None
         )
         database.load(fed(tmp_path / "r", seed=0))
         assert missing(database, "equivariant_circuit") is None
-        with pytest.raises(QueryError, match=r"no class is called 'e-e'; .*e->e"):
+        with pytest.raises(QueryError, match=r"`circuit_class` cannot be 'e-e'; .*e->e"):
             find(database, "equivariant_circuit", circuit_class="e-e")

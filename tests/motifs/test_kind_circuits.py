@@ -51,7 +51,7 @@ def test_the_queries_find_what_the_twins_find(
     for kind, parameters in LOOSE.items():
         for limit in (2, 100_000):
             rows = find(database, kind, limit=limit, **parameters)
-            assert rows == MOTIFS[kind].twin(graph, limit=limit, **parameters)
+            assert rows == MOTIFS[kind].rows(graph, limit=limit, **parameters)
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, **parameters))
 
 
@@ -115,7 +115,7 @@ def test_facing_is_the_angle_between_the_named_side_and_the_centre(
         "planted/out:0": {"kind": "colour_centre_surround", "hue_deg": 60.0},
     }
     graph = SignedGraph.of_bundle(annotate(bundle, labelled))
-    rows = MOTIFS["contrast_to_centre"].twin(graph, min_inputs=1, min_score=-1.0)
+    rows = MOTIFS["contrast_to_centre"].rows(graph, min_inputs=1, min_score=-1.0)
     assert [row["score"] for row in rows] == pytest.approx([facing], abs=1e-9)
 
 
@@ -130,7 +130,7 @@ def test_a_lacking_kind_is_named(database: Database, tmp_path: Path) -> None:
     bundle = annotate(write_bundle(tmp_path / "toy"), {"toy/conv1:0": {"kind": "line"}})
     database.load(bundle)
     assert missing(database, "high_low_to_boundary") == "no neuron of toy is of kind high_low"
-    assert "of kind bw_vs_colour, and none hue or colour_contrast" in (
+    assert "of kind bw_vs_colour, and none colour_centre_surround or colour_contrast or hue" in (
         missing(database, "black_white_vs_colour") or ""
     )
 

@@ -15,7 +15,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant, missing
-from circuitome.queries.motifs.mirrored_unions import cosines_of
+from circuitome.queries.motifs.fans import EdgeValues
 from circuitome.queries.motifs.significance import Task, assess
 from tests.support.planted_equivariance import mirrored, poses
 from tests.support.planted_kinds import Plan, precision_and_recall, randomly_annotated
@@ -51,7 +51,7 @@ def test_the_queries_find_what_the_twins_find(
         for more in asked:
             parameters = loose | more
             rows = find(database, kind, **parameters)
-            assert rows == MOTIFS[kind].twin(graph, **parameters)
+            assert rows == MOTIFS[kind].rows(graph, **parameters)
             limit = parameters.pop("limit")
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, **parameters))
             number += len(rows)
@@ -71,9 +71,8 @@ def test_cosines_are_those_of_whole_columns(tmp_path: Path) -> None:
         expected = np.where(
             shared, (matrix.T @ matrix / np.outer(norm, norm))[first, second], np.nan
         )
-    found = cosines_of(
-        graph.receiver, graph.sender, graph.weight, first, second, size=len(graph.keys)
-    )
+    reads = EdgeValues(graph.receiver, graph.sender, graph.weight, len(graph.keys))
+    found = reads.cosines(first, second)
     assert found == pytest.approx(expected, nan_ok=True)
     assert shared.any()
     assert not shared.all()

@@ -14,19 +14,29 @@ from hypothesis import strategies as st
 
 from circuitome.extract import extract
 from circuitome.extract.models.resolve import resolve
+from circuitome.kernels import banding_ratio
 from circuitome.networks import BUNDLED
 from circuitome.queries.algorithms import read_back
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS, find, find_significant, nulls, summary
-from circuitome.queries.motifs.significance import Task, assess, enrichment, instance_q
-from circuitome.queries.motifs.weight_banding import banding_p, banding_ratio, significant
+from circuitome.queries.motifs import (
+    MOTIFS,
+    Motif,
+    MotifRow,
+    find,
+    find_significant,
+    nulls,
+    summary,
+)
+from circuitome.queries.motifs.significance import Task, assess, instance_q
+from circuitome.queries.motifs.weight_banding import banding_p, significant
+from circuitome.significance import empirical_p
 from tests.support.planted_pairs import plant
 from tests.support.synthetic import write_bundle, write_planted
 
-TESTED = [motif for motif in MOTIFS.values() if motif.scores is not None]
+TESTED = [motif for motif in MOTIFS.values() if isinstance(motif, Motif)]
 SEEDS = range(20)
 
 
@@ -177,9 +187,9 @@ def test_q_never_falls_as_scores_fall_and_is_no_better_than_the_nulls_can_show(
 
 
 def test_p_is_the_share_of_counts_as_large_the_observed_one_among_them() -> None:
-    assert enrichment(3, [0, 1, 3]) == 0.5
-    assert enrichment(4, [0] * 199) == 0.005
-    assert enrichment(0, [0] * 19) == 1
+    assert empirical_p(3, [0, 1, 3]) == 0.5
+    assert empirical_p(4, [0] * 199) == 0.005
+    assert empirical_p(0, [0] * 19) == 1
 
 
 def test_workers_and_company_change_nothing(graph: SignedGraph) -> None:
@@ -243,7 +253,7 @@ def test_pairs_that_oppose_are_those_that_brute_force_finds(
     for kind, expected in zip(
         ("opponent_pairs", "push_pull"), brute_pairs(graph, cosine, 0.5), strict=True
     ):
-        rows = MOTIFS[kind].twin(graph, cosine=cosine, strength=0.5, limit=1000)
+        rows = MOTIFS[kind].rows(graph, cosine=cosine, strength=0.5, limit=1000)
         found = sorted(
             (*(number[key] for key in row["roles"]["case"]), row["score"]) for row in rows
         )
@@ -262,7 +272,7 @@ def test_planted_pairs_are_found_among_decoys(tmp_path: Path, kind: str, noise: 
         planted = plant(tmp_path / "planted", seed=seed, noise=noise)
         graph = SignedGraph.of_bundle(planted.bundle)
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
-        rows = [row for row in result.annotate(MOTIFS[kind].twin(graph)) if row["q"] <= 0.05]
+        rows = [row for row in result.annotate(MOTIFS[kind].rows(graph)) if row["q"] <= 0.05]
         # readers of opponents oppose each other, too: what is known is what stands among the cases
         pairs = {
             frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]
@@ -378,15 +388,17 @@ def test_layers_get_p_and_q_from_the_kernels_of_their_bundle(tmp_path: Path) -> 
     name = next(iter(BUNDLED))
     bundle = extract(resolve(name), output=tmp_path / name)
     rows = significant(
-        bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=99
+        bundle, MOTIFS["weight_banding"].rows(SignedGraph.of_bundle(bundle)), nulls=99
     )
     assert rows
     assert all(
-        row["null"] == "transpose" and row["p"] <= row["q"] for row in rows if row["p"] is not None
+        row["null"] == "transpose" and row["p"] <= (row["q"] or 0.0)
+        for row in rows
+        if row["p"] is not None
     )
     assert any(row["p"] is not None for row in rows)
     with pytest.raises(QueryError, match="holds menagerie_s0, not other"):
-        significant(bundle, [rows[0] | {"model": "other"}], nulls=9)
+        significant(bundle, [MotifRow(**{**rows[0], "model": "other"})], nulls=9)
 
 
 @pytest.fixture(scope="module")

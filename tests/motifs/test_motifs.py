@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import open_store
+from circuitome.kernels import banding_ratio
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import EDGE_COLUMNS, PREFERENCES, SignedGraph
-from circuitome.queries.motifs import MOTIFS, find, find_motif, motif
-from circuitome.queries.motifs.weight_banding import banding_ratio
+from circuitome.queries.motifs import MOTIFS, MotifRow, find, find_motif, motif
 from tests.support.synthetic import annotated, write_bundle, write_planted
 
 SIGNED = ("mutual_inhibition", "unioning_over_cases")
@@ -100,7 +100,7 @@ def brute_force(
     return sorted(mutual), sorted(union)
 
 
-def as_numbers(graph: SignedGraph, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def as_numbers(graph: SignedGraph, rows: list[MotifRow]) -> list[tuple[Any, ...]]:
     number = {key: place for place, key in enumerate(graph.keys)}
     return [
         (
@@ -132,7 +132,7 @@ def test_the_twins_find_what_brute_force_finds(
     graph = SignedGraph.of_bundle(bundle)
     for kind, expected in zip(SIGNED, brute_force(graph, strength, 0.2), strict=True):
         assert MOTIFS[kind].count(graph, strength=strength) == len(expected)
-        rows = MOTIFS[kind].twin(graph, strength=strength, limit=1_000_000)
+        rows = MOTIFS[kind].rows(graph, strength=strength, limit=1_000_000)
         assert as_numbers(graph, rows) == expected
 
 
@@ -158,12 +158,12 @@ def test_the_queries_find_what_the_twins_find(
     for kind in (*SIGNED, "superposition"):
         for limit in (7, 100_000):
             rows = find(database, kind, strength=strength, limit=limit)
-            assert rows == MOTIFS[kind].twin(graph, strength=strength, limit=limit)
+            assert rows == MOTIFS[kind].rows(graph, strength=strength, limit=limit)
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, strength=strength))
     for kind in PAIRS:
         for limit in (7, 100_000):
             rows = find(database, kind, strength=strength, cosine=0.1, limit=limit)
-            assert rows == MOTIFS[kind].twin(graph, strength=strength, cosine=0.1, limit=limit)
+            assert rows == MOTIFS[kind].rows(graph, strength=strength, cosine=0.1, limit=limit)
             assert len(rows) == min(limit, MOTIFS[kind].count(graph, strength=strength, cosine=0.1))
 
 
@@ -208,7 +208,7 @@ def test_a_planted_union_is_found_and_its_decoys_are_not(
     ]
     assert find(database, "unioning-over-cases", strength=0.5) == expected
     assert (
-        MOTIFS["unioning_over_cases"].twin(SignedGraph.of_bundle(bundle), strength=0.5) == expected
+        MOTIFS["unioning_over_cases"].rows(SignedGraph.of_bundle(bundle), strength=0.5) == expected
     )
 
 
@@ -222,7 +222,7 @@ def test_planted_mutual_inhibition_is_found_and_its_decoys_are_not(
         {"case": keys("case:0 case:1"), "source": keys("in:0 in:1")},
         {"case": keys("case:6 case:7"), "source": keys("in:6 in:7")},
     ]
-    assert MOTIFS["mutual_inhibition"].twin(SignedGraph.of_bundle(bundle), strength=0.5) == found
+    assert MOTIFS["mutual_inhibition"].rows(SignedGraph.of_bundle(bundle), strength=0.5) == found
     assert find(database, "mutual_inhibition", strength=1.5) == []
 
 
@@ -234,7 +234,7 @@ def test_a_planted_feature_in_superposition_is_found_and_one_with_a_home_is_not(
     (row,) = find(database, "superposition", strength=0.5)
     assert row["roles"] == {"feature": keys("in:0"), "host": keys("host:1 host:2 host:3")}
     assert row["score"] == pytest.approx(3)
-    assert MOTIFS["superposition"].twin(SignedGraph.of_bundle(bundle), strength=0.5) == [row]
+    assert MOTIFS["superposition"].rows(SignedGraph.of_bundle(bundle), strength=0.5) == [row]
     assert find(database, "superposition", strength=0.5, hosts=4) == []
 
 
@@ -245,13 +245,13 @@ def test_many_instances_are_cut_by_their_weakest_edge_before_they_are_listed(
         write_bundle(tmp_path / "r", layers=(3, 8, 12, 10, 4), density=1.0)
     )
     for kind in SIGNED:
-        every = MOTIFS[kind].twin(graph, strength=0.1, limit=1_000_000)
+        every = MOTIFS[kind].rows(graph, strength=0.1, limit=1_000_000)
         with monkeypatch.context() as patch:
-            patch.setattr(motif, "_FEW", 0)
+            patch.setattr(motif, "MANY_INSTANCES", 0)
             assert (
                 motif.top_of(graph, 10, strength=0.1, polarity=0.2, count=MOTIFS[kind].count) > 0.1
             )
-            assert MOTIFS[kind].twin(graph, strength=0.1, limit=10) == every[:10]
+            assert MOTIFS[kind].rows(graph, strength=0.1, limit=10) == every[:10]
 
 
 def test_queries_and_twins_agree_on_ten_thousand_neurons(tmp_path: Path) -> None:
@@ -267,11 +267,11 @@ def test_queries_and_twins_agree_on_ten_thousand_neurons(tmp_path: Path) -> None
         ):
             rows = find(database, kind, strength=strength)
             assert rows
-            assert rows == MOTIFS[kind].twin(graph, strength=strength)
+            assert rows == MOTIFS[kind].rows(graph, strength=strength)
         for kind in PAIRS:
             rows = find(database, kind, strength=1, cosine=0.1)
             assert rows
-            assert rows == MOTIFS[kind].twin(graph, strength=1, cosine=0.1)
+            assert rows == MOTIFS[kind].rows(graph, strength=1, cosine=0.1)
 
 
 def test_banded_kernels_have_a_ratio_above_one() -> None:

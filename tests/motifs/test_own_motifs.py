@@ -18,7 +18,8 @@ from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import find, find_significant, nulls
-from circuitome.queries.motifs.own import find_own, find_own_significant, load_own, rewired_tables
+from circuitome.queries.motifs.null_tables import rewired_tables
+from circuitome.queries.motifs.own import find_own, find_own_significant, load_own
 from circuitome.queries.motifs.saved import Finding, find_saved, save
 from circuitome.queries.query_file import LIBRARY
 from tests.support.program import run

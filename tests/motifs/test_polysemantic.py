@@ -1,4 +1,4 @@
-"""Polysemantic neurons: the query, its twin, cosines by hand, and planted neurons among decoys."""
+"""Polysemantic neurons: the query, its array form, cosines by hand, and planted neurons among decoys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.database import Database
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, find, find_significant
-from circuitome.queries.motifs.polysemantic_neuron import neurons
 from tests.support.planted_kinds import precision_and_recall
 from tests.support.planted_weights import readers
 from tests.support.synthetic import write_bundle, write_planted
@@ -26,7 +25,7 @@ LOOSE: dict[str, Any] = {
     "apart": 0.05,
     "min_inputs": 2,
 }
-TWIN = MOTIFS["polysemantic_neuron"].twin
+ROWS = MOTIFS["polysemantic_neuron"].rows
 
 
 @settings(
@@ -46,7 +45,7 @@ def test_the_query_finds_what_the_twin_finds(
     graph = SignedGraph.of_bundle(bundle)
     for limit in (2, 100_000):
         rows = find(database, "polysemantic_neuron", limit=limit, **LOOSE)
-        assert rows == TWIN(graph, limit=limit, **LOOSE)
+        assert rows == ROWS(graph, limit=limit, **LOOSE)
         assert len(rows) == min(limit, MOTIFS["polysemantic_neuron"].count(graph, **LOOSE))
     assert rows
 
@@ -93,7 +92,7 @@ def test_groups_are_those_of_loops_over_edges(tmp_path: Path, seed: int) -> None
         tmp_path / "r", layers=(6, 16, 20, 16, 6), seed=seed, density=0.6, force=True
     )
     limits = {"alike": 0.2, "apart": 0.1, "min_inputs": 2}
-    rows = TWIN(SignedGraph.of_bundle(bundle), strength=0.0, polarity=-1.0, limit=100_000, **limits)
+    rows = ROWS(SignedGraph.of_bundle(bundle), strength=0.0, polarity=-1.0, limit=100_000, **limits)
     found = {
         row["roles"]["neuron"][0]: (set(row["roles"]["group_1"]), set(row["roles"]["group_2"]))
         for row in rows
@@ -118,7 +117,7 @@ def test_the_score_is_the_mean_cosine_of_the_less_coherent_group(tmp_path: Path)
     edges = [(a, m, w if w else 1e-9) for a, m, w in edges]  # all can be compared
     edges += [(f"mid:{m}", "out:0", 2.0 - 0.1 * m) for m in fan_in]
     bundle = write_planted(tmp_path / "p", {"in": 4, "mid": 6, "out": 1}, edges)
-    (row,) = TWIN(SignedGraph.of_bundle(bundle), strength=0.1)
+    (row,) = ROWS(SignedGraph.of_bundle(bundle), strength=0.1)
     assert row["score"] == pytest.approx(0.7)
     assert row["roles"] == {
         "neuron": ["planted/out:0"],
@@ -135,7 +134,7 @@ def test_inputs_that_read_nothing_in_common_are_not_compared(tmp_path: Path) -> 
     ]
     edges += [(f"{layer}:{m}", "out:0", 1.0) for layer in ("b", "d") for m in range(3)]
     bundle = write_planted(tmp_path / "p", {"a": 1, "c": 1, "b": 3, "d": 3, "out": 1}, edges)
-    assert TWIN(SignedGraph.of_bundle(bundle), strength=0.1) == []
+    assert ROWS(SignedGraph.of_bundle(bundle), strength=0.1) == []
 
 
 def test_planted_neurons_are_told_from_decoys_under_noise(tmp_path: Path) -> None:
@@ -174,4 +173,4 @@ def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
 
 def test_few_inputs_are_no_groups(tmp_path: Path) -> None:
     graph = SignedGraph.of_bundle(write_bundle(tmp_path / "r"))
-    assert neurons(graph, strength=0.0, polarity=0.0, alike=-1.0, apart=1.0, min_inputs=50) == []
+    assert ROWS(graph, strength=0.0, polarity=0.0, alike=-1.0, apart=1.0, min_inputs=50) == []

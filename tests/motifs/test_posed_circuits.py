@@ -20,7 +20,7 @@ from circuitome.graphdb.stores import open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS, find, find_significant, missing
+from circuitome.queries.motifs import MOTIFS, MotifRow, find, find_significant, missing
 from circuitome.queries.motifs.nulls import labels
 from circuitome.queries.motifs.significance import Task, assess
 from tests.support.synthetic import write_bundle, write_planted
@@ -39,9 +39,9 @@ SIZE = 5
 BIG = 1_000_000
 
 
-def rows_of(bundle: Bundle, kind: str, **parameters: Any) -> list[dict[str, Any]]:
-    """The rows of the twin, which are those of the query."""
-    return MOTIFS[kind].twin(SignedGraph.of_bundle(bundle), **parameters)
+def rows_of(bundle: Bundle, kind: str, **parameters: Any) -> list[MotifRow]:
+    """The rows of the array form, which are those of the query."""
+    return MOTIFS[kind].rows(SignedGraph.of_bundle(bundle), **parameters)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_the_twin_finds_what_a_loop_over_the_edges_finds(
     for seed in range(4):
         bundle = random_network(tmp_path / "r", seed=seed)
         graph = SignedGraph.of_bundle(bundle)
-        rows = MOTIFS[kind].twin(
+        rows = MOTIFS[kind].rows(
             graph, strength=0.3, min_inputs=2, min_score=-0.5, limit=BIG, **own
         )
         expected = by_hand(bundle, kind, strength=0.3, min_inputs=2, min_score=-0.5, **own)
@@ -197,7 +197,7 @@ def test_the_queries_find_what_the_twins_find(
                 "limit": limit,
                 **own,
             }
-            assert find(database, kind, **asked) == MOTIFS[kind].twin(graph, **asked)
+            assert find(database, kind, **asked) == MOTIFS[kind].rows(graph, **asked)
 
 
 # -- planted -----------------------------------------------------------------------------------------
@@ -397,7 +397,7 @@ def test_significance_comes_from_a_database_alone(embedded: Database, tmp_path: 
     rows, found = find_significant(
         embedded, "hue_to_hue", nulls=9, strength=0.3, min_inputs=1, min_score=0.0
     )
-    assert rows and all(row["null"] == "kernels" and 0 < row["q"] <= 1 for row in rows)
+    assert rows and all(row["null"] == "kernels" and 0 < (row["q"] or 0.0) <= 1 for row in rows)
     assert found.null == "labels" and found.instances == len(rows)
 
 
@@ -410,5 +410,5 @@ def test_what_is_missing_is_said(embedded: Database, tmp_path: Path) -> None:
     assert "no neuron of toy is of a kind that receives here (circle" in (
         missing(embedded, "line_to_circle") or ""
     ) or ("centre_surround" in (missing(embedded, "line_to_circle") or ""))
-    with pytest.raises(QueryError, match=r"curves cannot point 'in'; .*inwards"):
+    with pytest.raises(QueryError, match=r"`points` cannot be 'in'; .*inwards"):
         find(embedded, "curve_to_circle", points="in")

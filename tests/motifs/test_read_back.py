@@ -93,7 +93,7 @@ def test_the_query_gives_the_rows_of_the_twin(database: Database, tmp_path: Path
     graph = SignedGraph.of_bundle(bundle)
     for limit in (2, 100):
         rows = find(database, "superposition-read-back", limit=limit, cosine=0.5)
-        assert rows == MOTIFS[KIND].twin(graph, limit=limit, cosine=0.5)
+        assert rows == MOTIFS[KIND].rows(graph, limit=limit, cosine=0.5)
         assert len(rows) == min(limit, MOTIFS[KIND].count(graph, cosine=0.5))
     again, found = find_significant(database, KIND, nulls=19, cosine=0.5)
     assert [row | {"q": None, "null": None} for row in again] == rows

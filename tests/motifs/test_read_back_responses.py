@@ -7,8 +7,9 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.signatures import unit_rows
+from circuitome.queries.algorithms.follow import followed, following
 from circuitome.queries.algorithms.read_back import Chain
-from circuitome.queries.motifs.read_back_responses import answered, followed, read_back_by_responses
+from circuitome.queries.motifs.read_back_responses import read_back_by_responses
 from tests.support.synthetic import write_bundle
 
 SENDERS, HOSTS, SAMPLES = 96, 48, 2000
@@ -20,7 +21,7 @@ def instances(chain: Chain, seed: int) -> set[tuple[int, int]]:
     senders = np.maximum(rng.standard_normal((SENDERS, SAMPLES)) - 1, 0)
     hosts = chain.into @ senders
     sides = (unit_rows(each) for each in (senders, hosts, chain.out @ hosts))
-    i, r, _ = answered(followed(chain, *sides), chain, gain=0.1, hosts=3)
+    i, r, _ = following(followed(chain, *sides), chain, gain=0.1, hosts=3)
     return set(zip(i.tolist(), r.tolist(), strict=True))
 
 

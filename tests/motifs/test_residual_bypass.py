@@ -1,4 +1,4 @@
-"""Residual bypass: the query on both engines, its twin and brute force agree; what is planted is found."""
+"""Residual bypass: the query on both engines, its array form and brute force agree; what is planted is found."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_twin_finds_what_brute_force_finds(
 ) -> None:
     blocks = matrices(seed, density=density)
     graph = SignedGraph.of_bundle(write_residual(tmp_path / "r", blocks))
-    rows = MOTIF.twin(graph, min_score=min_score)
+    rows = MOTIF.rows(graph, min_score=min_score)
     found = [
         (*(row["roles"][role][0] for role in ("source", "target", "writer")), row["score"])
         for row in rows
@@ -89,7 +89,7 @@ def test_the_query_finds_what_the_twin_finds(
     graph = SignedGraph.of_bundle(bundle)
     for limit, min_score in ((3, 0.5), (1000, 0.0)):
         rows = find(database, "residual_bypass", limit=limit, min_score=min_score)
-        assert rows == MOTIF.twin(graph, limit=limit, min_score=min_score)
+        assert rows == MOTIF.rows(graph, limit=limit, min_score=min_score)
         assert len(rows) == min(limit, MOTIF.count(graph, min_score=min_score))
     assert missing(database, "residual_bypass") is None
 
@@ -115,7 +115,7 @@ def test_channels_that_a_block_leaves_alone_are_found(tmp_path: Path) -> None:
     right, found, there = 0, 0, 0
     for seed in range(20):
         bundle, expected = planted(tmp_path / "r", seed=seed, noise=0.2)
-        targets = {row["roles"]["target"][0] for row in MOTIF.twin(SignedGraph.of_bundle(bundle))}
+        targets = {row["roles"]["target"][0] for row in MOTIF.rows(SignedGraph.of_bundle(bundle))}
         right, found, there = (
             right + len(targets & expected),
             found + len(targets),

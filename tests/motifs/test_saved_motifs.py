@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,11 +14,13 @@ from circuitome.cli.drawing import drawing, glyphs
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
-from circuitome.queries.motifs import find, find_significant, summary
+from circuitome.queries.motifs import MotifRow, find, find_significant, summary
 from circuitome.queries.motifs.saved import (
+    Edge,
     Enrichment,
     Finding,
     Instance,
+    SavedMotif,
     find_saved,
     key_of,
     looks_like_a_motif,
@@ -49,7 +51,7 @@ def union(tmp_path: Path, database: Database) -> Bundle:
     return bundle
 
 
-def saved(database: Database, kind: str, **parameters: Any) -> list[dict[str, Any]]:
+def saved(database: Database, kind: str, **parameters: Any) -> list[MotifRow]:
     rows = find(database, kind, model="p", **parameters)
     (kept,) = save(database, "p", [Finding.of(kind, rows, model="p", **parameters)])
     return kept
@@ -173,7 +175,7 @@ def test_significance_is_saved_and_comes_back(database: Database, tmp_path: Path
     ):
         assert row[name] == getattr(enrichment, name), name
     assert row["null_model"] == found.null
-    assert json.loads(row["parameters"])["strength"] == 0.5
+    assert json.loads(str(row["parameters"]))["strength"] == 0.5
     (best, *_) = database.query("saved_motifs", model="toy")
     assert (best["q"], best["null_model"]) == (rows[0]["q"], "kernels")
     # candidates that are saved later leave it
@@ -250,7 +252,7 @@ def test_a_drawing_of_many_hosts_names_the_strongest_and_counts_the_rest() -> No
         }
         for place, host in enumerate(hosts)
     ]
-    lines = list(drawing(Instance(motif, [], edges)))
+    lines = list(drawing(Instance(cast("SavedMotif", motif), [], cast("list[Edge]", edges))))
     assert "  feature to l:39: - 39.0%  #2" in lines
     assert "  and 28 weaker ones" in lines
     assert "  and 28 more" in lines

@@ -399,11 +399,11 @@ def test_every_query_says_what_it_takes_and_gives() -> None:
         assert all(parameter.type != "any" for parameter in query.parameters), query.name
 
 
-def test_every_motif_query_has_a_twin_of_the_same_name_and_says_that_it_is_no_finding() -> None:
+def test_every_motif_query_has_a_module_of_the_same_name_and_says_that_it_is_no_finding() -> None:
     motifs = {query.name: query for query in every_query() if query.topic == "motifs"}
     assert motifs.keys() == MOTIFS.keys()
     for name, query in motifs.items():
-        columns = {column for columns in MOTIFS[name].roles.values() for column in columns}
+        columns = {column for part in MOTIFS[name].definition.parts for column in part.columns}
         assert columns | {"score"} <= {output.name for output in query.returns}
         assert "not a finding" in query.doc
 

@@ -166,7 +166,7 @@ def precision_and_recall(
     right = wrong = missed = 0
     for seed in range(seeds):
         written = plan(np.random.default_rng(seed))
-        rows = MOTIFS[kind].twin(written.write(path), limit=100_000, **parameters)
+        rows = MOTIFS[kind].rows(written.write(path), limit=100_000, **parameters)
         found = {tuple(frozenset(row["roles"][role]) for role in roles) for row in rows}
         wanted = {tuple(frozenset(names) for names in instance) for instance in written.planted}
         right, wrong, missed = (

@@ -24,11 +24,12 @@ import pyarrow as pa
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
+from circuitome.kernels import banding_ratio
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs import MOTIFS, latent_branches, residual_bypass
-from circuitome.queries.motifs.branch_cluster import Places
+from circuitome.queries.motifs import MOTIFS, branch_cluster
+from circuitome.queries.motifs.places import Places
 from circuitome.queries.motifs.significance import Task, assess
-from circuitome.queries.motifs.weight_banding import banding_ratio, significant
+from circuitome.queries.motifs.weight_banding import significant
 from circuitome.significance import benjamini_hochberg
 from tests.support.planted_circuits import (
     ANY,
@@ -63,7 +64,7 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
     for seed in range(seeds):
         plan = hosted(np.random.default_rng(seed))
         wanted = {instance[0] for instance in plan.planted}
-        rows = MOTIFS["superposition"].twin(plan.write(path), limit=2 * len(wanted))
+        rows = MOTIFS["superposition"].rows(plan.write(path), limit=2 * len(wanted))
         found = [tuple(row["roles"]["feature"]) for row in rows]
         first, among = (
             first + len(wanted & set(found[: len(wanted)])),
@@ -82,7 +83,7 @@ def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
         planted = plant(path, seed=seed, noise=NOISE)
         graph = SignedGraph.of_bundle(planted.bundle)
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
-        rows = [row for row in result.annotate(MOTIFS[kind].twin(graph)) if row["q"] <= 0.05]
+        rows = [row for row in result.annotate(MOTIFS[kind].rows(graph)) if row["q"] <= 0.05]
         pairs = {
             frozenset(row["roles"]["case"]) for row in rows if "/case:" in row["roles"]["case"][0]
         }
@@ -133,7 +134,7 @@ def _banded(path: Path, seeds: int) -> tuple[float, float]:
         bundle = write_planted(path, dict.fromkeys(names, width), edges, size=3, force=True)
         bundle = _with_ratios(bundle, ratios)
         rows = significant(
-            bundle, MOTIFS["weight_banding"].twin(SignedGraph.of_bundle(bundle)), nulls=199
+            bundle, MOTIFS["weight_banding"].rows(SignedGraph.of_bundle(bundle)), nulls=199
         )
         called = {
             row["roles"]["layer"][0] for row in rows if row["q"] is not None and row["q"] <= 0.05
@@ -193,9 +194,7 @@ def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
             Bundle.open(path),
             {key: {"kind": str(kind)} for key, kind in zip(keys, dealt, strict=True)},
         )
-        rows = MOTIFS["branch_cluster"].twin(
-            Places.of_bundle(labelled), grouping="kind", limit=1_000
-        )
+        rows = branch_cluster.MOTIF.rows(Places.of_bundle(labelled), grouping="kind", limit=1_000)
         called = {
             (*row["roles"]["group"], *row["roles"]["branch"]) for row in rows if row["q"] <= 0.05
         }
@@ -230,7 +229,7 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
                 for a, b in np.ndindex(weights.shape)
             ]
         graph = SignedGraph.of_bundle(write_planted(path, layers, edges, force=True))
-        rows = latent_branches.twin(graph)
+        rows = MOTIFS["latent_branches"].rows(graph)
         called = {row["roles"]["sender_1"][0].split(".")[0] for row in rows if row["q"] <= 0.05}
         return called, {
             f"planted/{kind}{place}" for place, kind in enumerate(kinds) if kind == "groups"
@@ -251,7 +250,7 @@ def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
             out[1::2] = 0
             noisy = (m + NOISE * m.std() * rng.standard_normal(m.shape) for m in (into, out))
             blocks.append(tuple(m.astype(np.float32) for m in noisy))
-        rows = residual_bypass.twin(SignedGraph.of_bundle(write_residual(path, blocks)))
+        rows = MOTIFS["residual_bypass"].rows(SignedGraph.of_bundle(write_residual(path, blocks)))
         called = {row["roles"]["target"][0] for row in rows}
         return called, {f"r/add{block}:{channel}" for block in range(3) for channel in (1, 3, 5)}
 

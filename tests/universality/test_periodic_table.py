@@ -19,6 +19,7 @@ from circuitome.cli import main
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Amendment, Removal, Store
 from circuitome.queries.database import Database, open_database
+from circuitome.queries.motifs import MotifRow
 from circuitome.queries.motifs.saved import Finding, save
 from circuitome.universality.features import (
     Feature,
@@ -285,7 +286,7 @@ def filled(store: Store, toys: list[Any]) -> Database:
     return Database(store)
 
 
-def motif(model: str, one: int, other: int, kind: str = "opponent_pairs") -> dict[str, Any]:
+def motif(model: str, one: int, other: int, kind: str = "opponent_pairs") -> MotifRow:
     roles = {"case": [f"{model}/conv1:{one}", f"{model}/conv1:{other}"]}
     return {
         "kind": kind,

@@ -189,7 +189,7 @@ def test_motifs_recur_in_a_copy_whatever_the_order_of_their_cases(
     here = opposed(tmp_path)
     there, images = moved(here, "b", seed)
     found = {row["motif"]: row for row in recurrences(here, there, images, copies=49)}
-    assert found["opponent_pairs"]["instances"] == opponent_pairs.count(here) == 4
+    assert found["opponent_pairs"]["instances"] == opponent_pairs.MOTIF.count(here) == 4
     assert found["mutual_inhibition"]["instances"] == 4
     for kind in ("opponent_pairs", "mutual_inhibition"):
         assert found[kind]["recurring"] == 4 and found[kind]["p"] == pytest.approx(1 / 50)

@@ -29,6 +29,7 @@ params:
   cosine (float = 0.6): least cosine of what the feature sends to the hosts and what the reader reads from them
   hosts (float = 3): least effective number of hosts
   limit (integer = 100): at most so many rows
+roles: feature; host = hosts; reader
 returns:
   feature: key of the sending neuron
   hosts: keys of the hosts that carry most of it, largest drive first; as many as the spread has whole ones
@@ -57,6 +58,7 @@ params:
   nulls (integer = 99): shuffled matrices that each pair of layers is compared with
   seed (integer = 0): seed of the shuffling
   limit (integer = 100): at most so many rows
+roles: sender_1; receiver_1; sender_2; receiver_2
 returns:
   sends: key of the sending layer
   receives: key of the receiving layer
@@ -135,5 +137,6 @@ def algorithms() -> dict[str, Query]:
             step.text,
             algorithm=run,
             step=step,
+            notes=header.notes,
         )
     return queries

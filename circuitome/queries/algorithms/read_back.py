@@ -56,6 +56,12 @@ class ReadBack:
     spread: np.ndarray  # effective number of hosts
     drive: np.ndarray  # (m, k) float64, c; as many columns as the chain has hosts
 
+    def main_hosts(self, chain: Chain) -> list[np.ndarray]:
+        """Of each instance the hosts with the largest drive, as many as its spread has whole ones."""
+        order = np.argsort(-self.drive, axis=1, kind="stable")
+        numbers = np.round(self.spread, 9).astype(int)
+        return [chain.hosts[row[:number]] for row, number in zip(order, numbers, strict=True)]
+
 
 def chains(graph: SignedGraph) -> Iterator[Chain]:
     """Every layer with what it reads and what reads it, where it is no wider than what it reads."""
@@ -142,20 +148,16 @@ def pairs(
     rows = []
     for chain in chains(graph):
         found = read_back(chain, cosine=cosine, hosts=hosts)
-        order = np.argsort(-found.drive, axis=1, kind="stable")
-        ends = zip(graph.names(found.feature), graph.names(found.reader), strict=True)
-        numbers = zip(np.round(found.spread, 9).tolist(), found.score.tolist(), strict=True)
-        for (feature, reader), (spread, score), place in zip(ends, numbers, order, strict=True):
-            main = graph.names(chain.hosts[place[: int(spread)]])
-            rows.append(
-                {
-                    "feature": feature,
-                    "hosts": main,
-                    "reader": reader,
-                    "spread": spread,
-                    "score": score,
-                }
-            )
+        columns = {
+            "feature": graph.names(found.feature),
+            "hosts": [graph.names(some) for some in found.main_hosts(chain)],
+            "reader": graph.names(found.reader),
+            "spread": np.round(found.spread, 9).tolist(),
+            "score": found.score.tolist(),
+        }
+        rows += [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
     return sorted(rows, key=lambda row: (-row["score"], row["feature"], row["reader"]))[:limit]
 
 

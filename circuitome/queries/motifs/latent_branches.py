@@ -1,56 +1,40 @@
-"""Latent branches: a pair of layers whose connections fall into two groups, though nothing branches there.
+"""Latent branches: layers whose connections fall into two groups, though nothing branches there.
 
 How the groups are found stands in `circuitome.queries.algorithms.branches`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final, cast
 
-from circuitome.queries.algorithms.branches import ROLES, between, layer_pairs
+from circuitome.queries.algorithms.branches import between, layer_pairs
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, instance
+from circuitome.queries.motifs.motif import MotifRow, QueryRow, Tested, tested
 from circuitome.significance import benjamini_hochberg
 
-__all__ = ["MOTIF", "NULL", "conclude", "count", "twin"]
+__all__ = ["MOTIF", "NULL", "conclude"]
 
 NULL: Final = "columns"
-
 """Name of the null model: each sender's norms, balanced, permuted over its receivers."""
 
 
-def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def conclude(model: str, rows: Sequence[QueryRow]) -> list[MotifRow]:
     """Motif rows with p and its q, from all rows of the query, which are the pairs tested."""
-    q = benjamini_hochberg([row["p"] for row in rows]).tolist()
-    return [
-        instance(
-            "latent_branches",
-            model,
-            row["score"],
-            {role: list(row[role]) for role in ROLES},
-            p=row["p"],
-        )
-        | {"q": value, "null": NULL}
-        for row, value in zip(rows, q, strict=True)
-    ]
+    p = [cast("float", row["p"]) for row in rows]
+    q = benjamini_hochberg(p).tolist()
+    found = zip(MOTIF.gather(model, rows), p, q, strict=True)
+    return [tested(row, p=chance, q=rate, null=NULL) for row, chance, rate in found]
 
 
-def twin(
-    graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0, limit: int = 100
-) -> list[dict[str, Any]]:
-    """The motif rows of the query, from arrays alone."""
-    every = layer_pairs(
-        graph, members=members, nulls=nulls, seed=seed, limit=len(graph.layers) ** 2
-    )
-    return conclude(graph.model, every)[:limit]
+def _table(graph: SignedGraph, *, members: int, nulls: int, seed: int) -> Sequence[QueryRow]:
+    every = len(graph.layers) ** 2
+    return layer_pairs(graph, members=members, nulls=nulls, seed=seed, limit=every)
 
 
-def count(graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0) -> int:
+def _count(graph: SignedGraph, *, members: int, **_: int) -> int:
     """Number of pairs of layers that are compared."""
     return sum(1 for _ in between(graph, members=members))
 
 
-MOTIF: Final = Motif(
-    "latent_branches", {role: (role,) for role in ROLES}, twin, count, null=NULL, conclude=conclude
-)
+MOTIF: Final = Tested("latent_branches", _table, conclude=conclude, quick_count=_count)

@@ -1,4 +1,4 @@
-"""Lines to circles: round neurons excited by lines and borders that lie tangent to a ring, inhibited by radial ones."""
+"""Lines to circles: round neurons excited by lines tangent to a ring, inhibited by radial ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MOTIF", "POSE", "agreement"]
 
 
 def agreement(edges: Edges) -> np.ndarray:
-    """1 where a line lies at right angles to the direction of its place, -1 where it lies along it, ``(m,)``."""
+    """1 if a line lies at right angles to the direction of its place, -1 if along it, ``(m,)``."""
     along = edges.along(edges.x, edges.y)
     return 1 - 2 * along * along
 

@@ -1,4 +1,4 @@
-"""Lines to divergences: neurons for lines that leave the middle, excited by radial lines, inhibited by tangent ones."""
+"""Lines to divergences: neurons excited by radial lines and inhibited by tangent ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MOTIF", "POSE", "agreement"]
 
 
 def agreement(edges: Edges) -> np.ndarray:
-    """1 where a line lies along the direction of its place, -1 where it lies at right angles to it, ``(m,)``."""
+    """1 if a line lies along the direction of its place, -1 if at right angles to it, ``(m,)``."""
     along = edges.along(edges.x, edges.y)
     return 2 * along * along - 1
 

@@ -1,106 +1,371 @@
-"""What a motif is: a query, the roles that its columns play, and a vectorised twin that gives the same rows.
+"""What a motif is: a query whose header says all about it, and an array form that gives the same rows.
 
-A motif row is ``{kind, model, score, p, q, null, roles: {role: [keys]}}``. ``p``, ``q`` and ``null`` are null where no
-null model was asked: such rows are candidates, not findings.
+The header of the query has the title, the thresholds with their defaults, and which columns play
+which role:
+
+::
+
+    // roles: union = united; case = case_1, case_2
+    // instance: pair
+
+``instance`` names the column whose equal values make one instance; without it, a row is one.
+A motif's module has `find`, which gives all instances in a graph as arrays. Rows, scores and counts
+follow from both, here.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import KW_ONLY, dataclass
+from typing import Final, NotRequired, Protocol, TypedDict, cast
 
 import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
+from circuitome.queries.catalogue import library
+from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
+from circuitome.queries.values import Parameter, bind
 
-__all__ = ["CASE_ROLES", "Bundled", "Motif", "instance", "join", "top_of"]
+__all__ = [
+    "Bundled",
+    "Definition",
+    "Instances",
+    "Members",
+    "Motif",
+    "MotifKind",
+    "MotifRow",
+    "QueryRow",
+    "Source",
+    "Tested",
+    "Value",
+    "instance",
+    "join",
+    "tested",
+    "top_of",
+]
 
-CASE_ROLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "case": ("case_1", "case_2"),
-    "source": ("source_1", "source_2"),
-}
+MANY_INSTANCES: int = 1_000_000
+"""As many instances are listed in well under a second."""
+
+Value = float | int | str
+"""Of a threshold."""
+
+QueryRow = Mapping[str, object]
+"""A row of a query: column -> value."""
+
+_ROLE: Final = re.compile(r"(\w+)(?: = (\w+(?:, \w+)*))?(?: if (\w+) = (\w+))?")
 
 
-_FEW: Final = 1_000_000  # so many instances are listed in well under a second
+class MotifRow(TypedDict):
+    """One instance. ``p``, ``q`` and ``null`` are None if no null model was asked: a candidate."""
+
+    kind: str
+    model: str
+    score: float
+    p: float | None
+    q: float | None
+    null: str | None  # null model of p or q
+    roles: dict[str, list[str]]  # role -> keys
+    key: NotRequired[str]  # of a saved motif
+    group: NotRequired[str]  # these four: of an equivariant circuit
+    circuit_class: NotRequired[str]
+    pairs: NotRequired[int]
+    compression: NotRequired[float]
+    observed: NotRequired[int]  # these seven: of a branch cluster
+    group_size: NotRequired[int]
+    branch_size: NotRequired[int]
+    block_size: NotRequired[int]
+    expected: NotRequired[float]
+    bonferroni: NotRequired[float]
+    tests: NotRequired[int]
+
+
+def tested(row: MotifRow, *, p: float | None, q: float | None, null: str | None) -> MotifRow:
+    """The row with what a null model says of it."""
+    found = row.copy()
+    found["p"], found["q"], found["null"] = p, q, null
+    return found
+
+
+def instance(
+    kind: str,
+    model: str,
+    score: float,
+    roles: Mapping[str, list[str]],
+    *,
+    p: float | None = None,
+    q: float | None = None,
+    null: str | None = None,
+) -> MotifRow:
+    """One motif row."""
+    return MotifRow(kind=kind, model=model, score=score, p=p, q=q, null=null, roles=dict(roles))
 
 
 @dataclass(frozen=True, slots=True)
-class Motif:
-    """One kind of motif."""
+class Members:
+    """The neurons of a role that any number of neurons play; ``k`` in all."""
+
+    place: np.ndarray  # (k,) int64, number of the instance
+    neuron: np.ndarray  # (k,) int64
+
+    def of(self, places: np.ndarray) -> list[np.ndarray]:
+        """The neurons of some instances, ascending."""
+        order = np.lexsort((self.neuron, self.place))
+        start = np.searchsorted(self.place, places, "left", sorter=order)
+        end = np.searchsorted(self.place, places, "right", sorter=order)
+        return [self.neuron[order[i:j]] for i, j in zip(start, end, strict=True)]
+
+
+Role = np.ndarray | Members | Sequence[np.ndarray]
+"""Neurons that play a role in ``m`` instances: ``(m,)`` or ``(m, k)``, or any number an instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """All instances of a motif in one graph, in no order; neurons are their numbers."""
+
+    roles: Mapping[str, Role]  # arrays break ties of the score, in this order
+    score: np.ndarray  # (m,)
+
+    def columns(self) -> list[np.ndarray]:
+        """The roles that are arrays as columns, each ``(m,)``."""
+        arrays = [role for role in self.roles.values() if isinstance(role, np.ndarray)]
+        return [column for role in arrays for column in _matrix(role).T]
+
+    def order(self) -> np.ndarray:
+        """Numbers of the instances, ``(m,)``: the highest score first, then by their neurons."""
+        return np.lexsort((*self.columns()[::-1], -self.score))
+
+    def named(self, role: str, places: np.ndarray, graph: SignedGraph) -> list[list[str]]:
+        """Keys of the neurons that play a role in some instances."""
+        neurons = self.roles[role]
+        if isinstance(neurons, np.ndarray):
+            return graph.keys[_matrix(neurons)[places]].tolist()
+        if isinstance(neurons, Members):
+            return [graph.names(some) for some in neurons.of(places)]
+        return [graph.names(neurons[place]) for place in places]
+
+
+def _matrix(role: np.ndarray) -> np.ndarray:
+    return role if role.ndim == 2 else role[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Which columns of the query fill a role."""
+
+    role: str
+    columns: tuple[str, ...]
+    condition: tuple[str, str] | None  # column and the value that it has in rows that count
+
+    def of(self, rows: Sequence[QueryRow]) -> list[str]:
+        """The keys in this role, each once."""
+        if self.condition is not None:
+            column, value = self.condition
+            rows = [row for row in rows if row[column] == value]
+        keys: dict[str, None] = {}
+        for row, column in itertools.product(rows, self.columns):
+            value = row[column]
+            keys.update(dict.fromkeys(value if isinstance(value, list) else [str(value)]))
+        return list(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What the header of a motif's query says."""
+
+    title: str
+    parts: tuple[_Part, ...]
+    group: str | None  # column whose equal values make one instance; None: a row is one
+    thresholds: tuple[Parameter, ...]  # parameters but for the model and the limit
+    limit: int  # rows, by default
+
+    @classmethod
+    def of(cls, kind: str) -> Definition:
+        """The definition of a motif of the library.
+
+        Raises:
+            QueryError: its header has no roles, or they cannot be read.
+        """
+        query = library()[kind]
+        parts = []
+        for text in query.notes.get("roles", "").split("; "):
+            match = _ROLE.fullmatch(text)
+            if match is None:
+                raise QueryError(
+                    f"{kind}: cannot read the role {text!r}; write `// roles: ROLE = COLUMN; ROLE`"
+                )
+            role, columns, column, value = match.groups()
+            names = tuple((columns or role).split(", "))
+            parts.append(_Part(role, names, None if column is None else (column, value)))
+        limit = query.parameter("limit")
+        thresholds = [p for p in query.parameters if p.name not in ("model", "limit")]
+        return cls(
+            query.title,
+            tuple(parts),
+            query.notes.get("instance"),
+            tuple(thresholds),
+            cast("int", limit.default) if limit else 0,
+        )
+
+
+_definition = functools.cache(Definition.of)
+
+
+@dataclass(frozen=True, slots=True)
+class MotifKind:
+    """What every motif has."""
 
     kind: str  # stem of its query file and of its module
-    roles: Mapping[str, tuple[str, ...]]  # role -> columns of the query that fill it, in order
-    twin: Callable[
-        ..., list[dict[str, Any]]
-    ]  # (graph, *, the query's parameters) -> motif rows, in the query's order
-    count: Callable[
-        ..., int
-    ]  # (graph, *, the query's parameters but `limit`) -> number of instances, none listed
-    group: str | None = None  # column whose equal values make one instance; none where a row is one
-    scores: Callable[..., np.ndarray] | None = (
-        None  # as `count`, but the scores of all instances; none: no null fits
-    )
-    instance_null: str = "kernels"  # null model of an instance's q
-    null: str = "signs"  # null model of the enrichment: it keeps the topology
-    of_bundle: Callable[[Bundle], Any] = (
-        SignedGraph.of_bundle
-    )  # what the twin works on, from a bundle
-    conclude: Callable[[str, Sequence[Mapping[str, Any]]], list[dict[str, Any]]] | None = None
-    # (model, all rows of the query) -> motif rows with p and q of their own; none where the query's rows say all
-    missing: Callable[..., str | None] | None = (
-        None  # (database, model, *, parameters) -> what the model lacks for it
-    )
-    evidence: str = (
-        "weights"  # or `responses`: it asks what annotation measured, kinds, pairs or families
-    )
+    _: KW_ONLY
+    evidence: str = "weights"  # or `responses`: kinds, pairs or families, which annotation measured
+    needs: Callable[..., str | None] | None = None
+    # (database, model, *, thresholds) -> what the model lacks for it, and how to get it
+    choices: Mapping[str, Sequence[str]] | None = None  # threshold -> the values that it may have
+    quick_count: Callable[..., int] | None = None
+    # (graph, *, thresholds) -> number of instances, if there is a faster way than to list them
 
-    def gather(self, model: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def definition(self) -> Definition:
+        """What the header of its query says."""
+        return _definition(self.kind)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of its roles, in their order."""
+        return tuple(part.role for part in self.definition.parts)
+
+    def bound(self, given: Mapping[str, object]) -> dict[str, Value]:
+        """Values of all thresholds: those given, and the header's defaults.
+
+        Raises:
+            QueryError: a threshold that the motif does not have, or a value that it cannot have.
+        """
+        values = bind(self.kind, self.definition.thresholds, given)
+        for name, allowed in (self.choices or {}).items():
+            if values[name] not in allowed:
+                known = f"there are {', '.join(allowed)}"
+                cure = near(values[name], allowed, otherwise=known)
+                raise QueryError(f"{self.kind}: `{name}` cannot be {values[name]!r}; {cure}")
+        return values
+
+    def gather(self, model: str, rows: Iterable[QueryRow]) -> list[MotifRow]:
         """Motif rows from the rows of the query, in their order."""
+        group, parts = self.definition.group, self.definition.parts
+        numbered = enumerate(rows)
         found = []
-        for _, group in itertools.groupby(
-            enumerate(rows), key=lambda item: item[1][self.group] if self.group else item[0]
+        for _, items in itertools.groupby(
+            numbered, key=lambda item: item[1][group] if group else item[0]
         ):
-            members = [row for _, row in group]
-            roles = {
-                role: list(dict.fromkeys(row[column] for row in members for column in columns))
-                for role, columns in self.roles.items()
-            }
-            found.append(
-                instance(self.kind, model, members[0]["score"], roles, p=members[0].get("p"))
-            )
+            members = [row for _, row in items]
+            first = members[0]
+            roles = {part.role: part.of(members) for part in parts}
+            score, p = cast("float", first["score"]), cast("float | None", first.get("p"))
+            found.append(instance(self.kind, model, score, roles, p=p))
         return found
 
 
 @dataclass(frozen=True, slots=True)
+class Motif(MotifKind):
+    """A motif of edges: null networks say whether there are more than chance would give."""
+
+    find: Callable[..., Instances]  # (graph, *, thresholds) -> all instances
+    _: KW_ONLY
+    null: str = "signs"  # null model of the enrichment
+    instance_null: str = "kernels"  # null model of an instance's q
+
+    def rows(
+        self, graph: SignedGraph, *, limit: int | None = None, **given: Value
+    ) -> list[MotifRow]:
+        """The motif rows of the query, from arrays alone, strongest first."""
+        thresholds = self.bound(given)
+        limit = self.definition.limit if limit is None else limit
+        if self.quick_count is not None:
+            if limit < 1:
+                return []
+            strength, polarity = float(thresholds["strength"]), float(thresholds["polarity"])
+            thresholds["strength"] = top_of(
+                graph, limit, strength=strength, polarity=polarity, count=self.quick_count
+            )
+        found = self.find(graph, **thresholds)
+        places = found.order()[:limit]
+        scores = found.score[places].tolist()
+        names = [found.named(role, places, graph) for role in self.roles]
+        return [
+            instance(self.kind, graph.model, score, dict(zip(self.roles, members, strict=True)))
+            for score, *members in zip(scores, *names, strict=True)
+        ]
+
+    def instances(self, graph: SignedGraph, **given: Value) -> Instances:
+        """All instances, as arrays."""
+        return self.find(graph, **self.bound(given))
+
+    def scores(self, graph: SignedGraph, **given: Value) -> np.ndarray:
+        """Scores of all instances, ``(m,)``."""
+        return self.instances(graph, **given).score
+
+    def count(self, graph: SignedGraph, **given: Value) -> int:
+        """Number of instances."""
+        if self.quick_count is not None:
+            return self.quick_count(graph, **self.bound(given))
+        return len(self.scores(graph, **given))
+
+
+class Source(Protocol):
+    """What the rows of a motif are made from, such as a graph."""
+
+    @property
+    def model(self) -> str:
+        """Key of the model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tested(MotifKind):
+    """A motif whose rows bring an exact test, or none: no null network of edges fits."""
+
+    table: Callable[..., Sequence[QueryRow]]
+    # (source, *, thresholds) -> all rows of the query, in its order
+    _: KW_ONLY
+    of_bundle: Callable[[Bundle], Source] = SignedGraph.of_bundle
+    null: None = None
+    instance_null: None = None
+    conclude: Callable[[str, Sequence[QueryRow]], list[MotifRow]] | None = None
+    # (model, all rows of the query) -> motif rows with p and q; None: the rows say all
+
+    def rows(self, source: Source, *, limit: int | None = None, **given: Value) -> list[MotifRow]:
+        """The motif rows of the query, from arrays alone, strongest first."""
+        every = self.table(source, **self.bound(given))
+        limit = self.definition.limit if limit is None else limit
+        return (self.conclude or self.gather)(source.model, every)[:limit]
+
+    def count(self, source: Source, **given: Value) -> int:
+        """Number of instances."""
+        thresholds = self.bound(given)
+        if self.quick_count is not None:
+            return self.quick_count(source, **thresholds)
+        return len((self.conclude or self.gather)(source.model, self.table(source, **thresholds)))
+
+
+@dataclass(frozen=True, slots=True)
 class Bundled:
-    """A motif asked of a bundle, for what no database holds: its kernels, or the responses of its neurons."""
+    """A motif asked of a bundle, for its kernels or its neurons' responses, which no database has."""
 
     kind: str  # of the motif
-    find: Callable[..., tuple[list[dict[str, Any]], list[str]]]
-    # (bundle, *, nulls (None: its own number), seed, those parameters) -> motif rows with p and q, and what to say of them
+    find: Callable[..., tuple[list[MotifRow], list[str]]]
+    # (bundle, *, nulls (None: its own number), seed, thresholds) -> rows, and what to say of them
     parameters: tuple[str, ...] = ("limit",)  # those of the motif's query that it takes
 
 
-def instance(
-    kind: str, model: str, score: float, roles: Mapping[str, list[str]], *, p: float | None = None
-) -> dict[str, Any]:
-    """One motif row."""
-    return {
-        "kind": kind,
-        "model": model,
-        "score": score,
-        "p": p,
-        "q": None,
-        "null": None,
-        "roles": dict(roles),
-    }
-
-
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of all pairs of equal values of two arrays of whole numbers from 0: ``left[i] == right[j]``."""
+    """Indices of all pairs of equal values of two arrays of whole numbers: ``left[i] == right[j]``.
+
+    Values are from 0; ``(n,)`` and ``(m,)`` give two arrays of one length.
+    """
     order = np.argsort(right, kind="stable")
     ordered = right[order]
     size = max(left.max(initial=-1), right.max(initial=-1)) + 1
@@ -118,12 +383,13 @@ def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def top_of(
     graph: SignedGraph, limit: int, *, strength: float, polarity: float, count: Callable[..., int]
 ) -> float:
-    """A strength at which there are still ``limit`` instances of a motif scored by its weakest edge, but not too many.
+    """A strength at which a motif scored by its weakest edge has ``limit`` instances, and few more.
 
-    Everything weaker cannot be among the first ``limit``, so nothing weaker needs to be listed. Where there are
-    many, the largest such strength is found by bisection over those that occur, one count (by matrix products) a step.
+    Nothing weaker can be among the first ``limit``, so nothing weaker needs to be listed. If there
+    are many, the largest such strength is found by bisection over those that occur, one count (by
+    matrix products) a step.
     """
-    if count(graph, strength=strength, polarity=polarity) <= max(limit, _FEW):
+    if count(graph, strength=strength, polarity=polarity) <= max(limit, MANY_INSTANCES):
         return strength
     levels = np.unique(graph.strength[graph.strong(strength=strength, polarity=polarity)])
     low, high = 0, len(levels)  # enough instances at levels[low], too few at levels[high]

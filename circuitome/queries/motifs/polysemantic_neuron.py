@@ -1,92 +1,35 @@
-"""Polysemantic neurons: strong inputs that fall into two groups which have nothing to do with each other.
+"""Polysemantic neurons: strong inputs that fall into two groups without anything in common.
 
-With the fan-ins of a neuron's inputs as columns of norm one, their cosines say how alike the inputs are. Two seeds, the
-strongest input and the strongest that is unlike it, gather a group each.
+With the fan-ins of a neuron's inputs as columns of norm one, their cosines say how alike the inputs
+are. Two seeds, the strongest input and the strongest that is unlike it, gather a group each.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from circuitome.queries.graph import Fan, SignedGraph
-from circuitome.queries.motifs.motif import Motif, instance
+from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.fans import likeness
+from circuitome.queries.motifs.motif import Instances, Motif
 
-__all__ = ["MOTIF", "count", "neurons", "scores", "twin"]
+__all__ = ["MOTIF", "find"]
 
 _NOWHERE: Final = np.iinfo(np.int64).max
 
 
-def twin(
-    graph: SignedGraph,
-    *,
-    strength: float = 2.0,
-    polarity: float = 0.2,
-    alike: float = 0.3,
-    apart: float = 0.1,
-    min_inputs: int = 3,
-    limit: int = 100,
-) -> list[dict[str, Any]]:
-    """The motif rows of the query, from arrays alone."""
-    found = neurons(
-        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, min_inputs=min_inputs
-    )
-    found.sort(key=lambda item: (-item[1], item[0]))
-    return [
-        instance(
-            "polysemantic_neuron",
-            graph.model,
-            score,
-            {
-                "neuron": graph.names(np.array([neuron])),
-                "group_1": graph.names(first),
-                "group_2": graph.names(second),
-            },
-        )
-        for neuron, score, first, second in found[:limit]
-    ]
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """What two groups of inputs have to be."""
+
+    alike: float  # least cosine of a member and its group's strongest
+    apart: float  # what the cosine of a member and the other group's strongest is below
+    min_inputs: int  # of each
 
 
-def count(
-    graph: SignedGraph,
-    *,
-    strength: float = 2.0,
-    polarity: float = 0.2,
-    alike: float = 0.3,
-    apart: float = 0.1,
-    min_inputs: int = 3,
-) -> int:
-    """Number of instances."""
-    return len(
-        neurons(
-            graph,
-            strength=strength,
-            polarity=polarity,
-            alike=alike,
-            apart=apart,
-            min_inputs=min_inputs,
-        )
-    )
-
-
-def scores(
-    graph: SignedGraph,
-    *,
-    strength: float = 2.0,
-    polarity: float = 0.2,
-    alike: float = 0.3,
-    apart: float = 0.1,
-    min_inputs: int = 3,
-) -> np.ndarray:
-    """Scores of all instances."""
-    found = neurons(
-        graph, strength=strength, polarity=polarity, alike=alike, apart=apart, min_inputs=min_inputs
-    )
-    return np.array([score for _, score, _, _ in found])
-
-
-def neurons(
+def find(
     graph: SignedGraph,
     *,
     strength: float,
@@ -94,85 +37,67 @@ def neurons(
     alike: float,
     apart: float,
     min_inputs: int,
-) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
-    """Each neuron with its score, to nine digits, and both groups, all as numbers of neurons."""
+) -> Instances:
+    """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits."""
+    asked = _Groups(alike, apart, min_inputs)
     strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
     fans = {fan.layer: fan for fan in graph.fans()}
-    likeness: dict[
-        tuple[int, ...], np.ndarray
-    ] = {}  # layers that are read together -> cosines of their neurons
-    found = []
+    cosines: dict[tuple[int, ...], np.ndarray] = {}  # layers that are read together -> theirs
+    neurons: list[int] = []
+    scores: list[float] = []
+    groups: list[tuple[np.ndarray, np.ndarray]] = []
     for fan in fans.values():
         mine = strong[fan.edges]
         rank = np.full((len(fan.senders), len(fan.neurons)), _NOWHERE)
         rank[fan.row[mine], fan.column[mine]] = graph.rank[fan.edges][mine]
         enough = np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * min_inputs)
         read = tuple(np.unique(graph.layer[fan.senders]).tolist())
-        if len(enough) and read not in likeness:
-            likeness[read] = _likeness(
-                graph, fan.senders, [fans[layer] for layer in read if layer in fans]
-            )
-        found += [
-            (int(fan.neurons[column]), score, fan.senders[first], fan.senders[second])
-            for column in enough
-            for score, first, second in _split(
-                rank[:, column], likeness[read], alike, apart, min_inputs
-            )
-        ]
-    return found
-
-
-def _likeness(graph: SignedGraph, senders: np.ndarray, fans: list[Fan]) -> np.ndarray:
-    """Cosines of the fan-ins of neurons, ``(s, s)``; NaN where two read nothing in common."""
-    sources = np.unique(np.concatenate([fan.senders for fan in fans] or [np.empty(0, np.int64)]))
-    weights, wired = (
-        np.zeros((len(senders), len(sources))),
-        np.zeros((len(senders), len(sources)), np.float32),
-    )
-    for fan in fans:
-        places = (
-            np.searchsorted(senders, fan.neurons)[fan.column],
-            np.searchsorted(sources, fan.senders)[fan.row],
-        )
-        weights[places] = graph.weight[fan.edges]
-        wired[places] = 1
-    norm = np.linalg.norm(weights, axis=1)
-    weights /= np.maximum(norm, np.finfo(float).tiny)[:, None]
-    common = (wired @ wired.T > 0) & (norm > 0)[:, None] & (norm > 0)
-    return np.where(common, weights @ weights.T, np.nan)
+        if len(enough) and read not in cosines:
+            into = [fans[layer] for layer in read if layer in fans]
+            cosines[read] = likeness(graph, fan.senders, into)
+        for column in enough:
+            split = _split(rank[:, column], cosines[read], asked)
+            if split is not None:
+                score, *places = split
+                neurons.append(int(fan.neurons[column]))
+                scores.append(score)
+                groups.append((fan.senders[places[0]], fan.senders[places[1]]))
+    roles = {
+        "neuron": np.array(neurons, np.int64),
+        "group_1": [first for first, _ in groups],
+        "group_2": [second for _, second in groups],
+    }
+    return Instances(roles, np.array(scores, np.float64))
 
 
 def _split(
-    rank: np.ndarray, likeness: np.ndarray, alike: float, apart: float, min_inputs: int
-) -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """The score and both groups of one neuron, where it has them; ``rank`` of its strong inputs, ``(s,)``."""
+    rank: np.ndarray, cosines: np.ndarray, asked: _Groups
+) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """The score and both groups of a neuron, if it has them.
+
+    ``rank`` of its strong inputs, ``(s,)``; ``cosines`` of all senders, ``(s, s)``.
+    """
     inputs = np.flatnonzero(rank < _NOWHERE)
     first = inputs[np.argmin(rank[inputs])]
-    like_1 = likeness[first, inputs]
-    unlike = inputs[np.round(like_1, 9) < apart]
+    like_1 = cosines[first, inputs]
+    near = np.round(like_1, 9)
+    unlike = inputs[near < asked.apart]
     if not len(unlike):
-        return []
+        return None
     second = unlike[np.argmin(rank[unlike])]
-    like_2 = likeness[second, inputs]
-    near, far = np.round(like_1, 9), np.round(like_2, 9)
-    grouped = ((near >= alike) & (far < apart)) | ((near < apart) & (far >= alike))
-    in_1, in_2 = grouped & (near >= alike), grouped & (near < alike)
-    sizes = in_1.sum(), in_2.sum()
-    if min(sizes) < max(min_inputs, 2):
-        return []
-    groups = zip((like_1, like_2), (in_1, in_2), sizes, strict=True)
+    like_2 = cosines[second, inputs]
+    far = np.round(like_2, 9)
+    in_1 = (near >= asked.alike) & (far < asked.apart)
+    in_2 = (near < asked.apart) & (far >= asked.alike)
+    grouped = in_1 | in_2
+    in_1, in_2 = grouped & (near >= asked.alike), grouped & (near < asked.alike)
+    if min(in_1.sum(), in_2.sum()) < max(asked.min_inputs, 2):
+        return None
     means = [
-        (like[there].sum() - 1) / (size - 1) for like, there, size in groups
-    ]  # each is alike to itself
-    return [(float(np.round(min(means), 9)), inputs[in_1], inputs[in_2])]
+        (like[group].sum() - 1) / (group.sum() - 1)  # each is alike to itself
+        for like, group in ((like_1, in_1), (like_2, in_2))
+    ]
+    return float(np.round(min(means), 9)), inputs[in_1], inputs[in_2]
 
 
-MOTIF: Final = Motif(
-    "polysemantic_neuron",
-    {"neuron": ("neuron",), "group_1": ("group_1",), "group_2": ("group_2",)},
-    twin,
-    count,
-    group="neuron",
-    scores=scores,
-    null="relabel",
-)
+MOTIF: Final = Motif("polysemantic_neuron", find, null="relabel")

@@ -1,24 +1,22 @@
-"""Residual bypass: a neuron of the residual stream that hears another through the addition more than through the block.
+"""Residual bypass: a neuron that reads another more through the addition than through the block.
 
-With ``U`` the weights from the source to the block's hidden neurons, ``V`` those from there to the writer, and the target
-reading both the source and the writer, the block's part is the sum over hidden neurons of ``U V``, times the writer's
-weight in the addition.
+With ``U`` the weights from the source to the block's hidden neurons, ``V`` those from there to the
+writer, and the target reading both the source and the writer, the block's part is the sum over
+hidden neurons of ``U V``, times the writer's weight in the addition.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 
+from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, instance, join
+from circuitome.queries.motifs.motif import Instances, Motif, Value, join
 
-if TYPE_CHECKING:
-    from circuitome.queries.database import Database
-
-__all__ = ["MOTIF", "Bypasses", "bypasses", "count", "missing", "scores", "twin"]
+__all__ = ["MOTIF", "Bypasses", "bypasses", "find", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +37,9 @@ def bypasses(graph: SignedGraph, *, min_score: float) -> Bypasses:
     added = np.flatnonzero(adds[graph.receiver])
     one, other = join(graph.receiver[added], graph.receiver[added])
     past, last = added[one], added[other]
-    there = convolves[graph.sender[last]] & (graph.sender[past] != graph.sender[last])
-    past, last = past[there], last[there]
-    n = len(graph.keys)
-    # the ways into each writer, and of those the ones that begin at the source
-    into, number = np.unique(graph.sender[last], return_inverse=True)
-    second = np.flatnonzero(np.isin(graph.receiver, into))
-    i, j = join(number, np.searchsorted(into, graph.receiver[second]))
-    place, first = _found(graph, graph.sender[past[i]] * n + graph.sender[second[j]])
-    i, j = i[place], j[place]
-    product = graph.weight[first] * graph.weight[second[j]] * graph.weight[last[i]]
+    written = convolves[graph.sender[last]] & (graph.sender[past] != graph.sender[last])
+    past, last = past[written], last[written]
+    i, product = _through_block(graph, past, last)
     block = np.bincount(i, product, len(past))
     wired = np.bincount(i, minlength=len(past)) > 0
     bypass = graph.weight[past]
@@ -56,14 +47,25 @@ def bypasses(graph: SignedGraph, *, min_score: float) -> Bypasses:
     total = size + np.abs(block)
     score = np.round(np.divide(size, total, out=np.zeros_like(size), where=total > 0), 9)
     kept = np.flatnonzero(wired & (total > 0) & (score >= min_score))
-    return Bypasses(
-        graph.sender[past[kept]],
-        graph.receiver[past[kept]],
-        graph.sender[last[kept]],
-        bypass[kept],
-        block[kept],
-        score[kept],
-    )
+    ends = graph.sender[past[kept]], graph.receiver[past[kept]], graph.sender[last[kept]]
+    return Bypasses(*ends, bypass[kept], block[kept], score[kept])
+
+
+def _through_block(
+    graph: SignedGraph, past: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ways through the block beside edges ``past`` that end in edges ``last``, both ``(m,)``.
+
+    Returns the number of the edge, and the product of the weights of each way.
+    """
+    # the ways into each writer, and of those the ones that begin at the source
+    into, number = np.unique(graph.sender[last], return_inverse=True)
+    second = np.flatnonzero(np.isin(graph.receiver, into))
+    i, j = join(number, np.searchsorted(into, graph.receiver[second]))
+    wanted = graph.sender[past[i]] * len(graph.keys) + graph.sender[second[j]]
+    way, first = _found(graph, wanted)
+    i, j = i[way], j[way]
+    return i, graph.weight[first] * graph.weight[second[j]] * graph.weight[last[i]]
 
 
 def _found(graph: SignedGraph, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,46 +76,22 @@ def _found(graph: SignedGraph, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     order = np.argsort(ends)
     place = np.minimum(np.searchsorted(ends, wanted, sorter=order), max(len(ends) - 1, 0))
     edge = order[place]
-    there = np.flatnonzero(ends[edge] == wanted)
-    return there, edge[there]
+    known = np.flatnonzero(ends[edge] == wanted)
+    return known, edge[known]
 
 
-def twin(graph: SignedGraph, *, min_score: float = 0.5, limit: int = 100) -> list[dict[str, Any]]:
-    """The motif rows of the query, from arrays alone."""
+def find(graph: SignedGraph, *, min_score: float) -> Instances:
+    """Target, source and writer; the score is the part of the bypass, to nine digits."""
     found = bypasses(graph, min_score=min_score)
-    order = np.lexsort((found.writer, found.source, found.target, -found.score))[:limit]
-    ends = (graph.names(column[order]) for column in (found.source, found.target, found.writer))
-    return [
-        instance(
-            "residual_bypass", graph.model, score, {"source": [s], "target": [t], "writer": [w]}
-        )
-        for score, s, t, w in zip(found.score[order].tolist(), *ends, strict=True)
-    ]
+    roles = {"target": found.target, "source": found.source, "writer": found.writer}
+    return Instances(roles, found.score)
 
 
-def count(graph: SignedGraph, *, min_score: float = 0.5) -> int:
-    """Number of instances."""
-    return len(scores(graph, min_score=min_score))
-
-
-def scores(graph: SignedGraph, *, min_score: float = 0.5) -> np.ndarray:
-    """Scores of all instances."""
-    return bypasses(graph, min_score=min_score).score
-
-
-def missing(database: Database, model: str, **_: Any) -> str | None:
-    """What a model lacks for this motif, in words; none where it has all."""
+def missing(database: Asks, model: str, **_: Value) -> str | None:
+    """What a model lacks for this motif, in words; None if it has all."""
     if any(row["op"] == "add" for row in database.ask("layers", model=model)):
         return None
     return f"{model} has no residual additions; there is nothing to pass a block by"
 
 
-MOTIF: Final = Motif(
-    "residual_bypass",
-    {"source": ("source",), "target": ("target",), "writer": ("writer",)},
-    twin,
-    count,
-    scores=scores,
-    null="relabel",
-    missing=missing,
-)
+MOTIF: Final = Motif("residual_bypass", find, null="relabel", needs=missing)

@@ -1,59 +1,32 @@
-"""Superposition read back: a neuron spread over several hosts of a layer, and a neuron of the next that recovers it.
+"""Superposition read back: spread over several hosts of a layer, recovered by a neuron of the next.
 
 How the pairs are found stands in `circuitome.queries.algorithms.read_back`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from circuitome.queries.algorithms.read_back import chains, pairs, read_back
+from circuitome.queries.algorithms.read_back import chains, read_back
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, instance
+from circuitome.queries.motifs.motif import Instances, Motif
 
-__all__ = ["MOTIF", "conclude", "count", "scores", "twin"]
-
-
-def conclude(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Motif rows from those of the query."""
-    return [
-        instance(
-            "superposition_read_back",
-            model,
-            row["score"],
-            {"feature": [row["feature"]], "host": list(row["hosts"]), "reader": [row["reader"]]},
-        )
-        for row in rows
-    ]
+__all__ = ["MOTIF", "find"]
 
 
-def twin(
-    graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100
-) -> list[dict[str, Any]]:
-    """The motif rows of the query, from arrays alone."""
-    return conclude(graph.model, pairs(graph, cosine=cosine, hosts=hosts, limit=limit))
+def find(graph: SignedGraph, *, cosine: float, hosts: float) -> Instances:
+    """Feature, hosts and reader; the score is the cosine, to nine digits."""
+    found = [(chain, read_back(chain, cosine=cosine, hosts=hosts)) for chain in chains(graph)]
+    nothing = np.empty(0, np.int64)
+    roles = {
+        "feature": np.concatenate([nothing, *(back.feature for _, back in found)]),
+        "host": [hosts for chain, back in found for hosts in back.main_hosts(chain)],
+        "reader": np.concatenate([nothing, *(back.reader for _, back in found)]),
+    }
+    scores = [back.score for _, back in found]
+    return Instances(roles, np.concatenate([np.empty(0), *scores]))
 
 
-def scores(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3) -> np.ndarray:
-    """Scores of all instances."""
-    found = [read_back(chain, cosine=cosine, hosts=hosts).score for chain in chains(graph)]
-    return np.concatenate([np.empty(0), *found])
-
-
-def count(graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3) -> int:
-    """Number of instances."""
-    return len(scores(graph, cosine=cosine, hosts=hosts))
-
-
-MOTIF: Final = Motif(
-    "superposition_read_back",
-    {"feature": ("feature",), "host": ("hosts",), "reader": ("reader",)},
-    twin,
-    count,
-    scores=scores,
-    null="relabel",
-    conclude=conclude,
-)
+MOTIF: Final = Motif("superposition_read_back", find, null="relabel")

@@ -7,6 +7,8 @@
 //   min_score (float = 0.5): least score
 //   limit (integer = 100): at most so many detectors
 // renamed: agreement -> min_score
+// roles: detector; grey; colour
+// instance: detector
 // returns:
 //   detector: key of the detector
 //   grey: key of an input that answers what has no colour, of the sign that such inputs have

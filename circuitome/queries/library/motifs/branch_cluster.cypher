@@ -6,6 +6,7 @@
 //   min_size (integer = 3): least size of a group in the block
 //   limit (integer = 100): at most so many rows
 // renamed: least -> min_size
+// roles: group; branch
 // returns:
 //   group: key of the family, or name of the kind
 //   branch: key of the branch

@@ -9,6 +9,8 @@
 //   min_score (float = 0.5): least score
 //   limit (integer = 100): at most so many centres
 // renamed: least -> min_inputs, agreement -> min_score
+// roles: centre; contrast
+// instance: centre
 // returns:
 //   centre: key of the centre-surround neuron
 //   contrast: key of one contrast that agrees

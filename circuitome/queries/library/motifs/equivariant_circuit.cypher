@@ -7,6 +7,7 @@
 //   min_score (float = 0): least R2
 //   limit (integer = 100): at most so many rows
 // renamed: least -> min_score
+// roles: sender; receiver
 // returns:
 //   sender: key of the family that sends; an invariant neuron is a family of one
 //   receiver: key of the family that it feeds

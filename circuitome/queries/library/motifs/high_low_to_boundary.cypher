@@ -7,6 +7,7 @@
 //   polarity (float = 0.2): least |polarity| of each edge
 //   agreement (float = 0.5): least cosine of twice the angle between the two; 0.5 is 30 degrees
 //   limit (integer = 100): at most so many rows
+// roles: boundary; high_low; cue
 // returns:
 //   boundary: key of the neuron that both excite
 //   high_low: key of the high-low frequency detector

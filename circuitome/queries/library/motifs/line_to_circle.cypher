@@ -8,6 +8,8 @@
 //   polarity (float = 0.2): least |polarity| of each of them
 //   limit (integer = 100): at most so many neurons
 // renamed: least -> min_score, inputs -> min_inputs
+// roles: circle; excited_by = input if effect = excites; inhibited_by = input if effect = inhibits
+// instance: circle
 // returns:
 //   circle: key of the neuron
 //   input: key of one input

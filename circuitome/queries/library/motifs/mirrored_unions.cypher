@@ -9,6 +9,8 @@
 //   strength (float = 4): least share of the edges into a neuron that unites them, in units of 1 / fan-in
 //   polarity (float = 0.2): least |polarity| of these
 //   limit (integer = 100): at most so many pairs
+// roles: union = united; case = case_1, case_2
+// instance: pair
 // returns:
 //   case_1: key of one case
 //   case_2: key of the other, in the same layer

@@ -9,6 +9,8 @@
 //   min_inputs (integer = 3): least number of inputs in each group, at least 2
 //   limit (integer = 100): at most so many neurons
 // renamed: least -> min_inputs
+// roles: neuron; group_1; group_2
+// instance: neuron
 // returns:
 //   neuron: key of the neuron
 //   group_1: key of a member of the group of its strongest input

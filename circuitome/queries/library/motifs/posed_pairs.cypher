@@ -7,6 +7,7 @@
 //   strength (float = 4): least share of each edge, in units of 1 / fan-in of its receiver
 //   polarity (float = 0.2): least |polarity| of each edge
 //   limit (integer = 100): at most so many rows
+// roles: first; second; later_first; later_second; union = united
 // returns:
 //   first: key of one pose
 //   second: key of the other, in the same layer

@@ -6,6 +6,7 @@
 //   strength (float = 4): least share of each strong edge, in units of 1 / fan-in of its receiver
 //   polarity (float = 0.2): least |polarity| of each strong edge
 //   limit (integer = 100): at most so many rows
+// roles: case = case_1, case_2
 // returns:
 //   case_1: key of one neuron
 //   case_2: key of the other, in the same layer

@@ -5,6 +5,7 @@
 //   min_score (float = 0.5): least part that the bypass carries
 //   limit (integer = 100): at most so many rows
 // renamed: least -> min_score
+// roles: source; target; writer
 // returns:
 //   source: key of the neuron that the block reads
 //   target: key of the addition's neuron behind the block

@@ -6,6 +6,8 @@
 //   polarity (float = 0.2): least |polarity| of an edge into a host
 //   hosts (integer = 3): least number of hosts
 //   limit (integer = 20): at most so many features
+// roles: feature; host
+// instance: feature
 // returns:
 //   feature: key of the sending neuron
 //   host: key of one host that it excites

@@ -9,6 +9,8 @@
 //   radius (float = 4): radius of the arc through the kernel's centre, pixels of the kernel
 //   limit (integer = 100): at most so many curves
 // renamed: least -> min_score, inputs -> min_inputs
+// roles: curve; excited_by = input if effect = excites; inhibited_by = input if effect = inhibits
+// instance: curve
 // returns:
 //   curve: key of the neuron
 //   input: key of one input

@@ -6,6 +6,7 @@
 //     twice the root mean square of the receiver's kernels
 //   polarity (float = 0.2): least |polarity| of each edge
 //   limit (integer = 100): at most so many rows
+// roles: union = united; case = case_1, case_2; source = source_1, source_2
 // returns:
 //   united: key of the neuron that both cases excite
 //   case_1: key of one case

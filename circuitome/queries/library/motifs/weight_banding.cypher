@@ -5,6 +5,7 @@
 //   min_score (float = 0): least banding ratio
 //   limit (integer = 100): at most so many rows
 // renamed: least -> min_score
+// roles: layer
 // returns:
 //   layer: key of the layer
 //   index: position in the order of computation, from 0

@@ -1,0 +1,39 @@
+"""Every motif by its kind: for each query of the topic ``motifs`` a module of the same name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+from circuitome.queries.catalogue import library
+from circuitome.queries.errors import QueryError, near
+from circuitome.queries.motifs import read_back_responses, weight_banding
+from circuitome.queries.motifs.motif import Bundled, Motif, Tested
+
+__all__ = ["BUNDLED", "MOTIFS", "find_motif"]
+
+_HERE: Final = __name__.rpartition(".")[0]
+
+MOTIFS: Final[dict[str, Motif | Tested]] = {
+    name: importlib.import_module(f"{_HERE}.{name}").MOTIF
+    for name in sorted(query.name for query in library().values() if query.topic == "motifs")
+}
+"""Every motif by its kind."""
+
+BUNDLED: Final[dict[str, Bundled]] = {
+    bundled.kind: bundled for bundled in (read_back_responses.BUNDLED, weight_banding.BUNDLED)
+}
+"""Those that are also asked of a bundle, by their kind."""
+
+
+def find_motif(kind: str) -> Motif | Tested:
+    """The motif of that kind; ``-`` and ``_`` are the same.
+
+    Raises:
+        QueryError: there is none; the message has near kinds.
+    """
+    name = kind.strip().lower().replace("-", "_")
+    if name not in MOTIFS:
+        known = f"there are {', '.join(MOTIFS)}"
+        raise QueryError(f"no motif is called {kind!r}; {near(name, MOTIFS, otherwise=known)}")
+    return MOTIFS[name]

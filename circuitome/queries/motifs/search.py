@@ -1,0 +1,89 @@
+"""One search for a motif in a model of a database: its thresholds are bound once, and carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from circuitome.queries.errors import QueryError
+from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.motif import Motif, MotifRow, Tested, Value
+from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
+
+if TYPE_CHECKING:
+    from circuitome.queries.database import Database
+
+__all__ = ["ALL", "Search"]
+
+ALL: Final = 1_000_000_000
+"""More rows than any query has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is asked for."""
+
+    motif: Motif | Tested
+    model: str  # key
+    thresholds: Mapping[str, Value]  # all of them
+    limit: int  # rows at most
+    timeout: float | None = None  # seconds for the query; None: the database's own
+
+    @classmethod
+    def of(
+        cls,
+        motif: Motif | Tested,
+        model: str,
+        given: Mapping[str, object],
+        *,
+        timeout: float | None = None,
+    ) -> Search:
+        """The search with the header's defaults for what is not given.
+
+        Raises:
+            QueryError: a threshold that the motif does not have, or a value that it cannot have.
+        """
+        thresholds = {name: value for name, value in given.items() if name != "limit"}
+        limit = given.get("limit", motif.definition.limit)
+        return cls(motif, model, motif.bound(thresholds), _whole(motif.kind, limit), timeout)
+
+    def rows(self, database: Database) -> list[MotifRow]:
+        """Instances, strongest first; candidates, unless each brings a test of its own."""
+        motif = self.motif
+        own_test = motif.conclude if isinstance(motif, Tested) else None
+        limit = self.limit if own_test is None else ALL  # q is over all rows
+        given: dict[str, Any] = {"model": self.model, **self.thresholds}
+        rows = database.query(motif.kind, limit=limit, timeout=self.timeout, **given)
+        if own_test is None:
+            return motif.gather(self.model, rows)
+        return own_test(self.model, rows.to_dicts())[: self.limit]
+
+    def missing(self, database: Database) -> str | None:
+        """What the model lacks for the motif, and how to get it; None if it has all."""
+        needs = self.motif.needs
+        return None if needs is None else needs(database, self.model, **self.thresholds)
+
+    def task(self) -> Task:
+        """What is counted in null networks; `QueryError` if no null of edges fits the motif."""
+        return Task.of(self.motif, self.thresholds)
+
+    def significant(
+        self, database: Database, *, nulls: int = NULLS, seed: int = 0
+    ) -> tuple[list[MotifRow], Significance]:
+        """As `rows`, each with its q, and what null networks say of the motif as a whole."""
+        task = self.task()
+        rows = self.rows(database)
+        graph = SignedGraph.of_database(database, model=self.model)
+        (found,) = assess(graph, [task], nulls=nulls, seed=seed)
+        return found.annotate(rows), found
+
+
+def _whole(kind: str, limit: object) -> int:
+    try:
+        number = int(cast("int | str", limit))
+    except (TypeError, ValueError):
+        number = -1
+    if number < 0:
+        raise QueryError(f"{kind}: `limit` cannot be {limit!r}; give a whole number from 0")
+    return number
