@@ -46,3 +46,4 @@ neo4j: $(INSTALLED)  ## a Neo4j on this machine without Docker (Java and Maven n
 docs: $(INSTALLED)  ## the generated pages
 	$(BIN)/python -m circuitome.queries.pages docs/queries.md
 	$(BIN)/python -c "from circuitome.graphdb.ddl import schema_markdown as page; print(page(), end='')" > docs/schema.md
+	$(BIN)/python benchmarks/result_pages.py
