@@ -397,7 +397,7 @@ def test_extract_annotates_when_asked_and_says_how_when_not(
     ]
     plain = run(*line)
     assert (
-        "not annotated: `circuitome annotate mine.circuitome nets.py:tiny` says what" in plain.err
+        "not annotated: `circuitome annotate mine.circuitome nets.py:tiny` describes" in plain.err
     )
     assert pipeline == []
     got = run(*line, "--force", "--annotate", "kinds", "--twins", "3")
@@ -633,7 +633,7 @@ def test_motifs_are_listed_and_found(here: Path) -> None:
     assert "not findings" in got.err
     got = run("motifs", "mutual_inhibition", "-p", "strength=0.1", "--q", "0.05", "--json")
     assert got.rows == []
-    assert "no candidate has a q" in got.err
+    assert "candidates have no q" in got.err
 
 
 def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:

@@ -17,7 +17,7 @@ from circuitome.extract import Network, extract
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores import Store
 from circuitome.queries.database import Database, open_database
-from circuitome.universality import destinations as tables
+from circuitome.universality import every_pair
 from circuitome.universality.compare import CompareError, compare, open_all
 from circuitome.universality.destinations import FolderWriter, pairs_to_compare, record
 from tests.support.signed_networks import INPUT, network, signed, small_gallery
@@ -193,7 +193,7 @@ def test_a_database_learns_pair_by_pair(
     run(capsys, "load", *paths(folder, *NAMES), "--db", db)
     run(capsys, "compare", *paths(folder, "one", "two"), "--db", db)
     done: list[tuple[str, str]] = []
-    monkeypatch.setattr(tables, "record", _listening(done))
+    monkeypatch.setattr(every_pair, "record", _listening(done))
     _, err = run(capsys, "compare", *paths(folder, *NAMES), "--db", db)
     assert done == [("one", "three"), ("two", "three")]
     assert "1 pair already" in err
