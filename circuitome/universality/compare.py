@@ -26,17 +26,17 @@ from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.signatures import Signatures
+from circuitome.significance import auc, empirical_p, target_decoy_q
 from circuitome.universality.alignment import linear_cka, mutual_shares, own_squares
 from circuitome.universality.matching import Products, multiply, mutual_best, shuffled
 from circuitome.universality.readout import compare_with_twins, read_out
-from circuitome.universality.significance import area, false_discovery, p_values
+from circuitome.vocabulary import Q_MAX
 
-__all__ = ["NULL", "SIGNIFICANT", "TABLES", "CompareError", "Comparison", "compare", "open_all"]
+__all__ = ["NULL", "TABLES", "CompareError", "Comparison", "compare", "open_all"]
 
 NULL: Final = "twins"
 """Null model of every p and q: networks with the entries of each filter permuted."""
-SIGNIFICANT: Final = 0.05
-MOST: Final = 1 - 1e-6  # correlations count up to here: a copy's is 1
+_MOST_CORRELATION: Final = 1 - 1e-6  # correlations count up to here: a copy's is 1
 TABLES: Final = ("ANALOGOUS_TO", "READ_OUT_OF", "ALIGNED_WITH")
 """Relationships that a comparison makes."""
 
@@ -204,7 +204,7 @@ def _stretched(scores: np.ndarray) -> np.ndarray:
     """Fisher's z of correlations: differences then mean the same near 1, where first layers
     are, as near 0.
     """
-    return np.arctanh(np.clip(scores, -MOST, MOST).astype(float))
+    return np.arctanh(np.clip(scores, -_MOST_CORRELATION, _MOST_CORRELATION).astype(float))
 
 
 def _significance(way: _Way) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +215,7 @@ def _significance(way: _Way) -> tuple[np.ndarray, np.ndarray]:
         rows = np.arange(len(way.scores))[_rows_of(way.source, layer)]
         alive = rows[way.alive[rows]]
         tests = [
-            (p_values(excess[alive], null), false_discovery(excess[alive], null, copies=copies))
+            (empirical_p(excess[alive], null), target_decoy_q(excess[alive], null, copies=copies))
             for null, copies in (
                 (queries[:, rows].reshape(-1), len(queries)),
                 (candidates[:, rows].reshape(-1), len(candidates)),
@@ -316,7 +316,7 @@ def _aligned(way: _Way) -> pa.Table:
                 "mutual_share": float(way.shares[i, j]),
                 "cka": float(way.cka[i, j]),
                 "score": float(np.median(scores)) if len(scores) else None,
-                "auc": area(scores, way.queries[:, _rows_of(way.source, i), j].reshape(-1))
+                "auc": auc(scores, way.queries[:, _rows_of(way.source, i), j].reshape(-1))
                 if len(scores)
                 else None,
             }
@@ -354,17 +354,17 @@ def _layer_rows(way: _Way, outs: _ReadOuts) -> list[dict[str, Any]]:
                 "found_in_twin": float(np.median(candidates)),
                 "twin_in_twin": float(np.median(crossed)),
                 "shuffled": float(np.median(way.chance[neurons])),
-                "auc": area(way.scores[neurons], crossed),
-                "auc_twin_finds": area(way.scores[neurons], queries),
-                "auc_found_in_twin": area(way.scores[neurons], candidates),
-                "auc_excess": area(excess[neurons], chance),
-                "significant": float((q[neurons] <= SIGNIFICANT).mean()),
+                "auc": auc(way.scores[neurons], crossed),
+                "auc_twin_finds": auc(way.scores[neurons], queries),
+                "auc_found_in_twin": auc(way.scores[neurons], candidates),
+                "auc_excess": auc(excess[neurons], chance),
+                "significant": float((q[neurons] <= Q_MAX).mean()),
                 "mutual": float(way.mutual[neurons].mean()),
                 "aligned": way.target.layers[outs.layer[i]],
                 "cka": float(way.cka[i, outs.layer[i]]),
                 "r2": float(np.median(outs.r2[neurons])),
                 "null_r2": float(np.median(outs.null[:, neurons])),
-                "read_out": float((outs.q[neurons] <= SIGNIFICANT).mean()),
+                "read_out": float((outs.q[neurons] <= Q_MAX).mean()),
             }
         )
     return rows

@@ -1,7 +1,7 @@
 """The periodic table: neurons of several networks that are one feature, by their mutual matches.
 
 Two neurons of different networks are linked where each is the other's best match and both believe
-it (q <= `BELIEVED` both ways). Features are clusters of linked neurons, grown by average linkage:
+it (q <= `Q_MAX` both ways). Features are clusters of linked neurons, grown by average linkage:
 the two clusters with the highest mean score are joined (pairs without a link count 0), if more than
 half of their pairs are linked and no network would be in it twice. So a feature of three networks
 is a triangle of matches, not a chain, and a feature holds one neuron of a network at most.
@@ -27,13 +27,14 @@ import pyarrow as pa
 
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Amendment, Removal
+from circuitome.significance import empirical_p
+from circuitome.vocabulary import Q_MAX
 
 if TYPE_CHECKING:
     from circuitome.graphdb.bundle import Bundle
     from circuitome.queries.database import Database
 
 __all__ = [
-    "BELIEVED",
     "agreement",
     "Feature",
     "Links",
@@ -48,8 +49,6 @@ __all__ = [
     "table_csv",
 ]
 
-BELIEVED: Final = 0.05
-"""Largest q of a link, both ways."""
 COPIES: Final = 99  # permutations of `chance`
 _BANDS: Final = 10  # rows of the table
 _NO_KIND: Final = (None, "unexplained", "silent")
@@ -112,7 +111,7 @@ def _layer(neuron: str) -> str:
     return neuron.rpartition(":")[0]
 
 
-def mutual_links(matches: Iterable[pa.Table], *, q: float = BELIEVED) -> Links:
+def mutual_links(matches: Iterable[pa.Table], *, q: float = Q_MAX) -> Links:
     """The mutual matches of some ``ANALOGOUS_TO`` tables that both ends believe, in the order
     of their keys.
     """
@@ -265,7 +264,7 @@ def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[st
             "features": int(found[k]),
             "expected": float(null[:, k].mean()),
             "sd": float(null[:, k].std(ddof=1)),
-            "p": (1 + int((null[:, k] >= found[k]).sum())) / (1 + copies),
+            "p": float(empirical_p(found[k], null[:, k])),
         }
         for k in range(2, most + 1)
     ]
@@ -306,7 +305,7 @@ def agreement(
     found = float((one == other).mean())
     permuted = _permutations([a for a, _ in ends], [b for _, b in ends], copies, seed)
     null = np.array([(one == other[drawn]).mean() for drawn in permuted])
-    p = (1 + int((null >= found).sum())) / (1 + copies)
+    p = float(empirical_p(found, null))
     return {"links": len(ends), "same": found, "expected": float(null.mean()), "p": p}
 
 
@@ -330,9 +329,7 @@ def describe_bundles(
             for row in bundle.table("Neuron").select(["key", "kind"]).to_pylist()
         }
         rows = bundle.table("Family").select(["key", "group", "q"]).to_pylist()
-        family = {
-            row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= BELIEVED
-        }
+        family = {row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= Q_MAX}
         for row in bundle.table("MEMBER_OF").select(["from", "to"]).to_pylist():
             if family.get(row["to"]) is not None:
                 groups.setdefault(row["from"], []).append(family[row["to"]])
@@ -343,11 +340,11 @@ def features_of_database(database: Database) -> tuple[Links, dict[str, str | Non
     """The links of all networks that a database holds, the kinds of their neurons, and their
     features.
     """
-    rows = database.ask("mutual_matches", q=BELIEVED).to_dicts()
+    rows = database.ask("mutual_matches", q=Q_MAX).to_dicts()
     depth = {row[end]: row[f"depth_{end}"] for row in rows for end in ("first", "second")}
     kinds = {row[end]: row[f"kind_{end}"] for row in rows for end in ("first", "second")}
     groups: dict[str, list[str]] = {}
-    for row in database.ask("matched_families", q=BELIEVED) if rows else ():
+    for row in database.ask("matched_families", q=Q_MAX) if rows else ():
         groups.setdefault(row["neuron"], []).append(row["group"])
     links = Links(
         tuple(row["first"] for row in rows),

@@ -25,6 +25,7 @@ from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph
 from circuitome.queries.motifs import mutual_inhibition, opponent_pairs, push_pull
 from circuitome.queries.motifs.motif import Motif
 from circuitome.queries.motifs.nulls import find_null
+from circuitome.significance import empirical_p
 from circuitome.universality.features import mutual_links
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = [
     "FACTOR",
     "REWIRED",
     "STRONG",
-    "Images",
+    "Correspondence",
     "Preserved",
     "circuit_rows",
     "compare_circuits",
@@ -54,15 +55,17 @@ REWIRED: Final = ("kernels", "relabel")
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
+class Correspondence:
     """Analogues of one network's neurons in another, as numbers of neurons; ``m`` of them."""
 
     here: np.ndarray  # (m,) int64, neurons of the one graph
     there: np.ndarray  # (m,) int64, neurons of the other; none twice in either
 
     @classmethod
-    def of(cls, here: SignedGraph, there: SignedGraph, pairs: Sequence[tuple[str, str]]) -> Images:
-        """The images of keys; pairs with a neuron that is not in its graph are left out."""
+    def of(
+        cls, here: SignedGraph, there: SignedGraph, pairs: Sequence[tuple[str, str]]
+    ) -> Correspondence:
+        """The correspondence of keys; pairs with a neuron that is not in its graph are left out."""
         ends = [
             _numbers(graph, [pair[side] for pair in pairs])
             for side, graph in enumerate((here, there))
@@ -70,9 +73,9 @@ class Images:
         known = (ends[0] >= 0) & (ends[1] >= 0)
         return cls(ends[0][known], ends[1][known])
 
-    def turned(self) -> Images:
+    def turned(self) -> Correspondence:
         """The same from the other end."""
-        return Images(self.there, self.here)
+        return Correspondence(self.there, self.here)
 
     def lookup(self, size: int, side: str) -> np.ndarray:
         """Place among the images of every neuron of a side, ``(size,)``; -1 for neurons without one."""
@@ -134,14 +137,14 @@ def _judged(found: int, null: np.ndarray) -> dict[str, float]:
     return {
         "expected": float(null.mean()),
         "sd": float(null.std(ddof=1)) if len(null) > 1 else 0.0,
-        "p": (1 + int((null >= found).sum())) / (1 + len(null)),
+        "p": float(empirical_p(found, null)),
     }
 
 
 def preserved_edges(
     here: SignedGraph,
     there: SignedGraph,
-    images: Images,
+    images: Correspondence,
     *,
     strength: float = STRONG,
     factor: float = FACTOR,
@@ -256,7 +259,12 @@ _TURNED: Final = [1, 0, 3, 2]
 
 
 def recurrences(
-    here: SignedGraph, there: SignedGraph, images: Images, *, copies: int = COPIES, seed: int = 0
+    here: SignedGraph,
+    there: SignedGraph,
+    images: Correspondence,
+    *,
+    copies: int = COPIES,
+    seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """How many instances of each motif have an image in the other network that is one, and how many by chance."""
     own, others = images.lookup(len(here.keys), "here"), images.lookup(len(there.keys), "there")
@@ -315,7 +323,7 @@ def compare_circuits(
         for first, second in ends
     ]
     one, other = SignedGraph.of_bundle(a), SignedGraph.of_bundle(b)
-    images = Images.of(one, other, pairs)
+    images = Correspondence.of(one, other, pairs)
     ways, rows = [], []
     for here, there, way in ((one, other, images), (other, one, images.turned())):
         edges = preserved_edges(here, there, way, copies=copies, seed=seed)

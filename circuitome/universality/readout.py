@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from circuitome.universality.significance import false_discovery, p_values
+from circuitome.significance import empirical_p, target_decoy_q
 
 __all__ = ["FOLDS", "PENALTIES", "compare_with_twins", "read_out"]
 
@@ -90,5 +90,5 @@ def compare_with_twins(r2: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, np
     others = (null.sum(0) - null) / (len(null) - 1)
     decoys = (null - others).reshape(-1)
     nothing = r2 <= 0
-    p, q = p_values(excess, decoys), false_discovery(excess, decoys, copies=len(null))
+    p, q = empirical_p(excess, decoys), target_decoy_q(excess, decoys, copies=len(null))
     return np.where(nothing, 1.0, p), np.where(nothing, 1.0, q)

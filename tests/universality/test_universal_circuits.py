@@ -13,7 +13,7 @@ from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import opponent_pairs
 from circuitome.universality.preserved import (
-    Images,
+    Correspondence,
     _into,
     circuit_rows,
     preserved_edges,
@@ -30,10 +30,10 @@ def one_layer(path: Path, name: str, weights: np.ndarray) -> SignedGraph:
     return SignedGraph.of_bundle(write_planted(path / name, layers, edges, name=name))
 
 
-def same_channels(here: SignedGraph, there: SignedGraph) -> Images:
+def same_channels(here: SignedGraph, there: SignedGraph) -> Correspondence:
     """Every neuron's analogue is that of its layer and channel."""
     keys = [(str(key), f"{there.model}/{str(key).partition('/')[2]}") for key in here.keys]
-    return Images.of(here, there, keys)
+    return Correspondence.of(here, there, keys)
 
 
 def random_graph(
@@ -44,7 +44,7 @@ def random_graph(
     )
 
 
-def moved(graph: SignedGraph, name: str, seed: int) -> tuple[SignedGraph, Images]:
+def moved(graph: SignedGraph, name: str, seed: int) -> tuple[SignedGraph, Correspondence]:
     """A copy with its channels permuted within their layers, and where each neuron went."""
     rng = np.random.default_rng(seed)
     goal = np.lexsort((rng.random(len(graph.keys)), graph.layer))[
@@ -55,7 +55,9 @@ def moved(graph: SignedGraph, name: str, seed: int) -> tuple[SignedGraph, Images
     fan_in = np.empty_like(graph.fan_in)
     fan_in[goal] = graph.fan_in
     ends = {"sender": goal[graph.sender], "receiver": goal[graph.receiver], "fan_in": fan_in}
-    return dataclasses.replace(graph, model=name, **ends), Images(np.arange(len(goal)), goal)
+    return dataclasses.replace(graph, model=name, **ends), Correspondence(
+        np.arange(len(goal)), goal
+    )
 
 
 def test_an_edge_is_preserved_where_sign_and_strength_agree(tmp_path: Path) -> None:
@@ -79,19 +81,19 @@ def test_an_edge_is_preserved_where_sign_and_strength_agree(tmp_path: Path) -> N
         ("a/out:0", "b/out:0"),
         ("a/out:3", "b/out:3"),
     ]
-    part = preserved_edges(here, there, Images.of(here, there, keys), copies=9)
+    part = preserved_edges(here, there, Correspondence.of(here, there, keys), copies=9)
     assert (part.edges.tolist(), part.preserved.tolist()) == (
         [1],
         [0],
     )  # in:3 -> out:3 alone has both ends
-    assert len(Images.of(here, there, [("a/in:0", "b/none:0")]).here) == 0
+    assert len(Correspondence.of(here, there, [("a/in:0", "b/none:0")]).here) == 0
 
 
 def test_preserved_edges_are_those_of_loops_over_all(tmp_path: Path) -> None:
     here, there = random_graph(tmp_path, "a", 1), random_graph(tmp_path, "b", 2)
     rng = np.random.default_rng(3)
     chosen = rng.permutation(len(here.keys))[:35]
-    images = Images(chosen, rng.permutation(len(there.keys))[:35])
+    images = Correspondence(chosen, rng.permutation(len(there.keys))[:35])
     found = preserved_edges(here, there, images, strength=0.8, factor=6.0, copies=2)
     goal = dict(zip(images.here.tolist(), images.there.tolist(), strict=True))
     edges = {
@@ -203,7 +205,7 @@ def test_a_motif_with_a_neuron_that_has_no_analogue_does_not_count(tmp_path: Pat
     kept = images.here != np.flatnonzero(here.keys == "a/out:0")[0]
     found = {
         row["motif"]: row
-        for row in recurrences(here, there, Images(images.here[kept], images.there[kept]))
+        for row in recurrences(here, there, Correspondence(images.here[kept], images.there[kept]))
     }
     assert found["opponent_pairs"]["instances"] == found["opponent_pairs"]["recurring"] == 3
     assert found["mutual_inhibition"]["instances"] == found["mutual_inhibition"]["recurring"] == 3
@@ -239,7 +241,7 @@ def test_rows_have_the_columns_of_the_schema_and_one_shape(tmp_path: Path) -> No
 
 def test_without_analogues_there_is_nothing(tmp_path: Path) -> None:
     here, there = random_graph(tmp_path, "a", 1), random_graph(tmp_path, "b", 2)
-    none = Images.of(here, there, [])
+    none = Correspondence.of(here, there, [])
     found = preserved_edges(here, there, none, copies=3)
     assert found.judged() == [] and preserved_table([found]).num_rows == 0
     assert found.judged(whole=True)[0]["p"] == 1

@@ -14,12 +14,12 @@ import torch
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.signatures import unit_rows
+from circuitome.significance import auc, empirical_p, target_decoy_q
 from circuitome.universality import readout
 from circuitome.universality.alignment import alignment_svg, linear_cka, mutual_shares, own_squares
 from circuitome.universality.compare import TABLES, CompareError, Comparison, compare, open_all
 from circuitome.universality.matching import multiply, mutual_best, shuffled
 from circuitome.universality.readout import compare_with_twins, read_out
-from circuitome.universality.significance import area, false_discovery, p_values
 from tests.support.signed_networks import (
     convolutions,
     network,
@@ -103,17 +103,17 @@ def test_shuffling_moves_whole_pictures_of_each_row_apart() -> None:
 
 def test_p_and_q_by_hand() -> None:
     scores, decoys = np.array([0.9, 0.4, 0.6]), np.array([0.5, 0.1, 0.2, 0.3, 0.65, 0.0])
-    assert p_values(scores, decoys) == pytest.approx([1 / 7, 3 / 7, 2 / 7])
+    assert empirical_p(scores, decoys) == pytest.approx([1 / 7, 3 / 7, 2 / 7])
     # from the top: 1/2 chance of one found, 2/2 of two, 3/2 of three; the least from there down
-    assert false_discovery(scores, decoys, copies=2) == pytest.approx([0.5, 0.5, 0.5])
-    assert false_discovery(scores, decoys, copies=1) == pytest.approx([1, 1, 1])
-    assert area(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx((0 + 0.5 + 1) / 4)
+    assert target_decoy_q(scores, decoys, copies=2) == pytest.approx([0.5, 0.5, 0.5])
+    assert target_decoy_q(scores, decoys, copies=1) == pytest.approx([1, 1, 1])
+    assert auc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx((0 + 0.5 + 1) / 4)
 
 
 def test_q_keeps_its_promise_where_everything_is_chance() -> None:
     rng, trials = np.random.default_rng(0), 600
     found = sum(
-        (false_discovery(rng.standard_t(3, 30), rng.standard_t(3, 90), copies=3) <= 0.05).any()
+        (target_decoy_q(rng.standard_t(3, 30), rng.standard_t(3, 90), copies=3) <= 0.05).any()
         for _ in range(trials)
     )
     assert found <= 0.05 * trials + 3 * np.sqrt(0.05 * 0.95 * trials)
