@@ -1,13 +1,14 @@
-"""Circuits that are there again: edges and motifs of one network between the analogues of their neurons in another.
+"""Preserved circuits: edges and motifs of one network that recur between analogues in another.
 
-An analogue is a mutual best match that both ends believe (`circuitome.universality.features.mutual_links`). A strong edge, of at
-least `STRONG` times an even share of its receiver's fan-in, whose two ends have one is *preserved* where the analogues are
-joined by an edge of the same sign, and its strength (share x fan-in) is within a factor of `FACTOR`. How many are by
-chance say rewired copies of the other network: each receiver's edges dealt anew to its senders (`kernels`), and the
-channels of a layer permuted as inputs (`relabel`). Both keep which layers are joined and how strongly.
+An analogue is a mutual best match with a low q both ways (`universality.features.mutual_links`). An
+edge is strong if its strength (share x fan-in) is at least `STRONG`. A strong edge whose two ends
+have analogues is *preserved* if an edge of the same sign joins the analogues, and the two strengths
+are within a factor of `FACTOR`. Rewired copies of the other network tell how many are preserved by
+chance: `kernels` deals each receiver's edges to its senders again, `relabel` permutes the channels
+of a layer as inputs. Both keep which layers are joined, and how strongly.
 
-A motif recurs where analogues of all its neurons play the same parts in an instance of the same motif. Chance: analogues
-permuted among those of one layer of the other network.
+A motif recurs if analogues of all its neurons play the same parts in an instance of the same motif.
+Chance: analogues permuted among those of one layer of the other network.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Correspondence:
     def of(
         cls, here: SignedGraph, there: SignedGraph, pairs: Sequence[tuple[str, str]]
     ) -> Correspondence:
-        """The correspondence of keys; pairs with a neuron that is not in its graph are left out."""
+        """The correspondence of keys; a pair with a neuron that its graph lacks is left out."""
         ends = [
             _numbers(graph, [pair[side] for pair in pairs])
             for side, graph in enumerate((here, there))
@@ -78,7 +79,7 @@ class Correspondence:
         return Correspondence(self.there, self.here)
 
     def lookup(self, size: int, side: str) -> np.ndarray:
-        """Place among the images of every neuron of a side, ``(size,)``; -1 for neurons without one."""
+        """Place of every neuron of a side in the arrays, ``(size,)``; -1 without an analogue."""
         place = np.full(size, -1)
         neurons = getattr(self, side)
         place[neurons] = np.arange(len(neurons))
@@ -95,7 +96,7 @@ def _numbers(graph: SignedGraph, keys: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Preserved:
-    """Strong edges of one network whose ends have analogues in another, by pairs of layers; ``k`` pairs."""
+    """Strong edges of one network whose ends have analogues in another, by ``k`` pairs of layers."""
 
     model: str
     other: str
@@ -107,7 +108,7 @@ class Preserved:
     nulls: Mapping[str, np.ndarray]  # null model -> (copies, k) preserved in rewired copies
 
     def judged(self, *, whole: bool = False) -> list[dict[str, Any]]:
-        """One row a pair of layers, or one of all together, against the null that explains more of it."""
+        """One row a pair of layers, or one of all, against the null model with the larger p."""
         pick = (lambda counts: counts.sum(-1, keepdims=True)) if whole else (lambda counts: counts)
         ends: list[tuple[str | None, str | None]] = [(None, None)] if whole else []
         ends = ends or list(zip(self.senders, self.receivers, strict=True))
@@ -151,7 +152,7 @@ def preserved_edges(
     copies: int = COPIES,
     seed: int = 0,
 ) -> Preserved:
-    """Which strong edges of ``here`` are there again, and how many in rewired copies of ``there``."""
+    """Which strong edges of ``here`` recur in ``there``, and how many in its rewired copies."""
     place, n = images.lookup(len(here.keys), "here"), len(there.keys)
     chosen = (here.strength >= strength) & (place[here.sender] >= 0) & (place[here.receiver] >= 0)
     chosen = np.flatnonzero(chosen)
@@ -194,7 +195,7 @@ def preserved_edges(
 
 
 def _found(wanted: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places in ``wanted``, which ascends, of those codes that are in it, and places of these codes."""
+    """Places in ``wanted``, which ascends, of the codes that it holds; places of these codes."""
     if not len(wanted):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     at = np.minimum(np.searchsorted(wanted, codes), len(wanted) - 1)
@@ -205,8 +206,8 @@ def _found(wanted: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _into(graph: SignedGraph, receivers: np.ndarray) -> SignedGraph:
     """The graph with the edges into some neurons alone, and one of every column.
 
-    Rewired, those edges are as in the rewired whole: `kernels` works receiver by receiver, and `relabel` deals out the same
-    columns.
+    Rewired, those edges are as in the rewired whole: `kernels` works receiver by receiver, and
+    `relabel` deals out the same columns.
     """
     chosen = np.zeros(len(graph.keys), bool)
     chosen[receivers] = True
@@ -266,7 +267,7 @@ def recurrences(
     copies: int = COPIES,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """How many instances of each motif have an image in the other network that is one, and how many by chance."""
+    """How many instances of each motif recur in the other network, and how many by chance."""
     own, others = images.lookup(len(here.keys), "here"), images.lookup(len(there.keys), "there")
     m, rng = len(images.here), np.random.default_rng(seed)
     layer = there.layer[images.there]
@@ -315,7 +316,7 @@ def circuit_rows(found: Preserved, motifs: Sequence[Mapping[str, Any]]) -> list[
 def compare_circuits(
     found: Comparison, a: Bundle, b: Bundle, *, copies: int = COPIES, seed: int = 0
 ) -> Comparison:
-    """The comparison of two networks with their circuits: rows of ``PRESERVED_IN``, and `Comparison.circuits`."""
+    """The comparison with its circuits: rows of ``PRESERVED_IN``, and `Comparison.circuits`."""
     links = mutual_links([found.tables["ANALOGOUS_TO"]])
     ends = zip(links.first, links.second, strict=True)
     pairs = [
