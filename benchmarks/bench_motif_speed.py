@@ -108,11 +108,11 @@ def with_twin(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
     number, seconds = timed(
         lambda: unioning_over_cases.MOTIF.count(fresh(), strength=0, polarity=0), times=5
     )
-    yield "twin, count", number, seconds
+    yield "find, count", number, seconds
     found, seconds = timed(
         lambda: unioning_over_cases.MOTIF.scores(fresh(), strength=0, polarity=0), times=3
     )
-    yield "twin, enumerate", len(found), seconds
+    yield "find, enumerate", len(found), seconds
 
 
 def with_kuzu(bundle: Bundle, folder: Path) -> Iterator[tuple[str, int, float]]:
@@ -213,19 +213,19 @@ def compared(original: Bundle, folder: Path, *, slow: bool) -> str:
                 times[name] = number, seconds
         numbers = {name: number for name, (number, _) in times.items()}
         assert len(set(numbers.values())) == 1, f"the answers differ: {numbers}"
-        columns.append((f"{edges:,} / {times['twin, count'][0]:,}", times))
+        columns.append((f"{edges:,} / {times['find, count'][0]:,}", times))
     names = list(dict.fromkeys(name for _, times in columns for name in times))
     largest = columns[-1][1]
     head = [
         "processor seconds, by edges / instances",
         *(title for title, _ in columns),
-        "times `twin, enumerate`, largest graph",
+        "times `find, enumerate`, largest graph",
     ]
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for name in names:
         cells = [_seconds(times[name][1]) if name in times else "" for _, times in columns]
         ratio = (
-            f"{largest[name][1] / largest['twin, enumerate'][1]:,.2g}" if name in largest else ""
+            f"{largest[name][1] / largest['find, enumerate'][1]:,.2g}" if name in largest else ""
         )
         lines.append(f"| {name} | {' | '.join(cells)} | {ratio} |")
     return "\n".join([*lines, "", *_goals(largest)]) + "\n"
@@ -234,8 +234,8 @@ def compared(original: Bundle, folder: Path, *, slow: bool) -> str:
 def _goals(times: dict[str, tuple[int, float]]) -> Iterator[str]:
     """What was asked for, and what came of it."""
     for fast, slow, goal in (
-        ("twin, enumerate", "DotMotif, GrandIso", 1000),
-        ("twin, enumerate", "igraph, VF2", 50),
+        ("find, enumerate", "DotMotif, GrandIso", 1000),
+        ("find, enumerate", "igraph, VF2", 50),
         ("Cypher on Kuzu, count", "DotMotif, GrandIso", 100),
         ("Cypher on Kuzu, all rows", "DotMotif, GrandIso", 100),
     ):
