@@ -61,15 +61,12 @@ def load_families(bundle: Bundle, file: Path) -> Bundle:
         CuratedError: names the file, the line and the cure.
         BundleError: the bundle cannot be written.
     """
-    layers = dict(
-        zip(*(bundle.table("Neuron")[name].to_pylist() for name in ("key", "layer")), strict=True)
-    )
-    families, members = _tables(
-        bundle.model, layers, read_families(file, model=bundle.model, neurons=layers)
-    )
-    families, members = join_families(
-        bundle, families, members, instead_of=families["key"].to_pylist()
-    )
+    neurons = bundle.table("Neuron").select(["key", "layer"]).to_pylist()
+    layers = {row["key"]: row["layer"] for row in neurons}
+    read = read_families(file, model=bundle.model, neurons=layers)
+    families, members = _tables(bundle.model, layers, read)
+    again = families["key"].to_pylist()
+    families, members = join_families(bundle, families, members, instead_of=again)
     with BundleWriter.amend(bundle) as writer:
         writer.replace("Family", families)
         writer.replace("MEMBER_OF", members)
@@ -109,6 +106,12 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
             f"{file}: no family below the header; write one member a line, "
             "as in `curves,conv1:3,45`"
         )
+    _check_families(file, members)
+    return members
+
+
+def _check_families(file: Path, members: Sequence[Member]) -> None:
+    """Refuse a neuron that is twice in a family, and a family of two groups."""
     first: dict[tuple[str, str], int] = {}
     groups: dict[str, Member] = {}
     for member in members:
@@ -125,7 +128,6 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
                 f"{member.group or 'none'}, and "
                 f"{other.group or 'none'} on line {other.line}; a family has one group"
             )
-    return members
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -136,16 +138,8 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
             header = _header(file, next(reader, []))
             for cells in reader:
                 if any(cell.strip() for cell in cells):
-                    if len(cells) != len(header):
-                        raise CuratedError(
-                            f"{file}, line {reader.line_num}: {len(cells)} cells, "
-                            f"the header has {len(header)} "
-                            f'({",".join(header)}); put text with commas between "quotes"'
-                        )
-                    yield (
-                        reader.line_num,
-                        {name: cell.strip() for name, cell in zip(header, cells, strict=True)},
-                    )
+                    where = f"{file}, line {reader.line_num}"
+                    yield reader.line_num, _by_column(where, header, cells)
     except FileNotFoundError:
         raise CuratedError(
             f"{file}: no such file; name a CSV file with the columns {_EXAMPLE}"
@@ -156,22 +150,31 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         ) from error
 
 
+def _by_column(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise CuratedError(
+            f"{where}: {len(cells)} cells, the header has {len(header)} "
+            f'({",".join(header)}); put text with commas between "quotes"'
+        )
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+
+
 def _header(file: Path, cells: Sequence[str]) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
-    missing = [name for name in _COLUMNS if name not in names]
-    unknown = [name for name in names if name not in (*_COLUMNS, *_OPTIONAL)]
-    if missing or unknown or len(set(names)) < len(names):
-        fault = (
-            f"no column {missing[0]!r}"
-            if missing
-            else f"a column {unknown[0]!r}"
-            if unknown
-            else "a column twice"
-        )
+    fault = next(_header_faults(names), None)
+    if fault is not None:
         raise CuratedError(
             f"{file}, line 1: {fault}; begin with the header {_EXAMPLE}, and `group` if you like"
         )
     return names
+
+
+def _header_faults(names: Sequence[str]) -> Iterator[str]:
+    yield from (f"no column {name!r}" for name in _COLUMNS if name not in names)
+    known = (*_COLUMNS, *_OPTIONAL)
+    yield from (f"a column {name!r}" for name in names if name not in known)
+    if len(set(names)) < len(names):
+        yield "a column twice"
 
 
 def _member(

@@ -84,9 +84,8 @@ def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     chance = _chance(nulls)
     grid = Grid.of(scores, scores.scores, scores.plain)
     typical = max(float(chance.mean()), 0.0) if len(chance) else 0.0
-    found = [
-        _describe(scores, grid, family) for family in _families(grid, _rows(nulls), above=typical)
-    ]
+    families = _families(grid, _rows(nulls), above=typical)
+    found = [_describe(scores, grid, family) for family in families]
     return sorted(found, key=lambda family: (-family.strength, family.members[0])), chance
 
 
@@ -117,9 +116,8 @@ def _chance(nulls: Sequence[Grid]) -> np.ndarray:
 
 def _strongest(grid: Grid, rows: np.ndarray) -> float:
     """Strength of the strongest family, which is one of the first round; 0 without any."""
-    return next(
-        (_strength(grid, family) for family in _round(grid, np.ones(grid.size, bool), rows)), 0.0
-    )
+    families = _round(grid, np.ones(grid.size, bool), rows)
+    return _strength(grid, families[0]) if families else 0.0
 
 
 def _rows(nulls: Sequence[Grid]) -> np.ndarray:
@@ -183,18 +181,26 @@ def _triples(grid: Grid, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     partners = np.argsort(-best, axis=1, kind="stable")[:, : min(PARTNERS, count - 1)]
     one = np.take_along_axis(best, partners, 1)
     place = np.take_along_axis(row, partners, 1) - grid.zero
-    difference = place[:, None, :] - place[:, :, None] + grid.zero
-    if grid.cyclic:
-        difference %= len(excess)
-    known = (difference >= 0) & (difference < len(excess))
-    third = excess[np.where(known, difference, 0), partners[:, :, None], partners[:, None, :]]
-    total = one[:, :, None] + one[:, None, :] + np.where(known, third, 0)
+    third = _between_partners(grid, excess, partners, place)
+    total = one[:, :, None] + one[:, None, :] + third
     total[:, np.arange(partners.shape[1]), np.arange(partners.shape[1])] = -np.inf
     j, k = np.unravel_index(total.reshape(count, -1).argmax(1), total.shape[1:])
     each = np.arange(count)
     trios = np.stack([each, partners[each, j], partners[each, k]], 1)
     places = np.stack([0 * each, place[each, j], place[each, k]], 1)
     return trios, places, total[each, j, k]
+
+
+def _between_partners(
+    grid: Grid, excess: np.ndarray, partners: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """Excess ``(n, m, m)`` between the partners ``(n, m)`` of every neuron at their places."""
+    difference = place[:, None, :] - place[:, :, None] + grid.zero
+    if grid.cyclic:
+        difference %= len(excess)
+    known = (difference >= 0) & (difference < len(excess))
+    found = excess[np.where(known, difference, 0), partners[:, :, None], partners[:, None, :]]
+    return np.where(known, found, 0)
 
 
 def _grow(family: Growing, free: np.ndarray, rows: np.ndarray) -> Growing:
@@ -276,28 +282,31 @@ def _describe(scores: GroupScores, grid: Grid, family: Growing) -> Found:
     order = np.argsort(family.members)
     members = np.array(family.members)[order]
     pairs = np.triu_indices(len(members), 1)
-    score = float(np.nanmean(_between(grid, grid.scores, family)[pairs]))
-    fitted = Found(
+    found = Found(
         group=scores.group,
         members=members,
         offsets=np.array([0.0, 1.0]),
         offset_sd=np.full(2, np.nan),
         period=None,
         closure=np.nan,
-        score=score,
+        score=float(np.nanmean(_between(grid, grid.scores, family)[pairs])),
         strength=_strength(grid, family),
         gaps=np.array([]),
     )
     if scores.involution:
-        return fitted
+        return found
     start = (np.array(family.places)[order] - family.places[order[0]]) * (grid.step / grid.fine)
-    between = grid.scores[:, members[:, None], members]
-    full = scores.period
+    return _fitted(found, grid, start, full=scores.period)
+
+
+def _fitted(found: Found, grid: Grid, start: np.ndarray, *, full: float | None) -> Found:
+    """A family with offsets fitted from their ``start`` ``(k,)``; ``full``: period of its group."""
+    between = grid.scores[:, found.members[:, None], found.members]
     period = None if full is None else _symmetry(between, start, step=grid.step, period=full)
     offsets, sd = fit_offsets(_refined(grid, between, start), start, period=full)
     best = (between.argmax(0) - grid.zero) * grid.step
     return replace(
-        fitted,
+        found,
         offsets=offsets if period is None else offsets % period,
         offset_sd=sd,
         period=period,
@@ -319,10 +328,8 @@ def _symmetry(between: np.ndarray, start: np.ndarray, *, step: float, period: fl
     scores = between[rows % places, i, j]
     for order in range(places // 2, 1, -1):
         if places % order == 0:
-            turned = [
-                between[(rows + turn) % places, i, j].mean()
-                for turn in range(0, places, places // order)
-            ]
+            turns = range(0, places, places // order)
+            turned = [between[(rows + turn) % places, i, j].mean() for turn in turns]
             if min(turned) >= scores.mean() - scores.std():
                 return period / order
     return period
@@ -344,7 +351,12 @@ def _refined(grid: Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
     left, middle, right = (
         np.take_along_axis(values, (top + shift)[None], 0)[0] for shift in (-1, 0, 1)
     )
+    peak = rows + top - 2 + _vertex(left, middle, right)
+    return np.where(np.isfinite(middle), peak * grid.step, np.nan)
+
+
+def _vertex(left: np.ndarray, middle: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Place of the vertex of a parabola through values at -1, 0 and 1; 0 if it lies beyond."""
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = (left - right) / 2 / (left - 2 * middle + right)
-    shift = np.where(np.isfinite(shift) & (np.abs(shift) <= 1), shift, 0)
-    return np.where(np.isfinite(middle), (rows + top - 2 + shift) * grid.step, np.nan)
+    return np.where(np.isfinite(shift) & (np.abs(shift) <= 1), shift, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,6 +42,11 @@ class _Side:
     offsets: np.ndarray | None
     """``(k,)``; None: invariant."""
 
+    def to_json(self) -> list[object]:
+        """Plain data, in the order of the fields."""
+        offsets = None if self.offsets is None else self.offsets.tolist()
+        return [self.family, self.group, self.layer, self.channels.tolist(), offsets]
+
 
 _Feed: TypeAlias = tuple[_Side, _Side, Circuit]
 """Sender, receiver, and what the weights between them are."""
@@ -62,14 +67,23 @@ def circuits_of(
             continue
         positions = _positions(wiring, place)
         weights = _scaled(bundle.kernels.layer(layer.name)) if positions else np.empty(0)
-        for receiver in into:
-            pool = families if receiver.offsets is None else (*families, *invariants)
-            for sender in pool:
-                if sender.group == receiver.group and sender.layer in positions:
-                    at = positions[sender.layer][sender.channels]
-                    found = _between(weights, sender, receiver, at, rng)
-                    if found is not None:
-                        yield sender, receiver, found
+        for sender, receiver in _ends(into, families, invariants):
+            if sender.layer in positions:
+                at = positions[sender.layer][sender.channels]
+                found = _between(weights, sender, receiver, at, rng)
+                if found is not None:
+                    yield sender, receiver, found
+
+
+def _ends(
+    receivers: Iterable[_Side], families: Sequence[_Side], invariants: Sequence[_Side]
+) -> Iterator[tuple[_Side, _Side]]:
+    """Senders and receivers of the same group, one of them a family at least."""
+    for receiver in receivers:
+        senders = families if receiver.offsets is None else (*families, *invariants)
+        for sender in senders:
+            if sender.group == receiver.group:
+                yield sender, receiver
 
 
 def _between(
@@ -136,11 +150,19 @@ def _sides(bundle: Bundle, wiring: Wiring) -> tuple[list[_Side], list[_Side]]:
             layer, _, channel = row["from"].rpartition(":")
             members[row["to"], number[layer]].append((int(channel), row["offset"]))
             inside[named].add(row["from"])
-    families = []
-    for (family, layer), pairs in sorted(members.items()):
-        channels, offsets = (np.array(column) for column in zip(*sorted(pairs), strict=True))
-        families.append(_Side(family, group[family], layer, channels, offsets))
+    families = [
+        _family_side(family, group[family], layer, pairs)
+        for (family, layer), pairs in sorted(members.items())
+    ]
     return families, list(_invariants(bundle, number, inside))
+
+
+def _family_side(
+    family: str, group: str, layer: int, members: Iterable[tuple[int, float]]
+) -> _Side:
+    """A family's members, channel and offset of each, in one layer."""
+    channels, offsets = zip(*sorted(members), strict=True)
+    return _Side(family, group, layer, np.array(channels), np.array(offsets))
 
 
 def _invariants(
@@ -168,16 +190,7 @@ def current(bundle: Bundle, *, seed: int = 0) -> bool:
 def _state(bundle: Bundle, seed: int) -> str:
     """Digest of everything that the circuits are made of but the weights."""
     families, invariants = _sides(bundle, Wiring.from_json(bundle.wiring))
-    sides = [
-        [
-            side.family,
-            side.group,
-            side.layer,
-            side.channels.tolist(),
-            None if side.offsets is None else side.offsets.tolist(),
-        ]
-        for side in families
-    ]
+    sides = [side.to_json() for side in families]
     text = json.dumps([seed, sides, [side.family for side in invariants]])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -200,10 +213,9 @@ def feeds_findings(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
     best = _strongest(circuits_of(bundle, seed=seed, progress=progress))
     q = benjamini_hochberg([found.p for _, _, found in best]).tolist()
     kept = [(feed, value) for feed, value in zip(best, q, strict=True) if value <= Q_MAX]
-    sides = [side for (sender, receiver, _), _ in kept for side in (sender, receiver)]
-    alone = {side.family: side for side in sides if side.offsets is None}
+    singles = _singles(bundle, _alone(feed for feed, _ in kept))
     before = [row["key"] for row in bundle.table("Family").to_pylist() if row["size"] == 1]
-    families, members = join_families(bundle, *_singles(bundle, alone.values()), instead_of=before)
+    families, members = join_families(bundle, *singles, instead_of=before)
     return Findings(
         tables={
             "FEEDS": table_of("FEEDS", [_row(*feed, value) for feed, value in kept]),
@@ -212,6 +224,12 @@ def feeds_findings(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
         },
         manifest={"circuits": _state(bundle, seed)},
     )
+
+
+def _alone(feeds: Iterable[_Feed]) -> list[_Side]:
+    """The invariant neurons among the ends, each once."""
+    ends = (side for sender, receiver, _ in feeds for side in (sender, receiver))
+    return list({side.family: side for side in ends if side.offsets is None}.values())
 
 
 def _strongest(found: Iterator[_Feed]) -> list[_Feed]:

@@ -41,23 +41,11 @@ class Grid:
         Raises:
             ScoresError: the amounts are not equally spaced, or do not reach half of the period.
         """
-        step, count = float(scores.amounts[0]), len(scores.amounts)
-        if not np.allclose(scores.amounts, step * np.arange(1, count + 1)):
-            raise ScoresError(
-                f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced "
-                "from 0 on"
-            )
         cyclic = scores.period is not None or scores.involution
-        places = 2 if scores.involution else round((scores.period or 0) / step)
-        if cyclic and places not in (2 * count, 2 * count + 1):
-            raise ScoresError(
-                f"amounts {list(scores.amounts)} of group {scores.group} do not reach half of "
-                f"{scores.period}"
-            )
-        floor = baseline(layer, plain)
+        places = _places(scores, cyclic=cyclic)
         found = _both_ways(layer, plain, places=places)
-        floors = _both_ways(floor, plain, places=places)
-        fine = FINE if cyclic and places > 2 else 1
+        floors = _both_ways(baseline(layer, plain), plain, places=places)
+        step, fine = float(scores.amounts[0]), FINE if cyclic and places > 2 else 1
         return cls(step, cyclic, fine, found, found - floors, np.maximum(1 - floors, 0))
 
     @property
@@ -69,6 +57,23 @@ class Grid:
     def zero(self) -> int:
         """Place of no difference."""
         return 0 if self.cyclic else len(self.scores) // 2
+
+
+def _places(scores: GroupScores, *, cyclic: bool) -> int:
+    """Differences on the circle of a group; 0 if it has none."""
+    step, count = float(scores.amounts[0]), len(scores.amounts)
+    if not np.allclose(scores.amounts, step * np.arange(1, count + 1)):
+        raise ScoresError(
+            f"amounts {list(scores.amounts)} of group {scores.group} are not equally spaced "
+            "from 0 on"
+        )
+    places = 2 if scores.involution else round((scores.period or 0) / step)
+    if cyclic and places not in (2 * count, 2 * count + 1):
+        raise ScoresError(
+            f"amounts {list(scores.amounts)} of group {scores.group} do not reach half of "
+            f"{scores.period}"
+        )
+    return places
 
 
 def _both_ways(ahead: np.ndarray, plain: np.ndarray, *, places: int) -> np.ndarray:

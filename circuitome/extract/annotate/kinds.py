@@ -20,7 +20,7 @@ Three numbers are kept apart, for one alone misleads:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,7 @@ from circuitome.extract.annotate.tuner import (
     Curve,
     KindError,
     Table,
+    Tuned,
     Tuner,
 )
 from circuitome.extract.responses.cells import CellStatistics
@@ -97,6 +98,11 @@ class _Stimuli:
         names = tuple(dict.fromkeys(cell.stimulus for cell in cells))
         return cls(names, np.array([names.index(cell.stimulus) for cell in cells]))
 
+    def rows(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every stimulus with the numbers of its cells."""
+        for number, name in enumerate(self.names):
+            yield name, np.flatnonzero(self.of == number)
+
     @property
     def member(self) -> np.ndarray:
         """``(F, K)``: 1 for the cells of each stimulus."""
@@ -140,41 +146,56 @@ def kinds(
         KindError: no twins, a cell that was never shown, statistics that do not fit the cells, or
             an axis with a column that neurons do not have.
     """
-    for each in (stats, *null_stats):
-        _check(each, cells)
-    if not null_stats:
-        raise KindError(
-            "kinds need the responses of twins to be held against; give at least one twin"
-        )
+    _check_all(stats, null_stats, cells)
     stimuli = _Stimuli.of_cells(cells)
     layer, twins = _read(stats, stimuli), [_read(each, stimuli) for each in null_stats]
     usual = _usual(twins)
-    order, p = _preferred(layer, stimuli, usual), _significance(layer, twins, stimuli, usual)
-    q, best = benjamini_hochberg(p), order[0]
-    names = np.array(stimuli.names)
-    named = layer.live & (q <= Q_MAX)
-    kind = np.where(named, names[best], np.where(layer.live, UNEXPLAINED, SILENT))
-    runner_up = names[order[1]] if len(order) > 1 else np.full(len(best), "")
-    share = np.clip(np.take_along_axis(layer.explained, best[None], 0)[0], 0, 1)
+    order = _preferred(layer, stimuli, usual)
+    p = _significance(layer, twins, stimuli, usual)
+    tables = [Table.of(rows, cells, axes[name]) for name, rows in stimuli.rows()]
     tuner = Tuner(layer.cells, seed)
-    for number, name in enumerate(stimuli.names):
-        neurons = np.flatnonzero(layer.live & (best == number))
-        table = Table.of(np.flatnonzero(stimuli.of == number), cells, axes[name])
-        tuner.tune(name, table, neurons)
-    tuned = tuner.tuned
+    for number, (name, table) in enumerate(zip(stimuli.names, tables, strict=True)):
+        tuner.tune(name, table, np.flatnonzero(layer.live & (order[0] == number)))
+    return _described(layer, np.array(stimuli.names), order, p, tuner.tuned)
+
+
+def _described(
+    layer: _Layer, names: np.ndarray, order: np.ndarray, p: np.ndarray, tuned: Tuned
+) -> Kinds:
+    """Kinds of neurons that prefer the stimuli ``names`` in an ``order`` ``(F, C)``."""
+    live, best, q = layer.live, order[0], benjamini_hochberg(p)
+    significant = live & (q <= Q_MAX)
+    second = names[order[1]] if len(order) > 1 else np.full(len(best), "")
+    parameters = tuned.parameters.items()
     return Kinds(
-        kind=kind,
-        best=np.where(layer.live, names[best], ""),
-        runner_up=np.where(layer.live, runner_up, ""),
-        explained=np.where(layer.live, share, 0.0),
+        kind=np.where(significant, names[best], np.where(live, UNEXPLAINED, SILENT)),
+        best=np.where(live, names[best], ""),
+        runner_up=np.where(live, second, ""),
+        explained=np.where(live, np.clip(_of_each(layer.explained, best), 0, 1), 0.0),
         p=p,
         q=q,
         preferred_sd=tuned.preferred_sd,
         selectivity=tuned.selectivity,
         selectivity_sd=tuned.selectivity_sd,
         curves=tuple(tuned.curves),
-        **{name: np.where(named, values, np.nan) for name, values in tuned.parameters.items()},
+        **{name: np.where(significant, values, np.nan) for name, values in parameters},
     )
+
+
+def _of_each(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Of ``(F, C)`` the entry of every neuron at its own place ``(C,)``: ``(C,)``."""
+    return np.take_along_axis(values, place[None], 0)[0]
+
+
+def _check_all(
+    stats: CellStatistics, null_stats: Sequence[CellStatistics], cells: Sequence[CellLike]
+) -> None:
+    for each in (stats, *null_stats):
+        _check(each, cells)
+    if not null_stats:
+        raise KindError(
+            "kinds need the responses of twins to be held against; give at least one twin"
+        )
 
 
 def _check(stats: CellStatistics, cells: Sequence[CellLike]) -> None:
@@ -194,19 +215,21 @@ def _check(stats: CellStatistics, cells: Sequence[CellLike]) -> None:
 def _read(stats: CellStatistics, stimuli: _Stimuli) -> _Layer:
     means = stats.total / stats.n[:, None]
     within = np.maximum(stats.squares - stats.total * means, 0)
-    member, of = stimuli.member, stimuli.of
-    trials, sizes = member @ stats.n, member.sum(1)
-    centre = member @ stats.total / trials[:, None]  # (F, C) mean of each stimulus
-    square = (member @ stats.squares / trials[:, None]).mean(0)
+    trials = (stimuli.member @ stats.n)[:, None]
+    centre = stimuli.member @ stats.total / trials  # (F, C) mean of each stimulus
+    square = (stimuli.member @ stats.squares / trials).mean(0)
     grand = centre.mean(0)
     variance = square - grand**2
     live = variance > TINY * square
     spread = np.sqrt(np.where(live, variance, 1))
-    noise = member @ within / np.maximum(trials - sizes, 1)[:, None]  # (F, C) variance within cells
-    between = member @ (stats.n[:, None] * np.square(means - centre[of])) / trials[:, None]
-    between -= (sizes - 1)[:, None] / trials[:, None] * noise
-    shrunk = _shrunk(means, centre[of], np.maximum(between, 0)[of], noise[of] / stats.n[:, None])
-    explained = between / len(trials) + _contrast(centre, noise / trials[:, None])
+    noise, between = _components(stats, stimuli, means, within)
+    shrunk = _shrunk(
+        means,
+        centre[stimuli.of],
+        np.maximum(between, 0)[stimuli.of],
+        noise[stimuli.of] / stats.n[:, None],
+    )
+    explained = between / len(trials) + _contrast(centre, noise / trials)
     return _Layer(
         live=live,
         cells=CellMeans(stats.n, means, within, grand),
@@ -214,6 +237,22 @@ def _read(stats: CellStatistics, stimuli: _Stimuli) -> _Layer:
         raw=np.where(live, (means - grand) / spread, 0),
         explained=np.where(live, explained / np.where(live, variance, 1), 0),
     )
+
+
+def _components(
+    stats: CellStatistics, stimuli: _Stimuli, means: np.ndarray, within: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Variance within the cells of each stimulus and, less what this alone gives, between them;
+    ``(F, C)`` each.
+    """
+    member, sizes = stimuli.member, stimuli.member.sum(1)
+    trials = member @ stats.n
+    centre = member @ stats.total / trials[:, None]
+    noise = member @ within / np.maximum(trials - sizes, 1)[:, None]
+    apart = np.square(means - centre[stimuli.of])
+    between = member @ (stats.n[:, None] * apart) / trials[:, None]
+    between -= (sizes - 1)[:, None] / trials[:, None] * noise
+    return noise, between
 
 
 def _shrunk(
@@ -264,7 +303,7 @@ def _significance(
 
     def score(of: _Layer) -> np.ndarray:
         best = _preferred(of, stimuli, usual)[0]
-        share = np.take_along_axis(_angle(of.explained), best[None], 0)[0]
+        share = _of_each(_angle(of.explained), best)
         return np.where(of.live, (share - mean[best]) / scale[best], -np.inf)
 
     null = np.concatenate([score(twin) for twin in twins])

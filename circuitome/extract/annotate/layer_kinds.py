@@ -11,14 +11,18 @@ import numpy as np
 from safetensors.numpy import save
 
 from circuitome.extract.annotate.kinds import kinds
+from circuitome.extract.annotate.tuner import Curve
 from circuitome.extract.responses.cells import CellStatistics, Top
 from circuitome.extract.responses.runner import Subject
 from circuitome.extract.stimuli.catalogue import STIMULI, Catalogue
-from circuitome.filters import filter_kinds
+from circuitome.extract.stimuli.registry import Axis, Stimulus
+from circuitome.filters import FilterKinds, filter_kinds
 from circuitome.vocabulary import PREFERENCES
 
 __all__ = ["SHOWN", "LayerResponses", "cell_means", "layer_kinds"]
 
+_NUMBERS: Final = ("explained", "p", "q", *PREFERENCES, "selectivity", "selectivity_sd")
+"""Fields of `Kinds` that are columns of the neurons as they stand."""
 SHOWN: Final = 5
 """Top stimuli that are kept of every neuron."""
 
@@ -48,25 +52,31 @@ def layer_kinds(
     (`filters`) has that kind, with the fit's R2 as ``explained``, and neither p nor q: its fit
     beats 95 % of those to permuted filters.
     """
-    axes = {
-        name: [axis for axis in stimulus.axes if not axis.nuisance]
-        for name, stimulus in STIMULI.items()
-    }
+    axes = {name: _axes(stimulus) for name, stimulus in STIMULI.items()}
     found = kinds(responses.own, responses.statistics[1:], shown.cells, axes, seed=seed)
-    numbers = ("explained", "p", "q", *PREFERENCES, "selectivity", "selectivity_sd")
-    columns: dict[str, list] = {name: getattr(found, name).tolist() for name in numbers}
+    columns: dict[str, list] = {name: getattr(found, name).tolist() for name in _NUMBERS}
     columns["kind"] = found.kind.tolist()
     columns["runner_up"] = [name or None for name in found.runner_up.tolist()]
     columns["top_stimuli"] = [_described(shown, trials) for trials in responses.top.trials]
-    curves = [
-        curve and (curve.tuned_to, curve.at.tolist(), curve.mean.tolist()) for curve in found.curves
-    ]
-    for place, name in enumerate(("tuned_to", "tuning_at", "tuning")):
-        columns[name] = [curve and curve[place] for curve in curves]
+    columns |= _curve_columns(found.curves)
     for neuron, own in _by_filters(subject, index, seed).items():
         for name, value in own.items():
             columns[name][neuron] = value
     return columns
+
+
+def _axes(stimulus: Stimulus) -> list[Axis]:
+    """Axes of a stimulus that are no nuisance."""
+    return [axis for axis in stimulus.axes if not axis.nuisance]
+
+
+def _curve_columns(curves: Sequence[Curve | None]) -> dict[str, list]:
+    """Tuning curves as columns; None for a neuron without one."""
+    return {
+        "tuned_to": [curve and curve.tuned_to for curve in curves],
+        "tuning_at": [curve and curve.at.tolist() for curve in curves],
+        "tuning": [curve and curve.mean.tolist() for curve in curves],
+    }
 
 
 def cell_means(statistics: CellStatistics, shown: Catalogue) -> bytes:
@@ -105,16 +115,18 @@ def _by_filters(
     found = filter_kinds(subject.arrays[f"kernel/{layer.name}"] / scale, seed=seed)
     if np.isnan(found.bar):  # too small for a fit
         return {}
-    columns = {}
-    for neuron in np.flatnonzero(found.kind != "other").tolist():
-        kind = str(found.kind[neuron])
-        preferred = dict.fromkeys(PREFERENCES) | {
-            "orientation_deg": float(found.gabor.orientation_deg[neuron])
-        }
-        if kind == "gabor":
-            preferred["frequency"] = float(found.gabor.frequency[neuron])
-        if kind == "colour_contrast":
-            preferred["hue_deg"] = float(found.colour.hue_deg[neuron])
-        r2 = float(found.gabor.r2[neuron])
-        columns[neuron] = {"kind": kind, "explained": r2, "p": None, "q": None} | preferred
-    return columns
+    named = np.flatnonzero(found.kind != "other").tolist()
+    return {neuron: _filter_columns(found, neuron) for neuron in named}
+
+
+def _filter_columns(found: FilterKinds, neuron: int) -> dict[str, str | float | None]:
+    """Columns of a neuron whose filter is a Gabor or a colour contrast."""
+    kind = str(found.kind[neuron])
+    preferred: dict[str, float | None] = dict.fromkeys(PREFERENCES)
+    preferred["orientation_deg"] = float(found.gabor.orientation_deg[neuron])
+    if kind == "gabor":
+        preferred["frequency"] = float(found.gabor.frequency[neuron])
+    if kind == "colour_contrast":
+        preferred["hue_deg"] = float(found.colour.hue_deg[neuron])
+    r2 = float(found.gabor.r2[neuron])
+    return {"kind": kind, "explained": r2, "p": None, "q": None} | preferred

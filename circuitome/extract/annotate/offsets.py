@@ -34,9 +34,7 @@ def fit_offsets(
     design = np.zeros((len(i), count))
     design[np.arange(len(i)), j] = 1
     design[np.arange(len(i)), i] = -1
-    residual = differences[i, j] - (start[j] - start[i])
-    if period is not None:
-        residual = (residual + period / 2) % period - period / 2
+    residual = _short_way(differences[i, j] - (start[j] - start[i]), period)
     inverse = np.linalg.pinv(design)
     moved = inverse @ residual
     offsets = start + moved
@@ -46,6 +44,11 @@ def fit_offsets(
     sd = np.sqrt(variance * np.square(inverse).sum(1))
     offsets = offsets - offsets[0]
     return offsets if period is None else offsets % period, sd
+
+
+def _short_way(apart: np.ndarray, period: float | None) -> np.ndarray:
+    """Differences taken the short way round the circle, if there is one."""
+    return apart if period is None else (apart + period / 2) % period - period / 2
 
 
 def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
@@ -58,9 +61,7 @@ def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
     i, j, k = i[rising], j[rising], k[rising]
     if not len(i):
         return float("nan")
-    error = best[i, j] + best[j, k] - best[i, k]
-    if period is not None:
-        error = (error + period / 2) % period - period / 2
+    error = _short_way(best[i, j] + best[j, k] - best[i, k], period)
     return float((np.abs(error) <= step + 1e-9).mean())
 
 
@@ -85,19 +86,21 @@ def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarra
         if spacing < step - 1e-9:
             break
         turns = (sites - sites[0]) / spacing
-        shift = (
-            np.angle(np.exp(2j * np.pi * turns).mean()) / 2 / np.pi if period is not None else 0.0
-        )
+        shift = _common_phase(turns) if period is not None else 0.0
         place = np.round(turns - shift).astype(int)
         error = (turns - shift - place) * spacing
         taken = place % count if period is not None else place
-        if np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8) and len(
-            set(taken.tolist())
-        ) == len(sites):
+        near = np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8)
+        if near and len(np.unique(taken)) == len(sites):
             empty = np.setdiff1d(np.arange(count + (period is None)), taken)
             missing = sites[0] + (empty + shift) * spacing
             return missing if period is None else np.sort(missing % period)
     return np.array([])
+
+
+def _common_phase(turns: np.ndarray) -> float:
+    """Part of a turn that numbers of turns have in common."""
+    return np.angle(np.exp(2j * np.pi * turns).mean()) / 2 / np.pi
 
 
 def _sites(offsets: np.ndarray, step: float, period: float | None) -> np.ndarray:

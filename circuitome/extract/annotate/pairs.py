@@ -59,21 +59,7 @@ class GroupScores:
     )
 
     def __post_init__(self) -> None:
-        nulls, neurons = len(self.null_plain), len(self.plain)
-        layer = (len(self.amounts), neurons, neurons)
-        if (
-            self.scores.shape != layer
-            or self.plain.shape != layer[1:]
-            or self.null_scores.shape != (nulls, *layer)
-            or self.null_plain.shape != (nulls, *layer[1:])
-        ):
-            raise ScoresError(
-                f"scores of group {self.group} have shapes {self.scores.shape}, "
-                f"{self.plain.shape}, "
-                f"{self.null_scores.shape} and {self.null_plain.shape}; give (amounts, C, C), (C, "
-                "C), "
-                "(nulls, amounts, C, C) and (nulls, C, C)"
-            )
+        self._check_shapes()
         if not len(self.amounts) or (self.amounts <= 0).any():
             raise ScoresError(
                 f"amounts {self.amounts.tolist()} of group {self.group}: give one or more, "
@@ -83,6 +69,19 @@ class GroupScores:
             raise ScoresError(
                 f"group {self.group} has {len(self.amounts)} amounts and {len(self.turns)} turns; "
                 "give as many"
+            )
+
+    def _check_shapes(self) -> None:
+        nulls, neurons = len(self.null_plain), len(self.plain)
+        plain = (neurons, neurons)
+        layer = (len(self.amounts), *plain)
+        tables = (self.scores, self.plain, self.null_scores, self.null_plain)
+        shapes = tuple(table.shape for table in tables)
+        if shapes != (layer, plain, (nulls, *layer), (nulls, *plain)):
+            raise ScoresError(
+                f"scores of group {self.group} have shapes {shapes[0]}, {shapes[1]}, "
+                f"{shapes[2]} and {shapes[3]}; give (amounts, C, C), (C, C), "
+                "(nulls, amounts, C, C) and (nulls, C, C)"
             )
 
     @property
@@ -179,15 +178,12 @@ def find_pairs(groups: Sequence[GroupScores]) -> list[Pair]:
     """
     if not groups:
         return []
-    if not all(len(scores.null_plain) for scores in groups):
+    if any(not len(scores.null_plain) for scores in groups):
         raise ScoresError(
             "pairs have no significance without surrogate layers; give two or more, ten are usual"
         )
     found = [_Excess.of(scores) for scores in groups]
-    levels = np.max([each.z for each in found], axis=0)
-    levels = np.sort(levels[levels > -np.inf])
-    null = np.max([each.null_z for each in found], axis=0)
-    q = target_decoy_q(levels, null[null > -np.inf], copies=len(null))
+    levels, q = _q_by_level(found)
     pairs = [pair for each in found for pair in each.pairs(levels, q)]
     return sorted(pairs, key=lambda pair: (pair.q, pair.p, pair.i, pair.j, pair.group))
 
@@ -233,6 +229,14 @@ class _Excess:
             yield Pair(int(i[n]), int(j[n]), scores.group, *numbers)
 
 
+def _q_by_level(found: Sequence[_Excess]) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair's best z over the groups, rising, and the q that each has."""
+    levels = np.max([each.z for each in found], axis=0)
+    levels = np.sort(levels[levels > -np.inf])
+    null = np.max([each.null_z for each in found], axis=0)
+    return levels, target_decoy_q(levels, null[null > -np.inf], copies=len(null))
+
+
 def invariance(scores: GroupScores) -> np.ndarray:
     """How little every neuron notices the group ``(C,)``: its lowest score with itself over the
     amounts.
@@ -264,13 +268,12 @@ def weight_scores(
             "give one row each"
         )
     # in the layout of a map from entries to moved entries, on which the product's rounding depends
-    moving = np.ascontiguousarray(
-        turning((height, width), transform.inverse().matrix, decimals=6).T
-    )
-    moved = kernel.reshape(channels, fan_in, -1) @ moving
-    moved = np.einsum("ab,cap->cbp", partners, moved)
+    moving = turning((height, width), transform.inverse().matrix, decimals=6).T
+    moving = np.ascontiguousarray(moving)
+    flat = kernel.reshape(channels, fan_in, -1)
+    moved = np.einsum("ab,cap->cbp", partners, flat @ moving)
     known = moving.sum(0) > 1 - 1e-6
-    here = kernel.reshape(channels, fan_in, -1)[:, :, known].reshape(channels, -1)
+    here = flat[:, :, known].reshape(channels, -1)
     return cosines(moved[:, :, known].reshape(channels, -1), here)
 
 

@@ -125,11 +125,11 @@ def _wanted(
     """
     before = {part for part in parts_done(bundle.manifest.model) if part in PARTS}
     asked = set(parts).union(*map(needed_by, parts))
+    wanted = asked | before
     if bundle.manifest.note("annotation") == dict(identity):
         seed = int(identity["seed"] or 0)
-        before = {part for part in before if part_of(part).holds(bundle, seed)}
-        return tuple(part for part in PARTS if part in asked - before)
-    return tuple(part for part in PARTS if part in asked | before)
+        wanted = asked - {part for part in before if part_of(part).holds(bundle, seed)}
+    return tuple(part for part in PARTS if part in wanted)
 
 
 def _check(parts: Sequence[str], twins: int) -> None:

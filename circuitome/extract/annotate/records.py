@@ -41,9 +41,7 @@ class Records:
         folder = _folder_of(bundle)
         text = json.dumps(setting, sort_keys=True)
         try:
-            if folder.exists() and (
-                not (folder / _SETTING).is_file() or (folder / _SETTING).read_text() != text
-            ):
+            if folder.exists() and not _has_setting(folder, text):
                 shutil.rmtree(folder)
             folder.mkdir(exist_ok=True)
             (folder / _SETTING).write_text(text)
@@ -67,9 +65,8 @@ class Records:
             records.remove()
             return
         has = parts_done(bundle.manifest.model)
-        if file.read_text() == json.dumps(setting, sort_keys=True) and set(
-            records.get("parts", 0)
-        ) <= set(has):
+        same = _has_setting(records.folder, json.dumps(setting, sort_keys=True))
+        if same and set(records.get("parts", 0)) <= set(has):
             records.remove()
 
     def _path(self, part: str, layer: int) -> Path:
@@ -120,6 +117,12 @@ class Records:
     def remove(self) -> None:
         """Throw everything away."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _has_setting(folder: Path, text: str) -> bool:
+    """Whether the records in a folder are of this setting."""
+    file = folder / _SETTING
+    return file.is_file() and file.read_text() == text
 
 
 def _folder_of(bundle: Bundle) -> Path:

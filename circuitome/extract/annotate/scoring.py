@@ -26,7 +26,7 @@ from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import surrogates
 from circuitome.extract.stimuli.transforms import IDENTITY, Transform, steps
 from circuitome.extract.verify import read_operand
-from circuitome.extract.wiring import Wiring
+from circuitome.extract.wiring import Layer, Wiring
 
 __all__ = [
     "ANGLES",
@@ -104,29 +104,37 @@ class _Task:
     first: Tensor | None = None  # (1 + S, C, M) standardised activations without a transform
 
     @property
+    def layer(self) -> Layer:
+        """The layer in the wiring."""
+        return self.subject.wiring.layers[self.index]
+
+    @property
     def searched(self) -> bool:
         """Whether it has null layers, and pairs are looked for."""
         return self.kernels is not None or self.pairings is not None
 
     def read(self, maps: Mapping[str, Tensor], rows: Tensor, columns: Tensor) -> Tensor:
         """Pre-activations ``(1 + S, C, m)`` of the layer and its null layers at some units."""
-        wiring, arrays = self.subject.wiring, self.subject.arrays
-        layer = wiring.layers[self.index]
         device = next(iter(maps.values())).device
         rows, columns = rows.to(device), columns.to(device)
         if self.kernels is not None:
-            seen = patches_at(layer, read_operand(wiring, layer, 0, arrays, maps), rows, columns)
+            seen = patches_at(self.layer, self._operand(0, maps), rows, columns)
             values = self.kernels.to(device) @ seen
-            return values.reshape(len(values), layer.channels, -1) + self.bias.to(device)
+            return values.reshape(len(values), self.layer.channels, -1) + self.bias.to(device)
         if self.pairings is None:
-            return _at(maps[layer.node], rows, columns)[None]
-        weights = torch.as_tensor(arrays[f"kernel/{layer.name}"], device=device)[:, :, 0, 0]
-        operands = []
-        for number in range(len(layer.operands)):
-            values = _at(read_operand(wiring, layer, number, arrays, maps), rows, columns)
-            operands.append(values * weights[:, number, None])
+            return _at(maps[self.layer.node], rows, columns)[None]
+        kernel = self.subject.arrays[f"kernel/{self.layer.name}"]
+        weights = torch.as_tensor(kernel, device=device)[:, :, 0, 0]
+        operands = [
+            _at(self._operand(number, maps), rows, columns) * weights[:, number, None]
+            for number in range(len(self.layer.operands))
+        ]
         sums = [_paired(operands, channels) for channels in self.pairings]
         return torch.stack(sums) + self.bias.to(device)
+
+    def _operand(self, number: int, maps: Mapping[str, Tensor]) -> Tensor:
+        subject = self.subject
+        return read_operand(subject.wiring, self.layer, number, subject.arrays, maps)
 
     def standardised(self, raw: Tensor) -> Tensor:
         """Activations of mean 0 and length 1 over the presentations; zero if a neuron is silent."""
@@ -204,12 +212,17 @@ def _task(subject: Subject, index: int, nulls: Nulls) -> _Task:
     if layer.op == "add":
         pairings = _pairings(layer.channels, len(layer.operands), nulls.count, generator)
         return _Task(subject, index, None, pairings, bias)
+    return _Task(subject, index, _filters(subject, index, nulls.count, generator), None, bias)
+
+
+def _filters(subject: Subject, index: int, nulls: int, generator: torch.Generator) -> Tensor:
+    """Filters of a layer, then of its null layers: ``(1 + nulls, groups, C / groups, D)``."""
+    layer = subject.wiring.layers[index]
     kernel = torch.as_tensor(subject.arrays[f"kernel/{layer.name}"])
-    colours = wiring.reads_image(index)
-    null = surrogates(kernel, nulls.count, generator=generator, colours=colours)
+    colours = subject.wiring.reads_image(index)
+    null = surrogates(kernel, nulls, generator=generator, colours=colours)
     every = torch.cat([kernel[None], null.to(kernel)])
-    shape = (1 + nulls.count, layer.groups, layer.channels // layer.groups, -1)
-    return _Task(subject, index, every.reshape(shape), None, bias)
+    return every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1)
 
 
 def _pairings(channels: int, operands: int, nulls: int, generator: torch.Generator) -> Tensor:
@@ -288,19 +301,17 @@ def _layer_scores(
     plain: np.ndarray,
     found: Mapping[str, Sequence[np.ndarray]],
 ) -> LayerScores:
-    own = {
-        group: np.min([_self(layer) for layer in scores], axis=0).astype(np.float64)
-        for group, scores in found.items()
-    }
+    own = {group: _lowest(scores) for group, scores in found.items()}
     if not can_pair(wiring, index):
         return LayerScores((), own)
-    return LayerScores(
-        tuple(_group_scores(group, plain, scores) for group, scores in found.items()), own
-    )
+    groups = [_group_scores(group, plain, scores) for group, scores in found.items()]
+    return LayerScores(tuple(groups), own)
 
 
-def _self(scores: np.ndarray) -> np.ndarray:
-    return scores[0] if scores.ndim == 2 else np.diagonal(scores[0])
+def _lowest(found: Sequence[np.ndarray]) -> np.ndarray:
+    """Lowest score of every neuron with itself over the amounts, ``(C,)``."""
+    own = [scores[0] if scores.ndim == 2 else np.diagonal(scores[0]) for scores in found]
+    return np.min(own, axis=0).astype(np.float64)
 
 
 def _group_scores(group: str, plain: np.ndarray, found: Sequence[np.ndarray]) -> GroupScores:

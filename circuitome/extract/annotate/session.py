@@ -93,7 +93,8 @@ class Session:
         layers = self.wiring.layers
         seen = [max(field) for i, field in self.fields().items() if min(layers[i].size) > 1]
         least = int(np.ceil(MARGIN * max(seen, default=self.side)))
-        if least >= self.side or layers[0].size[0] != layers[0].size[1]:
+        height, width = layers[0].size
+        if least >= self.side or height != width:
             return self
         side = symmetric_side(self.wiring, least=least)
         traced = _traced_at(self.wiring, self.subject.model, side) if side < self.side else None

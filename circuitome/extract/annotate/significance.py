@@ -49,16 +49,15 @@ def family_significance(
     """
     if not found:
         return np.empty(0), np.empty(0)
-    cells = list(chance)
-    maxima = np.array([chance[cell] for cell in cells], dtype=float)  # (cells, S)
+    maxima = np.array(list(chance.values()), dtype=float)  # (cells, S)
     sd = maxima.std(1, ddof=1)
     floor = LEAST * (np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
-    place = {cell: index for index, cell in enumerate(cells)}
+    place = {cell: index for index, cell in enumerate(chance)}
     of = np.array([place[cell] for cell, _ in found])
     strengths = np.array([strength for _, strength in found])
     z = (strengths - maxima.mean(1)[of]) / np.maximum(sd[of], floor)
     decoys = _left_out(maxima, floor)
-    best = np.full(len(cells), -np.inf)
+    best = np.full(len(maxima), -np.inf)
     np.maximum.at(best, of, z)
     q = target_decoy_q(z, decoys, copies=maxima.shape[1], targets=best)
     return empirical_p(z, decoys), q

@@ -111,24 +111,22 @@ def circuit(
         turned, other, kernels = senders, None, kernels.swapaxes(0, 1)
     else:
         raise ValueError("at least one end of an equivariant circuit has offsets")
+    ends = OffsetBins.of(group, other, turned)
     if group == "scale":
         kernels = kernels.sum((2, 3), keepdims=True)
     spatial = group in SPATIAL and kernels.shape[2:] != (1, 1)
-    ends = OffsetBins.of(group, other, turned)
     if not _can_tell(ends, spatial=spatial):
         return None
     flat = kernels.reshape(*kernels.shape[:2], -1).astype(np.float64)
     unturned = flat[:, :, None].repeat(len(turned), 2)
     back = _turned_back(flat, kernels.shape[2:], group, turned) if spatial else unturned
-    observed, still = (
-        float(_explained(each, ends, *_in_place(ends))[0]) for each in (back, unturned)
-    )
+    observed, still = _in_place(back, ends), _in_place(unturned, ends)
     if not math.isfinite(observed):
         return None
     turns = observed >= TURNED * still
     order = np.argsort(ends.offsets, kind="stable")
     return Circuit(
-        circuit_class="i->e" if senders is None else "e->i" if receivers is None else "e->e",
+        circuit_class="->".join("i" if end is None else "e" for end in (senders, receivers)),
         r2=observed,
         still=still,
         p=_permuted(back, ends, observed, rng, nulls) if turns else 1.0,
@@ -148,10 +146,10 @@ def _can_tell(ends: OffsetBins, *, spatial: bool) -> bool:
     return ends.size > 1 and reachable(ends, spatial=spatial) <= Q_MAX
 
 
-def _in_place(ends: OffsetBins) -> tuple[np.ndarray, np.ndarray]:
-    """The permutation that changes nothing, of each end, ``(1, members)``."""
+def _in_place(back: np.ndarray, ends: OffsetBins) -> float:
+    """R2 if no member is permuted; NaN if there is nothing to explain."""
     others, turned = ends.bins.shape
-    return np.arange(others)[None], np.arange(turned)[None]
+    return float(_explained(back, ends, np.arange(others)[None], np.arange(turned)[None])[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +171,15 @@ class OffsetBins:
             return cls(np.zeros((1, len(turned)), np.int64), 1, np.zeros(1), turned, between=False)
         step, period = GRIDS[group]
         apart = other[:, None] - turned[None, :]
-        grids = (
-            _binned(apart, width, period) for width in _widths(step, period, float(np.ptp(apart)))
-        )
-        bins, offsets = next(
-            grid for grid in grids if apart.size >= PER_OFFSET * len(grid[1]) or len(grid[1]) <= 2
-        )
+        most = max(2, apart.size // PER_OFFSET)
+        widths = _widths(step, period, float(np.ptp(apart)))
+        grids = (_binned(apart, width, period) for width in widths)
+        bins, offsets = next(grid for grid in grids if len(grid[1]) <= most)
         return cls(bins, len(offsets), offsets, turned, between=True)
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean of some values of the pairs ``(other, turned)`` in each bin, ``(size,)``."""
-        bins = self.bins.reshape(-1)
-        return np.bincount(bins, values.reshape(-1), self.size) / np.bincount(
-            bins, minlength=self.size
-        )
+        return _means_of(values, self.bins)
 
 
 def _widths(step: float, period: float | None, span: float) -> list[float]:
@@ -207,13 +200,17 @@ def _binned(apart: np.ndarray, width: float, period: float | None) -> tuple[np.n
     there, bins = np.unique(place, return_inverse=True)
     bins = bins.reshape(apart.shape)
     if period is None:
-        middle = np.bincount(bins.reshape(-1), apart.reshape(-1)) / np.bincount(bins.reshape(-1))
-    else:
-        rest = apart - shift - there[bins] * width
-        rest = (rest + period / 2) % period - period / 2
-        middle = np.bincount(bins.reshape(-1), rest.reshape(-1)) / np.bincount(bins.reshape(-1))
-        middle = (middle + there * width + shift + period / 2) % period - period / 2
-    return bins, middle
+        return bins, _means_of(apart, bins)
+    rest = apart - shift - there[bins] * width
+    rest = (rest + period / 2) % period - period / 2
+    middle = _means_of(rest, bins) + there * width + shift
+    return bins, (middle + period / 2) % period - period / 2
+
+
+def _means_of(values: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Mean of the values in each bin; none is empty."""
+    of = bins.reshape(-1)
+    return np.bincount(of, values.reshape(-1)) / np.bincount(of)
 
 
 def reachable(ends: OffsetBins, *, spatial: bool) -> float:
@@ -281,27 +278,28 @@ def _explained(
     ``back``: ``(other, turned, turned, entries)``, each kernel turned back by every offset of its
     side.
     """
+    size = max(1, ROOM // (ends.bins.size * (back.shape[3] + ends.size)))
+    parts = [slice(start, start + size) for start in range(0, len(sigma), size)]
+    return np.concatenate([_share(back, ends, sigma[part], tau[part]) for part in parts])
+
+
+def _share(back: np.ndarray, ends: OffsetBins, sigma: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """R2 after a few permutations, as many as fit into memory."""
     others, turned, _, entries = back.shape
     pairs = others * turned
-    size = max(1, ROOM // (pairs * (entries + ends.size)))
-    found = []
-    for start in range(0, len(sigma), size):
-        part = slice(start, start + size)
-        places = np.arange(others)[:, None], np.arange(turned), tau[part, None, :]
-        taken = back[places].reshape(-1, pairs, entries)
-        mean = taken.mean(1)
-        energy = np.square(taken).sum((1, 2))
-        if ends.between:
-            bins = ends.bins[sigma[part, :, None], tau[part, None, :]].reshape(-1, pairs)
-            template = _energy_of_means(taken, bins, ends.size)
-            base = pairs * np.square(mean).sum(1)
-        else:
-            template = pairs * np.square(mean).sum(1)
-            base = pairs * entries * np.square(mean.mean(1))
-        total = energy - base
-        varies = total > 1e-12 * energy
-        found.append(np.where(varies, (template - base) / np.where(varies, total, 1), np.nan))
-    return np.concatenate(found)
+    places = np.arange(others)[:, None], np.arange(turned), tau[:, None, :]
+    taken = back[places].reshape(-1, pairs, entries)
+    mean = taken.mean(1)
+    template = base = pairs * np.square(mean).sum(1)
+    if ends.between:
+        bins = ends.bins[sigma[:, :, None], tau[:, None, :]].reshape(-1, pairs)
+        template = _energy_of_means(taken, bins, ends.size)
+    else:
+        base = pairs * entries * np.square(mean.mean(1))
+    energy = np.square(taken).sum((1, 2))
+    total = energy - base
+    varies = total > 1e-12 * energy
+    return np.where(varies, (template - base) / np.where(varies, total, 1), np.nan)
 
 
 def _energy_of_means(taken: np.ndarray, bins: np.ndarray, size: int) -> np.ndarray:

@@ -129,18 +129,7 @@ class Table:
         columns = [[cell.values[axis.name] for cell in shown] for axis in axes]
         values = np.array(columns).reshape(len(axes), len(rows)).T
         counts = [len(set(column)) for column in columns]
-        if math.prod(counts) != len(rows):
-            raise KindError(
-                f"{shown[0].stimulus} has {len(rows)} cells for {' x '.join(map(str, counts))} "
-                "values of its axes; give every combination of the values once"
-            )
-        for axis in axes:
-            if axis.column not in (None, *PREFERENCES):
-                raise KindError(
-                    f"{shown[0].stimulus}: {axis.name} is kept in {axis.column!r}, "
-                    "which neurons do "
-                    f"not have; name one of {', '.join(PREFERENCES)}, or None"
-                )
+        _check_axes(shown[0].stimulus, len(rows), axes, counts)
         several = [place for place, count in enumerate(counts) if count > 1]
         return cls(rows, tuple(axes[place] for place in several), values[:, several])
 
@@ -150,6 +139,21 @@ class Table:
         mask = np.flatnonzero((others == setting).all(1))
         order = mask[np.argsort(self.values[mask, place], kind="stable")]
         return self.rows[order], self.values[order, place]
+
+
+def _check_axes(stimulus: str, cells: int, axes: Sequence[AxisLike], counts: Sequence[int]) -> None:
+    """Refuse axes whose values the cells do not combine, or that have a column unknown."""
+    if math.prod(counts) != cells:
+        raise KindError(
+            f"{stimulus} has {cells} cells for {' x '.join(map(str, counts))} "
+            "values of its axes; give every combination of the values once"
+        )
+    for axis in axes:
+        if axis.column not in (None, *PREFERENCES):
+            raise KindError(
+                f"{stimulus}: {axis.name} is kept in {axis.column!r}, which neurons do "
+                f"not have; name one of {', '.join(PREFERENCES)}, or None"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,6 @@ class Tuner:
                 here[place] = value
                 rows, _ = table.along(0, here)
                 curves.append((weight * self._means(rows, neurons)).sum(0))
-            responses = np.stack(curves, axis=1)
-            found = tune(values, responses, period=axis.period, seed=self.seed)
+            curve = np.stack(curves, axis=1)
+            found = tune(values, curve, period=axis.period, seed=self.seed)
             self.tuned.store(axis, neurons, found)

@@ -10,7 +10,7 @@ Neural Networks* (Distill, 2020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -48,25 +48,39 @@ def weight_pairs(
     layer = wiring.layers[index]
     if layer.op not in ("conv", "linear") or layer.groups != 1 or not can_pair(wiring, index):
         return []
-    kernel = subject.arrays[f"kernel/{layer.name}"].astype(np.float64)
+    kernels = _kernels(subject, index, nulls)
+    plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in kernels])
+    asked = {group: _asked(wiring, index, group, known) for group in ASKED}
+    groups = [
+        _group_scores(group, kernels, plain, found) for group, found in asked.items() if found
+    ]
+    return [pair for pair in find_pairs(groups) if pair.q <= Q_MAX]
+
+
+def _kernels(subject: Subject, index: int, nulls: Nulls) -> list[np.ndarray]:
+    """Filters of a layer, then those of its null layers, ``(C, fan_in, kh, kw)`` each."""
+    name = subject.wiring.layers[index].name
+    kernel = subject.arrays[f"kernel/{name}"].astype(np.float64)
     null = surrogates(
         torch.as_tensor(kernel),
         nulls.count,
         generator=nulls.generator(index),
-        colours=wiring.reads_image(index),
+        colours=subject.wiring.reads_image(index),
     )
-    layers = [kernel, *null.numpy()]
-    plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in layers])
-    groups = []
-    for group in ASKED:
-        asked = _asked(wiring, index, group, known)
-        if asked:
-            scores = np.stack([_scores(one, asked) for one in layers])
-            amounts = np.array([transform.amount for transform in asked])
-            period = 360.0 if group in ANGLES else None
-            own, chance = (scores[0], plain[0]), (scores[1:], plain[1:])
-            groups.append(GroupScores(group, amounts, period, *own, *chance))
-    return [pair for pair in find_pairs(groups) if pair.q <= Q_MAX]
+    return [kernel, *null.numpy()]
+
+
+def _group_scores(
+    group: str,
+    kernels: Sequence[np.ndarray],
+    plain: np.ndarray,
+    asked: Mapping[Transform, np.ndarray | None],
+) -> GroupScores:
+    scores = np.stack([_scores(one, asked) for one in kernels])
+    amounts = np.array([transform.amount for transform in asked])
+    period = 360.0 if group in ANGLES else None
+    own, chance = (scores[0], plain[0]), (scores[1:], plain[1:])
+    return GroupScores(group, amounts, period, *own, *chance)
 
 
 def _asked(
@@ -100,8 +114,9 @@ def _inputs(
             if link.source == source:
                 place[link.channels] = link.positions
         for a, b, score in _relations(known[source], transform):
-            if place[a] >= 0 and place[b] >= 0:
-                partners[place[a], place[b]] = max(partners[place[a], place[b]], score)
+            ends = place[a], place[b]
+            if min(ends) >= 0:
+                partners[ends] = max(partners[ends], score)
     return partners
 
 

@@ -42,19 +42,14 @@ class CellStatistics:
         neurons)``; `CellError` if they do not fit.
         """
         cell_ids, responses = np.asarray(cell_ids), np.asarray(responses, np.float64)
-        if responses.shape != (len(cell_ids), self.total.shape[1]):
-            raise CellError(
-                f"responses of shape {responses.shape} to {len(cell_ids)} trials; "
-                f"this layer wants ({len(cell_ids)}, {self.total.shape[1]})"
-            )
+        _check_shape(responses, len(cell_ids), self.total.shape[1])
         if not np.isfinite(responses).all():
             raise CellError(
                 "a response is NaN or infinite; check the model's weights and the input's scale"
             )
         ids, place = np.unique(cell_ids, return_inverse=True)
-        member = (np.arange(len(ids))[:, None] == place).astype(
-            np.float64
-        )  # a product is faster than np.add.at
+        # a product is faster than np.add.at
+        member = (np.arange(len(ids))[:, None] == place).astype(np.float64)
         self.n[ids] += member.sum(1)
         self.total[ids] += member @ responses
         self.squares[ids] += member @ np.square(responses)
@@ -82,16 +77,18 @@ class Top:
         """Add trials: ``trial_ids`` ``(n,)`` are their numbers, ``responses`` is ``(n, neurons)``.
         Ties go to the lower number.
         """
-        if responses.shape != (len(trial_ids), len(self.values)):
-            raise CellError(
-                f"responses of shape {responses.shape} to {len(trial_ids)} trials; "
-                f"this layer wants ({len(trial_ids)}, {len(self.values)})"
-            )
+        _check_shape(responses, len(trial_ids), len(self.values))
+        numbers = np.broadcast_to(trial_ids, responses.T.shape)
         values = np.concatenate([self.values, np.asarray(responses, np.float64).T], axis=1)
-        trials = np.concatenate(
-            [self.trials, np.broadcast_to(trial_ids, responses.T.shape)], axis=1
-        )
+        trials = np.concatenate([self.trials, numbers], axis=1)
         order = np.lexsort((trials, -values), axis=1)[:, : self.values.shape[1]]
-        self.values, self.trials = (
-            np.take_along_axis(part, order, axis=1) for part in (values, trials)
+        self.values = np.take_along_axis(values, order, axis=1)
+        self.trials = np.take_along_axis(trials, order, axis=1)
+
+
+def _check_shape(responses: np.ndarray, trials: int, neurons: int) -> None:
+    if responses.shape != (trials, neurons):
+        raise CellError(
+            f"responses of shape {responses.shape} to {trials} trials; "
+            f"this layer wants ({trials}, {neurons})"
         )

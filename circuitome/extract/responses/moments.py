@@ -59,16 +59,21 @@ def natural_moments(
         maps = runner(images)
         for index in runner.layers:
             values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
-            silent = (values <= 0).sum((0, 2, 3)).double()
-            moment = torch.stack(
-                [values.double().sum((0, 2, 3)), values.double().square().sum((0, 2, 3)), silent]
-            )
+            moment = _sums(values)
             sums[index] = moment if index not in sums else sums[index] + moment
             peak = values.amax((0, 2, 3))
             peaks[index] = peak if index not in peaks else torch.maximum(peaks[index], peak)
             positions[index] += values.numel() // values.shape[1]
         advance()
     return {index: _moments(sums[index], peaks[index], positions[index]) for index in sums}
+
+
+def _sums(values: Tensor) -> Tensor:
+    """Of values ``(n, C, h, w)`` the sum, that of squares, and the number of silent positions,
+    ``(3, C)``.
+    """
+    wide, silent = values.double(), values <= 0
+    return torch.stack([each.sum((0, 2, 3)).double() for each in (wide, wide.square(), silent)])
 
 
 def _moments(sums: Tensor, peak: Tensor, count: int) -> Moments:
@@ -97,13 +102,14 @@ def effective_fields(
         (gradient,) = torch.autograd.grad(
             (middle * signs).sum(), inputs, retain_graph=True, allow_unused=True
         )
-        energy = (
-            np.zeros((1, 1))
-            if gradient is None
-            else gradient.double().square().sum((0, 1)).cpu().numpy()
-        )
-        found[index] = (_extent(energy.sum(1)), _extent(energy.sum(0)))
+        found[index] = (0.0, 0.0) if gradient is None else _extents(gradient)
     return found
+
+
+def _extents(gradient: Tensor) -> tuple[float, float]:
+    """Height and width of the window that holds `MASS` of the squared gradient."""
+    energy = gradient.double().square().sum((0, 1)).cpu().numpy()
+    return _extent(energy.sum(1)), _extent(energy.sum(0))
 
 
 def _middle(maps: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses.probes import Probe
@@ -105,13 +106,10 @@ class Runner:
         nodes = [wiring.layers[index].node for index in wanted]
         forward = torch.fx.GraphModule(program.graph_module, _cut(program.graph, nodes))
         fixed, _ = program_inputs(program)
-        specs = program.graph_signature.input_specs
-        names = {spec.arg.name: spec.target or "" for spec in specs}
         places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
         inputs = tuple(_placed(fixed.get(name), device) for name in places)
-        targets = tuple(names.get(name, "") for name in places)
         shift, scale = (number.to(device) for number in subject.preprocessing())
-        return cls(wiring, wanted, forward, inputs, targets, scale, shift, batch)
+        return cls(wiring, wanted, forward, inputs, _targets(program, places), scale, shift, batch)
 
     def rebound(self, model: nn.Module) -> Runner:
         """The same for a model of the same wiring with other weights (a twin): nothing is exported
@@ -141,6 +139,13 @@ class Runner:
             node: layouts[node].canonical(value)[:count]
             for node, value in zip(nodes, outputs, strict=True)
         }
+
+
+def _targets(program: ExportedProgram, places: Iterable[str]) -> tuple[str, ...]:
+    """Names in the model's state of a program's inputs; empty for those that have none."""
+    specs = program.graph_signature.input_specs
+    names = {spec.arg.name: spec.target or "" for spec in specs}
+    return tuple(names.get(name, "") for name in places)
 
 
 def _cut(graph: torch.fx.Graph, nodes: Sequence[str]) -> torch.fx.Graph:
@@ -195,9 +200,8 @@ def _read_through(wiring: Wiring, index: int) -> list[tuple[Link, Step]]:
     """Links that read a layer, with the nonlinearity that comes first; empty unless all have the
     same.
     """
-    links = [
-        link for layer in wiring.layers[index + 1 :] for link in layer.links if link.source == index
-    ]
+    later = [link for layer in wiring.layers[index + 1 :] for link in layer.links]
+    links = [link for link in later if link.source == index]
     bent = [(link, link.path[0]) for link in links if link.path and link.path[0].name in BENT]
     kinds = {(first.name, str(sorted(first.attrs.items()))) for _, first in bent}
     return bent if len(bent) == len(links) and len(kinds) == 1 else []
@@ -217,9 +221,8 @@ def units_around(probe: Probe, field: FieldGeometry, maps: Tensor, *, margin: in
     steps = np.arange(-margin, margin + 1)
     rows = [np.clip(field.unit(y, 0, height) + steps, 0, height - 1) for y in probe.centres[0]]
     columns = [np.clip(field.unit(x, 1, width) + steps, 0, width - 1) for x in probe.centres[1]]
-    picked = maps[
-        :, :, torch.as_tensor(np.stack(rows))[:, :, None, None], torch.as_tensor(np.stack(columns))
-    ]
+    down, right = torch.as_tensor(np.stack(rows)), torch.as_tensor(np.stack(columns))
+    picked = maps[:, :, down[:, :, None, None], right]
     count, channels = maps.shape[:2]  # (n, C, py, k, px, k)
     return picked.permute(0, 2, 4, 1, 3, 5).reshape(count * probe.patches, channels, -1)
 

@@ -13,7 +13,7 @@ of their side, under faint noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,9 +93,9 @@ def signature_findings(
         subject, shown, seed=seed, report=lambda done, total: progress("signatures", done, total)
     )
     layers = subject.wiring.layers
-    copies = {
-        copy: {layers[i].name: rows for i, rows in of.items()} for copy, of in found.copies.items()
-    }
+    copies: dict[str, dict[str, np.ndarray]] = {}
+    for copy, of in found.copies.items():
+        copies[copy] = {layers[i].name: rows for i, rows in of.items()}
     about = {"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
     reliability = [
         found.reliability.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(layers)
@@ -176,17 +176,19 @@ def _samples(
     found = {}
     for index in runner.layers:
         values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
-        height, width = values.shape[2:] if values.dim() == 4 else (1, 1)
-        values = values.reshape(*values.shape[:2], height, width)
-        down, right = (
-            _shares(fields[index], axis, values.shape[2 + axis], images.shape[2 + axis])
-            for axis in (0, 1)
-        )
-        gridded = torch.einsum("ay,ncyx,bx->ncab", down.to(values), values, right.to(values))
-        gridded = gridded.flatten(2)
+        gridded = _gridded(values, fields[index], images.shape[2:])
         picked = gridded.gather(2, chosen[:, None].expand(-1, gridded.shape[1], -1))
         found[index] = picked.transpose(0, 1).flatten(1)
     return found
+
+
+def _gridded(values: Tensor, field: FieldGeometry, image: Sequence[int]) -> Tensor:
+    """Means of activations ``(n, C, ...)`` in all cells of the grid, ``(n, C, GRID ** 2)``."""
+    height, width = values.shape[2:] if values.dim() == 4 else (1, 1)
+    values = values.reshape(*values.shape[:2], height, width)
+    down = _shares(field, 0, height, image[0]).to(values)
+    right = _shares(field, 1, width, image[1]).to(values)
+    return torch.einsum("ay,ncyx,bx->ncab", down, values, right).flatten(2)
 
 
 def _shares(field: FieldGeometry, axis: int, units: int, pixels: int) -> Tensor:
@@ -209,9 +211,8 @@ def _without(samples: np.ndarray, plain: np.ndarray) -> np.ndarray:
     """
     centred = samples.astype(np.float64)
     centred -= centred.mean(1, keepdims=True)
-    basis, size, _ = np.linalg.svd(
-        (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-9), full_matrices=False
-    )
+    features = (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-9)
+    basis, size, _ = np.linalg.svd(features, full_matrices=False)
     basis = basis[:, size > 1e-6 * size[0]]
     left = centred - (centred @ basis) @ basis.T
     share = (left**2).sum(1) / np.maximum((centred**2).sum(1), np.finfo(float).tiny)

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from circuitome.errors import CircuitomeError
 
@@ -31,8 +32,10 @@ __all__ = ["NullError", "components", "surrogates", "twin"]
 
 _FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-
+_Scale: TypeAlias = tuple[Tensor, Tensor]
+"""Mean and standard deviation of every channel, ``(C,)`` each."""
+_Watch: TypeAlias = Callable[[str, nn.Module, Tensor], Tensor | None]
+"""Takes a module's name, the module and its output; may return another output."""
 RESCALED: Final = 16
 """Images by which filters without batch norm are rescaled."""
 
@@ -91,41 +94,47 @@ def _rescale(model: nn.Module, other: nn.Module, images: Tensor) -> None:
     """Give every filter of ``other`` that has a bias the mean and spread that its original has, in
     the order of computation.
     """
-    wanted: dict[str, tuple[Tensor, Tensor]] = {}
+    wanted: dict[str, _Scale] = {}
 
-    def remember(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            wanted.setdefault(name, _moments(output))
+    def remember(name: str, module: nn.Module, output: Tensor) -> None:
+        wanted.setdefault(name, _moments(output))
 
-        return hook
+    def adapt(name: str, module: nn.Module, output: Tensor) -> Tensor | None:
+        if name not in wanted:  # a module called again: adapted at its first call
+            return None
+        return _adapted(module, output, wanted.pop(name))
 
-    def adapt(name: str) -> Callable[..., Tensor | None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
-            if name not in wanted:  # a module called again: adapted at its first call
-                return None
-            (mean, spread), (now, width) = wanted.pop(name), _moments(output)
-            gain = torch.where(
-                width > 0, spread / width.clamp(min=torch.finfo(width.dtype).tiny), 1
-            )
-            shift = mean - gain * now
-            assert isinstance(module.weight, Tensor) and isinstance(module.bias, Tensor)
-            module.weight.mul_(gain.view(-1, *(1,) * (module.weight.dim() - 1)))
-            module.bias.copy_(gain * module.bias + shift)
-            return output * _along(gain, output) + _along(shift, output)
+    _watched(copy.deepcopy(model).eval(), images, remember)
+    _watched(other, images, adapt)
 
-        return hook
 
-    for net, make in ((copy.deepcopy(model).eval(), remember), (other, adapt)):
-        hooks = [
-            module.register_forward_hook(make(name))
-            for name, module in net.named_modules()
-            if isinstance(module, _FILTERS) and module.bias is not None
-        ]
-        try:
-            net(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+def _watched(net: nn.Module, images: Tensor, watch: _Watch) -> None:
+    """Run a network, and give the output of every filter with a bias to ``watch``."""
+
+    def hook_of(name: str) -> Callable[..., Tensor | None]:
+        return lambda module, inputs, output: watch(name, module, output)
+
+    hooks = [
+        module.register_forward_hook(hook_of(name))
+        for name, module in net.named_modules()
+        if isinstance(module, _FILTERS) and module.bias is not None
+    ]
+    try:
+        net(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _adapted(module: nn.Module, output: Tensor, wanted: _Scale) -> Tensor:
+    """Give a module's filters the mean and spread that are ``wanted``; returns its new output."""
+    (mean, spread), (now, width) = wanted, _moments(output)
+    gain = torch.where(width > 0, spread / width.clamp(min=torch.finfo(width.dtype).tiny), 1)
+    shift = mean - gain * now
+    assert isinstance(module.weight, Tensor) and isinstance(module.bias, Tensor)
+    module.weight.mul_(gain.view(-1, *(1,) * (module.weight.dim() - 1)))
+    module.bias.copy_(gain * module.bias + shift)
+    return output * _along(gain, output) + _along(shift, output)
 
 
 def _moments(output: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,13 +149,14 @@ def _along(values: Tensor, output: Tensor) -> Tensor:
     return values if output.dim() < 4 else values.view(-1, 1, 1)
 
 
+def _is_estimated(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether a module is a batch norm that keeps statistics."""
+    return isinstance(module, _BatchNorm) and module.track_running_stats
+
+
 @torch.no_grad()
 def _estimate(model: nn.Module, images: Tensor) -> None:
-    norms = [
-        m
-        for m in model.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
-    ]
+    norms = [module for module in model.modules() if _is_estimated(module)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
@@ -177,9 +187,8 @@ def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colour
         )
     basis = components(kernel)
     power = kernel.flatten(2).to(basis) @ basis
-    signs = (
-        torch.randint(2, (count, len(kernel), 1, len(basis)), generator=generator).to(basis) * 2 - 1
-    )
+    shape = (count, len(kernel), 1, len(basis))
+    signs = torch.randint(2, shape, generator=generator).to(basis) * 2 - 1
     found = ((power * signs) @ basis.T).reshape(count, *kernel.shape).to(kernel.dtype)
     return found if colours else _dealt(found, generator)
 
@@ -191,17 +200,21 @@ def components(kernel: Tensor) -> Tensor:
     height, width = kernel.shape[2:]
     pixels = kernel.reshape(-1, height * width).to(torch.float64)
     moments = pixels.T @ pixels
-    place = torch.arange(height * width, device=kernel.device)
+    distance = _distances(height, width).to(kernel.device)
+    classes = max(height, width) ** 2
+    total = torch.zeros(classes, dtype=torch.float64, device=kernel.device)
+    total.index_add_(0, distance, moments.flatten())
+    mean = total / torch.bincount(distance, minlength=classes).clamp(min=1)
+    return torch.linalg.eigh(mean[distance].reshape(moments.shape)).eigenvectors
+
+
+def _distances(height: int, width: int) -> Tensor:
+    """Number of the distance of every two pixels ``(pixels ** 2,)``; square kernels know no axis."""
+    place = torch.arange(height * width)
     down, right = ((of[:, None] - of).abs() for of in (place // width, place % width))
     if height == width:
         down, right = torch.minimum(down, right), torch.maximum(down, right)
-    distance = (down * max(height, width) + right).flatten()
-    classes = max(height, width) ** 2
-    total = torch.zeros(classes, dtype=torch.float64, device=kernel.device).index_add_(
-        0, distance, moments.flatten()
-    )
-    mean = total / torch.bincount(distance, minlength=classes).clamp(min=1)
-    return torch.linalg.eigh(mean[distance].reshape(moments.shape)).eigenvectors
+    return (down * max(height, width) + right).flatten()
 
 
 def _dealt(kernels: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,6 +17,7 @@ from circuitome.extract.responses.probes import Probe, plan
 from circuitome.extract.responses.stage import Stage
 from circuitome.extract.stimuli.ensemble import ensemble
 from circuitome.extract.stimuli.transforms import GROUPS, steps
+from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of, text
@@ -30,6 +31,8 @@ FEWEST: Final = 112
 """Presentations if one patch fills the image ..."""
 MOST: Final = 512
 """... and if many fit."""
+_TRANSFORMS: Final = 1 + sum(len(steps(group)) for group in GROUPS)
+"""Transforms under which every stimulus is shown, none included."""
 
 
 def _measure(session: Session) -> None:
@@ -54,20 +57,12 @@ def _scored(
 ) -> Iterator[tuple[int, Relations]]:
     """What is found in each layer of a probe that has no record yet."""
     subject, options = session.subject, session.options
-    transforms = 1 + sum(len(steps(group)) for group in GROUPS)
     shown = FEWEST if probe.whole else MOST
-    samples = shown * (9 if probe.whole else 1)
     radius = session.radius(probe)
     stimuli = ensemble(shown, probe.side, radius, seed=options.seed, device=subject.device)
-    waiting = [index for index in probe.layers if not session.records.has(part, index)]
-
-    def needs(index: int) -> float:
-        return memory(session.wiring, index, transforms, options.twins, samples)
-
-    for layers in batches(waiting, needs, BUDGET):
-        sources = [link.source for index in layers for link in session.wiring.layers[index].links]
-        seen = Stage.of(subject, probe, [*layers, *sources])
-        total = transforms * -(-shown // seen.stride)
+    for layers in _together(session, probe, part):
+        seen = Stage.of(subject, probe, [*layers, *_sources(session.wiring, layers)])
+        total = _TRANSFORMS * -(-shown // seen.stride)
         count = iter(range(1, total + 1))
         scores = score_layers(
             seen,
@@ -79,6 +74,22 @@ def _scored(
         )
         for index, found in scores.items():
             yield index, Relations.of(found, families=part == "families")
+
+
+def _together(session: Session, probe: Probe, part: str) -> Iterator[list[int]]:
+    """Layers of a probe without a record, as many at a time as their scores leave room for."""
+    samples = FEWEST * 9 if probe.whole else MOST
+
+    def needs(index: int) -> float:
+        return memory(session.wiring, index, _TRANSFORMS, session.options.twins, samples)
+
+    waiting = [index for index in probe.layers if not session.records.has(part, index)]
+    return batches(waiting, needs, BUDGET)
+
+
+def _sources(wiring: Wiring, layers: Iterable[int]) -> list[int]:
+    """Layers that some layers read."""
+    return [link.source for index in layers for link in wiring.layers[index].links]
 
 
 def _weigh(session: Session, part: str) -> None:
@@ -125,9 +136,8 @@ def _invariances(session: Session, known: Mapping[int, Relations]) -> dict[str, 
     groups.pop("hue_rotate", None)
     columns = {}
     for group in groups:
-        own = {
-            i: found.invariance[group] for i, found in known.items() if group in found.invariance
-        }
+        asked = {i: found.invariance for i, found in known.items() if group in found.invariance}
+        own = {i: invariance[group] for i, invariance in asked.items()}
         columns[f"invariance_{group}"] = neuron_column(session.wiring, own)
     return columns
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import numpy as np
+
 from circuitome.extract.annotate.curated import join_families
 from circuitome.extract.annotate.families import Found
 from circuitome.extract.annotate.part import Part
@@ -42,15 +44,8 @@ def _find(session: Session, bundle: Bundle) -> Findings:
         key = f"{layer}/f{numbers[index]}"
         rows.append(_family_row(bundle.model, layer, key, family) | {"p": p, "q": q})
         members += _member_rows(layer, key, family)
-    before = [
-        row["key"] for row in bundle.table("Family").to_pylist() if row["source"] == "computed"
-    ]
-    families, joined = join_families(
-        bundle,
-        table_of("Family", rows),
-        table_of("MEMBER_OF", members),
-        instead_of=before,
-    )
+    tables = table_of("Family", rows), table_of("MEMBER_OF", members)
+    families, joined = join_families(bundle, *tables, instead_of=_computed(bundle))
     share = layer_shares(session, known, {text(member, "from") for member in members})
     return Findings(
         columns={"Layer": {"in_families": share}},
@@ -62,16 +57,20 @@ def _find(session: Session, bundle: Bundle) -> Findings:
     )
 
 
+def _computed(bundle: Bundle) -> list[str]:
+    """Keys of the families that an earlier run found."""
+    rows = bundle.table("Family").to_pylist()
+    return [row["key"] for row in rows if row["source"] == "computed"]
+
+
 def _significant(known: Mapping[int, Relations]) -> Iterator[tuple[int, Found, float, float]]:
     """Layer, family, p and q of the families at q up to `Q_MAX`, over all layers and groups
     together.
     """
     every = [(index, family) for index, found in known.items() for family in found.families]
-    chance = {
-        (index, group): strengths
-        for index, found in known.items()
-        for group, strengths in found.chance.items()
-    }
+    chance: dict[tuple[int, str], np.ndarray] = {}
+    for index, found in known.items():
+        chance |= {(index, group): maxima for group, maxima in found.chance.items()}
     strengths = [((index, family.group), family.strength) for index, family in every]
     for (index, family), p, q in zip(every, *family_significance(strengths, chance), strict=True):
         if q <= Q_MAX:

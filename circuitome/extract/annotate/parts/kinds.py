@@ -17,7 +17,7 @@ from circuitome.extract.annotate.records import neuron_column
 from circuitome.extract.annotate.scoring import batches
 from circuitome.extract.annotate.session import NATURAL, Session
 from circuitome.extract.responses.cells import CellStatistics, Top
-from circuitome.extract.responses.probes import plan
+from circuitome.extract.responses.probes import Probe, plan
 from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.catalogue import Catalogue, catalogue
@@ -34,32 +34,56 @@ SCARCE: Final = 4
 
 
 def _measure(session: Session) -> None:
-    records, subject, options = session.records, session.subject, session.options
     probes = plan(session.wiring)
-    waiting = [[i for i in probe.layers if not records.has("kinds", i)] for probe in probes]
-    if not any(waiting):
+    waiting = {probe: _waiting(session, probe) for probe in probes}
+    if not any(waiting.values()):
         return
     twins = _twins(session)
-    for number, (probe, layers) in enumerate(zip(probes, waiting, strict=True), start=1):
-        if not layers:
-            continue
-        shown = catalogue(
-            probe.side,
-            session.radius(probe),
-            seed=options.seed,
-            device=subject.device,
-            scarce=probe.patches <= SCARCE,
-        )
-        size = len(shown.cells) * 16.0 * (1 + options.twins)
-        needs = {index: size * session.wiring.layers[index].channels for index in layers}
-        report = partial(options.report, f"kinds, probe {number} of {len(probes)}")
-        for together in batches(layers, needs.__getitem__, BUDGET):
-            stage = Stage.of(subject, probe, together)
-            for index, responses in show(stage, together, shown, twins, report).items():
-                records.keep(f"{index}.safetensors", cell_means(responses.own, shown))
-                columns = layer_kinds(subject, index, responses, shown, seed=options.seed)
-                records.put("kinds", index, columns)
-    records.note("stimuli_sha256", catalogue(64, 16.0, seed=options.seed).hash)
+    for number, (probe, layers) in enumerate(waiting.items(), start=1):
+        if layers:
+            report = partial(session.options.report, f"kinds, probe {number} of {len(probes)}")
+            _probe(session, probe, layers, twins, report)
+    stimuli = catalogue(64, 16.0, seed=session.options.seed)
+    session.records.note("stimuli_sha256", stimuli.hash)
+
+
+def _waiting(session: Session, probe: Probe) -> list[int]:
+    """Layers of a probe that have no record."""
+    return [index for index in probe.layers if not session.records.has("kinds", index)]
+
+
+def _probe(
+    session: Session,
+    probe: Probe,
+    layers: Sequence[int],
+    twins: Sequence[nn.Module],
+    report: Callable[[int, int], None],
+) -> None:
+    """Show the catalogue to some layers of a probe, and keep their kinds and mean responses."""
+    shown = _catalogue(session, probe)
+    size = len(shown.cells) * 16.0 * (1 + session.options.twins)
+    needs = {index: size * session.wiring.layers[index].channels for index in layers}
+    for together in batches(layers, needs.__getitem__, BUDGET):
+        stage = Stage.of(session.subject, probe, together)
+        for index, responses in show(stage, together, shown, twins, report).items():
+            _keep(session, index, responses, shown)
+
+
+def _catalogue(session: Session, probe: Probe) -> Catalogue:
+    return catalogue(
+        probe.side,
+        session.radius(probe),
+        seed=session.options.seed,
+        device=session.subject.device,
+        scarce=probe.patches <= SCARCE,
+    )
+
+
+def _keep(session: Session, index: int, responses: LayerResponses, shown: Catalogue) -> None:
+    records, seed = session.records, session.options.seed
+    records.keep(f"{index}.safetensors", cell_means(responses.own, shown))
+    columns = layer_kinds(session.subject, index, responses, shown, seed=seed)
+    records.put("kinds", index, columns)
 
 
 def _twins(session: Session) -> list[nn.Module]:
@@ -82,21 +106,18 @@ def show(
     them.
     """
     stages = [stage, *(stage.rebound(other) for other in twins)]
-    channels = {index: stage.wiring.layers[index].channels for index in layers}
+    read = {index: stage.wiring.layers[index] for index in layers}
     found = {
-        index: LayerResponses(
-            [CellStatistics(len(shown.cells), channels[index]) for _ in stages],
-            Top(SHOWN, channels[index]),
-        )
-        for index in layers
+        index: _nothing_seen(len(stages), len(shown.cells), layer.channels)
+        for index, layer in read.items()
     }
     for start in range(0, len(shown), stage.stride):
         stop = min(start + stage.stride, len(shown))
         images = stage.images(shown.draw(start, stop))
         for place, network in enumerate(stages):
             maps = network.runner(images)
-            for index in layers:
-                strongest = network.strongest(index, maps[stage.wiring.layers[index].node])
+            for index, layer in read.items():
+                strongest = network.strongest(index, maps[layer.node])
                 active = strongest[: stop - start].cpu().numpy()
                 found[index].statistics[place].add(shown.cell_of[start:stop], active)
                 if place == 0:
@@ -105,17 +126,21 @@ def show(
     return found
 
 
+def _nothing_seen(networks: int, cells: int, neurons: int) -> LayerResponses:
+    """Responses of a layer before the first trial."""
+    statistics = [CellStatistics(cells, neurons) for _ in range(networks)]
+    return LayerResponses(statistics, Top(SHOWN, neurons))
+
+
 def _find(session: Session, bundle: Bundle) -> Findings:
     records, wiring = session.records, session.wiring
     layers = {i: records.get("kinds", i) for i in session.layers}
     names = dict.fromkeys(name for columns in layers.values() for name in columns)
-    neurons = {
-        name: neuron_column(wiring, {i: columns[name] for i, columns in layers.items()})
-        for name in names
-    }
-    explained = [
-        _explained(layers[i]["kind"]) if i in layers else None for i in range(len(wiring.layers))
-    ]
+    by_name = {name: {i: layers[i][name] for i in layers} for name in names}
+    neurons = {name: neuron_column(wiring, of) for name, of in by_name.items()}
+    explained: list[float | None] = [None] * len(wiring.layers)
+    for i, columns in layers.items():
+        explained[i] = _explained(columns["kind"])
     return Findings(
         columns={"Neuron": neurons, "Layer": {"explained": explained}},
         files={f"tuning/{name}": path for name, path in records.kept().items()},

@@ -35,14 +35,14 @@ def measure(session: Session) -> None:
         return
     subject, layers, options = session.subject, session.layers, session.options
     runner = subject.runner(layers)
-    pictures = [] if options.images is None else list(read_images(options.images, session.side))
+    pictures = _pictures(session)
     total = -(-NATURAL // runner.batch) + -(-len(pictures) // runner.batch) + 1
     count = iter(range(1, total + 1))
 
     def advance() -> None:
         options.report("responses", next(count), total)
 
-    own = _batched([picture for _, picture in pictures], runner.batch, subject.device)
+    own = _batched(pictures, runner.batch, subject.device)
     shown = chain(_natural(session, runner.batch), own)
     moments = natural_moments(runner, shown, subject.arrays, advance)
     scenes = natural_like(2, session.side, seed=options.seed, device=subject.device)
@@ -50,6 +50,12 @@ def measure(session: Session) -> None:
     advance()
     entry = {str(i): moments[i].to_json() | {"field": list(fields[i])} for i in layers}
     session.records.put("responses", 0, entry)
+
+
+def _pictures(session: Session) -> list[Tensor]:
+    """A person's own pictures, ``(3, H, W)`` each; empty without a folder."""
+    folder = session.options.images
+    return [] if folder is None else [image for _, image in read_images(folder, session.side)]
 
 
 def _natural(session: Session, batch: int) -> Iterator[Tensor]:
@@ -67,10 +73,10 @@ def _batched(pictures: Sequence[Tensor], batch: int, device: torch.device) -> It
 def _find(session: Session, bundle: Bundle) -> Findings:
     entry, wiring = session.records.get("responses", 0), session.wiring
     moments = {index: Moments.from_json(entry[str(index)]) for index in session.layers}
-    neurons = {
-        column: neuron_column(wiring, {i: getattr(own, name) for i, own in moments.items()})
-        for column, name in _COLUMNS.items()
-    }
+    neurons = {}
+    for column, name in _COLUMNS.items():
+        values = {i: getattr(own, name) for i, own in moments.items()}
+        neurons[column] = neuron_column(wiring, values)
     fields = session.fields()
     layers = [list(fields[i]) if i in fields else None for i in range(len(wiring.layers))]
     return Findings(
