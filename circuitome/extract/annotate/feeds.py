@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from circuitome.extract.annotate.curated import join_families
 from circuitome.extract.annotate.template import GRIDS, NULL, SPATIAL, Circuit, circuit
-from circuitome.extract.wiring import Wiring
+from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.annotation import Findings, put_in
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of
@@ -63,7 +63,7 @@ def circuits_of(
         if progress is not None:
             progress("circuits", place + 1, len(wiring.layers))
         into = [side for side in (*families, *invariants) if side.layer == place]
-        if not into or layer.groups != 1 or layer.op not in ("conv", "linear"):
+        if not into or not _mixes_all(layer):
             continue
         positions = _positions(wiring, place)
         weights = _scaled(bundle.kernels.layer(layer.name)) if positions else np.empty(0)
@@ -73,6 +73,11 @@ def circuits_of(
                 found = _between(weights, sender, receiver, at, rng)
                 if found is not None:
                     yield sender, receiver, found
+
+
+def _mixes_all(layer: Layer) -> bool:
+    """Whether each neuron has weights for all inputs of its layer."""
+    return layer.groups == 1 and layer.op in ("conv", "linear")
 
 
 def _ends(

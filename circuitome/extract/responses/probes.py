@@ -1,14 +1,17 @@
-"""Probes: which patch of the input each layer's units see, and how patches are laid out so that each unit sees its own.
+"""Probes: which patch of the input each layer's units see, and how patches are laid out.
 
-A stimulus is drawn around the centre of one unit's receptive field. Layers that see little are probed by many patches in one
-image, side by side on a grid that their units share; layers that see nearly all of the image get one patch an image. So a
-rotation of a stimulus is a rotation about the unit that is read, at any angle, whatever the strides and pools on the way.
+A stimulus is drawn around the centre of one unit's receptive field, so that each unit sees its own.
+Layers that see little are probed by many patches in one image, side by side on a grid that their
+units share; layers that see nearly all of the image get one patch an image. So a rotation of a
+stimulus is a rotation about the unit that is read, at any angle, whatever the strides and pools on
+the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -28,13 +31,8 @@ __all__ = [
     "symmetric_side",
 ]
 
-DENSITIES: Final = (
-    16,
-    8,
-    4,
-    3,
-    2,
-)  # patches along a side that are tried, finest first; then one an image
+DENSITIES: Final = (16, 8, 4, 3, 2)
+"""Patches along a side that are tried, finest first; then one an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,8 @@ class Probe:
     layers: tuple[int, ...]
     image: tuple[int, int]  # height and width of the image, pixels
     side: int  # of a patch, pixels
-    centres: tuple[
-        tuple[float, ...], tuple[float, ...]
-    ]  # of the patches, pixel coordinates, vertical and horizontal
+    centres: tuple[tuple[float, ...], tuple[float, ...]]
+    """Of the patches, pixel coordinates, vertical and horizontal."""
 
     @property
     def patches(self) -> int:
@@ -59,11 +56,10 @@ class Probe:
         return self.patches == 1
 
 
-# -- input size --------------------------------------------------------------------------------------
-
-
 def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, int]] | None:
-    """Height and width of every layer's maps for square images of another side; None where the sizes do not fit."""
+    """Height and width of every layer's maps for square images of another side; None if the sizes
+    do not fit.
+    """
     sizes: list[tuple[int, int]] = []
     try:
         for layer in wiring.layers:
@@ -80,40 +76,35 @@ def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, int]] | None:
 
 
 def _convolved_size(layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
-    out = []
-    for axis in (0, 1):
-        reach = (layer.kernel[axis] - 1) * layer.dilation[axis] + 1
-        if layer.output_padding is None:
-            cells = (size[axis] + 2 * layer.padding[axis] - reach) // layer.stride[axis] + 1
-        else:
-            cells = (
-                (size[axis] - 1) * layer.stride[axis]
-                - 2 * layer.padding[axis]
-                + reach
-                + layer.output_padding[axis]
-            )
-        if cells < 1:
-            raise ValueError(f"{layer.name}: nothing is left of a map of {size}")
-        out.append(cells)
-    return out[0], out[1]
+    cells = _units(layer, 0, size[0]), _units(layer, 1, size[1])
+    if min(cells) < 1:
+        raise ValueError(f"{layer.name}: nothing is left of a map of {size}")
+    return cells
+
+
+def _units(layer: Layer, axis: int, length: int) -> int:
+    """Units along an axis of what a convolution, transposed or not, makes of a map."""
+    stride, padding = layer.stride[axis], layer.padding[axis]
+    reach = (layer.kernel[axis] - 1) * layer.dilation[axis] + 1
+    if layer.output_padding is None:
+        return (length + 2 * padding - reach) // stride + 1
+    return (length - 1) * stride - 2 * padding + reach + layer.output_padding[axis]
 
 
 def symmetric_side(wiring: Wiring, *, least: int | None = None, reach: int = 33) -> int:
-    """A side of the image at which every grid of units is symmetric about its centre: the nearest to the wiring's own.
+    """A side of the image at which every grid of units is symmetric about its centre: the nearest
+    to the wiring's own.
 
-    ImageNet's 224 pixels are not symmetric for strides of two with odd kernels (SqueezeNet 1.1: 223). A side at which every
-    map has a unit in its middle comes first. Given ``least``, the smallest such side from there up to the wiring's own is
-    looked for. Where no side within ``reach`` pixels, or between these, will do, the wiring's own is returned.
+    ImageNet's 224 pixels are not symmetric for strides of two with odd kernels (SqueezeNet 1.1:
+    223). A side at which every map has a unit in its middle comes first. Given ``least``, the
+    smallest such side from there up to the wiring's own is looked for. If no side within ``reach``
+    pixels, or between these, will do, the wiring's own is returned.
     """
     own = wiring.layers[0].size[0]
-    if least is None:
-        sides = sorted(
-            range(max(own - reach, 1), own + reach + 1), key=lambda side: (abs(side - own), side)
-        )
-    else:
-        sides = list(range(least, own))
+    near = range(max(own - reach, 1), own + reach + 1)
+    nearest = sorted(near, key=lambda side: (abs(side - own), side))
     fair = []
-    for side in sides:
+    for side in nearest if least is None else range(least, own):
         sizes = map_sizes(wiring, side)
         if sizes is not None and _is_symmetric(wiring, sizes, side):
             if all(size[0] % 2 == 1 for size in sizes[1:]):
@@ -131,56 +122,64 @@ def _is_symmetric(wiring: Wiring, sizes: Sequence[tuple[int, int]], side: int) -
     )
 
 
-# -- the grid of patches -----------------------------------------------------------------------------
-
-
 def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
     """Probes that together read every layer but the input.
 
     A patch leaves room for ``margin`` units on each side of the one at its centre.
     """
-    fields = field_geometries(wiring)
-    waiting = [index for index, layer in enumerate(wiring.layers) if layer.op != "input"]
-    image = wiring.layers[0].size
+    fields, image = field_geometries(wiring), wiring.layers[0].size
+    needs = {
+        index: max(fields[index].size) + 2 * margin * max(fields[index].jump)
+        for index, layer in enumerate(wiring.layers)
+        if layer.op != "input"
+    }
     probes = []
     for density in DENSITIES:
-        layers, side, centres = _fitting(waiting, fields, image, density, margin)
-        if layers:
-            probes.append(Probe(tuple(layers), image, side, centres))
-            waiting = [index for index in waiting if index not in layers]
-    if waiting:
-        probes.append(_whole(waiting, fields, wiring))
+        probe = _fitting(needs, fields, image, density)
+        if probe is not None:
+            probes.append(probe)
+            needs = {index: need for index, need in needs.items() if index not in probe.layers}
+    if needs:
+        probes.append(_whole(list(needs), fields, wiring))
     return tuple(probes)
 
 
 def _fitting(
-    waiting: Sequence[int],
+    needs: Mapping[int, float],
     fields: Sequence[FieldGeometry],
     image: tuple[int, int],
     density: int,
-    margin: int,
-) -> tuple[list[int], int, tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Layers that fit on a grid of so many patches, the patches' side, and their centres."""
-    needs = {
-        index: max(fields[index].size) + 2 * margin * max(fields[index].jump) for index in waiting
-    }
-    pitch = min(image) // density
-    layers = [index for index in waiting if needs[index] <= pitch]
+) -> Probe | None:
+    """Layers whose ``needs`` in pixels a grid of ``density`` patches a side leaves room for."""
+    layers = [index for index, need in needs.items() if need <= min(image) // density]
     while layers:
         jump = max(max(fields[index].jump) for index in layers)
         pitch = int(min(image) / density // jump * jump)
         fit = [index for index in layers if needs[index] <= pitch]
-        if len(fit) == len(layers):
-            deepest = fields[max(layers, key=lambda index: fields[index].jump)]
-            centres = tuple(
-                _centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis])
-                for axis in (0, 1)
-            )
-            if all(len(axis) >= 2 for axis in centres):
-                return layers, _parity(pitch, centres[0][0]), (centres[0], centres[1])
-            return [], 0, ((), ())
+        if fit == layers:
+            return _side_by_side(layers, fields, image, pitch)
         layers = fit
-    return [], 0, ((), ())
+    return None
+
+
+def _side_by_side(
+    layers: Sequence[int], fields: Sequence[FieldGeometry], image: tuple[int, int], pitch: int
+) -> Probe | None:
+    """Patches around units of the coarsest grid, ``pitch`` pixels apart; None if there are not two
+    along each axis.
+    """
+    deepest = fields[_coarsest(layers, fields)]
+    down, right = (
+        _centres(deepest.start[axis], deepest.jump[axis], pitch, image[axis]) for axis in (0, 1)
+    )
+    if min(len(down), len(right)) < 2:
+        return None
+    return Probe(tuple(layers), image, _parity(pitch, down[0]), (down, right))
+
+
+def _coarsest(layers: Sequence[int], fields: Sequence[FieldGeometry]) -> int:
+    """The layer whose units lie furthest apart."""
+    return max(layers, key=lambda index: fields[index].jump)
 
 
 def _centres(start: float, jump: float, pitch: int, size: int) -> tuple[float, ...]:
@@ -195,45 +194,54 @@ def _parity(side: int, centre: float) -> int:
 
 
 def _whole(layers: Sequence[int], fields: Sequence[FieldGeometry], wiring: Wiring) -> Probe:
-    """One patch an image, around the middle unit of the layers' coarsest grid, large enough to fill the image."""
-    height, width = wiring.layers[0].size
+    """One patch an image, around the middle unit of the layers' coarsest grid, large enough to fill
+    the image.
+    """
+    image = wiring.layers[0].size
+    centres = [(size - 1) / 2 for size in image]
     spatial = [index for index in layers if min(wiring.layers[index].size) > 1]
-    centres, sides = [], []
-    for axis, size in enumerate((height, width)):
-        centre = (size - 1) / 2
-        if spatial:
-            deepest = max(spatial, key=lambda index: fields[index].jump)
-            unit = (wiring.layers[deepest].size[axis] - 1) // 2
-            centre = fields[deepest].start[axis] + fields[deepest].jump[axis] * unit
-        centre = min(max(centre, 0.0), size - 1.0)
-        centre = round(centre * 2) / 2
-        centres.append((centre,))
-        sides.append(int(np.ceil(2 * max(centre, size - 1 - centre))) + 1)
-    side = max(sides)
-    return Probe(
-        tuple(layers),
-        (height, width),
-        side if _parity(side, centres[0][0]) == side else side + 1,
-        (centres[0], centres[1]),
-    )
+    if spatial:
+        deepest = _coarsest(spatial, fields)
+        centres = [_middle(fields[deepest], wiring.layers[deepest], axis) for axis in (0, 1)]
+    y, x = (_half_pixel(*each) for each in zip(centres, image, strict=True))
+    side = max(_reach(y, image[0]), _reach(x, image[1]))
+    side = side if _parity(side, y) == side else side + 1
+    return Probe(tuple(layers), image, side, ((y,), (x,)))
+
+
+def _middle(field: FieldGeometry, layer: Layer, axis: int) -> float:
+    """Pixel coordinate of the middle unit of a layer along an axis."""
+    return field.start[axis] + field.jump[axis] * ((layer.size[axis] - 1) // 2)
+
+
+def _half_pixel(centre: float, size: int) -> float:
+    """A coordinate within the image, on a pixel or half way between two."""
+    return round(min(max(centre, 0.0), size - 1.0) * 2) / 2
+
+
+def _reach(centre: float, size: int) -> int:
+    """Side of the smallest patch around a centre that holds all of an axis, pixels."""
+    return int(np.ceil(2 * max(centre, size - 1 - centre))) + 1
 
 
 def assemble(probe: Probe, patches: Tensor) -> Tensor:
-    """Images ``(n, 3, H, W)`` of patches ``(n * probe.patches, 3, side, side)``, on grey; the last image may be part empty."""
+    """Images ``(n, 3, H, W)`` of patches ``(n * probe.patches, 3, side, side)``, on grey; the last
+    image may be part empty.
+    """
     per = probe.patches
     images = -(-len(patches) // per)
     patches = F.pad(patches, (0, 0, 0, 0, 0, 0, 0, images * per - len(patches)), value=0.5)
     height, width = probe.image
     grey = patches.new_full((images, patches.shape[1], height, width), 0.5)
-    for place, (y, x) in enumerate((y, x) for y in probe.centres[0] for x in probe.centres[1]):
-        top, left = (round(centre - (probe.side - 1) / 2) for centre in (y, x))
-        rows, columns = _overlap(top, probe.side, height), _overlap(left, probe.side, width)
-        patch = patches[place::per]
-        grey[:, :, rows[0] : rows[1], columns[0] : columns[1]] = patch[
-            :, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left
-        ]
+    for place, (y, x) in enumerate(product(*probe.centres)):
+        rows, own_rows = _overlap(y, probe.side, height)
+        columns, own_columns = _overlap(x, probe.side, width)
+        grey[:, :, rows, columns] = patches[place::per, :, own_rows, own_columns]
     return grey
 
 
-def _overlap(first: int, length: int, size: int) -> tuple[int, int]:
-    return max(first, 0), min(first + length, size)
+def _overlap(centre: float, length: int, size: int) -> tuple[slice, slice]:
+    """Where a patch and the image overlap along an axis: in the image, and in the patch."""
+    first = round(centre - (length - 1) / 2)
+    start, stop = max(first, 0), min(first + length, size)
+    return slice(start, stop), slice(start - first, stop - first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -200,11 +201,16 @@ def _read_through(wiring: Wiring, index: int) -> list[tuple[Link, Step]]:
     """Links that read a layer, with the nonlinearity that comes first; empty unless all have the
     same.
     """
-    later = [link for layer in wiring.layers[index + 1 :] for link in layer.links]
+    later = chain.from_iterable(layer.links for layer in wiring.layers[index + 1 :])
     links = [link for link in later if link.source == index]
-    bent = [(link, link.path[0]) for link in links if link.path and link.path[0].name in BENT]
+    bent = [(link, link.path[0]) for link in links if _bends(link)]
     kinds = {(first.name, str(sorted(first.attrs.items()))) for _, first in bent}
     return bent if len(bent) == len(links) and len(kinds) == 1 else []
+
+
+def _bends(link: Link) -> bool:
+    """Whether a link reads through a nonlinearity first."""
+    return bool(link.path) and link.path[0].name in BENT
 
 
 def _no_array(name: str) -> Tensor:

@@ -209,7 +209,7 @@ def components(kernel: Tensor) -> Tensor:
 
 
 def _distances(height: int, width: int) -> Tensor:
-    """Number of the distance of every two pixels ``(pixels ** 2,)``; square kernels know no axis."""
+    """Number of every two pixels' distance ``(pixels ** 2,)``; in square kernels x is y."""
     place = torch.arange(height * width)
     down, right = ((of[:, None] - of).abs() for of in (place // width, place % width))
     if height == width:
