@@ -9,11 +9,11 @@
 //   op: its layer's operation
 //   label: colour of an input channel, class of a logit
 //   annotated: parts of the annotation that its model has
-//   kind: best-explaining family of stimuli, `unexplained`, or `silent`
-//   explained: share of its variance that the best family of stimuli explains
+//   kind: best-explaining class of stimuli, `unexplained`, or `silent`
+//   explained: share of its variance that the best class of stimuli explains
 //   p: p value of that
 //   q: false discovery rate of that
-//   runner_up: second-best family of stimuli
+//   runner_up: second-best class of stimuli
 //   orientation_deg: preferred orientation, degrees
 //   frequency: preferred spatial frequency, cycles per pixel
 //   hue_deg: preferred hue, degrees

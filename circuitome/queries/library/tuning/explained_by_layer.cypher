@@ -7,10 +7,10 @@
 //   layer: key of the layer
 //   neurons: neurons that were annotated
 //   explained: share of them whose kind is neither `unexplained` nor `silent`
-//   unexplained: how many answer no family of stimuli better than null networks do
+//   unexplained: how many no class of stimuli explains better than null networks do
 //   silent: how many never answer
 //
-// What is not there is part of the answer: no family of stimuli may explain a neuron because it is polysemantic, because
+// What is not there is part of the answer: no class of stimuli may explain a neuron because it is polysemantic, because
 // it wants what no stimulus has, or because its network is random. There are no rows before the model is annotated.
 MATCH (n:Neuron)
 WHERE n.model = $model AND n.kind IS NOT NULL

@@ -2,7 +2,7 @@
 //
 // params:
 //   model (model): the model
-//   kind (string): a family of stimuli, such as `curve`; or `unexplained`, `silent`
+//   kind (string): a class of stimuli, such as `curve`; or `unexplained`, `silent`
 //   lowest (float = 0): lowest preferred orientation, degrees
 //   highest (float = 360): highest preferred orientation, degrees; below `lowest` the range goes through 0
 //   limit (integer = 100): at most so many rows
@@ -13,7 +13,7 @@
 //   frequency: preferred spatial frequency, cycles per pixel
 //   hue_deg: preferred hue, degrees
 //   radius_px: preferred radius, pixels
-//   explained: share of its variance that the best family of stimuli explains
+//   explained: share of its variance that the best class of stimuli explains
 //   selectivity: how sharply it is tuned along the main axis of its kind, 0 to 1
 //   q: false discovery rate
 //
