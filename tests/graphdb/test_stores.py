@@ -242,7 +242,8 @@ def test_parameters_are_checked_both_ways(store: Store, toy: Bundle) -> None:
 
 def test_a_value_that_no_database_takes_is_refused(store: Store, toy: Bundle) -> None:
     store.load(toy)
-    for value in (object(), 2**70, [object()]):
+    values: tuple[Any, ...] = (object(), 2**70, [object()])
+    for value in values:
         with pytest.raises(StoreError):
             store.run("MATCH (n:Model) WHERE n.seed = $x RETURN n.key AS k", {"x": value})
 
@@ -855,7 +856,7 @@ def test_neo4j_has_the_declared_constraints_and_indexes(neo4j_empty: Any, toy: B
 
 
 def test_a_model_is_loading_until_all_of_it_is_in_neo4j(neo4j_empty: Any, toy: Bundle) -> None:
-    states: list[str] = []
+    states: list[str | None] = []
     with open_store(neo4j_empty.address) as store, open_store(neo4j_empty.address) as reader:
         store.load(toy, progress=lambda *_: states.append(reader.models()[0]["state"]))
         assert set(states) == {"loading"}
