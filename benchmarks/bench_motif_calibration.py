@@ -46,7 +46,9 @@ Try = dict[str, Any]
 
 
 def twins(folder: Path) -> Iterator[Try]:
-    """Twins of the bundled networks, taken for networks; edges and kernels alone, nothing is annotated."""
+    """Twins of the bundled networks, taken for networks; edges and kernels alone, nothing is
+    annotated.
+    """
     for place in range(TRIES):
         name = list(BUNDLED)[place % len(BUNDLED)]
         other = twin(resolve(name).model, 1000 + place)

@@ -1,13 +1,16 @@
-"""Speed of the six-edge union: the twin and the Cypher against igraph, DotMotif and networkx, one graph, equal answers.
+"""Speed of the six-edge union: the twin and the Cypher against igraph, DotMotif and networkx, one
+graph, equal answers.
 
-``python benchmarks/bench_motif_speed.py`` needs the trained SqueezeNet 1.1 and Inception v3 in the folder ``CIRCUITOME_WEIGHTS``.
-The others are no dependencies: ``pip install --target FOLDER igraph dotmotif grandiso networkx`` and add FOLDER to ``PYTHONPATH``; what
-is not there is said and left out. ``--slow`` runs DotMotif and networkx on the largest graph too (minutes).
+``python benchmarks/bench_motif_speed.py`` needs the trained SqueezeNet 1.1 and Inception v3 in the
+folder ``CIRCUITOME_WEIGHTS``. The others are no dependencies: ``pip install --target FOLDER igraph
+dotmotif grandiso networkx`` and add FOLDER to ``PYTHONPATH``; what is not there is said and left
+out. ``--slow`` runs DotMotif and networkx on the largest graph too (minutes).
 
-The graph: edges of SqueezeNet 1.1 with a share of at least 2 / fan-in, without the classifier. The two branches of a fire module are
-taken for one layer, so that the query's "in the same layer" says nothing and the bare pattern, which is all that the others know, has
-the same instances. Smaller graphs are those with a higher strength. Others find every instance twice, with its cases
-exchanged; that is divided out. Times are processor seconds.
+The graph: edges of SqueezeNet 1.1 with a share of at least 2 / fan-in, without the classifier. The
+two branches of a fire module are taken for one layer, so that the query's "in the same layer" says
+nothing and the bare pattern, which is all that the others know, has the same instances. Smaller
+graphs are those with a higher strength. Others find every instance twice, with its cases exchanged;
+that is divided out. Times are processor seconds.
 """
 
 from __future__ import annotations
@@ -59,7 +62,9 @@ RETURN count(*) AS instances
 
 
 def cut(bundle: Bundle, *, strength: float) -> None:
-    """Leave in a bundle's copy only the edges of the benchmark, and make one layer of the branches of each module."""
+    """Leave in a bundle's copy only the edges of the benchmark, and make one layer of the
+    branches of each module.
+    """
     neurons = bundle.table("Neuron")
     layers = [_merged(name) for name in neurons.column("layer").to_pylist()]
     place = neurons.column_names.index("layer")
@@ -87,7 +92,9 @@ def _merged(layer: str) -> str:
 
 
 def timed(work: Callable[[], Any], *, times: int = 1) -> tuple[Any, float]:
-    """The answer and the least of some times, processor seconds of all threads: other programs may run meanwhile."""
+    """The answer and the least of some times, processor seconds of all threads: other programs
+    may run meanwhile.
+    """
     seconds, answer = [], None
     for _ in range(times):
         start = time.process_time()
@@ -116,7 +123,9 @@ def with_twin(graph: SignedGraph) -> Iterator[tuple[str, int, float]]:
 
 
 def with_kuzu(bundle: Bundle, folder: Path) -> Iterator[tuple[str, int, float]]:
-    """By Cypher in the embedded engine: the bare pattern counted, and the rows of the library's query."""
+    """By Cypher in the embedded engine: the bare pattern counted, and the rows of the library's
+    query.
+    """
     with open_database(folder / f"{bundle.path.name}.db", create=True, timeout=600) as database:
         database.load(bundle)
         rows, seconds = timed(lambda: database.store.run(BARE, {}, timeout=600), times=3)
@@ -207,7 +216,8 @@ def compared(original: Bundle, folder: Path, *, slow: bool) -> str:
         for way in ways:
             for name, number, seconds in way:
                 print(
-                    f"strength {strength:g}, {edges:,} edges: {name}: {number:,} in {seconds:.4f} s",
+                    f"strength {strength:g}, {edges:,} edges: {name}: {number:,} in "
+                    f"{seconds:.4f} s",
                     file=sys.stderr,
                 )
                 times[name] = number, seconds
@@ -240,7 +250,10 @@ def _goals(times: dict[str, tuple[int, float]]) -> Iterator[str]:
         ("Cypher on Kuzu, all rows", "DotMotif, GrandIso", 100),
     ):
         if fast in times and slow in times:
-            yield f"* {fast} is {times[slow][1] / times[fast][1]:,.0f} times as fast as {slow} (goal {goal:,})"
+            yield (
+                f"* {fast} is {times[slow][1] / times[fast][1]:,.0f} times as fast as {slow} "
+                f"(goal {goal:,})"
+            )
 
 
 def grown(graph: SignedGraph) -> str:
@@ -307,7 +320,8 @@ def main() -> None:
     slow = parser.parse_args().slow
     if not WEIGHTS.is_dir():
         print(
-            f"left out: no weights at {WEIGHTS}; set CIRCUITOME_WEIGHTS to the folder that has them",
+            f"left out: no weights at {WEIGHTS}; set CIRCUITOME_WEIGHTS to the folder that has "
+            "them",
             file=sys.stderr,
         )
         return

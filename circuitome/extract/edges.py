@@ -1,8 +1,8 @@
 """Signed weighted edges from kernels: one batched sweep a layer, pruned by kept mass.
 
-The kernel of an edge is the folded kernel from one sender to one receiver, times the gains that the sender
-passes on its way. All sums are in float64. Definitions: DESIGN section 2; positions are in pixels from the
-kernel's centre, y down, as in *Visualizing Weights* (Distill, 2021).
+The kernel of an edge is the folded kernel from one sender to one receiver, times the gains that the
+sender passes on its way. All sums are in float64. Definitions: DESIGN section 2; positions are in
+pixels from the kernel's centre, y down, as in *Visualizing Weights* (Distill, 2021).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class PruningError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Which edges are kept: of each receiver the strongest that hold ``share`` of its squared norm, at most ``top``."""
+    """Which edges are kept: of each receiver the strongest that hold ``share`` of its squared
+    norm, at most ``top``.
+    """
 
     share: float | None = None  # None: all
     top: int | None = None  # None: as many as ``share`` asks for
@@ -81,7 +83,9 @@ class Senders:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Kept edges of a run of receivers, one entry an edge, by receiver and then by input channel."""
+    """Kept edges of a run of receivers, one entry an edge, by receiver and then by input
+    channel.
+    """
 
     sender: np.ndarray  # int32, number among all neurons
     receiver: np.ndarray  # int32
@@ -110,7 +114,9 @@ class FanIn:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a run of receivers gets from each sender, one entry a sender (or a pair where groups differ)."""
+    """What a run of receivers gets from each sender, one entry a sender (or a pair where groups
+    differ).
+    """
 
     sender: np.ndarray  # number among all neurons; -1 where nothing is connected
     edges: np.ndarray  # connected pairs
@@ -120,7 +126,9 @@ class Flow:
 
 
 def senders(wiring: Wiring, layer: Layer, arrays: Mapping[str, np.ndarray]) -> Senders:
-    """Senders of a layer; ``arrays`` has the vectors of the steps. A gate's second operand is left out."""
+    """Senders of a layer; ``arrays`` has the vectors of the steps. A gate's second operand is
+    left out.
+    """
     per_operand = layer.op in ("add", "gate")
     width = layer.channels if per_operand else layer.width
     neuron = np.full((layer.fan_in if per_operand else 1, width), -1, dtype=np.int64)
@@ -154,8 +162,8 @@ def weigh(
 ) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer, in runs of receivers.
 
-    ``kernel``: ``(out, fan_in, kh, kw)`` on the device that computes. ``receivers``, ``rows``: numbers of the
-    layer's first neuron and first kernel row. A kernel of zeros is no edge.
+    ``kernel``: ``(out, fan_in, kh, kw)`` on the device that computes. ``receivers``, ``rows``:
+    numbers of the layer's first neuron and first kernel row. A kernel of zeros is no edge.
     """
     out, fan_in = kernel.shape[:2]
     size = max(1, CHUNK // max(1, kernel[0].numel()))
@@ -183,7 +191,9 @@ def _repeats(sources: Senders) -> bool:
 
 
 def _merge(kernels: Tensor, neuron: np.ndarray) -> tuple[Tensor, np.ndarray]:
-    """Add up the kernels of a sender that arrives at several inputs of one receiver, at its first input."""
+    """Add up the kernels of a sender that arrives at several inputs of one receiver, at its
+    first input.
+    """
     count, fan_in = neuron.shape
     key = neuron + (np.arange(count) * (neuron.max() + 2))[:, None]
     _, where, inverse = np.unique(key.reshape(-1), return_index=True, return_inverse=True)
@@ -234,9 +244,11 @@ def _flow(neuron: np.ndarray, connected: Tensor, kept: Tensor, energy: Tensor) -
 
 
 def _ranked(share: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns of each row by falling share, ties by column, and the rank of every column from 0; both ``(rows, columns)``.
+    """Columns of each row by falling share, ties by column, and the rank of every column from 0;
+    both ``(rows, columns)``.
 
-    Share and column are packed into one integer, since integers sort by far the fastest (on the CPU in numpy).
+    Share and column are packed into one integer, since integers sort by far the fastest (on the CPU
+    in numpy).
     """
     columns = torch.arange(share.shape[1], device=share.device)
     keys = ((0x7FFFFFFF - share.view(torch.int32).to(torch.int64)) << 32) | columns
@@ -259,7 +271,9 @@ def _places(kept: Tensor) -> Tensor | slice:
 
 
 def _moments(kernels: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Mass, x and y moments of the positive and of the negative part, ``(n, 3)`` each, of kernels ``(n, height * width)``."""
+    """Mass, x and y moments of the positive and of the negative part, ``(n, 3)`` each, of
+    kernels ``(n, height * width)``.
+    """
     y = torch.arange(height, dtype=kernels.dtype, device=kernels.device) - (height - 1) / 2
     x = torch.arange(width, dtype=kernels.dtype, device=kernels.device) - (width - 1) / 2
     ones = torch.ones(height, width, dtype=kernels.dtype, device=kernels.device)
@@ -300,10 +314,11 @@ def _edges(
 
 
 def banding_ratio(kernel: Tensor) -> float | None:
-    """Variance of the row means over variance of the column means of the signed kernels; None for narrow kernels.
+    """Variance of the row means over variance of the column means of the signed kernels; None for
+    narrow kernels.
 
-    Above 1, kernels vary more along y than along x: *Weight Banding* (Distill, 2021). The scalar is ours: the
-    article shows it by eye.
+    Above 1, kernels vary more along y than along x: *Weight Banding* (Distill, 2021). The scalar is
+    ours: the article shows it by eye.
     """
     if kernel.shape[2] < 2 or kernel.shape[3] < 2:
         return None

@@ -1,17 +1,20 @@
 """Expanded weights: kernels multiplied out over the layers between two layers.
 
-With every nonlinearity taken for the identity, a layer further up reads a layer further down through one
-kernel: the gradient of the linearised network (*Visualizing Weights*, Distill 2021, which computes it by one
-backward pass a channel). Here all receivers of a layer are the batch of one backward sweep: a convolution is
-passed by its transposed convolution, an addition by its coefficients, an average pool by its window.
+With every nonlinearity taken for the identity, a layer further up reads a layer further down
+through one kernel: the gradient of the linearised network (*Visualizing Weights*, Distill 2021,
+which computes it by one backward pass a channel). Here all receivers of a layer are the batch of
+one backward sweep: a convolution is passed by its transposed convolution, an addition by its
+coefficients, an average pool by its window.
 
-What is not linear is marked. A max pool passes its gradient to one position of its window, which one depends
-on the image: it is spread evenly, so that sums are right and positions are not. A mean over a whole map keeps
-no position. Where positive and negative paths meet the sum says little: *cancellation* is |sum of paths| over
-the sum of |paths|, paths through single neurons with their summed kernels.
+What is not linear is marked. A max pool passes its gradient to one position of its window, which
+one depends on the image: it is spread evenly, so that sums are right and positions are not. A mean
+over a whole map keeps no position. Where positive and negative paths meet the sum says little:
+*cancellation* is |sum of paths| over the sum of |paths|, paths through single neurons with their
+summed kernels.
 
-Default spans: across *bottlenecks* (a 1x1 convolution of maps, narrower than its input, whose readers read nothing else)
-and across additions of the residual stream (virtual weights), as far as ``span`` additions.
+Default spans: across *bottlenecks* (a 1x1 convolution of maps, narrower than its input, whose
+readers read nothing else) and across additions of the residual stream (virtual weights), as far as
+``span`` additions.
 """
 
 from __future__ import annotations
@@ -59,7 +62,8 @@ class Expanded:
 
 
 def bottlenecks(wiring: Wiring) -> frozenset[int]:
-    """Layers that are 1x1 convolutions of maps, narrower than their input, whose readers read nothing else.
+    """Layers that are 1x1 convolutions of maps, narrower than their input, whose readers read
+    nothing else.
 
     A convolution of a single position (the squeeze of squeeze-and-excite) is none: it feeds a gate.
     """
@@ -102,8 +106,8 @@ def expand(
 ) -> dict[str, ExpandedKernel]:
     """The kernels by which layer ``target`` reads some earlier layers, over all paths between them.
 
-    Returns for every layer of ``sources`` a kernel ``(target channels, its channels, height, width)``,
-    float32. A path ends at the first of ``sources`` that it meets.
+    Returns for every layer of ``sources`` a kernel ``(target channels, its channels, height,
+    width)``, float32. A path ends at the first of ``sources`` that it meets.
 
     Raises:
         ExpandError: a layer is unknown, or ``target`` does not depend on it.
@@ -141,7 +145,8 @@ def expand_target(
     keep: Pruning = KEEP_ALL,
     device: torch.device,
 ) -> Iterator[Expanded]:
-    """Expanded edges into one layer from every layer that its sweep ends at; direct edges are left out.
+    """Expanded edges into one layer from every layer that its sweep ends at; direct edges are left
+    out.
 
     ``keep`` prunes by the receiver's squared expanded norm.
     """

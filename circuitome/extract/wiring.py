@@ -1,11 +1,11 @@
 """Wiring: a network as layers of neurons, each fed by links from earlier layers.
 
-A *link* says which channels of which layer arrive at which input channels, and through which *steps*
-(ReLU, pooling, a gain ...). Every step acts on each channel by itself, so that a channel can be followed.
-A layer combines what arrives by one grouped convolution: ``conv`` and ``linear`` with their kernels, ``add``
-with one 1x1 kernel per summand and channel, ``norm`` and ``readout`` with one per channel, ``gate`` by
-multiplying its two operands. The wiring and the kernels compute the network: `circuitome.extract.verify`
-proves it.
+A *link* says which channels of which layer arrive at which input channels, and through which
+*steps* (ReLU, pooling, a gain ...). Every step acts on each channel by itself, so that a channel
+can be followed. A layer combines what arrives by one grouped convolution: ``conv`` and ``linear``
+with their kernels, ``add`` with one 1x1 kernel per summand and channel, ``norm`` and ``readout``
+with one per channel, ``gate`` by multiplying its two operands. The wiring and the kernels compute
+the network: `circuitome.extract.verify` proves it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Statements that set up a database, and the schema page of the docs, all made from the schema declaration."""
+"""Statements that set up a database, and the schema page of the docs, all made from the schema
+declaration.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,14 @@ class SchemaItem:
     name: str
     declared: str  # empty where the schema does not have it
     actual: str  # empty where the database does not have it
-    state: str  # `ok`, `missing`, `outdated` (ours, but not of this schema) or `foreign` (not ours: left alone)
+    # `ok`, `missing`, `outdated` (ours, but not of this schema) or `foreign` (not ours: left alone)
+    state: str
 
     @property
     def differs(self) -> bool:
-        """Whether the database is not what the schema says; what is somebody else's does not count."""
+        """Whether the database is not what the schema says; what is somebody else's does not
+        count.
+        """
         return self.state in {"missing", "outdated"}
 
 
@@ -77,18 +82,22 @@ def fingerprint() -> str:
 def neo4j_constraints() -> dict[str, str]:
     """A unique key for each node label, by name; running them again changes nothing."""
     return {
-        f"{name}_key": f"CREATE CONSTRAINT `{name}_key` IF NOT EXISTS FOR (n:`{name}`) REQUIRE n.`{node.key.name}` IS UNIQUE"
+        f"{name}_key": f"CREATE CONSTRAINT `{name}_key` IF NOT EXISTS FOR (n:`{name}`) REQUIRE "
+        f"n.`{node.key.name}` IS UNIQUE"
         for name, node in NODES.items()
     }
 
 
 def neo4j_indexes() -> dict[str, str]:
-    """An index for each column that users filter by, by name; running them again changes nothing."""
+    """An index for each column that users filter by, by name; running them again changes
+    nothing.
+    """
     patterns = {name: f"(n:`{name}`)" for name in NODES} | {
         name: f"()-[n:`{name}`]-()" for name in RELATIONSHIPS
     }
     return {
-        f"{name}_{column.name}": f"CREATE INDEX `{name}_{column.name}` IF NOT EXISTS FOR {pattern} ON (n.`{column.name}`)"
+        f"{name}_{column.name}": f"CREATE INDEX `{name}_{column.name}` IF NOT EXISTS FOR "
+        f"{pattern} ON (n.`{column.name}`)"
         for name, pattern in patterns.items()
         for column in table_type(name).columns
         if column.indexed
@@ -96,7 +105,9 @@ def neo4j_indexes() -> dict[str, str]:
 
 
 def neo4j_declared() -> dict[str, dict[str, str]]:
-    """Constraints and indexes as `compared` takes them: ``constraint`` and ``index``, each name by meaning."""
+    """Constraints and indexes as `compared` takes them: ``constraint`` and ``index``, each name
+    by meaning.
+    """
     constraints = {
         f"UNIQUENESS {name}.{node.key.name}": f"{name}_key" for name, node in NODES.items()
     }
@@ -112,10 +123,11 @@ def neo4j_declared() -> dict[str, dict[str, str]]:
 def compared(
     what: str, declared: Mapping[str, str], actual: Mapping[str, str]
 ) -> Iterator[SchemaItem]:
-    """What is declared against what is there, each a name by its meaning, such as ``RANGE Neuron.kind``.
+    """What is declared against what is there, each a name by its meaning, such as ``RANGE
+    Neuron.kind``.
 
-    Equal meaning is enough: another name is no difference. What is there and not declared is ours where its label or type
-    and its name are.
+    Equal meaning is enough: another name is no difference. What is there and not declared is ours
+    where its label or type and its name are.
     """
     for meaning, name in declared.items():
         found = meaning in actual
@@ -136,7 +148,8 @@ def compared(
 def properties_compared(
     table: str, found: Mapping[str, str], *, engine: str
 ) -> Iterator[SchemaItem]:
-    """The properties of a label or type, types by name, against those declared; ``engine`` is ``kuzu`` or ``neo4j``.
+    """The properties of a label or type, types by name, against those declared; ``engine`` is
+    ``kuzu`` or ``neo4j``.
 
     Neo4j does not know of a property that no node has, so there none is missing.
     """
@@ -182,7 +195,8 @@ def _relationship(kind: RelationshipType) -> str:
 
 def _columns(columns: Iterable[Column]) -> str:
     rows = [
-        f"| `{column.name}`{'*' if column.indexed else ''} | {column.type.title} | {column.doc.replace('|', chr(92) + '|')} |"
+        f"| `{column.name}`{'*' if column.indexed else ''} | {column.type.title} | "
+        f"{column.doc.replace('|', chr(92) + '|')} |"
         for column in columns
     ]
     return "\n".join(["| property | type | what it is |", "|---|---|---|", *rows, ""])

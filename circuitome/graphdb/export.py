@@ -1,7 +1,8 @@
-"""The graph for other programs: networkx, GraphML, GEXF, Cytoscape JSON, and CSV for ``neo4j-admin``.
+"""The graph for other programs: networkx, GraphML, GEXF, Cytoscape JSON, and CSV for
+``neo4j-admin``.
 
-A source is a `Bundle` or a model in a `Store`. On disk, ``networkx`` means node-link JSON and never a pickle: a pickle
-runs code when it is opened.
+A source is a `Bundle` or a model in a `Store`. On disk, ``networkx`` means node-link JSON and never
+a pickle: a pickle runs code when it is opened.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def tables_of(source: Bundle | Store | Tables, *, model: str | None = None) -> d
 def _streams(
     source: Bundle | Store | Tables, model: str | None
 ) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
-    """All tables that hold rows, nodes first, one after the other: a bundle in batches, a store a table at a time."""
+    """All tables that hold rows, nodes first, one after the other: a bundle in batches, a store
+    a table at a time.
+    """
     if isinstance(source, Bundle):
         yield from ((name, source.batches(name)) for name in source.tables)
         return
@@ -92,9 +95,10 @@ def _reading(name: str, model: str | None) -> str:
 def to_networkx(source: Bundle | Store | Tables, *, model: str | None = None) -> nx.MultiDiGraph:
     """The graph with every property that is not null.
 
-    A node is its key in the database, with its label as attribute ``type``; a second node of the same key (a block named
-    as a layer) is the tuple ``(label, key)``. A relationship is an edge whose key is its type; a second one between
-    the same neurons is ``(type, number)``. `from_networkx` takes it back without loss.
+    A node is its key in the database, with its label as attribute ``type``; a second node of the
+    same key (a block named as a layer) is the tuple ``(label, key)``. A relationship is an edge
+    whose key is its type; a second one between the same neurons is ``(type, number)``.
+    `from_networkx` takes it back without loss.
 
     >>> graph = to_networkx(bundle)  # doctest: +SKIP
     >>> graph.edges["toy/conv1:0", "toy/block2.a:1", "EXCITES"]["weight"]  # doctest: +SKIP
@@ -160,7 +164,9 @@ def _attributes(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def from_networkx(graph: nx.MultiDiGraph) -> dict[str, pa.Table]:
-    """Tables of a graph that `to_networkx` made; `ExportError` for types and properties that the schema does not have."""
+    """Tables of a graph that `to_networkx` made; `ExportError` for types and properties that
+    the schema does not have.
+    """
     rows: dict[str, list[dict[str, Any]]] = {}
     for node, values in graph.nodes(data=True):
         key = node[1] if isinstance(node, tuple) else node
@@ -209,17 +215,19 @@ def export(
 ) -> Path:
     """Write the graph to ``path`` in one of `FORMATS`: a file, or a new folder for ``neo4j-admin``.
 
-    ``networkx``: node-link JSON (``networkx.node_link_graph(json.load(file), edges="edges")``); ``cytoscape``:
-    Cytoscape.js JSON; ``graphml`` and ``gexf``: XML; ``neo4j-admin``: CSV, with the command in its ``import.sh``.
-    Nulls are left out; a list is JSON text where the format has no lists. A file that is there is replaced when the
-    new one is whole. `ExportError` where the format is unknown or the place cannot be written.
+    ``networkx``: node-link JSON (``networkx.node_link_graph(json.load(file), edges="edges")``);
+    ``cytoscape``: Cytoscape.js JSON; ``graphml`` and ``gexf``: XML; ``neo4j-admin``: CSV, with the
+    command in its ``import.sh``. Nulls are left out; a list is JSON text where the format has no
+    lists. A file that is there is replaced when the new one is whole. `ExportError` where the
+    format is unknown or the place cannot be written.
     """
     if format not in FORMATS:
         raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     target = Path(path)
     if target.is_symlink() or (target.exists() and not target.is_file() and not target.is_dir()):
         raise ExportError(
-            f"{target}: a link or a device, which a file would take the place of; name another place with -o"
+            f"{target}: a link or a device, which a file would take the place of; name another "
+            "place with -o"
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +261,9 @@ def _write_node_link(tables: Tables, path: Path) -> None:
 def _elements(
     tables: Tables,
 ) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, str, str, dict[str, Any]]]]:
-    """Nodes and edges with text for names, unique over all labels: a key that two labels share gets its label before it."""
+    """Nodes and edges with text for names, unique over all labels: a key that two labels share
+    gets its label before it.
+    """
     graph = to_networkx(tables)
     name = {node: f"{node[0]} {node[1]}" if isinstance(node, tuple) else node for node in graph}
     nodes = [(name[node], values) for node, values in graph.nodes(data=True)]
@@ -282,8 +292,10 @@ def _write_cytoscape(tables: Tables, path: Path) -> None:
 _NOT_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XML_TYPES: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
 _GRAPHML: Final = (
-    '<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns" '
-    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns '
+    '<?xml version="1.0" encoding="utf-8"?>\n<graphml '
+    'xmlns="http://graphml.graphdrawing.org/xmlns" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns '
     'http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">\n'
 )
 _GEXF: Final = (
@@ -304,7 +316,9 @@ def _fields(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _xml_text(value: Any) -> str:
-    """A value as XML allows it: JSON for lists, words for truth and for what is not finite, escapes for other characters."""
+    """A value as XML allows it: JSON for lists, words for truth and for what is not finite,
+    escapes for other characters.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
@@ -328,7 +342,8 @@ def _write_graphml(tables: Tables, path: Path) -> None:
         file.write(_GRAPHML)
         for (place, name), key in ids.items():
             file.write(
-                f'<key id="{key}" for="{place}" attr.name={quoteattr(name)} attr.type="{fields[place][name]}"/>\n'
+                f'<key id="{key}" for="{place}" attr.name={quoteattr(name)} '
+                f'attr.type="{fields[place][name]}"/>\n'
             )
         file.write('<graph edgedefault="directed">\n')
         for key, values in nodes:
@@ -369,13 +384,15 @@ def _write_gexf(tables: Tables, path: Path) -> None:
         file.write("<nodes>\n")
         for key, values in nodes:
             file.write(
-                f"<node id={_attribute(key)} label={_attribute(key)}>{_gexf_data(values, 'node', ids)}</node>\n"
+                f"<node id={_attribute(key)} "
+                f"label={_attribute(key)}>{_gexf_data(values, 'node', ids)}</node>\n"
             )
         file.write("</nodes>\n<edges>\n")
         for number, (a, b, kind, values) in enumerate(edges):
             data = _gexf_data({"type": kind, **values}, "edge", ids)
             file.write(
-                f'<edge id="{number}" source={_attribute(a)} target={_attribute(b)} label={_attribute(kind)}>{data}</edge>\n'
+                f'<edge id="{number}" source={_attribute(a)} target={_attribute(b)} '
+                f"label={_attribute(kind)}>{data}</edge>\n"
             )
         file.write("</edges>\n</graph>\n</gexf>\n")
 

@@ -1,9 +1,11 @@
-"""The graph as CSV for ``neo4j-admin database import``, streamed batch by batch, with the command that takes it.
+"""The graph as CSV for ``neo4j-admin database import``, streamed batch by batch, with the command
+that takes it.
 
-A table is one file. An empty string is ``""`` and null is nothing at all, lists are joined by U+001F, quotes are doubled:
-what the tool reads by itself. Floats are written as doubles, so that the same 64 bits come back as over Bolt: a column of
-type ``float`` would come back rounded to the decimals of 32 bits. The tool takes an empty list for null, and one of a single
-empty string, so a column says which lists these are, and ``finish.cypher`` makes them so.
+A table is one file. An empty string is ``""`` and null is nothing at all, lists are joined by
+U+001F, quotes are doubled: what the tool reads by itself. Floats are written as doubles, so that
+the same 64 bits come back as over Bolt: a column of type ``float`` would come back rounded to the
+decimals of 32 bits. The tool takes an empty list for null, and one of a single empty string, so a
+column says which lists these are, and ``finish.cypher`` makes them so.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ __all__ = ["ExportError", "Streams", "write_import"]
 
 
 class ExportError(CircuitomeError):
-    """A format that is not known, a graph that does not follow the schema, or a place that cannot be written."""
+    """A format that is not known, a graph that does not follow the schema, or a place that
+    cannot be written.
+    """
 
 
 Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
@@ -47,7 +51,9 @@ neo4j-admin database import full "${1:-neo4j}" \\
 
 
 def write_import(streams: Streams, folder: Path) -> None:
-    """Write the tables into a new folder as CSV, beside ``import.sh`` and ``finish.cypher``, which is for afterwards."""
+    """Write the tables into a new folder as CSV, beside ``import.sh`` and ``finish.cypher``,
+    which is for afterwards.
+    """
     folder.mkdir()
     arguments, multiline, names = [], False, []
     for name, batches in streams:
@@ -71,12 +77,16 @@ def _lists(name: str) -> list[str]:
 
 
 def _emptying(name: str) -> Iterator[str]:
-    """Statements that set the lists which hold nothing, or an empty string, and remove what says so."""
+    """Statements that set the lists which hold nothing, or an empty string, and remove what
+    says so.
+    """
     pattern = f"(n:`{name}`)" if name in NODES else f"()-[n:`{name}`]->()"
     for column in _lists(name):
         yield f"MATCH {pattern} WHERE '{column}' IN n.`{_EMPTY}` SET n.`{column}` = []"
         if arrow_schema(name).field(column).type.value_type == pa.string():
-            yield f"MATCH {pattern} WHERE '{column}{_BLANK}' IN n.`{_EMPTY}` SET n.`{column}` = ['']"
+            yield (
+                f"MATCH {pattern} WHERE '{column}{_BLANK}' IN n.`{_EMPTY}` SET n.`{column}` = ['']"
+            )
     if _lists(name):
         yield f"MATCH {pattern} WHERE n.`{_EMPTY}` IS NOT NULL REMOVE n.`{_EMPTY}`"
 
@@ -142,7 +152,9 @@ def _words(column: pa.Array) -> pa.Array:
 
 
 def _check_lists(name: str, batch: pa.RecordBatch) -> None:
-    """`ExportError` where a text in a list holds what lists are joined by: the tool has no escape for it."""
+    """`ExportError` where a text in a list holds what lists are joined by: the tool has no
+    escape for it.
+    """
     for column in _lists(name):
         values = batch[column].flatten()
         if pa.types.is_string(values.type):
@@ -151,7 +163,8 @@ def _check_lists(name: str, batch: pa.RecordBatch) -> None:
             )
             if pc.call_function("any", [found]).as_py():
                 raise ExportError(
-                    f"{name}: a text in `{column}` holds the character U+001F, which the import tool would split; "
+                    f"{name}: a text in `{column}` holds the character U+001F, which the import "
+                    "tool would split; "
                     "rename what is called so, or write another format"
                 )
 

@@ -1,6 +1,7 @@
 """Statements that read whole tables, and who owns a node: the same for every store.
 
-In a statement ``x`` is the row itself; of a relationship ``a`` is the node that it leaves, ``b`` the one it enters.
+In a statement ``x`` is the row itself; of a relationship ``a`` is the node that it leaves, ``b``
+the one it enters.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The property graph, declared once: Arrow schemas, database DDL and the docs page derive from it.
 
-Every stored value is a scalar or a list of scalars. A node is found by its ``key``, a readable string;
-a relationship by the keys of its ends. Floats are ``DOUBLE`` in the databases; the wide edge tables keep
-them as float32 in the bundle, which is what the weights are.
+Every stored value is a scalar or a list of scalars. A node is found by its ``key``, a readable
+string; a relationship by the keys of its ends. Floats are ``DOUBLE`` in the databases; the wide
+edge tables keep them as float32 in the bundle, which is what the weights are.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ class NodeType:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipType:
-    """A relationship type between two node labels; its tables start with the columns ``from`` and ``to``."""
+    """A relationship type between two node labels; its tables start with the columns ``from``
+    and ``to``.
+    """
 
     name: str
     source: str  # label of the node it leaves
@@ -213,7 +215,8 @@ _NODES: Final = (
             _int("seed", "seed of everything random in the extraction"),
             _string(
                 "annotated",
-                f"parts of the annotation that are done, between commas: `{','.join(ANNOTATION_PARTS)}`; null before",
+                "parts of the annotation that are done, between commas: "
+                f"`{','.join(ANNOTATION_PARTS)}`; null before",
             ),
             *_of("responses", _int("twins", "null networks that the annotation was compared with")),
             *_of(
@@ -291,7 +294,8 @@ _NODES: Final = (
     ),
     NodeType(
         "Block",
-        "A set of parallel paths that meet in a concatenation or an addition, or a grouped convolution.",
+        "A set of parallel paths that meet in a concatenation or an addition, or a grouped "
+        "convolution.",
         (
             _key("squeezenet1_1/features.3"),
             _string("model", "key of its model", indexed=True),
@@ -630,13 +634,15 @@ _RELATIONSHIPS: Final = (
         (
             _float(
                 "mutual_share",
-                "mutual best matches of the whole networks that fall between the two, over the smaller's neurons",
+                "mutual best matches of the whole networks that fall between the two, over the "
+                "smaller's neurons",
             ),
             _float("cka", "linear centred kernel alignment of their response signatures"),
             _float("score", "median best match of the first's neurons in the second"),
             _float(
                 "auc",
-                "chance that a neuron's best match beats that of a neuron of a twin of the first's network",
+                "chance that a neuron's best match beats that of a neuron of a twin of the "
+                "first's network",
             ),
         ),
     ),

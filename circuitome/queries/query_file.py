@@ -16,9 +16,10 @@
     MATCH (n:Neuron {key: $neuron})<-[r:EXCITES|INHIBITS]-(a:Neuron)
     RETURN a.key AS sender, r.share AS share ORDER BY share DESC, sender LIMIT $limit
 
-What the header declares and what the text uses must agree both ways, or the file is refused. The line ``renamed:`` is for
-parameters that had another name before: that name is refused, and the message has the new one. Where two engines truly
-part, ``name.kuzu.cypher`` beside ``name.cypher`` holds the other text, under the same header.
+What the header declares and what the text uses must agree both ways, or the file is refused. The
+line ``renamed:`` is for parameters that had another name before: that name is refused, and the
+message has the new one. Where two engines truly part, ``name.kuzu.cypher`` beside ``name.cypher``
+holds the other text, under the same header.
 """
 
 from __future__ import annotations
@@ -105,10 +106,11 @@ class Query:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     def browser_text(self, values: Mapping[str, Any] | None = None) -> str:
-        """Text to paste into Neo4j Browser or cypher-shell: the title, a ``:param`` line a parameter, then the Cypher.
+        """Text to paste into Neo4j Browser or cypher-shell: the title, a ``:param`` line a
+        parameter, then the Cypher.
 
-        ``values`` are used where given, then defaults, then placeholders to be edited. `QueryError` for a value that does
-        not convert.
+        ``values`` are used where given, then defaults, then placeholders to be edited. `QueryError`
+        for a value that does not convert.
         """
         used = parameters_of(self.text_for("neo4j"))
         declared = [
@@ -123,7 +125,8 @@ class Query:
         lines = [f"// {self.title}"]
         if self.algorithm is not None:
             lines.append(
-                "// A library algorithm: `circuitome query` asks this query, once or step by step, and goes on from its rows."
+                "// A library algorithm: `circuitome query` asks this query, once or step by "
+                "step, and goes on from its rows."
             )
         lines += [f":param {name} => {json.dumps(value)};" for name, value in shown.items()]
         return "\n".join([*lines, self.text_for("neo4j").strip().rstrip(";") + ";"]) + "\n"
@@ -141,7 +144,8 @@ class Header:
 
 
 def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
-    """All queries under ``folder``, as ``folder/<topic>/<name>.cypher``, by name; sorted by topic, then name.
+    """All queries under ``folder``, as ``folder/<topic>/<name>.cypher``, by name; sorted by topic,
+    then name.
 
     `QueryError` for a file that does not agree with its header, and for a name used twice.
     """
@@ -151,12 +155,14 @@ def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
             query = load_file(path, topic=path.parent.name, strict=True)
             if query.name in queries:
                 raise QueryError(
-                    f"{path}: another query is called `{query.name}` (topic `{queries[query.name].topic}`); rename one"
+                    f"{path}: another query is called `{query.name}` (topic "
+                    f"`{queries[query.name].topic}`); rename one"
                 )
             queries[query.name] = query
         elif not _base(path).exists():
             raise QueryError(
-                f"{path}: a variant without {_base(path).name} beside it; add that, or rename the file"
+                f"{path}: a variant without {_base(path).name} beside it; add that, or rename "
+                "the file"
             )
     return queries
 
@@ -164,8 +170,8 @@ def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
 def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query:
     """The query in one file, with the variants beside it.
 
-    Without ``strict`` the header may be missing: then the parameters are those that the text uses, of any type.
-    `QueryError` says what is wrong with the file and how to mend it.
+    Without ``strict`` the header may be missing: then the parameters are those that the text uses,
+    of any type. `QueryError` says what is wrong with the file and how to mend it.
     """
     text = _read(path)
     header_text, body = _split(text)
@@ -174,7 +180,8 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         raise QueryError(f"{path}: no Cypher in it; write the query below its `//` header")
     if strict and not header.title:
         raise QueryError(
-            f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// returns:`"
+            f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// "
+            "returns:`"
         )
     parameters = header.parameters
     if parameters is None and not strict:
@@ -278,7 +285,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         raise QueryError(
-            f"{path}: no such file; give the path of a `.cypher` file, or the name of a query (`--list`)"
+            f"{path}: no such file; give the path of a `.cypher` file, or the name of a query "
+            "(`--list`)"
         ) from None
     except (OSError, ValueError) as error:
         raise QueryError(
@@ -331,12 +339,14 @@ def _parameter(line: str, where: str) -> Parameter:
     match = _PARAMETER.fullmatch(line) if len(line) <= _LONGEST_LINE else None
     if match is None:
         raise QueryError(
-            f"{where}: cannot read the parameter {line[:200]!r}; write `name (type): doc` or `name (type = default): doc`"
+            f"{where}: cannot read the parameter {line[:200]!r}; write `name (type): doc` or "
+            "`name (type = default): doc`"
         )
     name, kind, default, doc = match.groups()
     if kind not in TYPES:
         raise QueryError(
-            f"{where}: parameter `{name}` has no known type `{kind}`; {near(kind, TYPES, otherwise=_ONE_OF)}"
+            f"{where}: parameter `{name}` has no known type `{kind}`; "
+            f"{near(kind, TYPES, otherwise=_ONE_OF)}"
         )
     if name in _RESERVED:
         raise QueryError(f"{where}: a parameter cannot be called `{name}`; call it otherwise")
@@ -346,7 +356,8 @@ def _parameter(line: str, where: str) -> Parameter:
         return Parameter(name, kind, doc, TYPES[kind][0](json.loads(default)), required=False)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise QueryError(
-            f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in JSON"
+            f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in "
+            "JSON"
         ) from None
 
 
@@ -364,16 +375,19 @@ def _agree(where: str, query: Query, text: str, *, strict: bool) -> None:
             raise QueryError(f"{where}: the parameter `{name}` is declared twice; remove one")
         if name not in used:
             raise QueryError(
-                f"{where}: the parameter `{name}` is declared and not used; {near(name, used, otherwise=f'remove it, or use ${name}')}"
+                f"{where}: the parameter `{name}` is declared and not used; "
+                f"{near(name, used, otherwise=f'remove it, or use ${name}')}"
             )
     for name in used:
         if name not in declared:
             raise QueryError(
-                f"{where}: ${name} is used and not declared; {near(name, declared, otherwise='add it under `// params:`')}"
+                f"{where}: ${name} is used and not declared; "
+                f"{near(name, declared, otherwise='add it under `// params:`')}"
             )
     if strict or query.returns:
         columns, documented = columns_of(text), tuple(output.name for output in query.returns)
         if columns != documented:
             raise QueryError(
-                f"{where}: it returns {', '.join(columns)} and documents {', '.join(documented)}; make `// returns:` the same"
+                f"{where}: it returns {', '.join(columns)} and documents "
+                f"{', '.join(documented)}; make `// returns:` the same"
             )

@@ -28,7 +28,9 @@ DRAWS: Final = 25
 
 
 def preferred_angles(evidence: Evidence) -> Iterator[Finding]:
-    """Preferred angles of the curve detectors of mixed3b: the largest response, and our estimate."""
+    """Preferred angles of the curve detectors of mixed3b: the largest response, and our
+    estimate.
+    """
     written = evidence.truth.curve_angles
     curves = [evidence.curves[neuron_key(evidence.truth, f"mixed3b:{unit}")] for unit in written]
     wanted, angles = np.array(list(written.values())), curves[0].angles

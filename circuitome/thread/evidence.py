@@ -35,7 +35,9 @@ __all__ = [
 Verdict = Literal["holds", "does not hold", "cannot be checked"]
 
 ALIGNED: Final = 45.0
-"""Two directions are alike if they are less than this apart, degrees; opposed beyond 180 less it."""
+"""Two directions are alike if they are less than this apart, degrees; opposed beyond 180 less
+it.
+"""
 P_MAX: Final = 0.05
 """Largest p of a count that is taken for more than chance, if an article states no number."""
 

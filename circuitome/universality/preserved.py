@@ -96,7 +96,9 @@ def _numbers(graph: SignedGraph, keys: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Preserved:
-    """Strong edges of one network whose ends have analogues in another, by ``k`` pairs of layers."""
+    """Strong edges of one network whose ends have analogues in another, by ``k`` pairs of
+    layers.
+    """
 
     model: str
     other: str

@@ -151,7 +151,9 @@ def test_smooth_noise_is_seldom_stronger_than_every_null_layer() -> None:
 
 
 def layer(amounts: dict[tuple[int, int], float], *, count: int, step: float = 90.0) -> GroupScores:
-    """Scores of 1 where neuron j is i turned by the given angle, on a grid of ``step``; null layers have small noise."""
+    """Scores of 1 where neuron j is i turned by the given angle, on a grid of ``step``; null
+    layers have small noise.
+    """
     grid = np.arange(step, 181, step)
     scores = np.zeros((len(grid), count, count))
     for (i, j), angle in amounts.items():
@@ -189,7 +191,9 @@ def test_offsets_are_fitted_to_all_pairs_and_not_along_a_chain() -> None:
 
 
 def _equations(differences: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One equation a pair, the difference taken on the turn of ``near``, and the first offset fixed at 0."""
+    """One equation a pair, the difference taken on the turn of ``near``, and the first offset
+    fixed at 0.
+    """
     rows, values = [np.eye(4)[0]], [0.0]
     for i in range(4):
         for j in range(i + 1, 4):

@@ -1,4 +1,6 @@
-"""Kinds from cell statistics: by hand on two families, and on simulated neurons whose kind is known."""
+"""Kinds from cell statistics: by hand on two families, and on simulated neurons whose kind is
+known.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def octaves(value: float, centre: float, spread: float = 0.7) -> float:
 
 
 def a_line_neuron(cell: Cell) -> float:
-    """Prefers lines at 60 degrees; gratings of that orientation and a fitting frequency drive it by 0.7."""
+    """Prefers lines at 60 degrees; gratings of that orientation and a fitting frequency drive
+    it by 0.7.
+    """
     values = cell.values
     if cell.stimulus == "line":
         return bump(values["orientation"], 60, 180)
@@ -119,7 +123,9 @@ KNOWN: dict[str, Neuron] = {
 def shown(
     means: np.ndarray, seed: int, *, noise: float = NOISE, repeats: int = REPEATS
 ) -> CellStatistics:
-    """Statistics of neurons with these cell means, ``(cells, neurons)``, over some noisy trials a cell."""
+    """Statistics of neurons with these cell means, ``(cells, neurons)``, over some noisy trials
+    a cell.
+    """
     rng = np.random.default_rng(seed)
     stats = CellStatistics(*means.shape)
     for _ in range(repeats):
@@ -136,7 +142,9 @@ def known(count: int = 1, **options: float) -> CellStatistics:
 
 
 def unplanted(seed: int, neurons: int = 40) -> CellStatistics:
-    """Neurons without a kind: a random value for each cell and each family; trials differ as much as cells do."""
+    """Neurons without a kind: a random value for each cell and each family; trials differ as
+    much as cells do.
+    """
     rng = np.random.default_rng([seed, 1])
     means = rng.standard_normal((len(CELLS), neurons))
     for name in AXES:
@@ -205,7 +213,8 @@ def test_a_family_that_holds_all_the_variance_explains_all_of_it():
 
 
 def test_the_share_explained_is_that_of_a_calculation_by_hand():
-    # family means 1 and 1/2, mean 3/4; variance (2 + 1/2) / 2 - 9/16 = 11/16; between: 1 / 2 + (1/4)^2 = 9/16
+    # family means 1 and 1/2, mean 3/4; variance (2 + 1/2) / 2 - 9/16 = 11/16; between: 1 / 2 +
+    # (1/4)^2 = 9/16
     assert by_hand(("a", 0), ("a", 2), ("b", 0), ("b", 1)) == pytest.approx(9 / 11)
 
 
@@ -328,14 +337,18 @@ def test_cells_that_leave_a_combination_out_are_refused():
 
 
 def template_responses(images: torch.Tensor, template: torch.Tensor) -> np.ndarray:
-    """A neuron that looks for a template whatever the contrast: rectified normalised correlation, ``(trials,)``."""
+    """A neuron that looks for a template whatever the contrast: rectified normalised
+    correlation, ``(trials,)``.
+    """
     flat, wanted = images.flatten(1) - 0.5, template.flatten() - 0.5
     match = flat @ wanted / (flat.square().sum(1) * wanted.square().sum() + 1e-3).sqrt()
     return torch.relu(match - match.quantile(0.7)).numpy()
 
 
 def test_neurons_that_look_for_a_stimulus_of_the_catalogue_are_of_its_kind():
-    """Measured: 94 % of such neurons over 17 families. A neuron that looks at pixels in random order is the twin."""
+    """Measured: 94 % of such neurons over 17 families. A neuron that looks at pixels in random
+    order is the twin.
+    """
     names = ("line", "edge", "curve", "circle", "corner", "hue", "colour_contrast")
     shows = catalogue(24, 9, seed=0, stimuli=names)
     images = shows.draw(0, len(shows))

@@ -76,7 +76,9 @@ def program(arguments: Sequence[str | Path], **options: Any) -> subprocess.Compl
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `nets.py`, the bundles `tiny.circuitome` and `other.circuitome`, and `circuitome.db` holding the first."""
+    """A folder with `nets.py`, the bundles `tiny.circuitome` and `other.circuitome`, and
+    `circuitome.db` holding the first.
+    """
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "nets.py").write_text(NETS)
     for name, seed in (("tiny", 0), ("other", 1)):

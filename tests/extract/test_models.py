@@ -143,7 +143,8 @@ def test_a_factory_in_the_working_folder_is_found(
 def test_a_factory_file_imports_from_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "beside_of_this_test.py").write_text("WIDTH = 5")
     (tmp_path / "nets.py").write_text(
-        "from beside_of_this_test import WIDTH\nfrom torch import nn\ndef net(): return nn.Conv2d(3, WIDTH, 1)"
+        "from beside_of_this_test import WIDTH\nfrom torch import nn\ndef net(): return "
+        "nn.Conv2d(3, WIDTH, 1)"
     )
     model = resolve(f"{tmp_path / 'nets.py'}:net").model
     assert isinstance(model, nn.Conv2d)
@@ -166,7 +167,9 @@ print(refused)
 
 
 def test_nothing_is_left_beside_a_factory(tmp_path: Path) -> None:
-    """Python itself would write `__pycache__` folders, unless a variable of the environment forbids it."""
+    """Python itself would write `__pycache__` folders, unless a variable of the environment
+    forbids it.
+    """
     (tmp_path / "own" / "deep").mkdir(parents=True)
     net = "from torch import nn\ndef net(): return nn.Conv2d(3, 5, 1)\n"
     files = {

@@ -34,7 +34,9 @@ BIG = 1_000_000
 def labelled(
     path: Path, *, seed: int, layers: tuple[int, ...] = (3, 12, 16, 12, 5), curated: int = 4
 ) -> Bundle:
-    """A random bundle whose neurons have random kinds and lie in random curated families, anywhere in the network."""
+    """A random bundle whose neurons have random kinds and lie in random curated families,
+    anywhere in the network.
+    """
     bundle = annotated(write_bundle(path, layers=layers, seed=seed, force=True))
     rng = np.random.default_rng(seed)
     neurons = bundle.table("Neuron").to_pylist()
@@ -73,7 +75,9 @@ def chance(observed: int, group: int, branch: int, block: int) -> float:
 
 
 def by_hand(bundle: Bundle, min_size: int) -> dict[tuple[str, str], tuple[int, int, int, int]]:
-    """(kind, branch) -> observed, group, branch and block size, from loops over the neurons of a synthetic bundle."""
+    """(kind, branch) -> observed, group, branch and block size, from loops over the neurons of
+    a synthetic bundle.
+    """
     kind = {row["key"]: row["kind"] for row in bundle.table("Neuron").to_pylist()}
     home = {row["from"]: row["to"] for row in bundle.table("IN_BRANCH").to_pylist()}
     found = {}

@@ -1,4 +1,6 @@
-"""Equivariant circuits: planted ones among decoys, chance, the published hand-written one, and rows on both engines."""
+"""Equivariant circuits: planted ones among decoys, chance, the published hand-written one, and
+rows on both engines.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def test_planted_circuits_are_found_and_their_decoys_are_not() -> None:
     there, called = np.array(true), np.array(q) <= 0.01
     assert (there & called).sum() / there.sum() >= 0.95
     assert (there & called).sum() / called.sum() >= 0.95
-    # at the level of the graph one call in twenty may be chance: more than six of some forty happens once in a hundred times
+    # at the level of the graph one call in twenty may be chance: more than six of some forty
+    # happens once in a hundred times
     assert (~there & (np.array(q) <= 0.05)).sum() <= 6
 
 
@@ -173,12 +176,15 @@ def test_hues_and_scales_have_templates_without_turning() -> None:
     assert found is not None and found.r2 > 0.9 and found.p < 0.05
 
 
-# -- the bundle --------------------------------------------------------------------------------------
+# -- the bundle
+# --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A network whose first 8 units feed the next layer's first 8 by turned kernels; both, and two decoys, are families."""
+    """A network whose first 8 units feed the next layer's first 8 by turned kernels; both, and
+    two decoys, are families.
+    """
     folder, rng = tmp_path_factory.mktemp("circuits"), np.random.default_rng(5)
     a, b = np.round(offsets(rng), 3), np.round(offsets(rng), 3)
     kernels = np.concatenate(
@@ -288,7 +294,8 @@ def _with_kernels(bundle: Bundle, arrays: dict[str, np.ndarray]) -> None:
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
 
 
-# -- the motif ---------------------------------------------------------------------------------------
+# -- the motif
+# ---------------------------------------------------------------------------------------
 
 
 def fed(path: Path, *, seed: int) -> Bundle:

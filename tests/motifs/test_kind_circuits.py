@@ -1,4 +1,6 @@
-"""Circuits between kinds: queries, twins, planted instances among decoys, and what is said where annotation lacks."""
+"""Circuits between kinds: queries, twins, planted instances among decoys, and what is said
+where annotation lacks.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +168,8 @@ def test_random_labels_are_no_enrichment(tmp_path: Path) -> None:
         small += sum(
             found.p <= 0.1 for found in assess(graph, tasks, nulls=19, seed=seed, workers=1)
         )
-    # p may only be larger than uniform: of 90 at rate 0.1 more than 19 come about once in a thousand times
+    # p may only be larger than uniform: of 90 at rate 0.1 more than 19 come about once in a
+    # thousand times
     assert small <= 19
 
 

@@ -1,4 +1,6 @@
-"""Latent branches: planted groups are found, shuffled matrices are not, and both engines give the rows of the arrays."""
+"""Latent branches: planted groups are found, shuffled matrices are not, and both engines give
+the rows of the arrays.
+"""
 
 from __future__ import annotations
 

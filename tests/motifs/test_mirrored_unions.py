@@ -1,4 +1,6 @@
-"""Mirrored unions and posed pairs: queries, twins, cosines by hand, and planted ones among decoys."""
+"""Mirrored unions and posed pairs: queries, twins, cosines by hand, and planted ones among
+decoys.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,8 @@ def test_planted_ones_are_significant(
 
 
 def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
-    # p may only be larger than uniform: of 60 at rate 0.1 more than 14 come about once in a thousand times
+    # p may only be larger than uniform: of 60 at rate 0.1 more than 14 come about once in a
+    # thousand times
     tries, small = 30, 0
     for seed in range(tries):
         graph = SignedGraph.of_bundle(randomly_annotated(tmp_path / "r", seed=seed, density=1.0))

@@ -1,4 +1,6 @@
-"""Null models keep what they say and destroy the rest; q and p are what they are by hand, and calibrated."""
+"""Null models keep what they say and destroy the rest; q and p are what they are by hand, and
+calibrated.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +170,8 @@ def test_an_unknown_null_is_answered_with_near_ones() -> None:
 def test_q_is_the_expected_number_of_null_instances_over_the_observed_one() -> None:
     levels, q = instance_q(np.array([5.0, 3.0, 3.0, 1.0]), np.array([4.0, 2.0, 2.0, 2.0]), nulls=4)
     assert levels.tolist() == [5, 3, 1]
-    # above 5: (0 + 1)/4 over 1; above 3: (1 + 1)/4 over 3; above 1: (4 + 1)/4 over 4; and the best cut that lets one in
+    # above 5: (0 + 1)/4 over 1; above 3: (1 + 1)/4 over 3; above 1: (4 + 1)/4 over 4; and the best
+    # cut that lets one in
     assert q == pytest.approx([1 / 6, 1 / 6, 5 / 16])
 
 
@@ -289,7 +292,9 @@ def test_planted_pairs_are_found_among_decoys(tmp_path: Path, kind: str, noise: 
 
 
 def demixed(path: Path, *, seed: int) -> SignedGraph:
-    """Sixty-four inputs over 24 hosts; the first 16 of 48 readers read one input each, the others at random."""
+    """Sixty-four inputs over 24 hosts; the first 16 of 48 readers read one input each, the
+    others at random.
+    """
     rng = np.random.default_rng(seed)
     into, out = rng.standard_normal((24, 64)), rng.standard_normal((48, 24))
     out[:16] = into[:, :16].T + 0.5 * rng.standard_normal((16, 24))

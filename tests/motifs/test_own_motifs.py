@@ -1,4 +1,6 @@
-"""A user's own motif: a query in a file, its instances, and its null networks in the embedded engine."""
+"""A user's own motif: a query in a file, its instances, and its null networks in the embedded
+engine.
+"""
 
 from __future__ import annotations
 
@@ -149,8 +151,10 @@ def test_null_networks_are_the_rewired_graph_edge_by_edge(
     tables = rewired_tables(graph, copy, edges)
     with Scratch({"Neuron": toy.table("Neuron").select(["key"]), **tables}) as scratch:
         rows = scratch.run(
-            "MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron) RETURN a.key AS sender, b.key AS receiver, "
-            "r.weight AS weight, r.excitation AS excitation, r.polarity AS polarity, r.share AS share, r.rank AS rank",
+            "MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron) RETURN a.key AS sender, b.key AS "
+            "receiver, "
+            "r.weight AS weight, r.excitation AS excitation, r.polarity AS polarity, r.share AS "
+            "share, r.rank AS rank",
             {},
         )
         excites = scratch.run(

@@ -1,4 +1,6 @@
-"""Polysemantic neurons: the query, its array form, cosines by hand, and planted neurons among decoys."""
+"""Polysemantic neurons: the query, its array form, cosines by hand, and planted neurons among
+decoys.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +159,8 @@ def test_planted_neurons_are_significant(database: Database, tmp_path: Path) -> 
 
 
 def test_random_networks_have_no_enrichment(tmp_path: Path) -> None:
-    # p may only be larger than uniform: of 40 at rate 0.1 more than 11 come about once in a thousand times
+    # p may only be larger than uniform: of 40 at rate 0.1 more than 11 come about once in a
+    # thousand times
     motif, small = MOTIFS["polysemantic_neuron"], 0
     from circuitome.queries.motifs.significance import Task, assess
 

@@ -1,4 +1,6 @@
-"""Tangent, circle, divergence and hue circuits: queries on both engines, their twins, loops over edges, planted ones, chance."""
+"""Tangent, circle, divergence and hue circuits: queries on both engines, their twins, loops
+over edges, planted ones, chance.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def named(bundle: Bundle, said: Mapping[str, tuple[str, float | None]]) -> Bundl
 
 
 def random_network(path: Path, *, seed: int) -> Bundle:
-    """A random bundle, kernels of 3 x 3 and 1 x 1, whose neurons have random kinds; some without what their kind prefers."""
+    """A random bundle, kernels of 3 x 3 and 1 x 1, whose neurons have random kinds; some
+    without what their kind prefers.
+    """
     bundle = write_bundle(path, layers=(3, 16, 18, 14, 6), seed=seed, density=0.8, force=True)
     rng = np.random.default_rng(seed)
     keys = bundle.table("Neuron").column("key").to_pylist()
@@ -200,11 +204,14 @@ def test_the_queries_find_what_the_twins_find(
             assert find(database, kind, **asked) == MOTIFS[kind].rows(graph, **asked)
 
 
-# -- planted -----------------------------------------------------------------------------------------
+# -- planted
+# -----------------------------------------------------------------------------------------
 
 
 def at_place(direction: float, *, sign: float = 1.0) -> list[list[float]]:
-    """A kernel of one entry two pixels from the middle, at a direction in degrees, nearest entry."""
+    """A kernel of one entry two pixels from the middle, at a direction in degrees, nearest
+    entry.
+    """
     kernel = np.zeros((SIZE, SIZE))
     kernel[SIZE // 2 - round(2 * math.sin(math.radians(direction))),
            SIZE // 2 + round(2 * math.cos(math.radians(direction)))] = sign  # fmt: skip
@@ -220,9 +227,11 @@ def round_the_middle(
     scattered: bool = False,
     opposed: bool = False,
 ) -> Bundle:
-    """Eight neurons, each at its own place round a receiver's middle, at ``orientation`` degrees to the direction of its place.
+    """Eight neurons, each at its own place round a receiver's middle, at ``orientation`` degrees to
+    the direction of its place.
 
-    ``opposed``: four more, at right angles to those, inhibit from between. ``scattered``: orientations as drawn.
+    ``opposed``: four more, at right angles to those, inhibit from between. ``scattered``:
+    orientations as drawn.
     """
     rng = np.random.default_rng(0)
     places = np.arange(8) * 45.0
@@ -276,7 +285,9 @@ def test_what_stands_round_a_middle_as_asked_is_found_and_its_decoys_are_not(
 
 
 def curve_reader(path: Path, *, turned: float = 0.0, size: int = SIZE, sign: float = 1.0) -> Bundle:
-    """A curve at 90 degrees (its centre above) that reads a curve and lines tangent to it, and an opposing curve inhibits it."""
+    """A curve at 90 degrees (its centre above) that reads a curve and lines tangent to it, and
+    an opposing curve inhibits it.
+    """
     kernels = [at_place(0.0), at_place(180.0), at_place(0.0), at_place(180.0, sign=-1.0)]
     if size == 1:
         kernels = [1.0, 1.0, 1.0, -1.0]
@@ -334,7 +345,8 @@ def test_a_hue_excited_by_like_hues_and_inhibited_by_opposite_ones_is_found(tmp_
     assert rows_of(hues(tmp_path / "b", like=False), "hue_to_hue") == []
 
 
-# -- nulls -------------------------------------------------------------------------------------------
+# -- nulls
+# -------------------------------------------------------------------------------------------
 
 
 def test_labels_keep_the_edges_and_the_kinds_of_each_layer(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Superposition read back as a motif: rows on both engines, its hosts, and brute force. Its nulls: `test_motif_nulls`."""
+"""Superposition read back as a motif: rows on both engines, its hosts, and brute force. Its
+nulls: `test_motif_nulls`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ KIND = "superposition_read_back"
 
 
 def written(path: Path, into: np.ndarray, out: np.ndarray, *, past: bool = False) -> Bundle:
-    """``in -> host -> out`` from ``(hosts, inputs)`` and ``(readers, hosts)``; ``past``: a reader reads an input, too."""
+    """``in -> host -> out`` from ``(hosts, inputs)`` and ``(readers, hosts)``; ``past``: a
+    reader reads an input, too.
+    """
     edges = [
         (f"in:{i}", f"host:{k}", float(into[k, i]))
         for k, i in np.ndindex(into.shape)

@@ -1,4 +1,6 @@
-"""Residual bypass: the query on both engines, its array form and brute force agree; what is planted is found."""
+"""Residual bypass: the query on both engines, its array form and brute force agree; what is
+planted is found.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def matrices(seed: int, *, density: float, blocks: int = 2) -> list[tuple[np.nda
 def brute_force(
     blocks: list[tuple[np.ndarray, np.ndarray]], min_score: float
 ) -> list[tuple[str, str, str, float]]:
-    """Every channel of every block whose part is large enough, from the product of the two matrices."""
+    """Every channel of every block whose part is large enough, from the product of the two
+    matrices.
+    """
     found = []
     for place, (into, out) in enumerate(blocks):
         block = out.astype(float) @ into.astype(float)
@@ -95,7 +99,9 @@ def test_the_query_finds_what_the_twin_finds(
 
 
 def planted(path: Path, *, seed: int, noise: float) -> tuple[Bundle, set[str]]:
-    """Blocks that overwrite the even channels with three times what they hold, and leave the odd ones alone but for noise."""
+    """Blocks that overwrite the even channels with three times what they hold, and leave the
+    odd ones alone but for noise.
+    """
     rng = np.random.default_rng(seed)
     blocks = []
     for _ in range(3):

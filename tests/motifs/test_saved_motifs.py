@@ -261,7 +261,9 @@ def test_a_drawing_of_many_hosts_names_the_strongest_and_counts_the_rest() -> No
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a planted union, its bundle `p.circuitome` and the database `circuitome.db`."""
+    """A working folder with a planted union, its bundle `p.circuitome` and the database
+    `circuitome.db`.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CIRCUITOME_DB", raising=False)
     kernel = np.zeros((3, 3))

@@ -195,7 +195,8 @@ def negate_the_hand_written(facts: Path) -> None:
 @pytest.mark.parametrize(
     "alter, fallen",
     [
-        (move_one_detector, ["black-and-white vs colour detectors", "high-low frequency detectors of mixed3a"]),
+        (move_one_detector, ["black-and-white vs colour "
+                             "detectors", "high-low frequency detectors of mixed3a"]),
         (negate_kernels, ["car detector", "curves excite", "curves inhibit", "pairs of curves", "mixed3b:345", "circle", "evolute"]),
         (turn_tuning, ["preferred angles", "the same by our estimator", "circle", "evolute"]),
         (swap_tuned_layers, ["early curve detectors also respond"]),

@@ -1,4 +1,6 @@
-"""Circuits that are there again: by hand, by loops over all edges, in copies, and where there is nothing to find."""
+"""Circuits that are there again: by hand, by loops over all edges, in copies, and where there
+is nothing to find.
+"""
 
 from __future__ import annotations
 
@@ -175,7 +177,9 @@ def test_the_part_that_is_rewired_has_every_column_and_all_edges_of_the_receiver
 
 
 def opposed(path: Path) -> SignedGraph:
-    """Eight neurons of one layer, four pairs that read opposite things; senders of the pairs differ."""
+    """Eight neurons of one layer, four pairs that read opposite things; senders of the pairs
+    differ.
+    """
     rng = np.random.default_rng(0)
     weights = 0.02 * rng.standard_normal((16, 8))
     for pair in range(4):

@@ -1,7 +1,9 @@
-"""Models in: from what was typed on the command line to a network in eval mode with its weights and preprocessing.
+"""Models in: from what was typed on the command line to a network in eval mode with its weights and
+preprocessing.
 
-Four spellings: the name of a bundled network, a torchvision classification network, ``package.module:factory``, and
-``path/file.py:factory``. The last two run the user's code; they are taken from the command line and never from a file.
+Four spellings: the name of a bundled network, a torchvision classification network,
+``package.module:factory``, and ``path/file.py:factory``. The last two run the user's code; they are
+taken from the command line and never from a file.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class _Source:
 
 
 def is_known_name(spec: str) -> bool:
-    """Whether ``spec`` is a bundled or torchvision name: such a network is built without running anybody's code."""
+    """Whether ``spec`` is a bundled or torchvision name: such a network is built without
+    running anybody's code.
+    """
     return spec in BUNDLED or spec in _torchvision_names()
 
 
@@ -90,9 +94,8 @@ def resolve(
         mean, std: preprocessing, one number an input channel.
         allow_nonfinite: let NaN and infinite weights pass.
 
-    Raises:
-        ModelError: the name is unknown, the factory missing or failing, or what is said of the input does not fit.
-        WeightsError: the weights cannot be read or are another network's.
+    Raises: ModelError: the name is unknown, the factory missing or failing, or what is said of the
+        input does not fit. WeightsError: the weights cannot be read or are another network's.
 
     Example:
         >>> network = resolve("squeezenet1_1", weights="random")
@@ -145,7 +148,8 @@ def resolve_again(
     architecture, origin = str(described.get("architecture")), str(described.get("weights"))
     if spec is None and not is_known_name(architecture):
         raise ModelError(
-            f"{bundle} was made from {architecture or 'code'}, which is run only when it is typed; name it after the bundle"
+            f"{bundle} was made from {architecture or 'code'}, which is run only when it is "
+            "typed; name it after the bundle"
         )
     if weights is None and origin in (DEFAULT, RANDOM):
         weights = origin
@@ -166,8 +170,10 @@ def resolve_again(
     sha256 = network.weights_sha256
     if sha256 != described.get("weights_sha256"):
         raise WeightsError(
-            f"{bundle}: made from other weights than these ({origin}, SHA-256 {str(described.get('weights_sha256'))[:12]}...; "
-            f"these: {network.weights}, {sha256[:12]}...); name the same MODEL and --weights, or extract it again"
+            f"{bundle}: made from other weights than these ({origin}, SHA-256 "
+            f"{str(described.get('weights_sha256'))[:12]}...; "
+            f"these: {network.weights}, {sha256[:12]}...); name the same MODEL and --weights, or "
+            "extract it again"
         )
     return network
 
@@ -245,7 +251,8 @@ def _torchvision(name: str) -> _Source:
             Exception
         ) as error:  # no network, no such host, a cut connection, a wrong hash, a full disk
             raise WeightsError(
-                f"{name}: its published weights could not be fetched from {published.url} ({error}); "
+                f"{name}: its published weights could not be fetched from {published.url} "
+                f"({error}); "
                 "give a file with --weights FILE, or take --weights random"
             ) from error
 
@@ -255,7 +262,9 @@ def _torchvision(name: str) -> _Source:
 
 
 def _densenet_name(name: str) -> str:
-    """The published DenseNet files write `denselayer1.norm.1.weight` for `denselayer1.norm1.weight`."""
+    """The published DenseNet files write `denselayer1.norm.1.weight` for
+    `denselayer1.norm1.weight`.
+    """
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)
 
 
@@ -276,21 +285,25 @@ def _call(place: str, function: str) -> nn.Module:
             factory = getattr(factory, part, None)
         if factory is None:
             raise ModelError(
-                f"{place}: has no {function!r}; it has {', '.join(_callables(module)) or 'no functions'}"
+                f"{place}: has no {function!r}; it has "
+                f"{', '.join(_callables(module)) or 'no functions'}"
             )
         model = (
             factory if isinstance(factory, nn.Module) else _guarded(f"{place}:{function}", factory)
         )
     if not isinstance(model, nn.Module):
         raise ModelError(
-            f"{place}:{function} gave a {type(model).__name__}, not a torch.nn.Module; return the network"
+            f"{place}:{function} gave a {type(model).__name__}, not a torch.nn.Module; return "
+            "the network"
         )
     return model
 
 
 @contextmanager
 def _imports_from(folder: Path) -> Iterator[None]:
-    """Let code in a folder be imported, as when Python itself runs it, and leave nothing behind there."""
+    """Let code in a folder be imported, as when Python itself runs it, and leave nothing behind
+    there.
+    """
     sys.path.insert(0, str(folder))
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
@@ -320,7 +333,8 @@ def _import(name: str) -> ModuleType:
         found = None
     if found is None:
         raise ModelError(
-            f"{name}: no such module; install its package, run from its folder, or write path/file.py:factory"
+            f"{name}: no such module; install its package, run from its folder, or write "
+            "path/file.py:factory"
         )
     return _guarded(name, lambda: importlib.import_module(name))
 
@@ -372,7 +386,8 @@ def _weigh(model: nn.Module, source: _Source, weights: str | None, seed: int) ->
     if weights in (None, DEFAULT):
         if source.default is None:
             raise WeightsError(
-                f"{source.architecture}: a factory has no DEFAULT weights; give a file with --weights FILE"
+                f"{source.architecture}: a factory has no DEFAULT weights; give a file with "
+                "--weights FILE"
             )
         if callable(source.default):
             _fit(model, source, source.default(), f"published weights of {source.name}")
@@ -400,7 +415,9 @@ def _drop_absent_heads(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def _known(source: _Source, model: nn.Module, what: str) -> Any:
-    """What is known about a named network, or what a factory's module says of itself in plain values."""
+    """What is known about a named network, or what a factory's module says of itself in plain
+    values.
+    """
     said = source.about.get(what) if source.about else getattr(model, what, None)
     return said if isinstance(said, (tuple, list, str)) else None
 
@@ -408,8 +425,10 @@ def _known(source: _Source, model: nn.Module, what: str) -> Any:
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ModelError(
-            f"{name!r} cannot name a model: it begins every neuron's key, so it has letters, digits, `_`, `.`, `+`, `-` "
-            f"only, {_LONGEST_NAME} at most, and begins with a letter or digit; give another with --name"
+            f"{name!r} cannot name a model: it begins every neuron's key, so it has letters, "
+            "digits, `_`, `.`, `+`, `-` "
+            f"only, {_LONGEST_NAME} at most, and begins with a letter or digit; give another "
+            "with --name"
         )
     return name
 
@@ -434,7 +453,8 @@ def _per_channel(what: str, values: Any, channels: int) -> tuple[float, ...] | N
     numbers = tuple(map(float, values))
     if len(numbers) != channels:
         raise ModelError(
-            f"--{what} has {len(numbers)} numbers and the input {channels} channels; give one a channel"
+            f"--{what} has {len(numbers)} numbers and the input {channels} channels; give one a "
+            "channel"
         )
     if what == "std" and not all(number > 0 for number in numbers):
         raise ModelError(

@@ -1,9 +1,10 @@
-"""Blocks and branches, found from the graph alone: parallel paths that split from one tensor and meet again.
+"""Blocks and branches, found from the graph alone: parallel paths that split from one tensor and
+meet again.
 
-A concatenation of channels or an addition is a *join*. The tensor that every path to it passes is its
-immediate dominator, the *split*. What lies between and reaches the join by one operand only is a branch.
-The groups of a grouped convolution are branches too: that is where AlexNet's two towers specialise
-(*Branch Specialization*, Distill 2021). Names are taken from modules, structure is not.
+A concatenation of channels or an addition is a *join*. The tensor that every path to it passes is
+its immediate dominator, the *split*. What lies between and reaches the join by one operand only is
+a branch. The groups of a grouped convolution are branches too: that is where AlexNet's two towers
+specialise (*Branch Specialization*, Distill 2021). Names are taken from modules, structure is not.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ def _private(home: Mapping[Node, int], reach: Mapping[Any, int], number: int) ->
 def _reach(
     graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]
 ) -> dict[Any, int]:
-    """Nodes strictly between split and join, each with a bit for every operand by which it reaches the join."""
+    """Nodes strictly between split and join, each with a bit for every operand by which it
+    reaches the join.
+    """
     start = order.get(split, -1)
     masks: dict[Any, int] = {}
     for number, operand in enumerate(operands):

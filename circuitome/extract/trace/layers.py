@@ -1,4 +1,6 @@
-"""Rules of operations whose results are neurons by themselves: convolutions, linear layers, norms."""
+"""Rules of operations whose results are neurons by themselves: convolutions, linear layers,
+norms.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,9 @@ def _new_layer(
 
 @rule("linear")
 def linear(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None = None) -> Value:
-    """A linear layer: at every position, or over a flattened map (then its kernel covers the map)."""
+    """A linear layer: at every position, or over a flattened map (then its kernel covers the
+    map).
+    """
     _need_constants(t, x, weight, bias)
     return _linear_layer(t, x, weight, bias)
 

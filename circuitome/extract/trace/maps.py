@@ -22,7 +22,9 @@ rule = RULES.rule
 
 @rule("expand", "expand_as")
 def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
-    """One position copied over a map, as older squeeze-and-excite modules do; channels can't be copied."""
+    """One position copied over a map, as older squeeze-and-excite modules do; channels can't be
+    copied.
+    """
     shape = shape_of(t)
     if shape == x.layout.shape:
         return t.relayout(x, x.layout)
@@ -151,7 +153,9 @@ def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
 
 @rule("pad", "constant_pad_nd")
 def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
-    """Padding of maps; zero padding of channels makes channels of zeros (ResNet's option A shortcut)."""
+    """Padding of maps; zero padding of channels makes channels of zeros (ResNet's option A
+    shortcut).
+    """
     given = "constant" if "constant_pad" in str(t.node.target) or not rest else rest[0]
     value = rest[-1] if rest and not isinstance(rest[-1], str) else 0
     if given == "constant" and value not in (0, None):
@@ -198,6 +202,7 @@ def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
         length * f != out for length, f, out in zip(x.layout.space, factors, size, strict=True)
     ):
         raise t.error(
-            f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not wired"
+            f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not "
+            "wired"
         )
     return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(*size))

@@ -1,8 +1,8 @@
 """One walk over an exported graph: the value of every tensor as channels of layers.
 
-The value of a tensor is symbolic: for each of its channels the layer and channel that made it and the steps
-on the way (`Value`). Whatever depends on parameters alone is computed at once. An operation without a rule is an
-error that names it, never a guess.
+The value of a tensor is symbolic: for each of its channels the layer and channel that made it and
+the steps on the way (`Value`). Whatever depends on parameters alone is computed at once. An
+operation without a rule is an error that names it, never a guess.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ __all__ = ["PendingLayer", "Rule", "Tracer", "Value", "identity_layer", "leaves"
 class Value:
     """A tensor as channels of layers.
 
-    ``layer``, ``channel`` and ``path`` have one entry a channel; ``layer`` -1 is a channel of zeros. ``slots``
-    says for every step with vectors which of its entries belongs to the channel (-1: the step is not on its path).
+    ``layer``, ``channel`` and ``path`` have one entry a channel; ``layer`` -1 is a channel of
+    zeros. ``slots`` says for every step with vectors which of its entries belongs to the channel
+    (-1: the step is not on its path).
     """
 
     layout: Layout
@@ -188,7 +189,9 @@ class Tracer:
         return self.step(value, Step("affine"), vectors=vectors)
 
     def relayout(self, value: Value, layout: Layout) -> Value:
-        """The same channels in another layout; split channels that meet again get their new order."""
+        """The same channels in another layout; split channels that meet again get their new
+        order.
+        """
         merged, order = layout.merge()
         sole = value.sole and len(self.node.users) == 1
         if np.array_equal(order, np.arange(len(order))):
@@ -226,7 +229,8 @@ class Tracer:
         path = (stack[-1][0] if stack else "") or "the model itself"
         return WiringError(
             f"operation {self.node.target} (node {self.node.name}, module {path}) {why}. "
-            "Replace it in the model, or extract the part before it; docs/extraction.md says what is wired"
+            "Replace it in the model, or extract the part before it; docs/extraction.md says "
+            "what is wired"
         )
 
     # -- the walk ----------------------------------------------------------------------------------

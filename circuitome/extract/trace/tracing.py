@@ -1,4 +1,6 @@
-"""From a model to its wiring: walk the graph of `torch.export` and follow every channel to its layer."""
+"""From a model to its wiring: walk the graph of `torch.export` and follow every channel to its
+layer.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,8 @@ class Trace:
 def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str] = ()) -> Trace:
     """Trace a model in eval mode on images of ``input_shape``.
 
-    ``labels`` names the classes of the output that has as many channels. `WiringError` names the operation,
-    node and module that cannot be wired.
+    ``labels`` names the classes of the output that has as many channels. `WiringError` names the
+    operation, node and module that cannot be wired.
     """
     program = export_graph(model, input_shape)
     tracer = Tracer(RULES)

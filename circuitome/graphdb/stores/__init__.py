@@ -1,7 +1,7 @@
 """Stores: databases that hold bundles and answer Cypher, behind one small protocol.
 
-A store is one module here; `open_store` picks it by the address. Its `Store.dialect` says which text of a
-query it takes, and `circuitome.queries.lint` what that dialect lacks.
+A store is one module here; `open_store` picks it by the address. Its `Store.dialect` says which
+text of a query it takes, and `circuitome.queries.lint` what that dialect lacks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class StoreError(CircuitomeError):
 
 
 class OutdatedError(StoreError):
-    """A database that was made with another schema; ``found`` says with which, ``wanted`` what this program has."""
+    """A database that was made with another schema; ``found`` says with which, ``wanted`` what
+    this program has.
+    """
 
     def __init__(self, where: str, *, found: str, wanted: str) -> None:
         super().__init__(
@@ -62,7 +64,9 @@ class OutdatedError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Rows of one table that are to go: those that match everything that is given, each a column and its values."""
+    """Rows of one table that are to go: those that match everything that is given, each a
+    column and its values.
+    """
 
     table: str  # a node or relationship table of the schema; nodes go with their relationships
     where: Mapping[str, Sequence[Value]] = field(
@@ -94,15 +98,18 @@ class Store(AbstractContextManager["Store"], Protocol):
     """What opens it again, for messages."""
 
     dialect: str
-    """Name of the Cypher dialect, ``kuzu`` or ``neo4j``: a query file ``name.<dialect>.cypher`` wins over ``name.cypher``."""
+    """Name of the Cypher dialect, ``kuzu`` or ``neo4j``: a query file ``name.<dialect>.cypher``
+    wins over ``name.cypher``.
+    """
 
     def load(
         self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
     ) -> None:
-        """Put bundles in, replacing what the database has of the same models; ``ready`` only when all is in.
+        """Put bundles in, replacing what the database has of the same models; ``ready`` only when
+        all is in.
 
-        With ``replace`` all that the database holds goes first, whatever its schema. `OutdatedError` without, where it
-        was made with another schema.
+        With ``replace`` all that the database holds goes first, whatever its schema.
+        `OutdatedError` without, where it was made with another schema.
         """
         ...
 
@@ -117,7 +124,8 @@ class Store(AbstractContextManager["Store"], Protocol):
     ) -> pa.Table:
         """Rows of a reading query; ``timeout`` in seconds, and of its rows the first ``most``.
 
-        It cannot write, and its parameters are checked both ways. ``unsafe`` lets it read files and call procedures.
+        It cannot write, and its parameters are checked both ways. ``unsafe`` lets it read files and
+        call procedures.
         """
         ...
 
@@ -126,11 +134,15 @@ class Store(AbstractContextManager["Store"], Protocol):
         ...
 
     def amend(self, change: Amendment) -> None:
-        """Change what belongs to no bundle, such as saved motifs and what was found between models; all or nothing."""
+        """Change what belongs to no bundle, such as saved motifs and what was found between
+        models; all or nothing.
+        """
         ...
 
     def drop(self, model: str) -> None:
-        """Remove one model with everything that belongs to it; `StoreError` where it is not here."""
+        """Remove one model with everything that belongs to it; `StoreError` where it is not
+        here.
+        """
         ...
 
     def inspect(self) -> list[SchemaItem]:
@@ -138,7 +150,9 @@ class Store(AbstractContextManager["Store"], Protocol):
         ...
 
     def repair(self) -> list[SchemaItem]:
-        """Make what is missing and drop what is outdated, no data touched; what `inspect` says afterwards."""
+        """Make what is missing and drop what is outdated, no data touched; what `inspect` says
+        afterwards.
+        """
         ...
 
     def close(self) -> None:
@@ -151,14 +165,17 @@ def check_once(bundles: Sequence[Bundle]) -> None:
     models = [bundle.model for bundle in bundles]
     if twice := {model for model in models if models.count(model) > 1}:
         raise StoreError(
-            f"two bundles hold the model {min(twice)!r}; load one, or extract it under another --name"
+            f"two bundles hold the model {min(twice)!r}; load one, or extract it under another "
+            "--name"
         )
     for bundle in bundles:
         bundle.check()
 
 
 def check_query(cypher: str, parameters: Mapping[str, Value], *, where: str, unsafe: bool) -> None:
-    """`StoreError` where a query does more than read, or its parameters do not fit; ``where`` names the database."""
+    """`StoreError` where a query does more than read, or its parameters do not fit; ``where``
+    names the database.
+    """
     try:
         check_reading(cypher, unsafe=unsafe)
         check_parameters(cypher, parameters)
@@ -167,7 +184,9 @@ def check_query(cypher: str, parameters: Mapping[str, Value], *, where: str, uns
 
 
 def outdated(where: str, versions: Iterable[tuple[str, int | None]]) -> OutdatedError | None:
-    """The error for models of another schema, given as key and version; none where all are of this one."""
+    """The error for models of another schema, given as key and version; none where all are of
+    this one.
+    """
     old = [
         f"{model}: version {version}" for model, version in versions if version != SCHEMA_VERSION
     ]
@@ -180,7 +199,9 @@ def outdated(where: str, versions: Iterable[tuple[str, int | None]]) -> Outdated
 
 @contextlib.contextmanager
 def waiting(where: str) -> Iterator[None]:
-    """Around what blocks while another program writes: says so after two seconds, as a warning in the log."""
+    """Around what blocks while another program writes: says so after two seconds, as a warning
+    in the log.
+    """
     timer = threading.Timer(
         _PATIENCE,
         _log.warning,
@@ -195,11 +216,13 @@ def waiting(where: str) -> Iterator[None]:
 
 
 def open_store(address: str, *, create: bool = False) -> Store:
-    """Open the database at ``address``: a file (embedded), or ``neo4j://``, ``bolt://``, ``neo4j+s://`` (server).
+    """Open the database at ``address``: a file (embedded), or ``neo4j://``, ``bolt://``,
+    ``neo4j+s://`` (server).
 
-    ``create`` makes an embedded database where there is none (with the first `Store.load`); otherwise that is a
-    `StoreError`. A server's database is named by the path, ``neo4j://host:7687/name``; user and password come from
-    ``NEO4J_USER`` (``neo4j`` where it is not set) and ``NEO4J_PASSWORD``.
+    ``create`` makes an embedded database where there is none (with the first `Store.load`);
+    otherwise that is a `StoreError`. A server's database is named by the path,
+    ``neo4j://host:7687/name``; user and password come from ``NEO4J_USER`` (``neo4j`` where it is
+    not set) and ``NEO4J_PASSWORD``.
     """
     if "://" in address:
         from circuitome.graphdb.stores.neo4j import Neo4jStore

@@ -1,9 +1,10 @@
 """The embedded store: a Kuzu database in one file, rebuilt beside its place and put there whole.
 
-Kuzu appends to a filled relationship table four times slower than it fills an empty one, and the file grows.
-So every change, a load or a drop, builds a new file: what stays is read out of the old one, what is new comes from the
-bundles, and a rename puts it in place. An amendment copies the file and fills anew only the tables that it touches.
-A reader keeps the file that it opened; a killed load leaves the old one.
+Kuzu appends to a filled relationship table four times slower than it fills an empty one, and the
+file grows. So every change, a load or a drop, builds a new file: what stays is read out of the old
+one, what is new comes from the bundles, and a rename puts it in place. An amendment copies the file
+and fills anew only the tables that it touches. A reader keeps the file that it opened; a killed
+load leaves the old one.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ ENGINE_ERRORS: Final = (
 class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
     """A Kuzu database file; opened for reading alone, and changed by replacing the file.
 
-    ``buffer_pool_size`` (bytes) bounds the engine's memory. `StoreError` where the file is missing (unless ``create``),
-    no Kuzu database, not ours, or of another schema.
+    ``buffer_pool_size`` (bytes) bounds the engine's memory. `StoreError` where the file is missing
+    (unless ``create``), no Kuzu database, not ours, or of another schema.
     """
 
     dialect: str = "kuzu"
@@ -100,13 +101,15 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
                     raise
         elif not create:
             raise StoreError(
-                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one"
+                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes "
+                "one"
             )
 
     def load(
         self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
     ) -> None:
-        """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has.
+        """Put bundles in, replacing what the database has of the same models, or with ``replace``
+        all that it has.
 
         All of them, or on any error none.
         """
@@ -124,7 +127,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         most: int | None = None,
         unsafe: bool = False,
     ) -> pa.Table:
-        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
+        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes
+        too long.
+        """
         check_query(cypher, parameters, where=self.address, unsafe=unsafe)
         connection = self._reader()
         connection.set_query_timeout(max(1, round(min(timeout, 1e9) * 1000)) if timeout else 0)
@@ -136,7 +141,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             raise StoreError(self._explain(error, timeout)) from error
 
     def _stop(self, running: Future[pa.Table]) -> None:
-        """Stop a query; one that does not hear of it keeps its connection, which must not be closed under it."""
+        """Stop a query; one that does not hear of it keeps its connection, which must not be
+        closed under it.
+        """
         if self._connection is not None:
             self._connection.interrupt()
         if wait([running], _GRACE).not_done:
@@ -149,7 +156,8 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         return model_rows(rows_of(self._reader(), reading("Model")).sort_by("key"))
 
     def amend(self, change: Amendment) -> None:
-        """Change what belongs to no bundle, all or nothing; `StoreError` where it does not fit, or an end is not there.
+        """Change what belongs to no bundle, all or nothing; `StoreError` where it does not fit, or
+        an end is not there.
 
         Loading a model's bundle again removes what hangs on its neurons, such as its saved motifs.
         """
@@ -171,7 +179,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         self._open()
 
     def drop(self, model: str) -> None:
-        """Remove one model with everything that belongs to it; `StoreError` where it is not here."""
+        """Remove one model with everything that belongs to it; `StoreError` where it is not
+        here.
+        """
         with _alone(self.path):
             self._open()
             known = [row["key"] for row in self.models()]
@@ -182,7 +192,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             self._rebuild((), without=[model], progress=None)
 
     def inspect(self) -> list[SchemaItem]:
-        """The tables and their columns, against the schema; an outdated file cannot be opened at all."""
+        """The tables and their columns, against the schema; an outdated file cannot be opened
+        at all.
+        """
         tables = rows_of(self._reader(), "CALL show_tables() RETURN name, type").to_pylist()
         found = {
             row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in tables
@@ -212,7 +224,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         return {row["name"]: row["type"] for row in rows}
 
     def repair(self) -> list[SchemaItem]:
-        """Nothing to do: a file that opens has the schema's tables, and other files are made anew; what `inspect` says."""
+        """Nothing to do: a file that opens has the schema's tables, and other files are made
+        anew; what `inspect` says.
+        """
         return self.inspect()
 
     def close(self) -> None:
@@ -237,7 +251,8 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         self.close()
         if not self.path.exists():
             raise StoreError(
-                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes one"
+                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes "
+                "one"
             )
         try:
             if self.path.is_file() and not self.path.stat().st_size:
@@ -252,7 +267,8 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         except ENGINE_ERRORS as error:
             self.close()
             raise StoreError(
-                f"{self.path}: not a database that can be opened ({first_line(error)}); name another with --db, or delete it and load again"
+                f"{self.path}: not a database that can be opened ({first_line(error)}); name "
+                "another with --db, or delete it and load again"
             ) from error
         marks = {table["name"]: table["comment"] for table in tables}
         if marks.get("Model") != fingerprint():
@@ -263,16 +279,24 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         text = first_line(error)
         if text.startswith("Interrupted"):
             limit = f"after {timeout:g} s" if timeout else "from outside"
-            return f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
+            return (
+                f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it "
+                "more with --timeout"
+            )
         if "buffer pool is full" in text:
             pool = f"{self._pool / (1 << 30):g} GiB"
-            return f"{self.path}: the query needs more memory than it may have ({pool}); narrow its pattern or its thresholds"
+            return (
+                f"{self.path}: the query needs more memory than it may have ({pool}); narrow "
+                "its pattern or its thresholds"
+            )
         return f"{self.path}: {text}; look at the query and its parameters"
 
     def _rebuild(
         self, bundles: Sequence[Bundle], *, without: Sequence[str] | None, progress: Progress | None
     ) -> None:
-        """Build the database anew beside its place: all models but ``without`` (none: no model stays), and the bundles'."""
+        """Build the database anew beside its place: all models but ``without`` (none: no model
+        stays), and the bundles'.
+        """
         with self._beside("loading") as folder:
             parts = {} if without is None else self._kept(folder, bundles, without)
             for bundle in bundles:
@@ -285,7 +309,9 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
 
     @contextlib.contextmanager
     def _beside(self, work: str) -> Iterator[Path]:
-        """A folder beside the database, gone in the end; what goes wrong meanwhile is one `StoreError`."""
+        """A folder beside the database, gone in the end; what goes wrong meanwhile is one
+        `StoreError`.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=_prefix(self.path), dir=self.path.parent))
@@ -301,7 +327,8 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             ) from error
         except OSError as error:
             raise StoreError(
-                f"{self.path}: {work} failed, nothing was changed ({error.strerror or error}); {_CURE}"
+                f"{self.path}: {work} failed, nothing was changed ({error.strerror or error}); "
+                f"{_CURE}"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -314,10 +341,11 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
     def _amended(
         self, folder: Path, removals: Sequence[Removal], insert: Mapping[str, pa.Table]
     ) -> dict[str, Path | None]:
-        """Every table that a change touches, written whole to ``folder`` as it will be; none where it will be empty.
+        """Every table that a change touches, written whole to ``folder`` as it will be; none where
+        it will be empty.
 
-        Kuzu cannot fill a node table that nodes were deleted from (its index of keys then lacks some), so a table is
-        filled anew, and with a node table all relationships of its nodes.
+        Kuzu cannot fill a node table that nodes were deleted from (its index of keys then lacks
+        some), so a table is filled anew, and with a node table all relationships of its nodes.
         """
         touched = {removal.table for removal in removals} | set(insert)
         touched |= {
@@ -379,7 +407,9 @@ def _prefix(path: Path) -> str:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other programs that write into the same folder waiting, and clear away what a killed one left."""
+    """Keep other programs that write into the same folder waiting, and clear away what a killed
+    one left.
+    """
     try:
         import fcntl
     except ImportError:  # not a POSIX system: the last one to finish wins
@@ -404,7 +434,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> None:
-    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside`` bytes.
+    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside``
+    bytes.
 
     Kuzu ends the whole process when its disk is full at the end of a COPY, so it is asked before.
     """
@@ -454,7 +485,9 @@ def _build(
 
 
 def _refill(target: Path, parts: Mapping[str, Path | None], *, pool: int, where: str) -> None:
-    """Empty the tables in ``parts`` of the database at ``target``, and fill them from their Parquet files."""
+    """Empty the tables in ``parts`` of the database at ``target``, and fill them from their
+    Parquet files.
+    """
     statements = dict(zip((*NODES, *RELATIONSHIPS), kuzu_statements(), strict=True))
     database = kuzu.Database(str(target), buffer_pool_size=pool)
     connection = kuzu.Connection(database)
@@ -493,7 +526,9 @@ def _copy(
 
 @contextlib.contextmanager
 def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list[str]]]:
-    """Links to the files under names that need no quoting: Kuzu takes no parameter there, and reads `*` as a pattern."""
+    """Links to the files under names that need no quoting: Kuzu takes no parameter there, and
+    reads `*` as a pattern.
+    """
     with draft(Path(tempfile.gettempdir(), "circuitome")) as folder:
         plain: dict[str, list[str]] = {}
         for table, paths in parts.items():
@@ -559,7 +594,9 @@ def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The same rows in Neo4j's types: int64, float64, string, bool, lists of them, and structs of properties."""
+    """The same rows in Neo4j's types: int64, float64, string, bool, lists of them, and structs
+    of properties.
+    """
     for number, field in enumerate(table.schema):
         table = table.set_column(number, field.name, _plain_column(table.column(number)))
     return table

@@ -1,11 +1,12 @@
-"""A Neo4j server on this machine without Docker: Java, and the jars of Neo4j Community from Maven Central.
+"""A Neo4j server on this machine without Docker: Java, and the jars of Neo4j Community from Maven
+Central.
 
 ::
 
     python -m circuitome.graphdb.stores.local_server --home .neo4j
 
-listens on the loopback address alone, makes a password on the first start, keeps it in ``HOME/password``, and runs
-until Ctrl-C. The tests start the same server on a free port.
+listens on the loopback address alone, makes a password on the first start, keeps it in
+``HOME/password``, and runs until Ctrl-C. The tests start the same server on a free port.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class ServerError(CircuitomeError):
 
 
 def missing() -> str | None:
-    """What is missing to run a server here, with the Debian packages that have it; none where all is there."""
+    """What is missing to run a server here, with the Debian packages that have it; none where
+    all is there.
+    """
     absent = [program for program in _PACKAGES if shutil.which(program) is None]
     if not absent:
         return None
@@ -101,7 +104,8 @@ def _fetch(folder: Path) -> None:
         if done.returncode:
             lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
             raise ServerError(
-                f"Maven could not fetch Neo4j: {lines[0] if lines else done.returncode}; is the network there?"
+                f"Maven could not fetch Neo4j: {lines[0] if lines else done.returncode}; is the "
+                "network there?"
             )
         try:
             Path(temporary, "jars").rename(folder)
@@ -118,7 +122,9 @@ def free_port() -> int:
 
 
 def admin(home: Path, arguments: Sequence[str]) -> str:
-    """Run ``neo4j-admin`` for the server that lives in ``home``; its output. `ServerError` where it fails."""
+    """Run ``neo4j-admin`` for the server that lives in ``home``; its output. `ServerError`
+    where it fails.
+    """
     environment = {**os.environ, "NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
     done = subprocess.run(
         [*_java("512m"), "org.neo4j.cli.AdminTool", *arguments],
@@ -129,7 +135,8 @@ def admin(home: Path, arguments: Sequence[str]) -> str:
     )
     if done.returncode:
         raise ServerError(
-            f"neo4j-admin {arguments[0]} failed in {home}: {(done.stderr or done.stdout).strip()[-500:]}"
+            f"neo4j-admin {arguments[0]} failed in {home}: "
+            f"{(done.stderr or done.stdout).strip()[-500:]}"
         )
     return done.stdout
 
@@ -142,8 +149,8 @@ def _java(heap: str) -> list[str]:
 class LocalServer(AbstractContextManager["LocalServer"]):
     """A Neo4j server that lives in a folder; a context manager that starts and stops it.
 
-    ``address``, ``user`` and ``password`` are what a driver needs. The port is 7687 unless given; ``page_cache``,
-    ``heap`` and further ``settings`` as in ``neo4j.conf``.
+    ``address``, ``user`` and ``password`` are what a driver needs. The port is 7687 unless given;
+    ``page_cache``, ``heap`` and further ``settings`` as in ``neo4j.conf``.
     """
 
     user: str = "neo4j"
@@ -200,10 +207,13 @@ class LocalServer(AbstractContextManager["LocalServer"]):
                 file.write(password + "\n")
 
     def start(self, *, patience: float = 120) -> None:
-        """Start it and wait until it answers, at most ``patience`` seconds; `ServerError` otherwise."""
+        """Start it and wait until it answers, at most ``patience`` seconds; `ServerError`
+        otherwise.
+        """
         if self._listens():
             raise ServerError(
-                f"port {self.port} is taken: a server answers there already; stop it, or give another --port"
+                f"port {self.port} is taken: a server answers there already; stop it, or give "
+                "another --port"
             )
         self.prepare()
         with (self.home / "logs" / "console.log").open("ab") as log:
@@ -223,7 +233,8 @@ class LocalServer(AbstractContextManager["LocalServer"]):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
                 raise ServerError(
-                    f"Neo4j did not start in {self.home} on port {self.port}: {self.log.strip()[-500:]}"
+                    f"Neo4j did not start in {self.home} on port {self.port}: "
+                    f"{self.log.strip()[-500:]}"
                 )
             time.sleep(0.2)
 
@@ -282,7 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with server:
             print(
-                f"Neo4j answers at {server.address}, user {server.user}, password in {server.home / 'password'}"
+                f"Neo4j answers at {server.address}, user {server.user}, password in "
+                f"{server.home / 'password'}"
             )
             print(f"  export NEO4J_PASSWORD=$(cat {server.home / 'password'})")
             print(f"  circuitome load BUNDLE --db {server.address}")

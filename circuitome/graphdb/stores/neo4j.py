@@ -1,7 +1,8 @@
 """The server store: Neo4j 5 through the official driver.
 
-Constraints first, then nodes, then relationships in small batches, each its own managed transaction (the driver retries
-what is transient and routes in a cluster). A model that is being loaded or dropped has ``state = 'loading'``.
+Constraints first, then nodes, then relationships in small batches, each its own managed transaction
+(the driver retries what is transient and routes in a cluster). A model that is being loaded or
+dropped has ``state = 'loading'``.
 """
 
 from __future__ import annotations
@@ -87,9 +88,10 @@ _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed 
 class Neo4jStore(AbstractContextManager["Neo4jStore"]):
     """A database on a Neo4j server; nothing is sent before the first method is called.
 
-    ``address`` is ``neo4j://host:7687/database`` (also ``neo4j+s``, ``bolt``, ``bolt+s``); without a database it is the
-    user's home database. ``user`` and ``password`` default to ``NEO4J_USER`` (else ``neo4j``) and ``NEO4J_PASSWORD``.
-    ``sessions`` is how many batches are on their way at once.
+    ``address`` is ``neo4j://host:7687/database`` (also ``neo4j+s``, ``bolt``, ``bolt+s``); without
+    a database it is the user's home database. ``user`` and ``password`` default to ``NEO4J_USER``
+    (else ``neo4j``) and ``NEO4J_PASSWORD``. ``sessions`` is how many batches are on their way at
+    once.
     """
 
     dialect: str = "neo4j"
@@ -116,10 +118,11 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
     def load(
         self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
     ) -> None:
-        """Put bundles in, replacing what the database has of the same models, or with ``replace`` all that it has of ours.
+        """Put bundles in, replacing what the database has of the same models, or with ``replace``
+        all that it has of ours.
 
-        A model is ``loading`` from the first change to the last. A load that was cut off is repeated by loading again: it
-        starts by removing what the first one left.
+        A model is ``loading`` from the first change to the last. A load that was cut off is
+        repeated by loading again: it starts by removing what the first one left.
         """
         check_once(bundles)
         with self._explained():
@@ -146,7 +149,9 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         most: int | None = None,
         unsafe: bool = False,
     ) -> pa.Table:
-        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes too long."""
+        """Rows of a reading query, as `Store.run`. `StoreError` where it writes, fails or takes
+        too long.
+        """
         check_query(cypher, parameters, where=self.address, unsafe=unsafe)
         with self._explained(timeout):
             self._check_schema()
@@ -158,12 +163,14 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             return model_rows(self._read(f"{reading('Model')} ORDER BY `key`"))
 
     def amend(self, change: Amendment) -> None:
-        """Change what belongs to no bundle; `StoreError` where it does not fit, or an end is not there.
+        """Change what belongs to no bundle; `StoreError` where it does not fit, or an end is not
+        there.
 
-        All or nothing up to 50,000 rows that come: a transaction of more takes the server 5 kB a row. More than that is no
-        longer atomic: what goes, goes first, in one transaction, then rows come in batches, nodes first, then relationships in
-        the order of the schema, and the last 50,000 at once. One that was cut off is made again. Loading a model's bundle
-        again removes what hangs on its neurons, such as its saved motifs.
+        All or nothing up to 50,000 rows that come: a transaction of more takes the server 5 kB a
+        row. More than that is no longer atomic: what goes, goes first, in one transaction, then
+        rows come in batches, nodes first, then relationships in the order of the schema, and the
+        last 50,000 at once. One that was cut off is made again. Loading a model's bundle again
+        removes what hangs on its neurons, such as its saved motifs.
         """
         removals, insert = checked(change, where=self.address)
         batches = deque(
@@ -202,7 +209,9 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             session.execute_write(work)
 
     def drop(self, model: str) -> None:
-        """Remove one model with everything that belongs to it, in bounded transactions; `StoreError` where it is not here."""
+        """Remove one model with everything that belongs to it, in bounded transactions;
+        `StoreError` where it is not here.
+        """
         with self._explained():
             self._declare(
                 {"Model_key": neo4j_constraints()["Model_key"]}
@@ -225,7 +234,8 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 self._write("MATCH (m:Model {key: $model}) DETACH DELETE m", {"model": model})
 
     def inspect(self) -> list[SchemaItem]:
-        """Constraints, indexes, labels, relationship types, properties and the models' schema version, against the schema.
+        """Constraints, indexes, labels, relationship types, properties and the models' schema
+        version, against the schema.
 
         The server looks at every node and relationship for their properties: seconds for a million.
         """
@@ -233,7 +243,9 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             return [*self._structures(), *self._contents()]
 
     def repair(self) -> list[SchemaItem]:
-        """Drop outdated constraints and indexes and make the missing ones; what `inspect` says afterwards."""
+        """Drop outdated constraints and indexes and make the missing ones; what `inspect` says
+        afterwards.
+        """
         with self._explained():
             self._drop_outdated()
             self._declare({**neo4j_constraints(), **neo4j_indexes()})
@@ -253,7 +265,8 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         if self._driver is None:
             if self._password is None:
                 raise StoreError(
-                    f"{self.address}: no password for user {self._user!r}; set NEO4J_PASSWORD (and NEO4J_USER)"
+                    f"{self.address}: no password for user {self._user!r}; set NEO4J_PASSWORD "
+                    "(and NEO4J_USER)"
                 )
             driver = neo4j.GraphDatabase.driver(
                 self._server,
@@ -263,7 +276,8 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 max_transaction_retry_time=30,
             )
             try:
-                driver.verify_connectivity()  # at once, where a transaction would try again for half a minute
+                # at once, where a transaction would try again for half a minute
+                driver.verify_connectivity()
             except (Neo4jError, DriverError):
                 driver.close()
                 raise
@@ -308,19 +322,24 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             given_up.set()
             self.close()  # the server ends what nobody is connected to
 
-        # inside one expression, such as `reduce`, a server sees no time-out, and the driver hears no Ctrl-C
+        # inside one expression, such as `reduce`, a server sees no time-out, and the driver hears
+        # no Ctrl-C
         try:
             return awaited(
                 ask, stop=stop, seconds=min(timeout, _FOREVER) + _GRACE if timeout else None
             )
         except TimeoutError:
             raise StoreError(
-                f"{self.address}: the server did not stop the query after {timeout or 0:g} s, so nobody waits for it any more; "
-                "narrow its lists and patterns (the server may be busy with it for long: `SHOW TRANSACTIONS` there)"
+                f"{self.address}: the server did not stop the query after {timeout or 0:g} s, so "
+                "nobody waits for it any more; "
+                "narrow its lists and patterns (the server may be busy with it for long: `SHOW "
+                "TRANSACTIONS` there)"
             ) from None
 
     def _write(self, cypher: str, parameters: Mapping[str, Value] = _NONE) -> int:
-        """Run one statement in a transaction of its own; the first value of its first row, else 0."""
+        """Run one statement in a transaction of its own; the first value of its first row, else
+        0.
+        """
 
         def work(transaction: neo4j.ManagedTransaction) -> int:
             record = transaction.run(cast(Any, cypher), dict(parameters)).single()
@@ -364,12 +383,15 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         ]
 
     def _contents(self) -> Iterator[SchemaItem]:
-        """Labels, relationship types and properties that are in use, and the schema version of each model."""
+        """Labels, relationship types and properties that are in use, and the schema version of
+        each model.
+        """
         for what, known, procedure in (
             (
                 "label",
                 NODES,
-                "nodeTypeProperties() YIELD nodeLabels AS names, propertyName AS name, propertyTypes AS types",
+                "nodeTypeProperties() YIELD nodeLabels AS names, propertyName AS name, "
+                "propertyTypes AS types",
             ),
             (
                 "relationship",
@@ -445,9 +467,11 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[neo4j.Transaction]:
-        """Keep other programs that write waiting: a key that is unique, taken in a transaction that is never committed.
+        """Keep other programs that write waiting: a key that is unique, taken in a transaction that
+        is never committed.
 
-        Nobody sees it, and the server lets go of it when the connection ends, however the process does.
+        Nobody sees it, and the server lets go of it when the connection ends, however the process
+        does.
         """
         with self._session(neo4j.WRITE_ACCESS) as session:
             transaction = session.begin_transaction(
@@ -464,17 +488,21 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                     transaction.rollback()
 
     def _check_lock(self, lock: neo4j.Transaction) -> None:
-        """`StoreError` where the transaction that holds the lock is gone: another load may have begun meanwhile."""
+        """`StoreError` where the transaction that holds the lock is gone: another load may have
+        begun meanwhile.
+        """
         try:
             lock.run("RETURN 1").consume()
         except Neo4jError as error:
             raise StoreError(
-                f"{self.address}: the server ended the transaction that keeps others away ({first_line(error.message or error)}), so "
+                f"{self.address}: the server ended the transaction that keeps others away "
+                f"({first_line(error.message or error)}), so "
                 "the model is not marked as loaded; load it again"
             ) from error
         except DriverError as error:
             raise StoreError(
-                f"{self.address}: the connection was lost on the way, so the model is not marked as loaded; load it again"
+                f"{self.address}: the connection was lost on the way, so the model is not marked "
+                "as loaded; load it again"
             ) from error
 
     def _insert(self, table: str, bundle: Bundle, progress: Progress | None) -> None:
@@ -488,14 +516,17 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 )
                 if made != sum(batch.num_rows for batch in batches):
                     raise StoreError(
-                        f"{bundle.path}: {table} names neurons that are not there; extract the bundle again"
+                        f"{bundle.path}: {table} names neurons that are not there; extract the "
+                        "bundle again"
                     )
                 done += made
                 if progress:
                     progress(table, done, total)
 
     def _clear(self, model: str) -> None:
-        """Delete what belongs to a model, all but its own node: relationships first, in bounded transactions."""
+        """Delete what belongs to a model, all but its own node: relationships first, in bounded
+        transactions.
+        """
         self._write(
             "MATCH (:Model {key: $model})<-[r:ENRICHED_IN|PRESERVED_IN]-() DELETE r",
             {"model": model},
@@ -505,13 +536,17 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 self._delete(f"MATCH (n:`{label}` {{model: $model}})", {"model": model})
 
     def _empty(self) -> None:
-        """Delete everything of ours, of whatever schema, in bounded transactions; the models go last."""
+        """Delete everything of ours, of whatever schema, in bounded transactions; the models go
+        last.
+        """
         self._write("MATCH (m:Model) SET m.state = 'loading'")
         for label in reversed(NODES):
             self._delete(f"MATCH (n:`{label}`)", _NONE)
 
     def _delete(self, nodes: str, parameters: Mapping[str, Value]) -> None:
-        """Delete the nodes ``n`` that a pattern finds: what enters them, what leaves them, then the nodes."""
+        """Delete the nodes ``n`` that a pattern finds: what enters them, what leaves them, then
+        the nodes.
+        """
         for rest in ("<-[r]-() WITH r", "-[r]->() WITH r", " WITH n"):
             statement = f"{nodes}{rest} LIMIT {_DELETED} DELETE {rest[-1]} RETURN count(*)"
             while self._write(statement, parameters):
@@ -519,12 +554,15 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
 
     @contextlib.contextmanager
     def _explained(self, timeout: float | None = None) -> Iterator[None]:
-        """Turn the driver's errors into a `StoreError` that names the address and the cure, never the password."""
+        """Turn the driver's errors into a `StoreError` that names the address and the cure,
+        never the password.
+        """
         try:
             yield
         except AuthError as error:
             raise StoreError(
-                f"{self.address}: the server refused user {self._user!r}; set NEO4J_USER and NEO4J_PASSWORD"
+                f"{self.address}: the server refused user {self._user!r}; set NEO4J_USER and "
+                "NEO4J_PASSWORD"
             ) from error
         except (ServiceUnavailable, SessionExpired) as error:
             raise StoreError(f"{self.address}: {_unreachable(self._server)}") from error
@@ -546,21 +584,40 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         code = error.code or ""
         if "TransactionTimedOut" in code or "Terminated" in code:
             limit = f"after {timeout:g} s" if timeout else "by the server"
-            return f"{self.address}: the query was stopped {limit}; narrow its pattern, or give it more with --timeout"
+            return (
+                f"{self.address}: the query was stopped {limit}; narrow its pattern, or give "
+                "it more with --timeout"
+            )
         if "OutOfMemory" in code:
             return (
-                f"{self.address}: this needs more memory than the server gives it; narrow its pattern or its lists, or give "
+                f"{self.address}: this needs more memory than the server gives it; narrow its "
+                "pattern or its lists, or give "
                 "the server more (server.memory.heap.max_size)"
             )
         if "LockAcquisitionTimeout" in code:
-            return f"{self.address}: another program writes there, and the server lets nobody wait so long; try again later"
+            return (
+                f"{self.address}: another program writes there, and the server lets nobody "
+                "wait so long; try again later"
+            )
         if "DatabaseNotFound" in code:
-            return f"{self.address}: the server has no database {self._database!r}; name another, as in neo4j://host:7687/neo4j"
+            return (
+                f"{self.address}: the server has no database {self._database!r}; name "
+                "another, as in neo4j://host:7687/neo4j"
+            )
         if "AccessMode" in code:
-            return f"{self.address}: a query only reads, and this one writes; `circuitome load` and `drop` change a database"
+            return (
+                f"{self.address}: a query only reads, and this one writes; `circuitome load` "
+                "and `drop` change a database"
+            )
         if "Forbidden" in code:
-            return f"{self.address}: user {self._user!r} may not do that ({first_line(error.message or code or error)}); use another user"
-        return f"{self.address}: {first_line(error.message or code or error)}; look at the query and its parameters"
+            return (
+                f"{self.address}: user {self._user!r} may not do that "
+                f"({first_line(error.message or code or error)}); use another user"
+            )
+        return (
+            f"{self.address}: {first_line(error.message or code or error)}; look at the "
+            "query and its parameters"
+        )
 
 
 def _split(address: str) -> tuple[str, str | None]:
@@ -584,7 +641,8 @@ def _split(address: str) -> tuple[str, str | None]:
         ) from None
     if parts.username or parts.password:
         raise StoreError(
-            f"{_shown(address)}: user and password do not belong in an address; set NEO4J_USER and NEO4J_PASSWORD"
+            f"{_shown(address)}: user and password do not belong in an address; set NEO4J_USER "
+            "and NEO4J_PASSWORD"
         )
     return f"{parts.scheme}://{parts.netloc}", parts.path.strip("/") or None
 
@@ -596,7 +654,9 @@ def _shown(address: str) -> str:
 
 
 def _unreachable(address: str) -> str:
-    """Why no server answers, and the cure; a router does not say that TLS failed, so that is tried by itself."""
+    """Why no server answers, and the cure; a router does not say that TLS failed, so that is
+    tried by itself.
+    """
     parts = urlsplit(address)
     if "+s" in parts.scheme:
         context = ssl.create_default_context()
@@ -613,7 +673,8 @@ def _unreachable(address: str) -> str:
                 or (error.reason or "no handshake").replace("_", " ").lower()
             )
             return (
-                f"no TLS connection ({first_line(reason)}); a server without TLS is neo4j://, one with a certificate of "
+                f"no TLS connection ({first_line(reason)}); a server without TLS is neo4j://, "
+                "one with a certificate of "
                 "its own neo4j+ssc://, and SSL_CERT_FILE names further authorities to trust"
             )
         except OSError:
@@ -666,7 +727,8 @@ def _insertion(table: str, *, merge: bool = False) -> str:
     )
     return (
         f"UNWIND $rows AS g MATCH (b:`{kind.target}` {{`key`: g[0]}}) UNWIND g[1] AS x "
-        f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) CREATE (a)-[:`{table}` {{{values}}}]->(b) RETURN count(*)"
+        f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) CREATE (a)-[:`{table}` {{{values}}}]->(b) "
+        "RETURN count(*)"
     )
 
 
@@ -676,8 +738,8 @@ def _shared(label: str) -> bool:
 
 
 def _rows(table: str, batch: pa.RecordBatch) -> list[list[Any]]:
-    """Nodes as lists in the order of their columns; relationships by what they enter, which is looked up once:
-    ``[to, [[from, ...], ...]]``.
+    """Nodes as lists in the order of their columns; relationships by what they enter, which is
+    looked up once: ``[to, [[from, ...], ...]]``.
     """
     rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
     if table in NODES:
@@ -700,13 +762,17 @@ def _grouped(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[list[pa.R
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """Rows of the driver as Arrow: int64, float64, string, bool, lists of them, and structs of properties."""
+    """Rows of the driver as Arrow: int64, float64, string, bool, lists of them, and structs of
+    properties.
+    """
     columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
     return pa.Table.from_arrays([_array(_values(column)) for column in columns], names=list(names))
 
 
 def _values(column: list[Any]) -> list[Any]:
-    """A column without the driver's own types; most hold none, and millions of rows are looked at in one go."""
+    """A column without the driver's own types; most hold none, and millions of rows are looked
+    at in one go.
+    """
     return column if set(map(type, column)) <= _SCALARS else list(map(_value, column))
 
 
@@ -718,7 +784,9 @@ def _array(values: list[Any]) -> pa.Array:
 
 
 def _value(value: Any) -> Any:
-    """A node or relationship as the map of its properties, a path as its nodes and relationships."""
+    """A node or relationship as the map of its properties, a path as its nodes and
+    relationships.
+    """
     if isinstance(value, Node | Relationship):
         return dict(value)
     if isinstance(value, Path):

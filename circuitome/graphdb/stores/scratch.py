@@ -1,7 +1,9 @@
-"""A throw-away embedded database of a few tables, in memory: for the same query over many rewired copies of a graph.
+"""A throw-away embedded database of a few tables, in memory: for the same query over many rewired
+copies of a graph.
 
-It holds only what it is given, whole tables or some of their columns: a tenth of a second for fifty thousand edges,
-where a database file takes ten times that. Each copy takes a new one: Kuzu keeps the memory of tables that are dropped.
+It holds only what it is given, whole tables or some of their columns: a tenth of a second for fifty
+thousand edges, where a database file takes ten times that. Each copy takes a new one: Kuzu keeps
+the memory of tables that are dropped.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ _POOL: Final = 2 << 30  # bytes, for the rows as well
 class Scratch(AbstractContextManager["Scratch"]):
     """A database in memory with exactly the tables that it is made of; a context manager.
 
-    A table needs its key or its ends, and has as many of its other columns as it is given. `StoreError` where a
-    relationship names a node that is not there.
+    A table needs its key or its ends, and has as many of its other columns as it is given.
+    `StoreError` where a relationship names a node that is not there.
 
     >>> with Scratch({"Neuron": neurons, "EXCITES": edges}) as scratch:  # doctest: +SKIP
     ...     scratch.run(
@@ -57,14 +59,17 @@ class Scratch(AbstractContextManager["Scratch"]):
     def run(
         self, cypher: str, parameters: Mapping[str, Any], *, timeout: float | None = None
     ) -> pa.Table:
-        """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails or takes too long."""
+        """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails
+        or takes too long.
+        """
         check_query(cypher, parameters, where="null network", unsafe=False)
         try:
             self._connection.set_query_timeout(max(1, round(timeout * 1000)) if timeout else 0)
             return plain(rows_of(self._connection, cypher, parameters))
         except ENGINE_ERRORS as error:
             raise StoreError(
-                f"null network: {first_line(error)}; narrow the query's pattern, or give it more with --timeout"
+                f"null network: {first_line(error)}; narrow the query's pattern, or give it more "
+                "with --timeout"
             ) from error
 
     def close(self) -> None:

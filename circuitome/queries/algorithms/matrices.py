@@ -1,7 +1,8 @@
 """Motifs that are sums over whole matrices: library algorithms over the edges of a model.
 
-A motif that compares every sender with every reader over every neuron between them, or that is a decomposition of a
-matrix, is no pattern that an engine could join. The engine gives the edges; arrays do the sums.
+A motif that compares every sender with every reader over every neuron between them, or that is a
+decomposition of a matrix, is no pattern that an engine could join. The engine gives the edges;
+arrays do the sums.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ def _over_edges(
 
 
 def algorithms() -> dict[str, Query]:
-    """The algorithms as queries of the library, by name; ``text`` is that of the edges that they read."""
+    """The algorithms as queries of the library, by name; ``text`` is that of the edges that
+    they read.
+    """
     declared = (
         ("latent_branches", _LATENT_BRANCHES, _over_edges(layer_pairs, _LATENT_ROW)),
         ("superposition_read_back", _READ_BACK, _over_edges(pairs, _READ_BACK_ROW)),

@@ -1,12 +1,15 @@
-"""Superposition read back: a neuron spread over several hosts of a layer, and a neuron of the next that recovers it.
+"""Superposition read back: a neuron spread over several hosts of a layer, and a neuron of the next
+that recovers it.
 
-Senders h, hosts ``s = relu(W h + b)``, readers ``e = relu(V s + b)``; kernels are summed over their taps. ``W`` is centred
-over the senders of each host and ``V`` over the readers of each host. Sender ``i`` and reader ``r`` are a pair where each
-is the other's best match by the cosine of ``V[r]`` and ``W[:, i]``, at least ``cosine``; and where the drive
-``c[k] = max(0, V[r, k] W[k, i])`` is spread: ``(sum c)^2 / sum c^2 >= hosts``. The hosts are at most as many as the senders.
+Senders h, hosts ``s = relu(W h + b)``, readers ``e = relu(V s + b)``; kernels are summed over their
+taps. ``W`` is centred over the senders of each host and ``V`` over the readers of each host. Sender
+``i`` and reader ``r`` are a pair where each is the other's best match by the cosine of ``V[r]`` and
+``W[:, i]``, at least ``cosine``; and where the drive ``c[k] = max(0, V[r, k] W[k, i])`` is spread:
+``(sum c)^2 / sum c^2 >= hosts``. The hosts are at most as many as the senders.
 
-Every sender is compared with every reader over every host: ten million paths around one layer of SqueezeNet, which an
-engine joins in more memory, or minutes, than it may have. So the query is a library algorithm over `edges`.
+Every sender is compared with every reader over every host: ten million paths around one layer of
+SqueezeNet, which an engine joins in more memory, or minutes, than it may have. So the query is a
+library algorithm over `edges`.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ class Chain:
     out: np.ndarray  # (r, k) float64, V
 
     def centred(self) -> tuple[np.ndarray, np.ndarray]:
-        """W less its mean over the senders of each host, and V less its mean over the readers of each host."""
+        """W less its mean over the senders of each host, and V less its mean over the readers
+        of each host.
+        """
         return self.into - self.into.mean(1, keepdims=True), self.out - self.out.mean(0)
 
 
@@ -57,7 +62,9 @@ class ReadBack:
     drive: np.ndarray  # (m, k) float64, c; as many columns as the chain has hosts
 
     def main_hosts(self, chain: Chain) -> list[np.ndarray]:
-        """Of each instance the hosts with the largest drive, as many as its spread has whole ones."""
+        """Of each instance the hosts with the largest drive, as many as its spread has whole
+        ones.
+        """
         order = np.argsort(-self.drive, axis=1, kind="stable")
         numbers = np.round(self.spread, 9).astype(int)
         return [chain.hosts[row[:number]] for row, number in zip(order, numbers, strict=True)]
@@ -101,7 +108,8 @@ def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
 
 
 def effective_number(drive: np.ndarray) -> np.ndarray:
-    """Effective number of hosts of each drive ``(m, k)``, ``(sum c)^2 / sum c^2``, ``(m,)``; 0 where there is none.
+    """Effective number of hosts of each drive ``(m, k)``, ``(sum c)^2 / sum c^2``, ``(m,)``; 0
+    where there is none.
 
     >>> effective_number(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
     array([2., 0.])
@@ -113,8 +121,8 @@ def effective_number(drive: np.ndarray) -> np.ndarray:
 def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
     """The chain with its readers reflected along the principal axes of what the hosts get.
 
-    ``V U D U'`` with random signs ``D``, in the eigenbasis ``U`` of ``W W'``: it keeps how much the readers read of each
-    principal component of their hosts.
+    ``V U D U'`` with random signs ``D``, in the eigenbasis ``U`` of ``W W'``: it keeps how much the
+    readers read of each principal component of their hosts.
     """
     into, _ = chain.centred()
     axes = np.linalg.eigh(into @ into.T)[1]
@@ -125,7 +133,9 @@ def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
 def reflected(
     graph: SignedGraph, *, nulls: int, seed: int = 0, cosine: float = 0.6, hosts: float = 3
 ) -> list[int]:
-    """Numbers of instances in so many copies of the graph whose readers are reflected, as `reflect` does."""
+    """Numbers of instances in so many copies of the graph whose readers are reflected, as
+    `reflect` does.
+    """
     found = list(chains(graph))
     return [
         sum(
@@ -143,7 +153,8 @@ def pairs(
 ) -> list[dict[str, Any]]:
     """The rows of the query, in its order.
 
-    Of the hosts those with the largest drive are named, as many as the effective number has whole ones.
+    Of the hosts those with the largest drive are named, as many as the effective number has whole
+    ones.
     """
     rows = []
     for chain in chains(graph):

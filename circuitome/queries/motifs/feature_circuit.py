@@ -17,7 +17,10 @@ from circuitome.queries.motifs.motif import Value
 
 __all__ = ["NO_KINDS", "kinds_of", "lacking_kinds", "lacking_pairs", "of_kind"]
 
-NO_KINDS: Final = "no neuron of {} has a kind; `circuitome annotate BUNDLE` measures them, then load the bundle again"
+NO_KINDS: Final = (
+    "no neuron of {} has a kind; `circuitome annotate BUNDLE` measures them, then "
+    "load the bundle again"
+)
 """What to say of a model without kinds."""
 
 

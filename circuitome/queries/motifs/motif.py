@@ -1,4 +1,5 @@
-"""What a motif is: a query whose header says all about it, and an array form that gives the same rows.
+"""What a motif is: a query whose header says all about it, and an array form that gives the same
+rows.
 
 The header of the query has the title, the thresholds with their defaults, and which columns play
 which role:
@@ -121,7 +122,9 @@ class Members:
 
 
 Role = np.ndarray | Members | Sequence[np.ndarray]
-"""Neurons that play a role in ``m`` instances: ``(m,)`` or ``(m, k)``, or any number an instance."""
+"""Neurons that play a role in ``m`` instances: ``(m,)`` or ``(m, k)``, or any number an
+instance.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +356,9 @@ class Tested(MotifKind):
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """A motif asked of a bundle, for its kernels or its neurons' responses, which no database has."""
+    """A motif asked of a bundle, for its kernels or its neurons' responses, which no database
+    has.
+    """
 
     kind: str  # of the motif
     find: Callable[..., tuple[list[MotifRow], list[str]]]

@@ -1,4 +1,6 @@
-"""Opponent pairs: two neurons of a layer whose whole fan-ins oppose, with a strong edge each way."""
+"""Opponent pairs: two neurons of a layer whose whole fan-ins oppose, with a strong edge each
+way.
+"""
 
 from __future__ import annotations
 

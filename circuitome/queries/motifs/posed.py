@@ -127,7 +127,10 @@ class Pose:
         for what, wanted in ends:
             if wanted and not kinds & set(wanted):
                 names = ", ".join(wanted)
-                return f"no neuron of {model} is of a kind {what} here ({names}); annotation found none"
+                return (
+                    f"no neuron of {model} is of a kind {what} here ({names}); annotation "
+                    "found none"
+                )
         return None
 
     def motif(self) -> Motif:

@@ -1,7 +1,8 @@
 """Motifs in the database: instances with their neurons, and what null networks said of each kind.
 
 A saved motif has a key, the beginning of a hash of what it is (kind, model, neurons in their
-roles), so that saving it again gives the same one. Saving a kind of a model replaces what was saved of it.
+roles), so that saving it again gives the same one. Saving a kind of a model replaces what was saved
+of it.
 """
 
 from __future__ import annotations
