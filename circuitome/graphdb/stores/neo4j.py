@@ -28,6 +28,7 @@ from neo4j.exceptions import (
     AuthError,
     ConfigurationError,
     DriverError,
+    Forbidden,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -139,6 +140,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 for bundle in bundles:
                     self._load(bundle, lock, progress)
             self._declare(neo4j_indexes())
+            self._forget_plans()
 
     def run(
         self,
@@ -354,6 +356,13 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         for name, statement in statements.items():
             if name not in there:
                 self._write(statement)
+
+    def _forget_plans(self) -> None:
+        """Plans that were made for what the database held before are kept for ten seconds or more:
+        one for an empty database looks at all relationships of a type for each row.
+        """
+        with contextlib.suppress(Forbidden):  # roles of Enterprise may not be allowed to
+            self._write("CALL db.clearQueryCaches()")
 
     def _structures(self) -> list[SchemaItem]:
         """Constraints and indexes; one that failed is outdated, so that `repair` makes it anew."""

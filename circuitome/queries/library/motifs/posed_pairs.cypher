@@ -31,16 +31,16 @@ WITH DISTINCT CASE WHEN a.key < c.key THEN a.key ELSE c.key END AS first,
 MATCH (a1:Neuron {key: first})-[r:EXCITES]->(b1:Neuron)
 WHERE b1.model = $model AND r.share * b1.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH first, second, b1.key AS later_first, r.share * b1.fan_in AS weakest
-// the other pose of each later feature, found from its key: no plan can look at all pairs for a row
-MATCH (b1:Neuron {key: later_first})-[e:EQUIVARIANT_TO]-(b2:Neuron)
-WHERE e.transform = $transform AND coalesce(e.q, 1.0) <= $q
-WITH DISTINCT first, second, later_first, b2.key AS later_second, weakest
-// which the second excites, and each its own
-MATCH (a2:Neuron {key: second})-[s:EXCITES]->(b2:Neuron {key: later_second})
+MATCH (a2:Neuron {key: second})-[s:EXCITES]->(b2:Neuron)
 WHERE b2.model = $model AND s.share * b2.fan_in >= $strength AND abs(s.polarity) >= $polarity
-WITH first, second, later_first, later_second,
+WITH first, second, later_first, b2.key AS later_second,
      CASE WHEN weakest < s.share * b2.fan_in THEN weakest ELSE s.share * b2.fan_in END AS weakest
-WHERE NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
+// a pair again, and each its own
+WHERE (EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
+                WHERE x.key = later_first AND y.key = later_second AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q }
+    OR EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
+                WHERE x.key = later_second AND y.key = later_first AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q })
+  AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
                    WHERE x.key = first AND y.key = later_second AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
   AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
                    WHERE x.key = second AND y.key = later_first AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
