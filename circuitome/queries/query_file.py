@@ -18,8 +18,12 @@
 
 What the header declares and what the text uses must agree both ways, or the file is refused. The
 line ``renamed:`` is for parameters that had another name before: that name is refused, and the
-message has the new one. Where two engines truly part, ``name.kuzu.cypher`` beside ``name.cypher``
-holds the other text, under the same header.
+message has the new one. A line ``kuzu: HINT ...`` goes into the text of that engine before
+``RETURN``. If two engines truly part, ``name.kuzu.cypher`` beside ``name.cypher`` holds the other
+text, under the same header.
+
+``n.kind IN stimuli('grey', 'round')`` stands for the kinds with these traits in `vocabulary`: a new
+stimulus reaches all queries. ``circuitome query NAME --show`` prints the list itself.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from typing import Any, Final
 from circuitome.graphdb.cypher import code_of, parameters_of
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.values import TYPES, Parameter, convert
+from circuitome.vocabulary import TRAITS, with_traits
 
 __all__ = [
     "DIALECTS",
@@ -52,6 +57,7 @@ _RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
 _PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
 _OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
 _NOTE: Final = re.compile(r"(renamed|roles|instance|kuzu): +(.+)")
+_STIMULI: Final = re.compile(r"\bstimuli\('[^']*'(?:, '[^']*')*\)")
 _RENAMED: Final = re.compile(r"\w+ -> \w+(?:, \w+ -> \w+)*")
 _LARGEST: Final = 1_000_000  # bytes of a query file
 _LONGEST_LINE: Final = (
@@ -175,6 +181,7 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
     """
     text = _read(path)
     header_text, body = _split(text)
+    body = _with_stimuli(body, where=str(path))
     header = parse_header(header_text, where=str(path))
     if not code_of(body).strip():
         raise QueryError(f"{path}: no Cypher in it; write the query below its `//` header")
@@ -195,7 +202,7 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         returns=header.returns,
         text=body.strip() + "\n",
         notes=header.notes,
-        variants={} if _dialect(path) else _variants(path),
+        variants={} if _dialect(path) else _hinted(body, header, where=str(path)) | _variants(path),
     )
     for dialect, cypher in {"": query.text, **query.variants}.items():
         _agree(
@@ -313,10 +320,40 @@ def _base(path: Path) -> Path:
 def _variants(path: Path) -> dict[str, str]:
     files = {dialect: path.with_suffix(f".{dialect}.cypher") for dialect in DIALECTS}
     return {
-        dialect: _split(_read(file))[1].strip() + "\n"
+        dialect: _with_stimuli(_split(_read(file))[1], where=str(file)).strip() + "\n"
         for dialect, file in files.items()
         if file.exists()
     }
+
+
+def _hinted(cypher: str, header: Header, *, where: str) -> dict[str, str]:
+    """The text for Kuzu if the header has a line for it alone: that goes before `RETURN`."""
+    hint = header.notes.get("kuzu")
+    if hint is None:
+        return {}
+    text, places = re.subn(r"^(?=RETURN\b)", f"{hint}\n", cypher.strip(), flags=re.M)
+    if places != 1:
+        raise QueryError(f"{where}: `kuzu:` needs one line that begins with RETURN to stand before")
+    return {"kuzu": text + "\n"}
+
+
+def _with_stimuli(cypher: str, *, where: str) -> str:
+    """The text with each `stimuli('TRAIT', ...)` as the list of the kinds that have these traits.
+
+    >>> _with_stimuli("n.kind IN stimuli('round', 'grey')", where="x")
+    "n.kind IN ['circle', 'centre_surround']"
+    """
+
+    def listed(call: re.Match[str]) -> str:
+        traits = re.findall(r"'([^']*)'", call[0])
+        if unknown := [trait for trait in traits if trait not in TRAITS]:
+            raise QueryError(
+                f"{where}: no stimulus has the trait {unknown[0]!r}; "
+                f"the traits are {', '.join(TRAITS)}"
+            )
+        return f"[{', '.join(repr(name) for name in with_traits(*traits))}]"
+
+    return _STIMULI.sub(listed, cypher)
 
 
 def _parameters(lines: list[str], renamed: str | None, where: str) -> tuple[Parameter, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circuitome import vocabulary
 from circuitome.graphdb.schema import NODES
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError
@@ -244,6 +246,39 @@ def test_a_variant_is_the_text_of_its_engine_and_obeys_the_same_header(tmp_path:
         QueryError, match=r"mine\.kuzu\.cypher: the parameter `model` is declared and not used"
     ):
         load_folder(tmp_path)
+
+
+def test_a_line_for_kuzu_stands_before_return_in_its_text_alone(tmp_path: Path) -> None:
+    good = GOOD.replace("// returns:", "// kuzu: HINT (n JOIN m)\n// returns:")
+    write(tmp_path, good.replace(" RETURN", "\nRETURN"))
+    query = load_folder(tmp_path)["mine"]
+    assert "= $model\nHINT (n JOIN m)\nRETURN n.key" in query.text_for("kuzu")
+    assert "HINT" not in query.text_for("neo4j")
+    write(tmp_path, good)
+    with pytest.raises(QueryError, match="`kuzu:` needs one line that begins with RETURN"):
+        load_folder(tmp_path)
+
+
+def test_traits_of_stimuli_stand_for_the_kinds_that_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = GOOD.replace("= $model", "= $model AND n.kind IN stimuli('round', 'grey')")
+    path = write(tmp_path, asked)
+    assert "n.kind IN ['circle', 'centre_surround'] RETURN" in load_folder(tmp_path)["mine"].text
+    more = dict(vocabulary.STIMULI) | {"ring": frozenset({"round", "grey"})}
+    monkeypatch.setattr(vocabulary, "STIMULI", more)
+    assert "['circle', 'centre_surround', 'ring']" in load_folder(tmp_path)["mine"].text
+    path.write_text(asked.replace("'round'", "'square'"))
+    with pytest.raises(QueryError, match=r"mine\.cypher: no stimulus has the trait 'square'; the"):
+        load_folder(tmp_path)
+
+
+def test_no_query_names_kinds_that_share_a_trait_one_by_one() -> None:
+    """A list of kinds in a file would not follow the vocabulary."""
+    lists = r"kind IN \["
+    assert [
+        file.name for file in LIBRARY.rglob("*.cypher") if re.search(lists, file.read_text())
+    ] == []
 
 
 def test_a_variant_alone_and_a_name_used_twice_are_refused(tmp_path: Path) -> None:

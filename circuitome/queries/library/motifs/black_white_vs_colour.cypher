@@ -27,10 +27,8 @@
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(n:Neuron)
 WHERE a.model = $model AND n.model = $model AND n.kind = 'bw_vs_colour' AND r.share * n.fan_in >= $strength
 WITH n.key AS detector, a.key AS input, r.share AS share, r.polarity AS polarity,
-     CASE WHEN a.kind IN ['hue', 'colour_contrast', 'colour_centre_surround'] THEN 1.0 ELSE 0.0 END AS coloured,
-     CASE WHEN a.kind IN ['line', 'edge', 'grating', 'gabor', 'curve', 'corner', 'angle', 'cross', 'circle',
-                          'centre_surround', 'line_end', 'spiral', 'divergence', 'high_low', 'brightness_gradient',
-                          'oriented_texture'] THEN 1.0 ELSE 0.0 END AS plain
+     CASE WHEN a.kind IN stimuli('coloured') THEN 1.0 ELSE 0.0 END AS coloured,
+     CASE WHEN a.kind IN stimuli('grey') THEN 1.0 ELSE 0.0 END AS plain
 WHERE coloured + plain > 0
 WITH detector, sum(share * coloured) AS of_colour, sum(share * plain) AS of_grey,
      sum(share * coloured * polarity) AS coloured_sum, sum(share * plain * polarity) AS grey_sum,

@@ -31,7 +31,7 @@
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(c:Neuron)
 WHERE a.model = $model AND c.model = $model AND a.orientation_deg IS NOT NULL AND r.share * c.fan_in >= $strength
   AND ((a.kind = 'colour_contrast' AND c.kind = 'colour_centre_surround' AND a.hue_deg IS NOT NULL AND c.hue_deg IS NOT NULL)
-       OR (a.kind IN ['edge', 'brightness_gradient'] AND c.kind = 'centre_surround'))
+       OR (a.kind IN stimuli('bright side') AND c.kind = 'centre_surround'))
 // (1 + polarity) / 2 is how much of the kernel excites
 WITH a, c, r.share AS share,
      (1 + r.polarity) / 2 * coalesce(r.ex, 0.0) - (1 - r.polarity) / 2 * coalesce(r.ix, 0.0) AS x,

@@ -22,7 +22,7 @@
 // Source: Schubert et al., *High-Low Frequency Detectors*, Distill 2021 (`mixed3a` to the boundary detectors of `mixed3b`).
 MATCH (h:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(l:Neuron)
 WHERE h.model = $model AND b.model = $model AND l.model = $model AND h.key <> l.key
-  AND h.kind = 'high_low' AND l.kind IN ['line', 'edge', 'brightness_gradient', 'colour_contrast']
+  AND h.kind = 'high_low' AND l.kind IN stimuli('border')
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
   AND s.share * b.fan_in >= $strength AND abs(s.polarity) >= $polarity
 WITH b.key AS boundary, h.key AS high_low, l.key AS cue,

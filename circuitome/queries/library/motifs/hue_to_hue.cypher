@@ -27,7 +27,7 @@
 // Source: Olah et al., *Naturally Occurring Equivariance in Neural Networks*, Distill 2020 (`hue -> hue`).
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
 WHERE a.model = $model AND b.model = $model
-  AND a.kind IN ['colour_centre_surround', 'hue'] AND b.kind IN ['colour_centre_surround', 'hue']
+  AND a.kind IN stimuli('middle hue') AND b.kind IN stimuli('middle hue')
   AND a.hue_deg IS NOT NULL AND b.hue_deg IS NOT NULL
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH a.key AS input, b.key AS hue, r.share AS share, CASE WHEN r.weight >= 0 THEN 1.0 ELSE -1.0 END AS sign,

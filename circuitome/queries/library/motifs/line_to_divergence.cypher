@@ -27,7 +27,7 @@
 //
 // Source: Olah et al., *Naturally Occurring Equivariance in Neural Networks*, Distill 2020 (`line -> divergence`).
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
-WHERE a.model = $model AND b.model = $model AND b.kind = 'divergence' AND a.kind IN ['edge', 'gabor', 'grating', 'line']
+WHERE a.model = $model AND b.model = $model AND b.kind = 'divergence' AND a.kind IN stimuli('bar')
   AND a.orientation_deg IS NOT NULL AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH a.key AS input, b.key AS divergence, r.share AS share, CASE WHEN r.weight >= 0 THEN 1.0 ELSE -1.0 END AS sign,
      CASE WHEN r.weight >= 0 THEN r.ex ELSE r.ix END AS x, CASE WHEN r.weight >= 0 THEN r.ey ELSE r.iy END AS y,

@@ -29,7 +29,7 @@
 //
 // Source: Cammarata et al., *Curve Circuits*, Distill 2021.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
-WHERE a.model = $model AND b.model = $model AND b.kind = 'curve' AND a.kind IN ['curve', 'edge', 'gabor', 'grating', 'line']
+WHERE a.model = $model AND b.model = $model AND b.kind = 'curve' AND (a.kind = 'curve' OR a.kind IN stimuli('bar'))
   AND a.orientation_deg IS NOT NULL AND b.orientation_deg IS NOT NULL
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH a.key AS input, a.kind AS kind, b.key AS curve, r.share AS share,
