@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 from circuitome.queries.catalogue import library
@@ -50,7 +51,7 @@ def queries_page() -> str:
 
 def query_section(query: Query) -> str:
     """One query: title, prose, parameters, columns and Cypher."""
-    parts = [f"### `{query.name}`\n", f"{query.title}\n"]
+    parts = [f"### `{query.name}`\n", f"{textwrap.fill(query.title, 100)}\n"]
     if query.doc:
         parts.append(f"{query.doc}\n")
     if query.parameters:

@@ -222,11 +222,17 @@ def parse_header(text: str, *, where: str) -> Header:
     sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
     current, seen = "title", set()
     notes: dict[str, str] = {}
+    noted = None  # the note that the next line may go on with
     for line in text.splitlines():
         word = line.strip().removesuffix(":")
         note = _NOTE.fullmatch(line) if current != "doc" else None
+        going_on, noted = noted if line.startswith("  ") else None, None
         if note is not None:
-            notes[note.group(1)] = note.group(2)
+            noted = note.group(1)
+            notes[noted] = note.group(2)
+        elif going_on is not None:
+            noted = going_on
+            notes[noted] += f" {line.strip()}"
         elif word in ("params", "returns") and line.strip().endswith(":"):
             current = word
             seen.add(word)

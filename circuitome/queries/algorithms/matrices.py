@@ -23,29 +23,34 @@ __all__ = ["algorithms"]
 
 
 _READ_BACK: Final = """\
-A feature that is spread over several hosts of a narrow layer and recovered by a neuron that reads the hosts.
+A feature that is spread over several hosts of a narrow layer and recovered by a neuron that reads
+the hosts.
 
 params:
   model (model): the model
-  cosine (float = 0.6): least cosine of what the feature sends to the hosts and what the reader reads from them
+  cosine (float = 0.6): least cosine of what the feature sends to the hosts and what the reader
+    reads from them
   hosts (float = 3): least effective number of hosts
   limit (integer = 100): at most so many rows
 roles: feature; host = hosts; reader
 returns:
   feature: key of the sending neuron
-  hosts: keys of the hosts that carry most of it, largest drive first; as many as the spread has whole ones
+  hosts: keys of the hosts that carry most of it, largest drive first; as many as the spread has
+    whole ones
   reader: key of the neuron that reads it back
   spread: effective number of hosts, (sum of drives)^2 / sum of squared drives
   score: the cosine, rounded to nine digits so that both engines order alike
 
-`(f)-[:EXCITES|INHIBITS]->(h)-[:EXCITES|INHIBITS]->(r)` over all hosts h of a layer that is no wider than what it reads, and
-all readers r of layers that read nothing else. Weights are taken less their mean over the senders (of a host) and over the
-readers (of a host). The feature and the reader are each other's best match by cosine; the drive through a host is the product of
-the two weights where it is positive. That is ten million paths around one layer of SqueezeNet, more than an engine has memory
-for: a library algorithm over `edges`.
+`(f)-[:EXCITES|INHIBITS]->(h)-[:EXCITES|INHIBITS]->(r)` over all hosts h of a layer that is no wider
+than what it reads, and all readers r of layers that read nothing else. Weights are taken less their
+mean over the senders (of a host) and over the readers (of a host). The feature and the reader are
+each other's best match by cosine; the drive through a host is the product of the two weights where
+it is positive. That is ten million paths around one layer of SqueezeNet, more than an engine has
+memory for: a library algorithm over `edges`.
 
-A row by itself is **not a finding**: ask for its q (`circuitome motifs superposition_read_back --null 199`), and most rows
-have q above 0.05. As a motif it is enriched in networks with bottlenecks: see the page of motifs.
+A row by itself is **not a finding**: ask for its q (`circuitome motifs superposition_read_back
+--null 199`), and most rows have q above 0.05. As a motif it is enriched in networks with
+bottlenecks: see the page of motifs.
 
 Source: this project; superposition as in Elhage et al., *Toy Models of Superposition*, 2022.
 """
@@ -72,14 +77,15 @@ returns:
   score: share over its mean where shuffled, rounded to nine digits
   p: how often a shuffled matrix has at least this share, the matrix itself among them
 
-Row: a pair of layers. The matrix holds the norms of the kernels, its rows and columns scaled to a mean of one, so that neither
-who sends much nor who reads much counts; its second singular vectors sort the neurons of both layers into two groups that
-keep to themselves. Shuffled: each sender's norms dealt to other receivers. Pairs that are no more than one edge a receiver, and layers
-with fewer than `members` neurons at either end, are left out. A singular value decomposition is no query: a library
-algorithm over `edges`.
+Row: a pair of layers. The matrix holds the norms of the kernels, its rows and columns scaled to a
+mean of one, so that neither who sends much nor who reads much counts; its second singular vectors
+sort the neurons of both layers into two groups that keep to themselves. Shuffled: each sender's
+norms dealt to other receivers. Pairs that are no more than one edge a receiver, and layers with
+fewer than `members` neurons at either end, are left out. A singular value decomposition is no
+query: a library algorithm over `edges`.
 
-A large share is **not a finding** by itself: most layers of trained networks have more structure than shuffled ones. What the groups are
-takes annotation.
+A large share is **not a finding** by itself: most layers of trained networks have more structure
+than shuffled ones. What the groups are takes annotation.
 
 Source: Voss et al., *Branch Specialization*, Distill 2021.
 """

@@ -348,8 +348,8 @@ params:
 renamed: least -> min_share
 returns:
 {_EDGES_DOC}
-One query a hop: a library algorithm over `inputs_of`. In Python `circuitome.queries.algorithms.paths.upstream` gives the nodes with
-their distances, too.
+One query a hop: a library algorithm over `inputs_of`. In Python
+`circuitome.queries.algorithms.paths.upstream` gives the nodes with their distances, too.
 """
 
 _DOWNSTREAM: Final = f"""\
@@ -363,8 +363,8 @@ params:
 renamed: least -> min_share
 returns:
 {_EDGES_DOC}
-One query a hop: a library algorithm over `outputs_of`. In Python `circuitome.queries.algorithms.paths.downstream` gives the nodes
-with their distances, too.
+One query a hop: a library algorithm over `outputs_of`. In Python
+`circuitome.queries.algorithms.paths.downstream` gives the nodes with their distances, too.
 """
 
 _STRONGEST_PATHS: Final = """\
@@ -385,10 +385,10 @@ returns:
   shares: share of each edge
   weights: signed sum of the kernel of each edge
 
-The strength is the probability that a walk from the target, choosing at every neuron one input by its share, goes along
-this path (the w²-rule of Montavon et al., *Deep Taylor decomposition*, 2017). Exact, by dynamic programming from the
-target down, one query a layer: a library algorithm over `inputs_of`. A path is a walk over weights alone: which of them
-matter for an image is not asked.
+The strength is the probability that a walk from the target, choosing at every neuron one input by
+its share, goes along this path (the w²-rule of Montavon et al., *Deep Taylor decomposition*, 2017).
+Exact, by dynamic programming from the target down, one query a layer: a library algorithm over
+`inputs_of`. A path is a walk over weights alone: which of them matter for an image is not asked.
 """
 
 

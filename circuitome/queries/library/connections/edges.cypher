@@ -16,10 +16,11 @@
 //   ix: centre of the negative part, pixels right of the kernel's centre
 //   iy: the same, pixels below it
 //
-// For whoever goes on in numpy; from a bundle the same is read faster. At strength 0 ask layer by layer: an engine that sorts
-// millions of rows needs gigabytes.
+// For whoever goes on in numpy; from a bundle the same is read faster. At strength 0 ask layer by
+// layer: an engine that sorts millions of rows needs gigabytes.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
 WHERE b.model = $model AND ($layer = '' OR b.layer = $layer) AND r.share * b.fan_in >= $strength
-RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share, r.polarity AS polarity, r.rank AS rank,
+RETURN a.key AS sender, b.key AS receiver, r.weight AS weight, r.share AS share,
+       r.polarity AS polarity, r.rank AS rank,
        r.ex AS ex, r.ey AS ey, r.ix AS ix, r.iy AS iy
 ORDER BY receiver, sender

@@ -12,7 +12,8 @@
 //   reach: sum of its shares in all of them
 //   kind: what it responds to, after annotation
 //
-// An edge of average strength has a share of 1 / fan-in, so `strength` 2 keeps edges twice as strong as the average.
+// An edge of average strength has a share of 1 / fan-in, so `strength` 2 keeps edges twice as
+// strong as the average.
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
 WHERE a.model = $model AND r.share * b.fan_in >= $strength
 WITH a, count(r) AS receivers, sum(CASE WHEN r.weight >= 0 THEN 1 ELSE 0 END) AS excited,

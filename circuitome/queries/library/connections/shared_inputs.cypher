@@ -14,10 +14,13 @@
 //   least_share: the smaller of the two shares
 //
 // The strongest common input is the one whose smaller share is largest.
-MATCH (b1:Neuron {key: $first})<-[r:EXCITES|INHIBITS]-(a:Neuron)-[s:EXCITES|INHIBITS]->(b2:Neuron {key: $second})
+MATCH (b1:Neuron {key: $first})<-[r:EXCITES|INHIBITS]-(a:Neuron)
+      -[s:EXCITES|INHIBITS]->(b2:Neuron {key: $second})
 WHERE b1.key <> b2.key
-RETURN a.key AS sender, CASE WHEN (r.weight >= 0) = (s.weight >= 0) THEN 'same' ELSE 'opposite' END AS agreement,
-       r.weight AS weight_first, s.weight AS weight_second, r.share AS share_first, s.share AS share_second,
+RETURN a.key AS sender, CASE WHEN (r.weight >= 0) = (s.weight >= 0) THEN 'same'
+       ELSE 'opposite' END AS agreement,
+       r.weight AS weight_first, s.weight AS weight_second, r.share AS share_first,
+       s.share AS share_second,
        CASE WHEN r.share < s.share THEN r.share ELSE s.share END AS least_share
 ORDER BY least_share DESC, sender
 LIMIT $limit

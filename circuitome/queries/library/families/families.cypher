@@ -20,6 +20,8 @@
 // One row a member. There are none before the model is annotated.
 MATCH (n:Neuron)-[m:MEMBER_OF]->(f:Family)
 WHERE f.model = $model AND ($layer = '' OR f.layer = $layer)
-RETURN f.key AS family, f.model AS model, f.layer AS layer, f.name AS name, f.`group` AS `group`, f.size AS size,
-       f.closure AS closure, f.q AS q, f.source AS source, f.gaps AS gaps, n.key AS neuron, m.offset AS offset
+RETURN f.key AS family, f.model AS model, f.layer AS layer, f.name AS name, f.`group` AS `group`,
+       f.size AS size,
+       f.closure AS closure, f.q AS q, f.source AS source, f.gaps AS gaps, n.key AS neuron,
+       m.offset AS offset
 ORDER BY family, offset, neuron

@@ -12,6 +12,7 @@
 //   q: false discovery rate of the family
 //   source: `computed` or `curated`
 MATCH (n:Neuron {key: $neuron})-[m:MEMBER_OF]->(f:Family)
-RETURN f.key AS family, f.name AS name, f.`group` AS `group`, m.offset AS offset, m.offset_sd AS offset_sd,
+RETURN f.key AS family, f.name AS name, f.`group` AS `group`, m.offset AS offset,
+       m.offset_sd AS offset_sd,
        f.size AS size, f.q AS q, f.source AS source
 ORDER BY family

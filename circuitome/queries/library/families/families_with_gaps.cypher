@@ -11,9 +11,11 @@
 //   q: false discovery rate of the family
 //   source: `computed` or `curated`
 //
-// A gap is a place to look, not a finding: the missing neuron may be in another layer, or may not be needed.
+// A gap is a place to look, not a finding: the missing neuron may be in another layer, or may not
+// be needed.
 MATCH (f:Family)
 WHERE f.model = $model AND size(f.gaps) > 0
-RETURN f.key AS family, f.layer AS layer, f.`group` AS `group`, f.size AS size, f.gaps AS gaps, f.q AS q,
+RETURN f.key AS family, f.layer AS layer, f.`group` AS `group`, f.size AS size, f.gaps AS gaps,
+       f.q AS q,
        f.source AS source
 ORDER BY family

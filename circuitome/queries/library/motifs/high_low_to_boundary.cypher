@@ -2,8 +2,8 @@
 //
 // params:
 //   model (model): the model
-//   strength (float = 4): least share of each edge, in units of 1 / fan-in of its receiver; 4 is a kernel of twice the
-//     root mean square of the receiver's kernels
+//   strength (float = 4): least share of each edge, in units of 1 / fan-in of its receiver; 4 is a
+//     kernel of twice the root mean square of the receiver's kernels
 //   polarity (float = 0.2): least |polarity| of each edge
 //   agreement (float = 0.5): least cosine of twice the angle between the two; 0.5 is 30 degrees
 //   limit (integer = 100): at most so many rows
@@ -15,11 +15,14 @@
 //   angle: cosine of twice the angle between the two borders, rounded to nine digits
 //   score: strength of the weaker of the two edges, in units of 1 / fan-in
 //
-// `(h)-[:EXCITES]->(b)<-[:EXCITES]-(l)`. Which side is which is not asked: a boundary is one for either.
+// `(h)-[:EXCITES]->(b)<-[:EXCITES]-(l)`. Which side is which is not asked: a boundary is one for
+// either.
 //
-// A row by itself is **not a finding**: ask for its q (`circuitome motifs high_low_to_boundary --null 199`).
+// A row by itself is **not a finding**: ask for its q (`circuitome motifs high_low_to_boundary
+// --null 199`).
 //
-// Source: Schubert et al., *High-Low Frequency Detectors*, Distill 2021 (`mixed3a` to the boundary detectors of `mixed3b`).
+// Source: Schubert et al., *High-Low Frequency Detectors*, Distill 2021 (`mixed3a` to the boundary
+// detectors of `mixed3b`).
 MATCH (h:Neuron)-[r:EXCITES]->(b:Neuron)<-[s:EXCITES]-(l:Neuron)
 WHERE h.model = $model AND b.model = $model AND l.model = $model AND h.key <> l.key
   AND h.kind = 'high_low' AND l.kind IN stimuli('border')

@@ -1,4 +1,5 @@
-// Neurons for lines that leave the middle, excited by radial lines and borders, inhibited by tangent ones.
+// Neurons for lines that leave the middle, excited by radial lines and borders, inhibited by
+// tangent ones.
 //
 // params:
 //   model (model): the model
@@ -8,34 +9,42 @@
 //   polarity (float = 0.2): least |polarity| of each of them
 //   limit (integer = 100): at most so many neurons
 // renamed: least -> min_score, inputs -> min_inputs
-// roles: divergence; excited_by = input if effect = excites; inhibited_by = input if effect = inhibits
+// roles: divergence; excited_by = input if effect = excites;
+//   inhibited_by = input if effect = inhibits
 // instance: divergence
 // returns:
 //   divergence: key of the neuron
 //   input: key of one input
 //   effect: `excites` or `inhibits`
 //   share: its share of the neuron's squared fan-in norm
-//   agreement: 1 where it lies along the direction of its place, -1 where it lies at right angles to it
-//   score: mean agreement of all inputs, those that inhibit counted the other way round, each by its share; rounded to nine
-//     digits so that both engines order alike
+//   agreement: 1 where it lies along the direction of its place, -1 where it lies at right angles
+//     to it
+//   score: mean agreement of all inputs, those that inhibit counted the other way round, each by
+//     its share; rounded to nine digits so that both engines order alike
 //
-// One row a neuron and input. The place of an input is the centre of its kernel's positive part where it excites, of its
-// negative part where it inhibits. Edges without a place (kernels of 1 x 1) are left out. Kinds and orientations come from
-// annotation.
+// One row a neuron and input. The place of an input is the centre of its kernel's positive part
+// where it excites, of its negative part where it inhibits. Edges without a place (kernels of 1 x
+// 1) are left out. Kinds and orientations come from annotation.
 //
-// A row by itself is **not a finding**: ask for its q (`circuitome motifs line_to_divergence --null 199`).
+// A row by itself is **not a finding**: ask for its q (`circuitome motifs line_to_divergence --null
+// 199`).
 //
-// Source: Olah et al., *Naturally Occurring Equivariance in Neural Networks*, Distill 2020 (`line -> divergence`).
+// Source: Olah et al., *Naturally Occurring Equivariance in Neural Networks*, Distill 2020 (`line
+// -> divergence`).
 MATCH (a:Neuron)-[r:EXCITES|INHIBITS]->(b:Neuron)
 WHERE a.model = $model AND b.model = $model AND b.kind = 'divergence' AND a.kind IN stimuli('bar')
-  AND a.orientation_deg IS NOT NULL AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
-WITH a.key AS input, b.key AS divergence, r.share AS share, CASE WHEN r.weight >= 0 THEN 1.0 ELSE -1.0 END AS sign,
-     CASE WHEN r.weight >= 0 THEN r.ex ELSE r.ix END AS x, CASE WHEN r.weight >= 0 THEN r.ey ELSE r.iy END AS y,
+  AND a.orientation_deg IS NOT NULL AND r.share * b.fan_in >= $strength
+  AND abs(r.polarity) >= $polarity
+WITH a.key AS input, b.key AS divergence, r.share AS share,
+     CASE WHEN r.weight >= 0 THEN 1.0 ELSE -1.0 END AS sign,
+     CASE WHEN r.weight >= 0 THEN r.ex ELSE r.ix END AS x,
+     CASE WHEN r.weight >= 0 THEN r.ey ELSE r.iy END AS y,
      radians(a.orientation_deg) AS turn
 WHERE x <> 0 OR y <> 0
 WITH input, divergence, share, sign, (cos(turn) * x - sin(turn) * y) / sqrt(x * x + y * y) AS along
 WITH input, divergence, share, sign, 2 * along * along - 1 AS agreement
-WITH divergence, count(input) AS number, sum(share) AS total, sum(share * sign * agreement) AS agreed,
+WITH divergence, count(input) AS number, sum(share) AS total,
+     sum(share * sign * agreement) AS agreed,
      collect({input: input, share: share, sign: sign, agreement: agreement}) AS edges
 WHERE number >= $min_inputs AND total > 0
 WITH divergence, edges, round(agreed / total, 9) AS score
@@ -44,6 +53,7 @@ WITH divergence, edges, score
 ORDER BY score DESC, divergence
 LIMIT $limit
 UNWIND edges AS edge
-RETURN divergence, edge.input AS input, CASE WHEN edge.sign > 0 THEN 'excites' ELSE 'inhibits' END AS effect,
+RETURN divergence, edge.input AS input,
+       CASE WHEN edge.sign > 0 THEN 'excites' ELSE 'inhibits' END AS effect,
        edge.share AS share, edge.agreement AS agreement, score
 ORDER BY score DESC, divergence, input

@@ -1,12 +1,15 @@
-// Two cases that exclude each other and are one another transformed, and the neurons that unite them.
+// Two cases that exclude each other and are one another transformed, and the neurons that unite
+// them.
 //
 // params:
 //   model (model): the model
-//   transform (string = "flip_h"): what takes one case to the other: `flip_h`, `flip_v`, `rotate`, `hue`, `invert` ...
+//   transform (string = "flip_h"): what takes one case to the other: `flip_h`, `flip_v`, `rotate`,
+//     `hue`, `invert` ...
 //   q (float = 0.05): largest false discovery rate of the two as an equivariant pair
 //   opposed (float = 0.1): their fan-ins have at most minus this cosine
 //   together (float = 0.2): their fan-outs have at least this cosine
-//   strength (float = 4): least share of the edges into a neuron that unites them, in units of 1 / fan-in
+//   strength (float = 4): least share of the edges into a neuron that unites them, in units of 1 /
+//     fan-in
 //   polarity (float = 0.2): least |polarity| of these
 //   limit (integer = 100): at most so many pairs
 // roles: union = united; case = case_1, case_2
@@ -17,18 +20,22 @@
 //   united: key of a neuron that both strongly excite
 //   pair: both cases
 //   fan_in: cosine of what they read: of their weights, over all their senders
-//   fan_out: cosine of what they send, over all their receivers, each weight in units of its receiver's root mean square
-//   score: minus the one or the other, whichever is less, rounded to nine digits so that both engines order alike
+//   fan_out: cosine of what they send, over all their receivers, each weight in units of its
+//     receiver's root mean square
+//   score: minus the one or the other, whichever is less, rounded to nine digits so that both
+//     engines order alike
 //
-// `(b1)-[:EQUIVARIANT_TO]->(b2), (b1)-[:EXCITES]->(u)<-[:EXCITES]-(b2)`, where what speaks for one case speaks against the other
-// and both say the same. One row a pair and a neuron that unites it.
+// `(b1)-[:EQUIVARIANT_TO]->(b2), (b1)-[:EXCITES]->(u)<-[:EXCITES]-(b2)`, where what speaks for one
+// case speaks against the other and both say the same. One row a pair and a neuron that unites it.
 //
-// Equivariant pairs are by response and take an annotation (`circuitome annotate`). A row by itself is **not a finding**: ask
-// for its q (`circuitome motifs mirrored_unions --null 199`).
+// Equivariant pairs are by response and take an annotation (`circuitome annotate`). A row by itself
+// is **not a finding**: ask for its q (`circuitome motifs mirrored_unions --null 199`).
 //
-// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (dog heads: `4a:222,234,235,308 -> 4b:418`).
+// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (dog heads:
+// `4a:222,234,235,308 -> 4b:418`).
 MATCH (b:Neuron)-[e:EQUIVARIANT_TO]->(c:Neuron)
-WHERE b.model = $model AND c.model = $model AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q
+WHERE b.model = $model AND c.model = $model AND e.transform = $transform
+  AND coalesce(e.q, 1.0) <= $q
 WITH DISTINCT CASE WHEN b.key < c.key THEN b.key ELSE c.key END AS case_1,
      CASE WHEN b.key < c.key THEN c.key ELSE b.key END AS case_2
 // their whole fan-ins oppose each other
@@ -37,7 +44,8 @@ CALL (case_1, case_2) {
   MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
   WITH a, count(x) AS readers, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
        sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
-  RETURN max(readers) AS readers, sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_in
+  RETURN max(readers) AS readers,
+         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_in
 }
 WITH case_1, case_2, readers, fan_in
 WHERE readers > 1 AND round(-fan_in, 9) >= $opposed
@@ -45,9 +53,12 @@ WHERE readers > 1 AND round(-fan_in, 9) >= $opposed
 CALL (case_1, case_2) {
   UNWIND [case_1, case_2] AS one
   MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(u:Neuron)
-  WITH u.key AS united, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * u.fan_in) ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.polarity * sqrt(x.share * u.fan_in) END) AS second,
-       sum(CASE WHEN x.weight >= 0 AND x.share * u.fan_in >= $strength AND abs(x.polarity) >= $polarity
+  WITH u.key AS united, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * u.fan_in)
+       ELSE 0.0 END) AS first,
+       sum(CASE WHEN one = case_1 THEN 0.0
+       ELSE x.polarity * sqrt(x.share * u.fan_in) END) AS second,
+       sum(CASE WHEN x.weight >= 0 AND x.share * u.fan_in >= $strength
+       AND abs(x.polarity) >= $polarity
            THEN 1 ELSE 0 END) AS strong
   RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_out,
          collect(CASE WHEN strong = 2 THEN united ELSE NULL END) AS receivers

@@ -3,8 +3,8 @@
 // params:
 //   model (model): the model
 //   cosine (float = 0.5): their fan-ins have at most minus this cosine
-//   strength (float = 4): least share of each strong edge, in units of 1 / fan-in of its receiver; 4 is a kernel of
-//     twice the root mean square of the receiver's kernels
+//   strength (float = 4): least share of each strong edge, in units of 1 / fan-in of its receiver;
+//     4 is a kernel of twice the root mean square of the receiver's kernels
 //   polarity (float = 0.2): least |polarity| of each strong edge
 //   limit (integer = 100): at most so many rows
 // roles: case = case_1, case_2
@@ -14,12 +14,13 @@
 //   cosine: cosine of their weights, over all their senders
 //   score: minus the cosine, rounded to nine digits so that both engines order alike
 //
-// Mutual inhibition, one row a pair: `(a1)-[:EXCITES]->(b1)<-[:INHIBITS]-(a2)-[:EXCITES]->(b2)<-[:INHIBITS]-(a1)` with four
-// strong edges, and everything else that the two read opposes as well.
+// Mutual inhibition, one row a pair:
+// `(a1)-[:EXCITES]->(b1)<-[:INHIBITS]-(a2)-[:EXCITES]->(b2)<-[:INHIBITS]-(a1)` with four strong
+// edges, and everything else that the two read opposes as well.
 //
-// A row by itself is **not a finding**: ask for its q (`circuitome motifs opponent_pairs --null 199`). On SqueezeNet 1.1 and
-// 1.0 there are about three times as many as after the signs are shuffled among each receiver's inputs, where the bare
-// four edges are scarcer than shuffled.
+// A row by itself is **not a finding**: ask for its q (`circuitome motifs opponent_pairs --null
+// 199`). On SqueezeNet 1.1 and 1.0 there are about three times as many as after the signs are
+// shuffled among each receiver's inputs, where the bare four edges are scarcer than shuffled.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020.
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)

@@ -1,5 +1,6 @@
-// Kuzu looks an edge up by its two ends where Neo4j walks along one of them: for each pair of neurons, sender by sender. Summed as
-// in the other text it holds the senders of all pairs at once, more than a gigabyte for SqueezeNet.
+// Kuzu looks an edge up by its two ends where Neo4j walks along one of them: for each pair of
+// neurons, sender by sender. Summed as in the other text it holds the senders of all pairs at once,
+// more than a gigabyte for SqueezeNet.
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
 WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity

@@ -5,7 +5,8 @@
 //   strength (float = 2): least share of each edge, in units of 1 / fan-in of its receiver
 //   polarity (float = 0.2): least |polarity| of each edge
 //   alike (float = 0.3): least cosine of the fan-ins of a group's members and of its strongest
-//   apart (float = 0.1): members of one group have a smaller cosine than this with the strongest of the other
+//   apart (float = 0.1): members of one group have a smaller cosine than this with the strongest of
+//     the other
 //   min_inputs (integer = 3): least number of inputs in each group, at least 2
 //   limit (integer = 100): at most so many neurons
 // renamed: least -> min_inputs
@@ -17,18 +18,22 @@
 //   group_2: key of a member of the other group
 //   seed_1: key of the strongest input
 //   seed_2: key of the strongest input that is unlike it
-//   score: mean cosine of a group's members with its strongest, of the less coherent group, rounded to nine digits so that
-//     both engines order alike
+//   score: mean cosine of a group's members with its strongest, of the less coherent group, rounded
+//     to nine digits so that both engines order alike
 //
-// Strong excitatory inputs are alike where their own fan-ins agree: the cosine of the weights that they read their
-// senders with. Inputs that read nothing in common cannot be compared, and are left out. One row a pair of members.
+// Strong excitatory inputs are alike where their own fan-ins agree: the cosine of the weights that
+// they read their senders with. Inputs that read nothing in common cannot be compared, and are left
+// out. One row a pair of members.
 //
-// A row by itself is **not a finding**: ask for its q (`circuitome motifs polysemantic_neuron --null 199`). And its q says that
-// the inputs are two coherent groups, not that the neuron means two things: whoever reads it may need both.
+// A row by itself is **not a finding**: ask for its q (`circuitome motifs polysemantic_neuron
+// --null 199`). And its q says that the inputs are two coherent groups, not that the neuron means
+// two things: whoever reads it may need both.
 //
-// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (`4e:55`: cat faces, fronts of cars, cat legs).
+// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (`4e:55`: cat faces,
+// fronts of cars, cat legs).
 MATCH (a:Neuron)-[r:EXCITES]->(n:Neuron)
-WHERE a.model = $model AND n.model = $model AND r.share * n.fan_in >= $strength AND abs(r.polarity) >= $polarity
+WHERE a.model = $model AND n.model = $model AND r.share * n.fan_in >= $strength
+  AND abs(r.polarity) >= $polarity
 WITH n.key AS neuron, count(r) AS number, min(r.rank) AS strongest
 WHERE number >= $min_inputs * 2
 // its strongest input, and all of them
@@ -44,7 +49,8 @@ CALL (seed_1, input) {
   MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
   WITH a, count(x) AS readers, sum(CASE WHEN one = seed_1 THEN x.weight ELSE 0.0 END) AS first,
        sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
-  RETURN max(readers) AS readers, sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_1
+  RETURN max(readers) AS readers,
+         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_1
 }
 WITH neuron, seed_1, input, place, like_1
 WHERE readers > 1
@@ -54,14 +60,16 @@ WHERE best IS NOT NULL
 // and to the strongest that is unlike it
 UNWIND inputs AS one
 UNWIND inputs AS item
-WITH neuron, seed_1, one.place AS first, best, one.input AS seed_2, item.input AS input, item.like_1 AS like_1
+WITH neuron, seed_1, one.place AS first, best, one.input AS seed_2, item.input AS input,
+     item.like_1 AS like_1
 WHERE first = best
 CALL (seed_2, input) {
   UNWIND [seed_2, input] AS one
   MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
   WITH a, count(x) AS readers, sum(CASE WHEN one = seed_2 THEN x.weight ELSE 0.0 END) AS first,
        sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
-  RETURN max(readers) AS readers, sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_2
+  RETURN max(readers) AS readers,
+         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_2
 }
 WITH neuron, seed_1, seed_2, input, like_1, like_2
 WHERE readers > 1 AND ((round(like_1, 9) >= $alike AND round(like_2, 9) < $apart)
@@ -73,13 +81,16 @@ WITH neuron, seed_1, seed_2, sum(CASE WHEN round(like_1, 9) >= $alike THEN 1 ELS
      collect({input: input, like_1: like_1}) AS inputs
 WHERE size_1 >= $min_inputs AND size_2 >= $min_inputs AND size_1 > 1 AND size_2 > 1
 // each is alike to itself, which says nothing
-WITH neuron, seed_1, seed_2, inputs, (sum_1 - 1) / (size_1 - 1) AS mean_1, (sum_2 - 1) / (size_2 - 1) AS mean_2
-WITH neuron, seed_1, seed_2, inputs, CASE WHEN mean_1 < mean_2 THEN round(mean_1, 9) ELSE round(mean_2, 9) END AS score
+WITH neuron, seed_1, seed_2, inputs, (sum_1 - 1) / (size_1 - 1) AS mean_1,
+     (sum_2 - 1) / (size_2 - 1) AS mean_2
+WITH neuron, seed_1, seed_2, inputs,
+     CASE WHEN mean_1 < mean_2 THEN round(mean_1, 9) ELSE round(mean_2, 9) END AS score
 ORDER BY score DESC, neuron
 LIMIT $limit
 UNWIND inputs AS one
 UNWIND inputs AS other
-WITH neuron, one.input AS group_1, one.like_1 AS near, other.input AS group_2, other.like_1 AS far, seed_1, seed_2, score
+WITH neuron, one.input AS group_1, one.like_1 AS near, other.input AS group_2, other.like_1 AS far,
+     seed_1, seed_2, score
 WHERE round(near, 9) >= $alike AND round(far, 9) < $alike
 RETURN neuron, group_1, group_2, seed_1, seed_2, score
 ORDER BY score DESC, neuron, group_1, group_2

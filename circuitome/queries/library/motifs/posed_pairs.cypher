@@ -1,4 +1,5 @@
-// Two poses of a feature that each excite a pose of a later feature, and a neuron that unites these.
+// Two poses of a feature that each excite a pose of a later feature, and a neuron that unites
+// these.
 //
 // params:
 //   model (model): the model
@@ -16,15 +17,18 @@
 //   united: key of the neuron that both later features excite
 //   score: strength of the weakest of the four edges, in units of 1 / fan-in
 //
-// `(a1)-[:EXCITES]->(b1)-[:EXCITES]->(u)` and the same with 2, where a1 and a2, and b1 and b2, are equivariant pairs, and
-// neither pose strongly excites the other's later feature. `first` is the one whose key comes first.
+// `(a1)-[:EXCITES]->(b1)-[:EXCITES]->(u)` and the same with 2, where a1 and a2, and b1 and b2, are
+// equivariant pairs, and neither pose strongly excites the other's later feature. `first` is the
+// one whose key comes first.
 //
-// Equivariant pairs are by response and take an annotation (`circuitome annotate`). A row by itself is **not a finding**: ask
-// for its q (`circuitome motifs posed_pairs --null 199`).
+// Equivariant pairs are by response and take an annotation (`circuitome annotate`). A row by itself
+// is **not a finding**: ask for its q (`circuitome motifs posed_pairs --null 199`).
 //
-// Source: Olah et al., *Zoom In*, Distill 2020 (dog heads), and *Naturally Occurring Equivariance*, Distill 2020 (human-animal).
+// Source: Olah et al., *Zoom In*, Distill 2020 (dog heads), and *Naturally Occurring Equivariance*,
+// Distill 2020 (human-animal).
 MATCH (a:Neuron)-[e:EQUIVARIANT_TO]->(c:Neuron)
-WHERE a.model = $model AND c.model = $model AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q
+WHERE a.model = $model AND c.model = $model AND e.transform = $transform
+  AND coalesce(e.q, 1.0) <= $q
 WITH DISTINCT CASE WHEN a.key < c.key THEN a.key ELSE c.key END AS first,
      CASE WHEN a.key < c.key THEN c.key ELSE a.key END AS second
 // what each of the two excites
@@ -37,13 +41,17 @@ WITH first, second, later_first, b2.key AS later_second,
      CASE WHEN weakest < s.share * b2.fan_in THEN weakest ELSE s.share * b2.fan_in END AS weakest
 // a pair again, and each its own
 WHERE (EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
-                WHERE x.key = later_first AND y.key = later_second AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q }
+                WHERE x.key = later_first AND y.key = later_second AND e.transform = $transform
+                  AND coalesce(e.q, 1.0) <= $q }
     OR EXISTS { MATCH (x:Neuron)-[e:EQUIVARIANT_TO]->(y:Neuron)
-                WHERE x.key = later_second AND y.key = later_first AND e.transform = $transform AND coalesce(e.q, 1.0) <= $q })
+                WHERE x.key = later_second AND y.key = later_first AND e.transform = $transform
+                  AND coalesce(e.q, 1.0) <= $q })
   AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
-                   WHERE x.key = first AND y.key = later_second AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
+                   WHERE x.key = first AND y.key = later_second
+                     AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
   AND NOT EXISTS { MATCH (x:Neuron)-[t:EXCITES]->(y:Neuron)
-                   WHERE x.key = second AND y.key = later_first AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
+                   WHERE x.key = second AND y.key = later_first
+                     AND t.share * y.fan_in >= $strength AND abs(t.polarity) >= $polarity }
 WITH first, second, later_first, later_second, weakest
 // and the neurons that unite the two
 MATCH (b1:Neuron {key: later_first})-[u1:EXCITES]->(u:Neuron)

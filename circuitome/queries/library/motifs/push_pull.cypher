@@ -11,18 +11,22 @@
 //   case_1: key of one neuron
 //   case_2: key of the other, in the same layer
 //   fan_in: cosine of what they read: of their weights, over all their senders
-//   fan_out: cosine of what they send, over all their receivers, each weight in units of its receiver's root mean square
-//   score: the weaker of the two oppositions, rounded to nine digits so that both engines order alike
+//   fan_out: cosine of what they send, over all their receivers, each weight in units of its
+//     receiver's root mean square
+//   score: the weaker of the two oppositions, rounded to nine digits so that both engines order
+//     alike
 //
-// `(a)-[:EXCITES]->(b1)-[:EXCITES]->(d), (a)-[:INHIBITS]->(b2)-[:INHIBITS]->(d)` with four strong edges, in any pairing of
-// the signs that opposes b1 and b2 on both sides; and everything else that they read and send opposes as well. What the
-// receivers get from one being on, they get from the other being off: a feature and its negative, over two rectifiers.
+// `(a)-[:EXCITES]->(b1)-[:EXCITES]->(d), (a)-[:INHIBITS]->(b2)-[:INHIBITS]->(d)` with four strong
+// edges, in any pairing of the signs that opposes b1 and b2 on both sides; and everything else that
+// they read and send opposes as well. What the receivers get from one being on, they get from the
+// other being off: a feature and its negative, over two rectifiers.
 //
-// A row by itself is **not a finding**: ask for its q (`circuitome motifs push_pull --null 199`). On SqueezeNet 1.1 there
-// are more than twice as many as after the signs are shuffled among each receiver's inputs.
+// A row by itself is **not a finding**: ask for its q (`circuitome motifs push_pull --null 199`).
+// On SqueezeNet 1.1 there are more than twice as many as after the signs are shuffled among each
+// receiver's inputs.
 //
-// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020; push-pull inhibition is an old name of the
-// visual cortex.
+// Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020; push-pull inhibition
+// is an old name of the visual cortex.
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
 WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
@@ -52,7 +56,8 @@ WHERE round(-fan_in, 9) >= $cosine
 CALL (case_1, case_2) {
   UNWIND [case_1, case_2] AS one
   MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(d:Neuron)
-  WITH d, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * d.fan_in) ELSE 0.0 END) AS first,
+  WITH d, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * d.fan_in)
+       ELSE 0.0 END) AS first,
        sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.polarity * sqrt(x.share * d.fan_in) END) AS second
   RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_out
 }

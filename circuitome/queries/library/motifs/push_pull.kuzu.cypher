@@ -1,5 +1,6 @@
-// Kuzu looks an edge up by its two ends where Neo4j walks along one of them: for each pair of neurons, sender by sender. Summed as
-// in the other text it holds the senders of all pairs at once, more than a gigabyte for SqueezeNet.
+// Kuzu looks an edge up by its two ends where Neo4j walks along one of them: for each pair of
+// neurons, sender by sender. Summed as in the other text it holds the senders of all pairs at once,
+// more than a gigabyte for SqueezeNet.
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
 WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
@@ -34,10 +35,12 @@ WITH case_1, case_2, fan_in, sum(x.polarity * x.polarity * x.share * d.fan_in) A
 MATCH (b2:Neuron {key: case_2})-[y:EXCITES|INHIBITS]->(d:Neuron)
 WITH case_1, case_2, fan_in, first, sum(y.polarity * y.polarity * y.share * d.fan_in) AS second
 MATCH (b1:Neuron {key: case_1})-[x:EXCITES|INHIBITS]->(d:Neuron)
-WITH case_1, case_2, fan_in, first, second, d.key AS receiver, x.polarity * sqrt(x.share * d.fan_in) AS effect
+WITH case_1, case_2, fan_in, first, second, d.key AS receiver,
+     x.polarity * sqrt(x.share * d.fan_in) AS effect
 MATCH (b2:Neuron)-[y:EXCITES|INHIBITS]->(e:Neuron)
 WHERE e.model = $model AND b2.key = case_2 AND e.key = receiver
-WITH case_1, b2.key AS case_2, fan_in, first, second, sum(effect * y.polarity * sqrt(y.share * e.fan_in)) AS both
+WITH case_1, b2.key AS case_2, fan_in, first, second,
+     sum(effect * y.polarity * sqrt(y.share * e.fan_in)) AS both
 WITH case_1, case_2, fan_in, both / sqrt(first * second) AS fan_out
 WHERE round(-fan_out, 9) >= $cosine
 RETURN case_1, case_2, fan_in, fan_out,

@@ -14,13 +14,15 @@
 //   score: banding ratio, variance of the signed kernels along y over that along x
 //   p: p of the ratio against kernels transposed at random, after annotation
 //
-// 1 is no direction preferred. The bare ratio is **not a finding**: on SqueezeNet 1.1 the 3 x 3 layers lie at 0.94 to
-// 1.03, until fire 11 has 1.55 and fire 12 has 5.50 (p = .001 against transposed filters); the last convolution of
-// ResNet-20 has 1.93 to 2.07; early layers have p > .1. Layers with 1 x 1 kernels have no ratio.
+// 1 is no direction preferred. The bare ratio is **not a finding**: on SqueezeNet 1.1 the 3 x 3
+// layers lie at 0.94 to 1.03, until fire 11 has 1.55 and fire 12 has 5.50 (p = .001 against
+// transposed filters); the last convolution of ResNet-20 has 1.93 to 2.07; early layers have p >
+// .1. Layers with 1 x 1 kernels have no ratio.
 //
 // Source: Petrov et al., *Weight Banding*, Distill 2021.
 MATCH (l:Layer)
 WHERE l.model = $model AND l.banding_ratio >= $min_score
-RETURN l.key AS layer, l.index AS index, l.depth AS depth, l.kernel AS kernel, l.banding_ratio AS score, l.banding_p AS p
+RETURN l.key AS layer, l.index AS index, l.depth AS depth, l.kernel AS kernel,
+       l.banding_ratio AS score, l.banding_p AS p
 ORDER BY score DESC, layer
 LIMIT $limit

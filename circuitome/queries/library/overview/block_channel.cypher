@@ -1,4 +1,5 @@
-// The neuron behind a channel number of a block, as the literature writes it: `mixed3b:379` counts after concatenation.
+// The neuron behind a channel number of a block, as the literature writes it: `mixed3b:379` counts
+// after concatenation.
 //
 // params:
 //   model (model): the model

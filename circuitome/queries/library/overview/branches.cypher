@@ -13,5 +13,6 @@ MATCH (p:Branch), (b:Block)
 WHERE p.model = $model AND p.block = b.key
 OPTIONAL MATCH (n:Neuron)-[:IN_BRANCH]->(p)
 WITH p, b, count(n) AS neurons
-RETURN b.key AS block, b.`join` AS meets_by, p.key AS branch, p.index AS index, p.channels AS channels, neurons
+RETURN b.key AS block, b.`join` AS meets_by, p.key AS branch, p.index AS index,
+       p.channels AS channels, neurons
 ORDER BY block, index, branch

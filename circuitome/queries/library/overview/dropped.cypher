@@ -13,7 +13,9 @@
 // All kernels stay in the bundle: pruning removes edges only. `extract --keep all` prunes nothing.
 MATCH (n:Neuron)
 WHERE n.model = $model AND n.fan_in > 0
-WITH n.layer AS receiver, sum(n.fan_in) AS connected, sum(n.dropped) AS dropped, min(n.kept_mass) AS least_kept_mass
+WITH n.layer AS receiver, sum(n.fan_in) AS connected, sum(n.dropped) AS dropped,
+     min(n.kept_mass) AS least_kept_mass
 MATCH (l:Layer {key: receiver})
-RETURN l.index AS index, l.key AS layer, connected, dropped, l.kept_mass AS kept_mass, least_kept_mass
+RETURN l.index AS index, l.key AS layer, connected, dropped, l.kept_mass AS kept_mass,
+       least_kept_mass
 ORDER BY index, layer

@@ -18,6 +18,8 @@ MATCH (l:Layer)
 WHERE l.model = $model
 OPTIONAL MATCH (before:Layer)-[:NEXT]->(l)
 WITH l, count(before) AS reads
-RETURN l.index AS index, l.key AS layer, l.op AS op, l.channels AS neurons, reads, l.depth AS depth, l.kernel AS kernel,
-       l.stride AS stride, l.groups AS groups, l.receptive_field AS receptive_field, l.kept_mass AS kept_mass
+RETURN l.index AS index, l.key AS layer, l.op AS op, l.channels AS neurons, reads, l.depth AS depth,
+       l.kernel AS kernel,
+       l.stride AS stride, l.groups AS groups, l.receptive_field AS receptive_field,
+       l.kept_mass AS kept_mass
 ORDER BY index, layer

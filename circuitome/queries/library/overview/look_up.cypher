@@ -16,6 +16,8 @@
 //   kept_mass: share of its squared fan-in norm that the kept edges hold
 MATCH (n:Neuron)
 WHERE n.key IN $neurons
-RETURN n.key AS neuron, n.model AS model, n.layer AS layer, n.channel AS channel, n.op AS op, n.label AS label,
-       n.kind AS kind, n.bias AS bias, n.fan_in AS fan_in, n.dropped AS dropped, n.kept_mass AS kept_mass
+RETURN n.key AS neuron, n.model AS model, n.layer AS layer, n.channel AS channel, n.op AS op,
+       n.label AS label,
+       n.kind AS kind, n.bias AS bias, n.fan_in AS fan_in, n.dropped AS dropped,
+       n.kept_mass AS kept_mass
 ORDER BY neuron

@@ -10,10 +10,12 @@
 //   neurons: number of neurons
 //   state: `loading` until every table is in, then `ready`
 //
-// A model whose state is `loading` was interrupted, or is being loaded now: load its bundle again before believing it.
+// A model whose state is `loading` was interrupted, or is being loaded now: load its bundle again
+// before believing it.
 MATCH (m:Model)
 OPTIONAL MATCH (l:Layer)-[:OF_MODEL]->(m)
 WITH m, count(l) AS layers, coalesce(sum(l.channels), 0) AS neurons
-RETURN m.key AS model, m.architecture AS architecture, m.weights AS weights, m.task AS task, m.keep AS keep,
+RETURN m.key AS model, m.architecture AS architecture, m.weights AS weights, m.task AS task,
+       m.keep AS keep,
        layers, neurons, m.state AS state
 ORDER BY model

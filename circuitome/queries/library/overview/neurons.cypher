@@ -16,6 +16,8 @@
 //   radius_px: preferred radius, pixels
 MATCH (n:Neuron)
 WHERE n.model = $model
-RETURN n.key AS neuron, n.layer AS layer, n.channel AS channel, n.op AS op, n.fan_in AS fan_in, n.bias AS bias, n.kind AS kind,
-       n.orientation_deg AS orientation_deg, n.frequency AS frequency, n.hue_deg AS hue_deg, n.radius_px AS radius_px
+RETURN n.key AS neuron, n.layer AS layer, n.channel AS channel, n.op AS op, n.fan_in AS fan_in,
+       n.bias AS bias, n.kind AS kind,
+       n.orientation_deg AS orientation_deg, n.frequency AS frequency, n.hue_deg AS hue_deg,
+       n.radius_px AS radius_px
 ORDER BY layer, channel, neuron

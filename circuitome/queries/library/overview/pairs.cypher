@@ -13,6 +13,7 @@
 //   index: place of the receiver in the order of computation
 MATCH (a:Layer)-[r:NEXT]->(b:Layer)
 WHERE b.model = $model
-RETURN a.key AS sender, b.key AS receiver, r.through AS through, r.linearised AS linearised, r.edges AS edges,
+RETURN a.key AS sender, b.key AS receiver, r.through AS through, r.linearised AS linearised,
+       r.edges AS edges,
        r.dropped AS dropped, r.kept_mass AS kept_mass, b.index AS index
 ORDER BY index, sender

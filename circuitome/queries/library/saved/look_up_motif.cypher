@@ -16,6 +16,7 @@
 //   members: keys of what plays a part
 MATCH (m:Motif)-[:OF_KIND]->(k:MotifKind)
 WHERE m.key STARTS WITH $motif
-RETURN m.key AS motif, m.kind AS kind, k.title AS title, m.model AS model, m.score AS score, m.p AS p, m.q AS q,
+RETURN m.key AS motif, m.kind AS kind, k.title AS title, m.model AS model, m.score AS score,
+       m.p AS p, m.q AS q,
        m.`null` AS null_model, m.parameters AS parameters, m.roles AS roles, m.members AS members
 ORDER BY motif

@@ -11,5 +11,6 @@
 //   label: colour of an input channel, class of a logit
 MATCH (m:Motif)-[r:HAS_ROLE]->(n:Neuron)
 WHERE m.key = $motif
-RETURN r.role AS role, r.position AS position, n.key AS neuron, n.layer AS layer, n.kind AS kind, n.label AS label
+RETURN r.role AS role, r.position AS position, n.key AS neuron, n.layer AS layer, n.kind AS kind,
+       n.label AS label
 ORDER BY role, position, neuron

@@ -15,8 +15,8 @@
 //   roles: role of each member, in order
 //   members: keys of what plays a part
 //
-// `circuitome motifs KIND --save` saves them; `circuitome circuit MOTIF` draws one. They go when the bundle of their model is
-// loaded again, for they may not hold of what is then in the database.
+// `circuitome motifs KIND --save` saves them; `circuitome circuit MOTIF` draws one. They go when
+// the bundle of their model is loaded again, for they may not hold of what is then in the database.
 MATCH (m:Motif)
 WHERE m.model = $model AND ($kind = '' OR m.kind = $kind)
 RETURN m.key AS motif, m.kind AS kind, m.score AS score, m.p AS p, m.q AS q, m.`null` AS null_model,

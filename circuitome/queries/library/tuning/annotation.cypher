@@ -36,12 +36,16 @@
 //   top_stimuli: what it answers most, in words, strongest first
 MATCH (n:Neuron {key: $neuron}), (m:Model)
 WHERE m.key = n.model
-RETURN n.key AS neuron, n.layer AS layer, n.channel AS channel, n.op AS op, n.label AS label, m.annotated AS annotated,
+RETURN n.key AS neuron, n.layer AS layer, n.channel AS channel, n.op AS op, n.label AS label,
+       m.annotated AS annotated,
        n.kind AS kind, n.explained AS explained, n.p AS p, n.q AS q, n.runner_up AS runner_up,
-       n.orientation_deg AS orientation_deg, n.frequency AS frequency, n.hue_deg AS hue_deg, n.radius_px AS radius_px,
+       n.orientation_deg AS orientation_deg, n.frequency AS frequency, n.hue_deg AS hue_deg,
+       n.radius_px AS radius_px,
        n.selectivity AS selectivity, n.selectivity_sd AS selectivity_sd, n.tuned_to AS tuned_to,
-       n.tuning_at AS tuning_at, n.tuning AS tuning, n.mean_response AS mean_response, n.sd_response AS sd_response,
-       n.max_response AS max_response, n.sparsity AS sparsity, n.invariance_rotate AS invariance_rotate,
+       n.tuning_at AS tuning_at, n.tuning AS tuning, n.mean_response AS mean_response,
+       n.sd_response AS sd_response,
+       n.max_response AS max_response, n.sparsity AS sparsity,
+       n.invariance_rotate AS invariance_rotate,
        n.invariance_flip_h AS invariance_flip_h, n.invariance_flip_v AS invariance_flip_v,
        n.invariance_scale AS invariance_scale, n.invariance_hue AS invariance_hue,
        n.invariance_invert AS invariance_invert, n.top_stimuli AS top_stimuli

@@ -9,8 +9,8 @@
 //   amount: degrees or octaves
 //   q: false discovery rate
 //
-// For whoever goes on in numpy; `partners` tells of one neuron. A pair may be there more than once: by responses and by
-// weights, and under several amounts.
+// For whoever goes on in numpy; `partners` tells of one neuron. A pair may be there more than once:
+// by responses and by weights, and under several amounts.
 MATCH (a:Neuron)-[r:EQUIVARIANT_TO]->(b:Neuron)
 WHERE a.model = $model
 RETURN a.key AS first, b.key AS second, r.transform AS transform, r.amount AS amount, r.q AS q

@@ -10,11 +10,13 @@
 //   unexplained: how many no class of stimuli explains better than null networks do
 //   silent: how many never answer
 //
-// What is not there is part of the answer: no class of stimuli may explain a neuron because it is polysemantic, because
-// it wants what no stimulus has, or because its network is random. There are no rows before the model is annotated.
+// What is not there is part of the answer: no class of stimuli may explain a neuron because it is
+// polysemantic, because it wants what no stimulus has, or because its network is random. There are
+// no rows before the model is annotated.
 MATCH (n:Neuron)
 WHERE n.model = $model AND n.kind IS NOT NULL
-WITH n.layer AS home, count(n) AS neurons, sum(CASE WHEN n.kind = 'unexplained' THEN 1 ELSE 0 END) AS unexplained,
+WITH n.layer AS home, count(n) AS neurons,
+     sum(CASE WHEN n.kind = 'unexplained' THEN 1 ELSE 0 END) AS unexplained,
      sum(CASE WHEN n.kind = 'silent' THEN 1 ELSE 0 END) AS silent
 MATCH (l:Layer {key: home})
 RETURN l.index AS index, l.key AS layer, neurons, l.explained AS explained, unexplained, silent

@@ -18,7 +18,8 @@
 //   field: the same of the analogue
 //   kind: what the analogue responds to, after annotation
 //
-// `circuitome compare BUNDLE BUNDLE --db DB` finds them. A high score is no evidence by itself; q is.
+// `circuitome compare BUNDLE BUNDLE --db DB` finds them. A high score is no evidence by itself; q
+// is.
 MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron)
 WHERE a.key = $neuron AND r.q <= $q
 RETURN b.model AS model, b.key AS neuron, r.score AS score, r.mutual AS mutual, r.p AS p, r.q AS q,

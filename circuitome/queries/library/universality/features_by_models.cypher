@@ -13,10 +13,12 @@
 //   family: transform group that more than half of them have a family of
 //   score: mean match of the neurons
 //
-// `feature_members` gives their addresses. How many there would be by chance says `circuitome compare --table`.
+// `feature_members` gives their addresses. How many there would be by chance says `circuitome
+// compare --table`.
 MATCH (f:Feature)
 WHERE f.source = 'computed' AND f.models >= $min_networks
-RETURN f.key AS feature, f.models AS models, f.size AS size, f.depth AS depth, f.kind AS kind, f.family AS family,
+RETURN f.key AS feature, f.models AS models, f.size AS size, f.depth AS depth, f.kind AS kind,
+       f.family AS family,
        f.score AS score
 ORDER BY models DESC, score DESC, feature
 LIMIT $limit

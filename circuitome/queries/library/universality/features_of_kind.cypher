@@ -12,6 +12,7 @@
 //   score: mean match of the neurons
 MATCH (f:Feature)
 WHERE f.source = 'computed' AND f.kind = $kind
-RETURN f.key AS feature, f.depth AS depth, f.models AS models, f.size AS size, f.family AS family, f.score AS score
+RETURN f.key AS feature, f.depth AS depth, f.models AS models, f.size AS size, f.family AS family,
+       f.score AS score
 ORDER BY depth, models DESC, feature
 LIMIT $limit

@@ -13,7 +13,8 @@
 //   auc: chance that such a match beats that of a neuron of a twin
 MATCH (l:Layer)-[r:ALIGNED_WITH]->(o:Layer)
 WHERE l.key = $layer
-RETURN o.model AS model, o.key AS layer, o.depth AS depth, r.cka AS cka, r.mutual_share AS mutual_share,
+RETURN o.model AS model, o.key AS layer, o.depth AS depth, r.cka AS cka,
+       r.mutual_share AS mutual_share,
        r.score AS score, r.auc AS auc
 ORDER BY cka DESC, layer
 LIMIT $limit

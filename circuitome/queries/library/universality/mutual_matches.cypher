@@ -12,6 +12,7 @@
 //   kind_second: what the second responds to
 MATCH (a:Neuron)-[r:ANALOGOUS_TO]->(b:Neuron)-[s:ANALOGOUS_TO]->(a)
 WHERE a.key < b.key AND r.mutual AND r.q <= $q AND s.q <= $q
-RETURN a.key AS first, b.key AS second, r.score AS score, r.depth_from AS depth_first, r.depth_to AS depth_second,
+RETURN a.key AS first, b.key AS second, r.score AS score, r.depth_from AS depth_first,
+       r.depth_to AS depth_second,
        a.kind AS kind_first, b.kind AS kind_second
 ORDER BY first, second

@@ -14,11 +14,13 @@
 //   family: transform group that more than half of them have a family of
 //   score: mean match of the neurons
 //
-// `feature_members` gives their addresses. How many features there would be by chance says `circuitome compare --table`.
+// `feature_members` gives their addresses. How many features there would be by chance says
+// `circuitome compare --table`.
 MATCH (f:Feature)
 WHERE f.source = 'computed' AND f.models >= $min_networks
 RETURN CASE WHEN f.depth >= 1.0 THEN 9.0 ELSE floor(f.depth * 10.0 + 0.000000001) END AS band,
-       coalesce(f.kind, '') AS kind, f.key AS feature, f.models AS models, f.size AS size, f.depth AS depth,
+       coalesce(f.kind, '') AS kind, f.key AS feature, f.models AS models, f.size AS size,
+       f.depth AS depth,
        f.family AS family, f.score AS score
 ORDER BY band, kind, models DESC, score DESC, feature
 LIMIT $limit

@@ -1,4 +1,5 @@
-// How well a layer of another network predicts each neuron of this one: linear read-outs, best first.
+// How well a layer of another network predicts each neuron of this one: linear read-outs, best
+// first.
 //
 // params:
 //   model (model): the model
@@ -16,6 +17,7 @@
 // The layer is the one most alike the neuron's own by linear CKA.
 MATCH (n:Neuron)-[r:READ_OUT_OF]->(l:Layer)
 WHERE n.model = $model AND r.q <= $q
-RETURN n.key AS neuron, l.key AS layer, r.r2 AS r2, r.null_r2 AS null_r2, r.p AS p, r.q AS q, r.`null` AS null_model
+RETURN n.key AS neuron, l.key AS layer, r.r2 AS r2, r.null_r2 AS null_r2, r.p AS p, r.q AS q,
+       r.`null` AS null_model
 ORDER BY r2 DESC, neuron, layer
 LIMIT $limit

@@ -1,4 +1,5 @@
-// Strong edges between two layers that another network has, too, between the analogues of their ends.
+// Strong edges between two layers that another network has, too, between the analogues of their
+// ends.
 //
 // params:
 //   senders (layer): layer that the edges come from
@@ -18,8 +19,9 @@
 //   other_weight: signed sum of the kernel between them
 //   other_strength: share x fan-in there
 //
-// Analogues are mutual best matches. The sign of the weight says whether an edge excites (zero does). `preserved_circuits` says how
-// many such edges rewired networks have; a single one is no finding.
+// Analogues are mutual best matches. The sign of the weight says whether an edge excites (zero
+// does). `preserved_circuits` says how many such edges rewired networks have; a single one is no
+// finding.
 MATCH (a:Neuron)-[e:EXCITES|INHIBITS]->(b:Neuron)
 WHERE a.layer = $senders AND b.layer = $receivers AND e.share * b.fan_in >= $strength
 MATCH (a)-[ac:ANALOGOUS_TO]->(c:Neuron)-[ca:ANALOGOUS_TO]->(a)
@@ -29,7 +31,9 @@ WHERE bd.mutual AND bd.q <= $q AND db.q <= $q AND d.model = c.model AND b <> d
 MATCH (c)-[f:EXCITES|INHIBITS]->(d)
 WHERE (e.weight >= 0.0) = (f.weight >= 0.0) AND f.share * d.fan_in <= $factor * e.share * b.fan_in
   AND e.share * b.fan_in <= $factor * f.share * d.fan_in
-RETURN a.key AS sender, b.key AS receiver, e.weight AS weight, e.share * b.fan_in AS strength, c.model AS model,
-       c.key AS other_sender, d.key AS other_receiver, f.weight AS other_weight, f.share * d.fan_in AS other_strength
+RETURN a.key AS sender, b.key AS receiver, e.weight AS weight, e.share * b.fan_in AS strength,
+       c.model AS model,
+       c.key AS other_sender, d.key AS other_receiver, f.weight AS other_weight,
+       f.share * d.fan_in AS other_strength
 ORDER BY strength DESC, sender, receiver, other_sender
 LIMIT $limit
