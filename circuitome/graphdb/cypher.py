@@ -134,7 +134,7 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
         raise CypherError("the query is empty; write one that starts with MATCH")
     _refuse_depth(code)
     start = _PLAN.match(code)
-    first = re.match(r"\w*", code[start.end() if start else 0 :]).group()  # type: ignore[union-attr]
+    first = "".join(re.findall(r"\A\w*", code[start.end() if start else 0 :]))
     if not unsafe and (found := _beyond(code)):
         raise CypherError(
             f"`{found}` reaches beyond the graph, to files, settings or plugins; leave it out, "

@@ -169,9 +169,9 @@ def properties_compared(
 _PREFACE = """\
 # The graph
 
-Made from `circuitome/graphdb/schema.py` by `make docs`; version {version}. A node is found by its `key`.
-Every property may be missing (null) but the key; lists hold scalars; floats are 64 bits wide in the databases.
-An index is there for the columns marked with `*`.
+Made from `circuitome/graphdb/schema.py` by `make docs`; version {version}. A node is found by its
+`key`. Every property but the key may be missing (null); lists hold scalars; floats are 64 bits wide
+in the databases. An index is there for the columns marked with `*`.
 """
 
 

@@ -56,8 +56,8 @@ def pattern(table: str) -> str:
 def reading(table: str, *, tests: Sequence[str] = (), columns: Sequence[str] | None = None) -> str:
     """The query that reads a table, or some of its columns, if a row passes all ``tests``.
 
-    >>> reading("OF_MODEL", tests=["b.`key` = $model"])
-    'MATCH (a:`Layer`)-[x:`OF_MODEL`]->(b:`Model`) WHERE b.`key` = $model RETURN a.`key` AS `from`, b.`key` AS `to`'
+    >>> reading("Model", tests=["x.`key` = $model"], columns=["key"])
+    'MATCH (x:`Model`) WHERE x.`key` = $model RETURN x.`key` AS `key`'
     """
     names = arrow_schema(table).names if columns is None else columns
     returned = ", ".join(f"{_ENDS.get(name, f'x.`{name}`')} AS `{name}`" for name in names)

@@ -100,7 +100,8 @@ def train(seed: int, recipe: Recipe) -> tuple[Menagerie, list[dict[str, float]]]
     Deterministic for one seed, machine and number of threads.
     """
     torch.manual_seed(seed)
-    trainee = _Trainee(recipe).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    trainee = _Trainee(recipe)
+    trainee.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     steps = recipe.presentations // recipe.batch
     optimiser = torch.optim.AdamW(_parameter_groups(trainee, recipe))
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -85,11 +85,12 @@ def resolve(
     """Build the network that ``spec`` names, with its weights.
 
     Args:
-        spec: bundled or torchvision name, ``package.module:factory`` or ``path/file.py:factory``. A factory takes no
-            arguments and returns a module; attributes ``input_shape``, ``mean``, ``std``, ``task`` and ``labels`` of
-            that module are believed where nothing else is said.
-        weights: a file (`read_weights`), ``DEFAULT`` (published ones), or ``random`` (from ``seed``); None takes
-            the published ones of a name, and leaves a factory's network as it was built.
+        spec: bundled or torchvision name, ``package.module:factory`` or ``path/file.py:factory``. A
+            factory takes no arguments and returns a module; its attributes ``input_shape``,
+            ``mean``, ``std``, ``task`` and ``labels`` are the defaults.
+        weights: a file (`read_weights`), ``DEFAULT`` (published ones), or ``random`` (from
+            ``seed``); None takes the published ones of a name, and leaves a factory's network as it
+            was built.
         input_size: channels, height, width.
         mean, std: preprocessing, one number an input channel.
         allow_nonfinite: let NaN and infinite weights pass.
@@ -136,8 +137,8 @@ def resolve_again(
     """Build the network that a bundle was made from, and make sure that it is the same one.
 
     Args:
-        described: the bundle's `Model` row. Names of networks, ``DEFAULT``, ``random`` and the seed are taken from it
-            where nothing was typed; code that it names is never run.
+        described: the bundle's `Model` row. Names of networks, ``DEFAULT``, ``random`` and the seed
+            are taken from it if nothing was typed; code that it names is never run.
         spec, weights: as for `resolve`, where they were typed.
         bundle: what the error calls the bundle.
 
@@ -230,7 +231,8 @@ def _bundled(name: str) -> _Source:
 def _torchvision(name: str) -> _Source:
     import torchvision
 
-    published = torchvision.models.get_model_weights(name).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
+    choices: Any = torchvision.models.get_model_weights(name)
+    published = choices.DEFAULT
     transform = published.transforms()
     options = {"init_weights": False, "transform_input": True} if name in _WITH_TRANSFORM else {}
     about = {
@@ -320,9 +322,9 @@ def _run_file(path: Path) -> ModuleType:
     name = f"_circuitome_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # it ends in .py
-    module = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickles look their module up
-    _guarded(str(path), lambda: spec.loader.exec_module(module))  # pyright: ignore[reportOptionalMemberAccess]
+    _guarded(str(path), lambda: loader.exec_module(module))
     return module
 
 
@@ -411,7 +413,7 @@ def _drop_absent_heads(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             name.startswith(f"{head}.") for name in state
         ):
             setattr(model, head, None)
-            setattr(model, "aux_logits", False)  # noqa: B010 (nn.Module's types know no such attribute)
+            setattr(model, "aux_logits", False)  # noqa: B010 (the types know no such attribute)
 
 
 def _known(source: _Source, model: nn.Module, what: str) -> Any:

@@ -53,7 +53,9 @@ _LOGS: Final = """\
 _USER_LOGS: Final = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="ERROR">
-  <Appenders><Console name="Console" target="SYSTEM_OUT"><PatternLayout pattern="%d %level %m%n"/></Console></Appenders>
+  <Appenders>
+    <Console name="Console" target="SYSTEM_OUT"><PatternLayout pattern="%d %level %m%n"/></Console>
+  </Appenders>
   <Loggers><Root level="INFO"><AppenderRef ref="Console"/></Root></Loggers>
 </Configuration>
 """

@@ -9,11 +9,11 @@ milliseconds for half a million edges.
 | null | keeps | destroys |
 |---|---|---|
 | `kernels` | what each receiver gets, as a set | who is wired to whom |
-| `signs` | the place and the strength of every edge, signs a receiver | which edges excite and which inhibit |
-| `swap` | the same, and the number of excitatory edges that leave each neuron for a layer | which edges excite |
-| `relabel` | every matrix between two layers, column by column (of groups: each group's) | which neuron a column belongs to |
+| `signs` | place and strength of every edge, signs a receiver | which edges excite |
+| `swap` | the same, and how many edges a neuron excites a layer by | which edges excite |
+| `relabel` | every column of a matrix between two layers (or groups) | whose column it is |
 | `columns` | what each sender sends to a layer, as a set | which receiver gets it |
-| `labels` | every edge, and what annotation says of a layer's neurons as a set | which of them it says it of |
+| `labels` | every edge, and a layer's annotations as a set | which neuron has which |
 """
 
 from __future__ import annotations
