@@ -1,9 +1,7 @@
 """The periodic table: neurons of several networks that are one feature, by their mutual matches.
 
-Two neurons of different networks are linked where each is the other's best match and both believe
-it (q <= `Q_MAX` both ways). Features are clusters of linked neurons, grown by average linkage:
-the two clusters with the highest mean score are joined (pairs without a link count 0), if more than
-half of their pairs are linked and no network would be in it twice. So a feature of three networks
+Two neurons of different networks are linked if each is the other's best match, significant in both
+directions (q <= `Q_MAX`). Features are `clusters` of linked neurons. So a feature of three networks
 is a triangle of matches, not a chain, and a feature holds one neuron of a network at most.
 
 Chance: links with their second ends permuted among those of the same layer, each pair of networks
@@ -16,10 +14,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +26,7 @@ import pyarrow as pa
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores import Amendment, Removal
 from circuitome.significance import empirical_p
+from circuitome.universality.clusters import cluster
 from circuitome.vocabulary import Q_MAX
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ __all__ = [
     "Feature",
     "Links",
     "chance",
-    "cluster",
     "describe_bundles",
     "features",
     "features_of_database",
@@ -112,81 +110,23 @@ def _layer(neuron: str) -> str:
 
 
 def mutual_links(matches: Iterable[pa.Table], *, q: float = Q_MAX) -> Links:
-    """The mutual matches of some ``ANALOGOUS_TO`` tables that both ends believe, in the order
-    of their keys.
+    """Mutual best matches of some ``ANALOGOUS_TO`` tables, significant in both directions.
+
+    They come in the order of their keys.
     """
     names = ("from", "to", "score", "mutual", "q", "depth_from", "depth_to")
     rows = [row for table in matches for row in table.select(names).to_pylist()]
-    believed = {(row["from"], row["to"]) for row in rows if row["mutual"] and row["q"] <= q}
-    kept = [
-        row
-        for row in rows
-        if row["from"] < row["to"] and {_ends(row), _ends(row)[::-1]} <= believed
-    ]
-    kept = sorted({_ends(row): row for row in kept}.items())
-    depth = {row[end]: row[f"depth_{end}"] for _, row in kept for end in ("from", "to")}
-    first, second = (tuple(ends[side] for ends, _ in kept) for side in (0, 1))
-    return Links(first, second, np.array([row["score"] for _, row in kept], dtype=float), depth)
+    significant = {_ends(row) for row in rows if row["mutual"] and row["q"] <= q}
+    upwards = {_ends(row): row for row in rows if row["from"] < row["to"]}
+    both = sorted(ends for ends in upwards if {ends, ends[::-1]} <= significant)
+    kept = [upwards[ends] for ends in both]
+    depth = {row[end]: row[f"depth_{end}"] for row in kept for end in ("from", "to")}
+    first, second = (tuple(ends[side] for ends in both) for side in (0, 1))
+    return Links(first, second, np.array([row["score"] for row in kept], dtype=float), depth)
 
 
 def _ends(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["from"], row["to"]
-
-
-def cluster(
-    first: np.ndarray, second: np.ndarray, score: np.ndarray, network: np.ndarray
-) -> list[list[int]]:
-    """Clusters of two neurons or more, each ascending; ``network`` ``(n,)`` says whose a neuron is.
-
-    >>> chain = np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.8])
-    >>> cluster(*chain, np.array([0, 1, 2]))
-    [[0, 1]]
-    >>> cluster(
-    ...     np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2])
-    ... )
-    [[0, 1, 2]]
-    """
-    members = {int(n): [int(n)] for n in np.union1d(first, second)}
-    nets = {n: {int(network[n])} for n in members}
-    near: dict[int, dict[int, tuple[float, int]]] = {n: {} for n in members}
-    for i, j, value in zip(first.tolist(), second.tolist(), score.tolist(), strict=True):
-        near[i][j] = near[j][i] = (value, 1)
-
-    def offers(i: int) -> list[tuple[float, int, int, int, int]]:
-        """Clusters that could join ``i``: the lower the first, the better; then by their first
-        members.
-        """
-        found = []
-        for j, (total, links) in near[i].items():
-            size = len(members[i]) * len(members[j])
-            if 2 * links > size and nets[i].isdisjoint(nets[j]):
-                found.append((-total / size, *sorted((members[i][0], members[j][0])), i, j))
-        return found
-
-    heap = [offer for i in members for offer in offers(i) if offer[3] < offer[4]]
-    heapify(heap)
-    new = max(members, default=0) + 1
-    while heap:
-        *_, i, j = heappop(heap)
-        if i not in members or j not in members:
-            continue
-        members[new] = sorted(members.pop(i) + members.pop(j))
-        nets[new] = nets.pop(i) | nets.pop(j)
-        joined: dict[int, tuple[float, int]] = {}
-        for part in (near.pop(i), near.pop(j)):
-            for other, (total, links) in part.items():
-                if other not in (i, j):
-                    before = joined.get(other, (0.0, 0))
-                    joined[other] = (before[0] + total, before[1] + links)
-        near[new] = joined
-        for other, value in joined.items():
-            near[other].pop(i, None)
-            near[other].pop(j, None)
-            near[other][new] = value
-        for offer in offers(new):
-            heappush(heap, offer)
-        new += 1
-    return sorted(found for found in members.values() if len(found) > 1)
 
 
 def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[str]]:
@@ -207,38 +147,42 @@ def features(
     """The features, those of most networks first, then the most alike; ``kinds`` and
     ``groups``: what annotation says of neurons.
     """
-    found = []
-    ends = zip(links.first, links.second, strict=True)
-    score = {frozenset(pair): value for pair, value in zip(ends, links.score.tolist(), strict=True)}
-    for members in _clusters(links):
-        linked = {
-            one: [
-                score[pair]
-                for other in members
-                if (pair := frozenset((one, other))) in score and one != other
-            ]
-            for one in members
-        }
-        every = [value for values in linked.values() for value in values]
-        known = [kind for member in members if (kind := (kinds or {}).get(member)) is not None]
-        turned = [group for member in members for group in set((groups or {}).get(member, ()))]
-        found.append(
-            Feature(
-                key="",
-                members=tuple(members),
-                scores=tuple(float(np.mean(values)) for values in linked.values()),
-                score=float(np.mean(every)),
-                depth=float(np.median([links.depth[member] for member in members])),
-                kind=_most(known, len(known)),
-                family=_most(turned, len(members)),
-            )
-        )
+    pairs = map(frozenset, zip(links.first, links.second, strict=True))
+    score = dict(zip(pairs, links.score.tolist(), strict=True))
+    found = [
+        _feature(members, score, links.depth, kinds or {}, groups or {})
+        for members in _clusters(links)
+    ]
     found.sort(key=lambda one: (-one.models, -round(one.score, 9), one.members))
-    return [_renamed(one, f"u{number}") for number, one in enumerate(found, 1)]
+    return [replace(one, key=f"u{number}") for number, one in enumerate(found, 1)]
 
 
-def _renamed(one: Feature, key: str) -> Feature:
-    return Feature(key, one.members, one.scores, one.score, one.depth, one.kind, one.family)
+def _feature(
+    members: Sequence[str],
+    score: Mapping[frozenset[str], float],
+    depth: Mapping[str, float],
+    kinds: Mapping[str, str | None],
+    groups: Mapping[str, Sequence[str]],
+) -> Feature:
+    """The feature of a cluster, without a key."""
+    linked = {
+        one: [score[pair] for pair in _pairs_with(one, members) if pair in score] for one in members
+    }
+    known = [kind for kind in map(kinds.get, members) if kind is not None]
+    turned = [group for member in members for group in set(groups.get(member, ()))]
+    return Feature(
+        key="",
+        members=tuple(members),
+        scores=tuple(float(np.mean(values)) for values in linked.values()),
+        score=float(np.mean(list(itertools.chain.from_iterable(linked.values())))),
+        depth=float(np.median([depth[member] for member in members])),
+        kind=_most(known, len(known)),
+        family=_most(turned, len(members)),
+    )
+
+
+def _pairs_with(one: str, members: Sequence[str]) -> list[frozenset[str]]:
+    return [frozenset((one, other)) for other in members if other != one]
 
 
 def _most(names: Sequence[str], of: int) -> str | None:

@@ -21,12 +21,12 @@ from circuitome.graphdb.stores import Amendment, Removal, Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import MotifRow
 from circuitome.queries.motifs.saved import Finding, save
+from circuitome.universality.clusters import cluster
 from circuitome.universality.features import (
     Feature,
     Links,
     agreement,
     chance,
-    cluster,
     describe_bundles,
     features,
     features_of_database,
