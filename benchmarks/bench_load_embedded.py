@@ -22,7 +22,7 @@ import kuzu
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import kuzu_statements
 from circuitome.graphdb.schema import EDGE_TYPES, RELATIONSHIPS
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -26,8 +26,8 @@ import neo4j
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export
 from circuitome.graphdb.schema import RELATIONSHIPS
-from circuitome.graphdb.stores import open_store
 from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
+from circuitome.graphdb.stores.opening import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from circuitome.graphdb.stores import Store, open_store
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import Store
 from circuitome.queries.database import Database
 
 pytest_plugins = ["tests.support.neo4j_server"]

@@ -196,7 +196,8 @@ def schema(
 
 def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
     from circuitome.graphdb.ddl import SchemaItem
-    from circuitome.graphdb.stores import OutdatedError, open_store
+    from circuitome.graphdb.stores.opening import open_store
+    from circuitome.graphdb.stores.protocol import OutdatedError
 
     try:
         with open_store(db) as store:

@@ -21,7 +21,7 @@ from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import SCHEMA_VERSION, arrow_schema
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["ExtractError", "Options", "extract", "write_bundle"]
 

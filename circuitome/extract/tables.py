@@ -26,7 +26,7 @@ from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["layer_edges", "neuron_keys", "write_expanded", "write_tables"]
 

@@ -32,7 +32,7 @@ from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.rows import text
 from circuitome.graphdb.schema import EDGE_TYPES
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "read_operand", "verify"]
 

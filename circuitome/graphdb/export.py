@@ -24,7 +24,7 @@ from circuitome.graphdb.drafts import draft, put_in_place
 from circuitome.graphdb.neo4j_import import ExportError, write_import
 from circuitome.graphdb.reading import owners, reading
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, arrow_schema
-from circuitome.graphdb.stores import Store
+from circuitome.graphdb.stores.protocol import Store
 
 __all__ = [
     "FORMATS",

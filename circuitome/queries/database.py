@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import ModelRow
-from circuitome.graphdb.stores import Progress, Store, StoreError, open_store
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import Progress, Store, StoreError
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError
 from circuitome.queries.keys import Keys

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from circuitome.graphdb.stores import Store, outdated
+from circuitome.graphdb.stores.protocol import Store, outdated
 from circuitome.queries.asks import Asks
 from circuitome.queries.errors import QueryError, near
 

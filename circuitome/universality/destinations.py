@@ -17,7 +17,7 @@ from circuitome.graphdb.bundle_writer import unwritten
 from circuitome.graphdb.drafts import draft, put_in_place
 from circuitome.graphdb.schema import SCHEMA_VERSION
 from circuitome.graphdb.signatures import Signatures
-from circuitome.graphdb.stores import Amendment, Removal
+from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.queries.database import Database
 from circuitome.universality.alignment import alignment_svg
 from circuitome.universality.compare import NULL, TABLES, CompareError, Comparison

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Amendment, Removal
+from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.significance import empirical_p
 from circuitome.universality.clusters import cluster
 from circuitome.vocabulary import Q_MAX

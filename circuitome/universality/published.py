@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Amendment, Removal
+from circuitome.graphdb.stores.protocol import Amendment, Removal
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database

@@ -15,7 +15,7 @@ import pytest
 from circuitome.cli import main
 from circuitome.extract import Network, extract
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
+from circuitome.graphdb.stores.protocol import Store
 from circuitome.queries.database import Database, open_database
 from circuitome.universality import every_pair
 from circuitome.universality.compare import CompareError, compare, open_all

@@ -16,7 +16,7 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from circuitome.queries.database import open_database
 from tests.support.synthetic import write_bundle
 from tests.support.trials import attempt

@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save_file
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.export import tables_of
 from circuitome.graphdb.schema import EDGE_TYPES, arrow_schema
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from tests.support.damaged_bundles import BUNDLE_DAMAGE, damaged, fit_manifest
 from tests.support.damaged_files import BYTE_DAMAGE, SAFETENSORS_DAMAGE
 from tests.support.factories import TINY

@@ -28,8 +28,8 @@ import pytest
 from circuitome.graphdb import drafts
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import tables_of
-from circuitome.graphdb.stores import open_store
 from circuitome.graphdb.stores.local_server import LocalServer, free_port, missing
+from circuitome.graphdb.stores.opening import open_store
 from circuitome.queries.database import open_database
 from circuitome.queries.errors import QueryError
 from circuitome.universality.destinations import TABLES

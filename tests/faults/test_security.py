@@ -32,8 +32,9 @@ from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.cypher import CypherError, check_reading
 from circuitome.graphdb.export import FORMATS, ExportError, export
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, arrow_schema
-from circuitome.graphdb.stores import StoreError, open_store
 from circuitome.graphdb.stores.neo4j import Neo4jStore
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import StoreError
 from tests.support.damaged_bundles import fit_manifest
 from tests.support.factories import TINY
 from tests.support.signed_networks import signed, small_gallery

@@ -24,7 +24,7 @@ from circuitome.graphdb.export import (
     to_networkx,
 )
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, Type, arrow_schema
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from tests.support.synthetic import write_bundle
 
 

@@ -23,9 +23,10 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export, tables_of
 from circuitome.graphdb.neo4j_import import write_import
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema
-from circuitome.graphdb.stores import OutdatedError, StoreError, open_store
 from circuitome.graphdb.stores.local_server import LocalServer, admin, free_port
 from circuitome.graphdb.stores.neo4j import Neo4jStore
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import OutdatedError, StoreError
 from circuitome.queries.database import Database, open_database
 from tests.support.compare_stores import NOT_COMPARED, alike, commands, differences
 from tests.support.program import Run, run

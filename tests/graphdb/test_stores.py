@@ -16,9 +16,11 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION, arrow_schema, table_type
-from circuitome.graphdb.stores import Amendment, Removal, Store, StoreError, embedded, open_store
+from circuitome.graphdb.stores import embedded
 from circuitome.graphdb.stores.local_server import LocalServer, ServerError
 from circuitome.graphdb.stores.neo4j import Neo4jStore
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import Amendment, Removal, Store, StoreError
 from tests.support.synthetic import annotated, write_bundle, write_planted
 
 HOSTILE = [
@@ -204,7 +206,9 @@ def test_the_engine_itself_refuses_to_write(
     store: Store, toy: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.load(toy)
-    monkeypatch.setattr("circuitome.graphdb.stores.check_reading", lambda text, **options: None)
+    monkeypatch.setattr(
+        "circuitome.graphdb.stores.protocol.check_reading", lambda text, **options: None
+    )
     for cypher in (
         "CREATE (n:Model {key: 'evil'})",
         "MATCH (n:Neuron) SET n.bias = 7.0",
@@ -629,7 +633,7 @@ def test_of_a_large_amendment_the_last_rows_come_at_once(
 LOADER = """
 import sys
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 store = open_store(sys.argv[1], create=True)
 def tell(table, done, total):
     print(table, flush=True)

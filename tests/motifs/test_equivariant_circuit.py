@@ -25,7 +25,7 @@ from circuitome.extract.stimuli.transforms import Transform
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from circuitome.kernels import turning
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError

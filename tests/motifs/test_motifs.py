@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from circuitome.kernels import banding_ratio
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import StoreError, open_store
+from circuitome.graphdb.stores.opening import open_store
+from circuitome.graphdb.stores.protocol import StoreError
 from circuitome.graphdb.stores.scratch import Scratch
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import open_store
+from circuitome.graphdb.stores.opening import open_store
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph

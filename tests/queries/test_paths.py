@@ -12,7 +12,7 @@ import pytest
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import EDGE_TYPES
-from circuitome.graphdb.stores import Store
+from circuitome.graphdb.stores.protocol import Store
 from circuitome.queries.algorithms.paths import downstream, strongest_paths, upstream
 from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError

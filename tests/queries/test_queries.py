@@ -13,7 +13,7 @@ import pytest
 
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
+from circuitome.graphdb.stores.protocol import Store
 from circuitome.queries.catalogue import library
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.errors import QueryError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Store
+from circuitome.graphdb.stores.protocol import Store
 from circuitome.kernels import part_centres
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import find

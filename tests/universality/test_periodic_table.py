@@ -17,7 +17,7 @@ import pytest
 
 from circuitome.cli import main
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.stores import Amendment, Removal, Store
+from circuitome.graphdb.stores.protocol import Amendment, Removal, Store
 from circuitome.queries.database import Database, open_database
 from circuitome.queries.motifs import MotifRow
 from circuitome.queries.motifs.saved import Finding, save

@@ -22,7 +22,7 @@ from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.annotation import Findings, put_in
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 from circuitome.significance import benjamini_hochberg
 from circuitome.vocabulary import INVARIANT, Q_MAX, with_traits
 

@@ -34,7 +34,7 @@ from circuitome.graphdb.annotation import put_in
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import exchange, set_aside
 from circuitome.graphdb.schema import PARTS, SchemaError, made_by, needed_by, parts_done
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["AnnotateError", "annotate", "part_of"]
 

@@ -21,7 +21,7 @@ from circuitome.extract.responses.runner import Subject
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.wiring import Wiring, WiringError
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["NATURAL", "AnnotateError", "Options", "Session", "identity_of", "traced_for"]
 

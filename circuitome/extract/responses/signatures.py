@@ -31,7 +31,7 @@ from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings, put_in
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import FILE, NETWORK, packed, unit_rows
-from circuitome.graphdb.stores import Progress
+from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["TWINS", "Signed", "sign", "signature_findings", "write_signatures"]
 

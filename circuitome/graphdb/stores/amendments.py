@@ -15,7 +15,7 @@ from circuitome.graphdb.schema import (
     arrow_schema,
     table_type,
 )
-from circuitome.graphdb.stores import Amendment, Removal, StoreError
+from circuitome.graphdb.stores.protocol import Amendment, Removal, StoreError
 
 __all__ = ["checked", "conditions", "missing_end"]
 

@@ -40,7 +40,9 @@ from circuitome.graphdb.schema import (
     arrow_schema,
     table_type,
 )
-from circuitome.graphdb.stores import (
+from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
+from circuitome.graphdb.stores.awaiting import awaited
+from circuitome.graphdb.stores.protocol import (
     Amendment,
     OutdatedError,
     Progress,
@@ -50,8 +52,6 @@ from circuitome.graphdb.stores import (
     check_query,
     waiting,
 )
-from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
-from circuitome.graphdb.stores.awaiting import awaited
 
 __all__ = ["ENGINE_ERRORS", "EmbeddedStore", "plain", "rows_of"]
 

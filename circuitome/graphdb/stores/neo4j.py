@@ -55,7 +55,9 @@ from circuitome.graphdb.schema import (
     arrow_schema,
     table_type,
 )
-from circuitome.graphdb.stores import (
+from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
+from circuitome.graphdb.stores.awaiting import awaited
+from circuitome.graphdb.stores.protocol import (
     Amendment,
     Progress,
     Removal,
@@ -65,8 +67,6 @@ from circuitome.graphdb.stores import (
     outdated,
     waiting,
 )
-from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
-from circuitome.graphdb.stores.awaiting import awaited
 
 __all__ = ["Neo4jStore"]
 

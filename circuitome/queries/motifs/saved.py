@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from circuitome.graphdb.rows import table_of
-from circuitome.graphdb.stores import Amendment, Removal
+from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs.motif import MotifRow
