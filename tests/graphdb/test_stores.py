@@ -389,7 +389,7 @@ def test_a_writer_waits_for_another_one_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("circuitome.graphdb.stores._PATIENCE", 0.2)
+    monkeypatch.setattr("circuitome.graphdb.stores.protocol._PATIENCE", 0.2)
     change = Amendment((Removal("Motif", {"model": ["toy"]}),))
     writes = {
         "load": lambda: amended.load(toy),
