@@ -15,7 +15,9 @@ from circuitome.graphdb.ddl import (
     neo4j_indexes,
     schema_markdown,
 )
+from circuitome.graphdb.rows import ModelRow
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS, arrow_schema, table_type
+from circuitome.queries.catalogue import library
 
 TABLES = (*NODES, *RELATIONSHIPS)
 
@@ -60,6 +62,15 @@ def test_names_are_plain_words_used_once(table: str) -> None:
 def test_both_edge_types_hold_the_same() -> None:
     excites, inhibits = (RELATIONSHIPS[name].columns for name in EDGE_TYPES)
     assert excites == inhibits
+
+
+def test_a_row_of_models_has_the_columns_of_its_table() -> None:
+    assert list(ModelRow.__annotations__) == arrow_schema("Model").names
+
+
+def test_what_is_asked_of_a_neuron_tells_all_that_its_annotation_fills() -> None:
+    filled = {column.name for column in NODES["Neuron"].columns if column.part is not None}
+    assert filled and filled <= {column.name for column in library()["annotation"].returns}
 
 
 def test_kuzu_takes_every_statement(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@
 //   invariance_scale: under a change of scale
 //   invariance_hue: under rotation of hue
 //   invariance_invert: under black-white inversion
+//   reliability: correlation of its response signature with itself over displaced pictures
 //   top_stimuli: what it answers most, in words, strongest first
 MATCH (n:Neuron {key: $neuron}), (m:Model)
 WHERE m.key = n.model
@@ -48,5 +49,6 @@ RETURN n.key AS neuron, n.layer AS layer, n.channel AS channel, n.op AS op, n.la
        n.invariance_rotate AS invariance_rotate,
        n.invariance_flip_h AS invariance_flip_h, n.invariance_flip_v AS invariance_flip_v,
        n.invariance_scale AS invariance_scale, n.invariance_hue AS invariance_hue,
-       n.invariance_invert AS invariance_invert, n.top_stimuli AS top_stimuli
+       n.invariance_invert AS invariance_invert, n.reliability AS reliability,
+       n.top_stimuli AS top_stimuli
 ORDER BY neuron
