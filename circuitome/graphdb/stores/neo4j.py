@@ -76,6 +76,7 @@ _BATCH: Final = (
 )
 _DELETED: Final = 10_000  # nodes or relationships a transaction
 _ATOMIC: Final = 50_000  # rows of an amendment that one transaction takes
+_SMALL: Final = 1_000  # rows; a poor plan costs less than planning all statements anew
 _SESSIONS: Final = 2
 _GRACE: Final = 10.0  # seconds after a time-out in which a server has to say that it stopped
 _FOREVER: Final = 1e9  # seconds; a lock takes no more
@@ -140,7 +141,8 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 for bundle in bundles:
                     self._load(bundle, lock, progress)
             self._declare(neo4j_indexes())
-            self._forget_plans()
+            if sum(bundle.rows(table) for bundle in bundles for table in bundle.tables) > _SMALL:
+                self._forget_plans()
 
     def run(
         self,
