@@ -1,23 +1,16 @@
 """Comparing two networks by their response signatures: best matches both ways, aligned layers,
 linear read-outs.
 
-**Matches.** The best match of a neuron is sought among all neurons of the other network, whatever
-their layer. The null is looked for as widely, in *twins*. What counts is a neuron's *excess*: its
-score less what it finds in twins (in Fisher's z) of the other network, since a neuron with a simple
-taste finds something like it everywhere. It has to beat the excess of neurons of the same layer in
-twins of its own network (does a random neuron find as much?), and that of one twin of the other
-network over the rest (is there as much in a random network?). p and q are the larger of the two,
-pooled over the neurons of a layer.
-
-**Ceiling.** A match's ``share`` is its score over the geometric mean of both neurons'
-reliabilities: 1 where the two are as alike as each is to itself a little displaced; it can be more.
+`circuitome.universality.ways` says what a match is and when it is believed,
+`circuitome.universality.readout` what a read-out is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain, count
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,18 +18,16 @@ import pyarrow as pa
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.signatures import Signatures
-from circuitome.significance import auc, empirical_p, target_decoy_q
-from circuitome.universality.alignment import linear_cka, mutual_shares, own_squares
-from circuitome.universality.matching import Products, multiply, mutual_best, shuffled
+from circuitome.graphdb.signatures import NETWORK, Signatures
+from circuitome.significance import auc
 from circuitome.universality.readout import compare_with_twins, read_out
+from circuitome.universality.ways import Way, layer_span, match
 from circuitome.vocabulary import Q_MAX
 
 __all__ = ["NULL", "TABLES", "CompareError", "Comparison", "compare", "open_all"]
 
 NULL: Final = "twins"
 """Null model of every p and q: networks with the entries of each filter permuted."""
-_MOST_CORRELATION: Final = 1 - 1e-6  # correlations count up to here: a copy's is 1
 TABLES: Final = ("ANALOGOUS_TO", "READ_OUT_OF", "ALIGNED_WITH")
 """Relationships that a comparison makes."""
 
@@ -52,198 +43,79 @@ class Comparison:
     a: str  # keys of the models
     b: str
     tables: Mapping[str, pa.Table]  # of `TABLES`, in the schema's columns
-    layers: tuple[
-        Mapping[str, Any], ...
-    ]  # one row a layer of either network, in the order of computation
+    # one row a layer of either network, in the order of computation
+    layers: tuple[Mapping[str, object], ...]
     matrices: Mapping[str, np.ndarray]  # mutual share and CKA, (layers of a, layers of b)
     names: tuple[tuple[str, ...], tuple[str, ...]]  # of these layers
-    circuits: tuple[
-        Mapping[str, Any], ...
-    ] = ()  # rows of preserved edges and motifs, where they were looked for
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """Matches of one network's neurons in another."""
-
-    source: Signatures
-    target: Signatures
-    alive: np.ndarray  # (n,) bool: neurons that have a signature
-    scores: np.ndarray  # (n,)
-    place: np.ndarray  # (n,) the neuron of the target
-    mutual: np.ndarray  # (n,) bool
-    by_layer: np.ndarray  # (n, target layers)
-    queries: np.ndarray  # (twins, n, target layers): what twins' neurons of the source find
-    candidates: (
-        np.ndarray
-    )  # (target's twins, n): what the source's neurons find in twins of the target
-    crossed: np.ndarray  # (source's twins, target's twins, n): what twins' neurons find in twins
-    chance: np.ndarray  # (n,) what is found where every channel's pictures are shuffled
-    cka: np.ndarray  # (source layers, target layers)
-    shares: np.ndarray  # (source layers, target layers) mutual matches
+    # rows of preserved edges and motifs, if they were looked for
+    circuits: tuple[Mapping[str, object], ...] = ()
 
 
 def open_all(bundles: Sequence[Bundle]) -> list[Signatures]:
-    """The signatures of bundles that can be compared; otherwise `CompareError` or `BundleError`
-    with the cure.
+    """The signatures of bundles that can be compared.
+
+    Raises:
+        CompareError: fewer than two, two of one model, or different pictures.
+        BundleError: a bundle without signatures.
     """
     if len(bundles) < 2:
         raise CompareError("comparing takes two bundles at least")
     opened = [Signatures.open(bundle) for bundle in bundles]
     for number, one in enumerate(opened):
-        if twice := next((other for other in opened[:number] if other.model == one.model), None):
+        _check_beside(one, opened[:number])
+    return opened
+
+
+def _check_beside(one: Signatures, others: Sequence[Signatures]) -> None:
+    """Refuse a network if another has its key, or was shown other pictures."""
+    for other in others:
+        if other.model == one.model:
             raise CompareError(
-                f"{twice.bundle.path} and {one.bundle.path} both hold the model {one.model!r}; "
+                f"{other.bundle.path} and {one.bundle.path} both hold the model {one.model!r}; "
                 "extract one of them again with another --name"
             )
-        if one.sha256 != opened[0].sha256:
-            raise CompareError(
-                f"{opened[0].bundle.path} and {one.bundle.path} were shown different pictures; "
-                "make both signatures anew "
-                f"with the same --images: `circuitome annotate {one.bundle.path} --parts "
-                "signatures`"
-            )
-    return opened
+    if others and one.sha256 != others[0].sha256:
+        raise CompareError(
+            f"{others[0].bundle.path} and {one.bundle.path} were shown different pictures; "
+            "make both signatures anew "
+            f"with the same --images: `circuitome annotate {one.bundle.path} --parts signatures`"
+        )
 
 
 def compare(
     a: Signatures, b: Signatures, *, report: Callable[[int, int], None] = lambda *_: None
 ) -> Comparison:
-    """Compare two networks; the signatures of one copy of each are in memory at a time."""
-    total, done = (1 + len(a.twins)) * (1 + len(b.twins)) + 3 + len(a.twins) + len(b.twins), 0
+    """Compare two networks; ``report`` is told how many steps are done, and of how many."""
+    done = count(1)
+    total = (1 + len(a.twins)) * (1 + len(b.twins)) + 3 + len(a.twins) + len(b.twins)
 
     def step() -> None:
-        nonlocal done
-        done += 1
-        report(done, total)
+        report(next(done), total)
 
-    ways = _match(a, b, step)
+    ways = match(a, b, step)
     read = [_read_outs(way, step) for way in ways]
-    layers = [row for way, outs in zip(ways, read, strict=True) for row in _layer_rows(way, outs)]
     tables = {
-        "ANALOGOUS_TO": pa.concat_tables([_analogous(way) for way in ways]),
-        "READ_OUT_OF": pa.concat_tables(
-            [_read_table(way, outs) for way, outs in zip(ways, read, strict=True)]
-        ),
-        "ALIGNED_WITH": pa.concat_tables([_aligned(way) for way in ways]),
+        "ANALOGOUS_TO": pa.concat_tables(map(_analogous, ways)),
+        "READ_OUT_OF": pa.concat_tables(map(_read_table, ways, read)),
+        "ALIGNED_WITH": pa.concat_tables(map(_aligned, ways)),
     }
+    layers = tuple(chain.from_iterable(map(_layer_rows, ways, read)))
     matrices = {"mutual matches": ways[0].shares, "linear CKA": ways[0].cka}
-    return Comparison(a.model, b.model, tables, tuple(layers), matrices, (a.layers, b.layers))
+    return Comparison(a.model, b.model, tables, layers, matrices, (a.layers, b.layers))
 
 
-def _match(a: Signatures, b: Signatures, step: Callable[[], None]) -> tuple[_Way, _Way]:
-    """Matches both ways: each product of all with all serves both."""
-
-    def products(rows: np.ndarray, columns: np.ndarray) -> Products:
-        found = multiply(rows, a.starts, columns, b.starts)
-        step()
-        return found
-
-    own_a, own_b = a.copy(), b.copy()
-    found = products(own_a, own_b)
-    cka = linear_cka(found, own_squares(own_a, a.starts), own_squares(own_b, b.starts))
-    shares = mutual_shares(found, a.layer_of, b.layer_of)
-    chance = products(shuffled(own_a, a.per_picture, seed=0), own_b)
-    copies = [b.copy(name) for name in b.twins]
-    twins_a, both = [], []
-    for rows in map(a.copy, a.twins):
-        twins_a.append(products(rows, own_b))
-        both.append([products(rows, columns) for columns in copies])
-    twins_b = [products(own_a, columns) for columns in copies]
-    there = _Way(
-        source=a,
-        target=b,
-        alive=np.any(own_a, axis=1),
-        scores=found.of_rows,
-        place=found.column_of,
-        mutual=mutual_best(found),
-        by_layer=found.by_column_layer,
-        queries=np.stack([null.by_column_layer for null in twins_a]),
-        candidates=np.stack([null.of_rows for null in twins_b]),
-        crossed=np.array([[null.of_rows for null in nulls] for nulls in both]),
-        chance=chance.of_rows,
-        cka=cka,
-        shares=shares,
-    )
-    back = _Way(
-        source=b,
-        target=a,
-        alive=np.any(own_b, axis=1),
-        scores=found.of_columns,
-        place=found.row_of,
-        mutual=found.column_of[found.row_of] == np.arange(len(found.row_of)),
-        by_layer=found.by_row_layer.T,
-        queries=np.stack([null.by_row_layer.T for null in twins_b]),
-        candidates=np.stack([null.of_columns for null in twins_a]),
-        crossed=np.array([[null.of_columns for null in nulls] for nulls in both]).swapaxes(0, 1),
-        chance=chance.of_columns,
-        cka=cka.T,
-        shares=shares.T,
-    )
-    return there, back
-
-
-def _rows_of(signatures: Signatures, layer: int) -> slice:
-    return slice(int(signatures.starts[layer]), int(signatures.starts[layer + 1]))
-
-
-def _excess(way: _Way) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How much more a neuron finds than in twins of the target ``(n,)``, and both nulls of that
-    ``(twins, n)``.
-
-    The nulls: the same of the neurons of the source's twins, and of each twin of the target over
-    the others.
-    """
-    queries = _stretched(way.queries.max(2)) - _stretched(way.crossed).mean(1)
-    candidates = _stretched(way.candidates)
-    others = (candidates.sum(0) - candidates) / (len(candidates) - 1)
-    return _stretched(way.scores) - candidates.mean(0), queries, candidates - others
-
-
-def _stretched(scores: np.ndarray) -> np.ndarray:
-    """Fisher's z of correlations: differences then mean the same near 1, where first layers
-    are, as near 0.
-    """
-    return np.arctanh(np.clip(scores, -_MOST_CORRELATION, _MOST_CORRELATION).astype(float))
-
-
-def _significance(way: _Way) -> tuple[np.ndarray, np.ndarray]:
-    """p and q of every neuron's match, ``(n,)`` each; 1 for those without a signature."""
-    excess, queries, candidates = _excess(way)
-    p, q = np.ones(len(way.scores)), np.ones(len(way.scores))
-    for layer in range(len(way.source.layers)):
-        rows = np.arange(len(way.scores))[_rows_of(way.source, layer)]
-        alive = rows[way.alive[rows]]
-        tests = [
-            (empirical_p(excess[alive], null), target_decoy_q(excess[alive], null, copies=copies))
-            for null, copies in (
-                (queries[:, rows].reshape(-1), len(queries)),
-                (candidates[:, rows].reshape(-1), len(candidates)),
-            )
-        ]
-        p[alive], q[alive] = np.max(tests, 0)
-    return p, q
-
-
-def _shares_of_possible(way: _Way) -> np.ndarray:
-    """Scores over the geometric mean of both reliabilities; NaN where either is none."""
-    product = way.source.reliability * way.target.reliability[way.place]
-    product = np.where(product > 0, product, np.nan)
-    return way.scores / np.sqrt(product)
-
-
-def _analogous(way: _Way) -> pa.Table:
-    p, q = _significance(way)
-    here, there = way.source.layer_of, way.target.layer_of[way.place]
+def _analogous(way: Way) -> pa.Table:
+    p, q = way.significance
+    here, there = way.source.layer_of, way.target.layer_of[way.matched]
     columns = {
         "from": way.source.neuron_keys(),
-        "to": way.target.neuron_keys()[way.place],
+        "to": way.target.neuron_keys()[way.matched],
         "score": way.scores.astype(float),
         "mutual": way.mutual,
         "p": p,
         "q": q,
         "null": np.full(len(p), NULL),
-        "share": _shares_of_possible(way),
+        "share": way.share_of_possible,
         "depth_from": way.source.depth[here],
         "depth_to": way.target.depth[there],
         "field_from": way.source.field[here],
@@ -254,42 +126,40 @@ def _analogous(way: _Way) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class _ReadOuts:
-    """How well a layer of the target predicts each of the source's neurons."""
+    """How well the layer of the target that is most like a neuron's own predicts the neuron."""
 
-    layer: np.ndarray  # (source layers,) which one: the most alike by CKA
     r2: np.ndarray  # (n,) NaN for neurons without a signature
     null: np.ndarray  # (twins of the target, n)
     p: np.ndarray  # (n,)
     q: np.ndarray  # (n,)
 
 
-def _read_outs(way: _Way, step: Callable[[], None]) -> _ReadOuts:
-    aligned, wanted = way.cka.argmax(1), way.source.copy()
-    chosen = aligned[way.source.layer_of]
-
-    def read(copy: np.ndarray) -> np.ndarray:
-        """R2 of all neurons; those that are read from one layer together."""
-        found = np.full(len(wanted), np.nan)
-        for layer in np.unique(aligned):
-            rows = np.flatnonzero((chosen == layer) & way.alive)
-            found[rows] = read_out(
-                copy[_rows_of(way.target, layer)], wanted[rows], per_picture=way.source.per_picture
-            )
+def _read_outs(way: Way, step: Callable[[], None]) -> _ReadOuts:
+    wanted, found = way.source.copy(), []
+    for name in (NETWORK, *way.target.twins):
+        found.append(_r2(way, way.target.copy(name), wanted))
         step()
-        return found
-
-    r2 = read(way.target.copy())
-    null = np.stack([read(way.target.copy(name)) for name in way.target.twins])
-    p, q = np.ones(len(r2)), np.ones(len(r2))
-    for layer in range(len(way.source.layers)):
-        rows = np.arange(len(r2))[_rows_of(way.source, layer)]
-        alive = rows[way.alive[rows]]
-        p[alive], q[alive] = compare_with_twins(r2[alive], null[:, alive])
-    return _ReadOuts(aligned, r2, null, p, q)
+    r2, null = found[0], np.stack(found[1:])
+    p, q = way.by_layers(lambda neurons, _: compare_with_twins(r2[neurons], null[:, neurons]))
+    return _ReadOuts(r2, null, p, q)
 
 
-def _read_table(way: _Way, found: _ReadOuts) -> pa.Table:
-    layers = np.array(way.target.layer_keys())[found.layer]
+def _r2(way: Way, copy: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """R2 of the source's signatures ``wanted``, read from a copy of the target, ``(n,)``.
+
+    All neurons that are read from one layer are read together.
+    """
+    found = np.full(len(wanted), np.nan)
+    read_from = way.aligned[way.source.layer_of]
+    for layer in np.unique(read_from):
+        rows = np.flatnonzero((read_from == layer) & way.alive)
+        predictors = copy[layer_span(way.target, layer)]
+        found[rows] = read_out(predictors, wanted[rows], per_picture=way.source.per_picture)
+    return found
+
+
+def _read_table(way: Way, found: _ReadOuts) -> pa.Table:
+    layers = np.array(way.target.layer_keys())[way.aligned]
     columns = {
         "from": way.source.neuron_keys(),
         "to": layers[way.source.layer_of],
@@ -302,72 +172,97 @@ def _read_table(way: _Way, found: _ReadOuts) -> pa.Table:
     return _table("READ_OUT_OF", {name: values[way.alive] for name, values in columns.items()})
 
 
-def _aligned(way: _Way) -> pa.Table:
+def _aligned(way: Way) -> pa.Table:
     """Every pair of layers; their own best matches, not those of the whole networks."""
-    rows = []
-    for i, one in enumerate(way.source.layer_keys()):
-        neurons = np.arange(len(way.scores))[_rows_of(way.source, i)]
-        neurons = neurons[way.alive[neurons]]
-        for j, other in enumerate(way.target.layer_keys()):
-            scores = way.by_layer[neurons, j]
-            row = {
-                "from": one,
-                "to": other,
-                "mutual_share": float(way.shares[i, j]),
-                "cka": float(way.cka[i, j]),
-                "score": float(np.median(scores)) if len(scores) else None,
-                "auc": auc(scores, way.queries[:, _rows_of(way.source, i), j].reshape(-1))
-                if len(scores)
-                else None,
-            }
-            rows.append(row)
-    return pa.Table.from_pylist(rows, schema=arrow_schema("ALIGNED_WITH"))
+    score, area = np.transpose([_alike(way, i, j) for i, j in np.ndindex(way.cka.shape)])
+    columns = {
+        "from": np.repeat(way.source.layer_keys(), len(way.target.layers)),
+        "to": np.tile(way.target.layer_keys(), len(way.source.layers)),
+        "mutual_share": way.shares.ravel(),
+        "cka": way.cka.ravel(),
+        "score": score,
+        "auc": area,
+    }
+    return _table("ALIGNED_WITH", columns)
 
 
-def _layer_rows(way: _Way, outs: _ReadOuts) -> list[dict[str, Any]]:
+def _alike(way: Way, i: int, j: int) -> tuple[float, float]:
+    """Median match of a layer's neurons in a layer of the target, and AUC over twins' neurons."""
+    scores = way.by_layer[0, way.living(i), j]
+    if not len(scores):
+        return np.nan, np.nan
+    return _median(scores), auc(scores, way.by_layer[1:, layer_span(way.source, i), j].ravel())
+
+
+def _layer_rows(way: Way, outs: _ReadOuts) -> Iterator[dict[str, object]]:
     """One row a layer of the source: matches, what null networks reach, and read-outs."""
-    _, q = _significance(way)
-    (excess, by_twins, _), share = _excess(way), _shares_of_possible(way)
-    rows = []
     for i, layer in enumerate(way.source.layers):
-        neurons = np.arange(len(q))[_rows_of(way.source, i)]
-        queries, candidates = (
-            way.queries[:, neurons].max(2).reshape(-1),
-            way.candidates[:, neurons].reshape(-1),
-        )
-        crossed, chance = way.crossed[..., neurons].reshape(-1), by_twins[:, neurons].reshape(-1)
-        neurons = neurons[way.alive[neurons]]
-        if not len(neurons):
-            continue
-        rows.append(
-            {
+        neurons = way.living(i)
+        if len(neurons):
+            about = {
                 "model": way.source.model,
                 "other": way.target.model,
                 "layer": layer,
                 "depth": float(way.source.depth[i]),
                 "neurons": len(neurons),
-                "score": float(np.median(way.scores[neurons])),
-                "share": float(np.nanmedian(share[neurons]))
-                if np.isfinite(share[neurons]).any()
-                else None,
-                "twin_finds": float(np.median(queries)),
-                "found_in_twin": float(np.median(candidates)),
-                "twin_in_twin": float(np.median(crossed)),
-                "shuffled": float(np.median(way.chance[neurons])),
-                "auc": auc(way.scores[neurons], crossed),
-                "auc_twin_finds": auc(way.scores[neurons], queries),
-                "auc_found_in_twin": auc(way.scores[neurons], candidates),
-                "auc_excess": auc(excess[neurons], chance),
-                "significant": float((q[neurons] <= Q_MAX).mean()),
-                "mutual": float(way.mutual[neurons].mean()),
-                "aligned": way.target.layers[outs.layer[i]],
-                "cka": float(way.cka[i, outs.layer[i]]),
-                "r2": float(np.median(outs.r2[neurons])),
-                "null_r2": float(np.median(outs.null[:, neurons])),
-                "read_out": float((outs.q[neurons] <= Q_MAX).mean()),
             }
-        )
-    return rows
+            yield {
+                **about,
+                **_scores(way, neurons),
+                **_nulls(way, i),
+                **_believed(way, neurons),
+                **_read(way, i, outs),
+            }
+
+
+def _scores(way: Way, neurons: np.ndarray) -> dict[str, object]:
+    share = way.share_of_possible[neurons]
+    known = share[np.isfinite(share)]
+    return {
+        "score": _median(way.scores[neurons]),
+        "share": _median(known) if len(known) else None,
+    }
+
+
+def _nulls(way: Way, layer: int) -> dict[str, object]:
+    """What twins find and what is found in twins, and how often the layer's neurons beat it."""
+    neurons, span = way.living(layer), layer_span(way.source, layer)
+    scores, best = way.scores[neurons], way.best[..., span]
+    twin_finds, found_in_twin = best[1:, 0].ravel(), best[0, 1:].ravel()
+    twin_in_twin = best[1:, 1:].ravel()
+    return {
+        "twin_finds": _median(twin_finds),
+        "found_in_twin": _median(found_in_twin),
+        "twin_in_twin": _median(twin_in_twin),
+        "shuffled": _median(way.by_chance[neurons]),
+        "auc": auc(scores, twin_in_twin),
+        "auc_twin_finds": auc(scores, twin_finds),
+        "auc_found_in_twin": auc(scores, found_in_twin),
+        "auc_excess": auc(way.excess[0, neurons], way.excess[1:, span].ravel()),
+    }
+
+
+def _believed(way: Way, neurons: np.ndarray) -> dict[str, object]:
+    return {
+        "significant": float((way.significance[1][neurons] <= Q_MAX).mean()),
+        "mutual": float(way.mutual[neurons].mean()),
+    }
+
+
+def _read(way: Way, layer: int, outs: _ReadOuts) -> dict[str, object]:
+    """How well the layer of the target that is most like this one predicts its neurons."""
+    neurons, aligned = way.living(layer), way.aligned[layer]
+    return {
+        "aligned": way.target.layers[aligned],
+        "cka": float(way.cka[layer, aligned]),
+        "r2": _median(outs.r2[neurons]),
+        "null_r2": _median(outs.null[:, neurons]),
+        "read_out": float((outs.q[neurons] <= Q_MAX).mean()),
+    }
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values))
 
 
 def _table(name: str, columns: Mapping[str, np.ndarray]) -> pa.Table:

@@ -18,12 +18,10 @@ class Products:
     layers.
     """
 
-    by_column_layer: (
-        np.ndarray
-    )  # (rows, column layers) float32: a row's best in each layer of the columns
-    by_row_layer: (
-        np.ndarray
-    )  # (row layers, columns) float32: a column's best in each layer of the rows
+    # (rows, column layers) float32: a row's best in each layer of the columns
+    by_column_layer: np.ndarray
+    # (row layers, columns) float32: a column's best in each layer of the rows
+    by_row_layer: np.ndarray
     column_of: np.ndarray  # (rows,) the column that matches a row best
     row_of: np.ndarray  # (columns,) the row that matches a column best
     squares: np.ndarray  # (row layers, column layers) float64: sums of squared correlations
@@ -37,6 +35,16 @@ class Products:
     def of_columns(self) -> np.ndarray:
         """The best match of every column, ``(columns,)``."""
         return self.by_row_layer.max(0)
+
+    def turned(self) -> Products:
+        """The same with rows and columns exchanged."""
+        return Products(
+            by_column_layer=self.by_row_layer.T,
+            by_row_layer=self.by_column_layer.T,
+            column_of=self.row_of,
+            row_of=self.column_of,
+            squares=self.squares.T,
+        )
 
 
 def multiply(

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from circuitome.significance import empirical_p, target_decoy_q
+from circuitome.universality.nulls import over_the_others, p_and_q
 
 __all__ = ["FOLDS", "PENALTIES", "compare_with_twins", "read_out"]
 
@@ -86,9 +86,6 @@ def compare_with_twins(r2: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, np
     twin's own excess over the mean of the others. Where the network predicts nothing, p and q are
     1.
     """
-    excess = r2 - null.mean(0)
-    others = (null.sum(0) - null) / (len(null) - 1)
-    decoys = (null - others).reshape(-1)
+    p, q = p_and_q(r2 - null.mean(0), over_the_others(null))
     nothing = r2 <= 0
-    p, q = empirical_p(excess, decoys), target_decoy_q(excess, decoys, copies=len(null))
     return np.where(nothing, 1.0, p), np.where(nothing, 1.0, q)
