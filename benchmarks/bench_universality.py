@@ -126,9 +126,9 @@ def signed(
 def compared(paths: Sequence[Path]) -> dict[str, Any]:
     """All pairs of the bundles in this process: rows a layer, seconds and peak memory."""
     from circuitome.graphdb.bundle import Bundle
+    from circuitome.universality.circuits import compare_circuits
     from circuitome.universality.compare import compare, open_all
     from circuitome.universality.features import chance, features, mutual_links
-    from circuitome.universality.preserved import compare_circuits
 
     began, cpu = time.perf_counter(), time.process_time()
     rows, believed, circuits, matches = [], {}, [], []

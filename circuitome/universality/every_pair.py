@@ -18,6 +18,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.database import Database
 from circuitome.queries.rows import Rows
+from circuitome.universality.circuits import compare_circuits
 from circuitome.universality.compare import Comparison, open_all
 from circuitome.universality.compare import compare as compare_two
 from circuitome.universality.destinations import FolderWriter, pairs_to_compare, record
@@ -30,7 +31,6 @@ from circuitome.universality.features import (
     record_features,
     table_csv,
 )
-from circuitome.universality.preserved import compare_circuits
 
 if TYPE_CHECKING:
     import pandas as pd

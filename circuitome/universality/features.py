@@ -64,6 +64,10 @@ class Links:
     def __len__(self) -> int:
         return len(self.first)
 
+    def ends(self) -> Iterator[tuple[str, str]]:
+        """Both neurons of each."""
+        return zip(self.first, self.second, strict=True)
+
     @property
     def networks(self) -> tuple[str, ...]:
         """Keys of the networks that have a neuron in them."""

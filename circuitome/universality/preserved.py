@@ -1,4 +1,4 @@
-"""Preserved circuits: edges and motifs of one network that recur between analogues in another.
+"""Preserved edges: strong edges of one network that recur between analogues in another.
 
 An analogue is a mutual best match with a low q both ways (`universality.features.mutual_links`). An
 edge is strong if its strength (share x fan-in) is at least `STRONG`. A strong edge whose two ends
@@ -6,44 +6,36 @@ have analogues is *preserved* if an edge of the same sign joins the analogues, a
 are within a factor of `FACTOR`. Rewired copies of the other network tell how many are preserved by
 chance: `kernels` deals each receiver's edges to its senders again, `relabel` permutes the channels
 of a layer as inputs. Both keep which layers are joined, and how strongly.
-
-A motif recurs if analogues of all its neurons play the same parts in an instance of the same motif.
-Chance: analogues permuted among those of one layer of the other network.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph
-from circuitome.queries.motifs import mutual_inhibition, opponent_pairs, push_pull
-from circuitome.queries.motifs.motif import Motif
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.significance import empirical_p
-from circuitome.universality.features import mutual_links
-
-if TYPE_CHECKING:
-    from circuitome.graphdb.bundle import Bundle
-    from circuitome.universality.compare import Comparison
 
 __all__ = [
+    "COPIES",
     "FACTOR",
     "REWIRED",
     "STRONG",
     "Correspondence",
+    "Judged",
     "Preserved",
-    "circuit_rows",
-    "compare_circuits",
+    "among",
+    "judged",
     "preserved_edges",
     "preserved_table",
-    "recurrences",
+    "with_edges",
 ]
 
 STRONG: Final = 4.0
@@ -59,30 +51,29 @@ REWIRED: Final = ("kernels", "relabel")
 class Correspondence:
     """Analogues of one network's neurons in another, as numbers of neurons; ``m`` of them."""
 
-    here: np.ndarray  # (m,) int64, neurons of the one graph
-    there: np.ndarray  # (m,) int64, neurons of the other; none twice in either
+    here: SignedGraph
+    there: SignedGraph
+    own: np.ndarray  # (m,) int64, neurons of `here`
+    others: np.ndarray  # (m,) int64, neurons of `there`; none twice in either
 
     @classmethod
     def of(
         cls, here: SignedGraph, there: SignedGraph, pairs: Sequence[tuple[str, str]]
     ) -> Correspondence:
         """The correspondence of keys; a pair with a neuron that its graph lacks is left out."""
-        ends = [
-            _numbers(graph, [pair[side] for pair in pairs])
-            for side, graph in enumerate((here, there))
-        ]
-        known = (ends[0] >= 0) & (ends[1] >= 0)
-        return cls(ends[0][known], ends[1][known])
+        own = _numbers(here, [key for key, _ in pairs])
+        others = _numbers(there, [key for _, key in pairs])
+        known = (own >= 0) & (others >= 0)
+        return cls(here, there, own[known], others[known])
 
     def turned(self) -> Correspondence:
         """The same from the other end."""
-        return Correspondence(self.there, self.here)
+        return Correspondence(self.there, self.here, self.others, self.own)
 
-    def lookup(self, size: int, side: str) -> np.ndarray:
-        """Place of every neuron of a side in the arrays, ``(size,)``; -1 without an analogue."""
-        place = np.full(size, -1)
-        neurons = getattr(self, side)
-        place[neurons] = np.arange(len(neurons))
+    def places(self) -> np.ndarray:
+        """Place of every neuron of `here` in the arrays; -1 without an analogue."""
+        place = np.full(len(self.here.keys), -1)
+        place[self.own] = np.arange(len(self.own))
         return place
 
 
@@ -94,6 +85,34 @@ def _numbers(graph: SignedGraph, keys: Sequence[str]) -> np.ndarray:
     return np.where(graph.keys[at] == wanted, at, -1)
 
 
+class Judged(TypedDict):
+    """A count against those of null networks."""
+
+    expected: float
+    sd: float
+    p: float
+
+
+class JudgedEdges(Judged):
+    """Preserved edges of a pair of layers, or of all, against the null model with the larger p."""
+
+    senders: str | None
+    receivers: str | None
+    edges: int
+    joined: int
+    preserved: int
+    null: str
+
+
+def judged(found: int, null: np.ndarray) -> Judged:
+    """A count against those of null networks, ``(copies,)``."""
+    return {
+        "expected": float(null.mean()),
+        "sd": float(null.std(ddof=1)) if len(null) > 1 else 0.0,
+        "p": float(empirical_p(found, null)),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Preserved:
     """Strong edges of one network whose ends have analogues in another, by ``k`` pairs of
@@ -102,51 +121,96 @@ class Preserved:
 
     model: str
     other: str
-    senders: tuple[str, ...]  # keys of the layers that the edges come from
-    receivers: tuple[str, ...]
+    senders: tuple[str | None, ...]  # keys of the layers that the edges come from
+    receivers: tuple[str | None, ...]
     edges: np.ndarray  # (k,)
     joined: np.ndarray  # (k,) of them those whose analogues are in layers that are joined at all
     preserved: np.ndarray  # (k,)
     nulls: Mapping[str, np.ndarray]  # null model -> (copies, k) preserved in rewired copies
 
-    def judged(self, *, whole: bool = False) -> list[dict[str, Any]]:
+    def judged(self, *, whole: bool = False) -> list[JudgedEdges]:
         """One row a pair of layers, or one of all, against the null model with the larger p."""
-        pick = (lambda counts: counts.sum(-1, keepdims=True)) if whole else (lambda counts: counts)
-        ends: list[tuple[str | None, str | None]] = [(None, None)] if whole else []
-        ends = ends or list(zip(self.senders, self.receivers, strict=True))
-        rows = []
-        for place, (sender, receiver) in enumerate(ends):
-            found = int(pick(self.preserved)[place])
-            tests = [
-                (_judged(found, pick(counts)[:, place]), name)
-                for name, counts in self.nulls.items()
-            ]
-            test, name = max(tests, key=lambda item: (item[0]["p"], item[0]["expected"], item[1]))
-            rows.append(
-                {
-                    "senders": sender,
-                    "receivers": receiver,
-                    "edges": int(pick(self.edges)[place]),
-                    "joined": int(pick(self.joined)[place]),
-                    "preserved": found,
-                    **test,
-                    "null": name,
-                }
-            )
-        return rows
+        counts = self._together() if whole else self
+        return [counts._row(place) for place in range(len(counts.edges))]
+
+    def _together(self) -> Preserved:
+        """All pairs of layers as one without names."""
+        return dataclasses.replace(
+            self,
+            senders=(None,),
+            receivers=(None,),
+            edges=self.edges.sum(keepdims=True),
+            joined=self.joined.sum(keepdims=True),
+            preserved=self.preserved.sum(keepdims=True),
+            nulls={name: null.sum(1, keepdims=True) for name, null in self.nulls.items()},
+        )
+
+    def _row(self, place: int) -> JudgedEdges:
+        found = int(self.preserved[place])
+        tests = [(judged(found, null[:, place]), name) for name, null in self.nulls.items()]
+        hardest, name = max(tests, key=lambda test: (test[0]["p"], test[0]["expected"], test[1]))
+        return {
+            "senders": self.senders[place],
+            "receivers": self.receivers[place],
+            "edges": int(self.edges[place]),
+            "joined": int(self.joined[place]),
+            "preserved": found,
+            **hardest,
+            "null": name,
+        }
 
 
-def _judged(found: int, null: np.ndarray) -> dict[str, float]:
-    return {
-        "expected": float(null.mean()),
-        "sd": float(null.std(ddof=1)) if len(null) > 1 else 0.0,
-        "p": float(empirical_p(found, null)),
-    }
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Strong edges whose ends both have analogues, and the ends that they would have there; ``w``
+    of them, in the order of `codes`.
+    """
+
+    here: SignedGraph
+    edges: np.ndarray  # (w,) index into the edges of `here`
+    senders: np.ndarray  # (w,) analogue of each edge's sender
+    receivers: np.ndarray  # (w,) and of its receiver
+    codes: np.ndarray  # (w,) one number for both analogues, ascending
+    pairs: np.ndarray  # (k,) pairs of layers of `here`, as `_layer_pairs` has them
+    pair: np.ndarray  # (w,) index of each edge's pair
+
+    @classmethod
+    def of(cls, images: Correspondence, strength: float) -> _Wanted:
+        """The edges of at least this strength."""
+        here, place = images.here, images.places()
+        known = (place[here.sender] >= 0) & (place[here.receiver] >= 0)
+        edges = np.flatnonzero((here.strength >= strength) & known)
+        senders, receivers = here.sender[edges], here.receiver[edges]
+        sent, received = images.others[place[senders]], images.others[place[receivers]]
+        codes = _edge_codes(images.there, sent, received)
+        order = np.argsort(codes)
+        pairs, pair = np.unique(_layer_pairs(here, senders, receivers), return_inverse=True)
+        return cls(
+            here, edges[order], sent[order], received[order], codes[order], pairs, pair[order]
+        )
+
+    def by_pair(self, some: np.ndarray) -> np.ndarray:
+        """How many of some of the edges belong to each pair of layers, ``(k,)``."""
+        return np.bincount(self.pair[some], minlength=len(self.pairs))
+
+    def preserved(self, graph: SignedGraph, factor: float) -> np.ndarray:
+        """Edges of each pair of layers that have a like one in the other graph, ``(k,)``."""
+        at, edge = _found(self.codes, _edge_codes(graph, graph.sender, graph.receiver))
+        own = self.edges[at]
+        one, other = self.here.strength[own], graph.strength[edge]
+        comparable = (other <= one * factor) & (one <= other * factor)
+        return self.by_pair(at[comparable & (self.here.excites[own] == graph.excites[edge])])
+
+
+def _edge_codes(graph: SignedGraph, senders: np.ndarray, receivers: np.ndarray) -> np.ndarray:
+    return senders * len(graph.keys) + receivers
+
+
+def _layer_pairs(graph: SignedGraph, senders: np.ndarray, receivers: np.ndarray) -> np.ndarray:
+    return graph.layer[receivers] * len(graph.layers) + graph.layer[senders]
 
 
 def preserved_edges(
-    here: SignedGraph,
-    there: SignedGraph,
     images: Correspondence,
     *,
     strength: float = STRONG,
@@ -154,45 +218,28 @@ def preserved_edges(
     copies: int = COPIES,
     seed: int = 0,
 ) -> Preserved:
-    """Which strong edges of ``here`` recur in ``there``, and how many in its rewired copies."""
-    place, n = images.lookup(len(here.keys), "here"), len(there.keys)
-    chosen = (here.strength >= strength) & (place[here.sender] >= 0) & (place[here.receiver] >= 0)
-    chosen = np.flatnonzero(chosen)
-    sent, received = (images.there[place[ends[chosen]]] for ends in (here.sender, here.receiver))
-    order = np.argsort(sent * n + received)
-    chosen, sent, received = chosen[order], sent[order], received[order]
-    pair = here.layer[here.receiver[chosen]] * len(here.layers) + here.layer[here.sender[chosen]]
-    pairs, group = np.unique(pair, return_inverse=True)
-
-    def count(graph: SignedGraph) -> np.ndarray:
-        """Preserved edges of each pair of layers, ``(k,)``."""
-        at, edge = _found(sent * n + received, graph.sender * n + graph.receiver)
-        one, other = here.strength[chosen[at]], graph.strength[edge]
-        alike = (
-            (here.excites[chosen[at]] == graph.excites[edge])
-            & (other <= one * factor)
-            & (one <= other * factor)
-        )
-        return np.bincount(group[at[alike]], minlength=len(pairs))
-
-    part, rng = _into(there, received), np.random.default_rng(seed)
-    layers = np.unique(there.layer[there.sender] * len(there.layers) + there.layer[there.receiver])
-    joined = np.isin(there.layer[sent] * len(there.layers) + there.layer[received], layers)
-    nulls = {
-        name: np.array([count(find_null(name)(part, rng)) for _ in range(copies)]).reshape(
-            copies, len(pairs)
-        )
-        for name in REWIRED
-    }
+    """Which strong edges of a network recur in the other, and how many in its rewired copies."""
+    here, there, wanted = images.here, images.there, _Wanted.of(images, strength)
+    part, rng = _into(there, wanted.receivers), np.random.default_rng(seed)
+    nulls = {}
+    for name in REWIRED:
+        rewired = (find_null(name)(part, rng) for _ in range(copies))
+        counts = [wanted.preserved(graph, factor) for graph in rewired]
+        nulls[name] = np.reshape(counts, (copies, len(wanted.pairs)))
+    joined = np.isin(
+        _layer_pairs(there, wanted.senders, wanted.receivers),
+        _layer_pairs(there, there.sender, there.receiver),
+    )
+    receivers, senders = np.divmod(wanted.pairs, len(here.layers))
     return Preserved(
-        here.model,
-        there.model,
-        tuple(here.layers[pairs % len(here.layers)].tolist()),
-        tuple(here.layers[pairs // len(here.layers)].tolist()),
-        np.bincount(group, minlength=len(pairs)),
-        np.bincount(group[joined], minlength=len(pairs)),
-        count(part),
-        nulls,
+        model=here.model,
+        other=there.model,
+        senders=tuple(here.layers[senders].tolist()),
+        receivers=tuple(here.layers[receivers].tolist()),
+        edges=wanted.by_pair(np.arange(len(wanted.edges))),
+        joined=wanted.by_pair(np.flatnonzero(joined)),
+        preserved=wanted.preserved(part, factor),
+        nulls=nulls,
     )
 
 
@@ -211,17 +258,21 @@ def _into(graph: SignedGraph, receivers: np.ndarray) -> SignedGraph:
     Rewired, those edges are as in the rewired whole: `kernels` works receiver by receiver, and
     `relabel` deals out the same columns.
     """
+    columns = graph.sender * len(graph.layers) + graph.layer[graph.receiver]
+    one_each = np.unique(columns, return_index=True)[1]
+    into = np.flatnonzero(among(graph, receivers)[graph.receiver])
+    return with_edges(graph, np.union1d(into, one_each)).by_receiver()
+
+
+def among(graph: SignedGraph, neurons: np.ndarray) -> np.ndarray:
+    """Which neurons of the graph are among some, ``(n,)`` bool."""
     chosen = np.zeros(len(graph.keys), bool)
-    chosen[receivers] = True
-    _, column = np.unique(
-        graph.sender * len(graph.layers) + graph.layer[graph.receiver], return_index=True
-    )
-    return _with_edges(
-        graph, np.union1d(np.flatnonzero(chosen[graph.receiver]), column)
-    ).by_receiver()
+    chosen[neurons] = True
+    return chosen
 
 
-def _with_edges(graph: SignedGraph, edges: np.ndarray) -> SignedGraph:
+def with_edges(graph: SignedGraph, edges: np.ndarray) -> SignedGraph:
+    """The graph with some of its edges alone."""
     names = ("sender", "receiver", "excites", *EDGE_COLUMNS)
     return dataclasses.replace(graph, **{name: getattr(graph, name)[edges] for name in names})
 
@@ -235,102 +286,3 @@ def preserved_table(found: Sequence[Preserved]) -> pa.Table:
         for row in one.judged()
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema("PRESERVED_IN"))
-
-
-_RECURRING: Final = (opponent_pairs.MOTIF, push_pull.MOTIF, mutual_inhibition.MOTIF)
-"""Motifs whose instances are looked for in the other network, with their own thresholds."""
-
-
-def _instances(motif: Motif, graph: SignedGraph, among: np.ndarray) -> np.ndarray:
-    """Instances of a motif all of whose neurons are in ``among``, as rows of neurons."""
-    chosen = np.zeros(len(graph.keys), bool)
-    chosen[among] = True
-    if motif is mutual_inhibition.MOTIF:  # has no part in other edges than its own
-        graph = _with_edges(graph, np.flatnonzero(chosen[graph.sender] & chosen[graph.receiver]))
-    rows = np.column_stack(motif.instances(graph).columns())
-    return rows[chosen[rows].all(1)]
-
-
-def _codes(rows: np.ndarray, size: int) -> np.ndarray:
-    """One number an instance: its cases in ascending order, and their sources with them."""
-    turned = rows[:, 0] > rows[:, 1]
-    rows = np.where(turned[:, None], rows[:, _TURNED[: rows.shape[1]]], rows)
-    return rows @ size ** np.arange(rows.shape[1])
-
-
-_TURNED: Final = [1, 0, 3, 2]
-
-
-def recurrences(
-    here: SignedGraph,
-    there: SignedGraph,
-    images: Correspondence,
-    *,
-    copies: int = COPIES,
-    seed: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """How many instances of each motif recur in the other network, and how many by chance."""
-    own, others = images.lookup(len(here.keys), "here"), images.lookup(len(there.keys), "there")
-    m, rng = len(images.here), np.random.default_rng(seed)
-    layer = there.layer[images.there]
-    home = np.argsort(layer, kind="stable")
-    for motif in _RECURRING:
-        codes = _codes(own[_instances(motif, here, images.here)], m)
-        rows = others[_instances(motif, there, images.there)]
-        found = int(np.isin(codes, _codes(rows, m)).sum())
-        null = np.zeros(copies, np.int64)
-        for number in range(copies if len(codes) and len(rows) else 0):
-            drawn = np.empty(m, np.int64)
-            drawn[home] = np.lexsort((rng.random(m), layer))
-            null[number] = np.isin(codes, _codes(drawn[rows], m)).sum()
-        yield {
-            "motif": motif.kind,
-            "instances": len(codes),
-            "recurring": found,
-            **_judged(found, null),
-        }
-
-
-def circuit_rows(found: Preserved, motifs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What is preserved as rows of one shape: all edges, edges by pairs of layers, motifs."""
-    model = {"model": found.model, "other": found.other}
-    rows = []
-    for row in (*found.judged(whole=True), *found.judged()):
-        counts = {"found": row["edges"], "again": row["preserved"]}
-        rest = {name: row[name] for name in ("expected", "sd", "p", "null")}
-        rows.append(
-            model
-            | {"what": "edges", "senders": row["senders"], "receivers": row["receivers"]}
-            | counts
-            | rest
-        )
-    for row in motifs:
-        counts = {"found": row["instances"], "again": row["recurring"]}
-        rest = {name: row[name] for name in ("expected", "sd", "p")} | {
-            "null": "permuted analogues"
-        }
-        rows.append(
-            model | {"what": row["motif"], "senders": None, "receivers": None} | counts | rest
-        )
-    return rows
-
-
-def compare_circuits(
-    found: Comparison, a: Bundle, b: Bundle, *, copies: int = COPIES, seed: int = 0
-) -> Comparison:
-    """The comparison with its circuits: rows of ``PRESERVED_IN``, and `Comparison.circuits`."""
-    links = mutual_links([found.tables["ANALOGOUS_TO"]])
-    ends = zip(links.first, links.second, strict=True)
-    pairs = [
-        (first, second) if first.startswith(f"{found.a}/") else (second, first)
-        for first, second in ends
-    ]
-    one, other = SignedGraph.of_bundle(a), SignedGraph.of_bundle(b)
-    images = Correspondence.of(one, other, pairs)
-    ways, rows = [], []
-    for here, there, way in ((one, other, images), (other, one, images.turned())):
-        edges = preserved_edges(here, there, way, copies=copies, seed=seed)
-        rows += circuit_rows(edges, list(recurrences(here, there, way, copies=copies, seed=seed)))
-        ways.append(edges)
-    tables = {**found.tables, "PRESERVED_IN": preserved_table(ways)}
-    return dataclasses.replace(found, tables=tables, circuits=tuple(rows))

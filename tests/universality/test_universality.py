@@ -5,7 +5,9 @@ checked by another way to it.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,8 +220,9 @@ def test_a_network_finds_every_neuron_of_itself_under_a_permutation(tmp_path: Pa
             layer, _, channel = row["from"].partition("/")[2].partition(":")
             assert row["to"] == f"{target}/{layer}:{way[int(layer) // 2][int(channel)]}"
             assert row["score"] > 0.999 and row["mutual"] and row["share"] > 0.99
-    assert all(row["cka"] > 0.999 for row in found.layers if row["aligned"] == row["layer"])
-    assert [row["aligned"] for row in found.layers] == ["0", "2", "4"] * 2
+    layers: list[Mapping[str, Any]] = [*found.layers]
+    assert all(row["cka"] > 0.999 for row in layers if row["aligned"] == row["layer"])
+    assert [row["aligned"] for row in layers] == ["0", "2", "4"] * 2
 
 
 def test_planted_features_are_found_and_nothing_else(tmp_path: Path) -> None:
