@@ -89,6 +89,7 @@ LAZY = {
     "circuitome.extract.stimuli.images": {"PIL"},  # only `--images` reads pictures
     "circuitome.graphdb.drafts": {"fcntl"},  # not on Windows
     "circuitome.graphdb.schema": {"pyarrow"},  # the command line names the parts of the annotation
+    "circuitome.graphdb.schema_types": {"pyarrow"},
     "circuitome.graphdb.stores.opening": {  # only the engine that an address names
         "circuitome.graphdb.stores.embedded",
         "circuitome.graphdb.stores.neo4j",
