@@ -11,8 +11,6 @@ import contextlib
 import itertools
 import logging
 import os
-import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +18,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Final, TypedDict, cast
-from urllib.parse import urlsplit
 
 import neo4j
 import pyarrow as pa
@@ -33,7 +30,6 @@ from neo4j.exceptions import (
     ServiceUnavailable,
     SessionExpired,
 )
-from neo4j.graph import Node, Path, Relationship
 
 from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
@@ -45,18 +41,24 @@ from circuitome.graphdb.ddl import (
     neo4j_indexes,
     properties_compared,
 )
-from circuitome.graphdb.reading import owner, pattern, reading
+from circuitome.graphdb.reading import reading
 from circuitome.graphdb.rows import ModelRow, Value, model_rows
 from circuitome.graphdb.schema import (
     NODES,
     RELATIONSHIPS,
     SCHEMA_VERSION,
-    NodeType,
-    arrow_schema,
-    table_type,
 )
-from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
+from circuitome.graphdb.stores.amendments import checked, missing_end
 from circuitome.graphdb.stores.awaiting import awaited
+from circuitome.graphdb.stores.neo4j_address import split_address, unreachable
+from circuitome.graphdb.stores.neo4j_statements import (
+    deletion,
+    grouped,
+    insertion,
+    row_lists,
+    shared,
+)
+from circuitome.graphdb.stores.neo4j_values import table_of
 from circuitome.graphdb.stores.protocol import (
     Amendment,
     Progress,
@@ -83,7 +85,6 @@ _FOREVER: Final = 1e9  # seconds; a lock takes no more
 logging.getLogger("neo4j").addHandler(
     logging.NullHandler()
 )  # else its retries are told on stderr, beside our message
-_SCALARS: Final = {int, float, str, bool, type(None)}
 _LOCK: Final = "circuitome: somebody writes"  # a model's key that no committed transaction has
 
 
@@ -106,7 +107,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         password: str | None = None,
         sessions: int = _SESSIONS,
     ) -> None:
-        self._server, self._database = _split(address)
+        self._server, self._database = split_address(address)
         self.address = f"{self._server}/{self._database}" if self._database else self._server
         self._user = user or os.environ.get("NEO4J_USER") or "neo4j"
         self._password = password if password is not None else os.environ.get("NEO4J_PASSWORD")
@@ -201,11 +202,11 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
 
         def work(transaction: neo4j.ManagedTransaction) -> None:
             for removal in removals:
-                statement, values = _deletion(removal)
+                statement, values = deletion(removal)
                 transaction.run(cast(Any, statement), values).consume()
             for table, batch in batches:
-                rows = {"rows": _rows(table, batch)}
-                made = transaction.run(cast(Any, _insertion(table, merge=True)), rows).single()
+                rows = {"rows": row_lists(table, batch)}
+                made = transaction.run(cast(Any, insertion(table, merge=True)), rows).single()
                 if made is None or made[0] != batch.num_rows:
                     raise missing_end(self.address, table)
 
@@ -233,7 +234,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 self._check_lock(lock)
                 if known == [model]:  # nothing is left that could share them
                     for label in NODES:
-                        if _shared(label) and label != "Model":
+                        if shared(label) and label != "Model":
                             self._delete(f"MATCH (n:`{label}`)", _NONE)
                 self._write("MATCH (m:Model {key: $model}) DETACH DELETE m", {"model": model})
 
@@ -308,7 +309,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 raise StoreError(f"{self.address}: nobody waits for this any more")
             try:
                 result = transaction.run(cast(Any, cypher), dict(parameters))
-                return _table(
+                return table_of(
                     result.keys(), [record.values() for record in itertools.islice(result, most)]
                 )
             except Neo4jError as error:
@@ -517,12 +518,13 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             ) from error
 
     def _insert(self, table: str, bundle: Bundle, progress: Progress | None) -> None:
-        statement, total, done = _insertion(table), bundle.rows(table), 0
+        statement, total, done = insertion(table), bundle.rows(table), 0
         with ThreadPoolExecutor(self._sessions) as pool:
-            for batches in _grouped(bundle.batches(table, _BATCH), self._sessions):
+            for batches in grouped(bundle.batches(table, _BATCH), self._sessions):
                 made = sum(
                     pool.map(
-                        lambda batch: self._write(statement, {"rows": _rows(table, batch)}), batches
+                        lambda batch: self._write(statement, {"rows": row_lists(table, batch)}),
+                        batches,
                     )
                 )
                 if made != sum(batch.num_rows for batch in batches):
@@ -543,7 +545,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
             {"model": model},
         )
         for label in NODES:
-            if not _shared(label):
+            if not shared(label):
                 self._delete(f"MATCH (n:`{label}` {{model: $model}})", {"model": model})
 
     def _empty(self) -> None:
@@ -576,7 +578,7 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 "NEO4J_PASSWORD"
             ) from error
         except (ServiceUnavailable, SessionExpired) as error:
-            raise StoreError(f"{self.address}: {_unreachable(self._server)}") from error
+            raise StoreError(f"{self.address}: {unreachable(self._server)}") from error
         except Neo4jError as error:
             raise StoreError(self._explain(error, timeout)) from error
         except (
@@ -631,68 +633,6 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
         )
 
 
-def _split(address: str) -> tuple[str, str | None]:
-    """Address without the database, and the database."""
-    try:
-        parts = urlsplit(address)
-        known = parts.scheme in {
-            f"{kind}{tls}" for kind in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")
-        }
-        if (
-            not known
-            or not parts.hostname
-            or (parts.port or 1) < 1
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError
-    except ValueError:
-        raise StoreError(
-            f"{_shown(address)}: not the address of a server; write neo4j://host:7687/database"
-        ) from None
-    if parts.username or parts.password:
-        raise StoreError(
-            f"{_shown(address)}: user and password do not belong in an address; set NEO4J_USER "
-            "and NEO4J_PASSWORD"
-        )
-    return f"{parts.scheme}://{parts.netloc}", parts.path.strip("/") or None
-
-
-def _shown(address: str) -> str:
-    """The address without what stands before an ``@``."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def _unreachable(address: str) -> str:
-    """Why no server answers, and the cure; a router does not say that TLS failed, so that is
-    tried by itself.
-    """
-    parts = urlsplit(address)
-    if "+s" in parts.scheme:
-        context = ssl.create_default_context()
-        context.check_hostname &= parts.scheme.endswith("+s")
-        context.verify_mode = ssl.CERT_REQUIRED if context.check_hostname else ssl.CERT_NONE
-        try:
-            with socket.create_connection(
-                (parts.hostname or "", parts.port or 7687), timeout=5
-            ) as connection:
-                context.wrap_socket(connection, server_hostname=parts.hostname).close()
-        except ssl.SSLError as error:
-            reason = (
-                getattr(error, "verify_message", "")
-                or (error.reason or "no handshake").replace("_", " ").lower()
-            )
-            return (
-                f"no TLS connection ({first_line(reason)}); a server without TLS is neo4j://, "
-                "one with a certificate of "
-                "its own neo4j+ssc://, and SSL_CERT_FILE names further authorities to trust"
-            )
-        except OSError:
-            pass
-    return "no Neo4j server answers there; start one (`make neo4j`), or name another with --db"
-
-
 class _Structure(TypedDict):
     """A constraint or index, as the server shows it."""
 
@@ -707,102 +647,3 @@ def _meaning(row: _Structure) -> str:
     return (
         f"{row['type']} {'|'.join(row['labelsOrTypes'] or [])}.{','.join(row['properties'] or [])}"
     )
-
-
-def _deletion(removal: Removal) -> tuple[str, dict[str, Any]]:
-    """The statement that deletes what a removal matches, and its parameters."""
-    wanted = list(conditions(removal))
-    verb = "DETACH DELETE" if removal.table in NODES else "DELETE"
-    tests = [f"{end}.`{column}` IN $p{place}" for place, (end, column, _) in enumerate(wanted)]
-    where = f" WHERE {' AND '.join(tests)}" if tests else ""
-    values = {f"p{place}": values for place, (_, _, values) in enumerate(wanted)}
-    return f"MATCH {pattern(removal.table)}{where} {verb} x", values
-
-
-def _insertion(table: str, *, merge: bool = False) -> str:
-    """The statement that creates ``$rows`` of a table, as `_rows` gives them.
-
-    With ``merge`` nodes may be there already, and get the new properties.
-    """
-    kind = table_type(table)
-    if isinstance(kind, NodeType):
-        values = ", ".join(
-            f"n.`{name}` = x[{place}]" for place, name in enumerate(arrow_schema(table).names)
-        )
-        verb = "MERGE" if merge or _shared(table) else "CREATE"
-        return (
-            f"UNWIND $rows AS x {verb} (n:`{table}` {{`key`: x[0]}}) SET {values} RETURN count(*)"
-        )
-    values = ", ".join(
-        f"`{column.name}`: x[{place}]" for place, column in enumerate(kind.columns, start=1)
-    )
-    return (
-        f"UNWIND $rows AS g MATCH (b:`{kind.target}` {{`key`: g[0]}}) UNWIND g[1] AS x "
-        f"MATCH (a:`{kind.source}` {{`key`: x[0]}}) CREATE (a)-[:`{table}` {{{values}}}]->(b) "
-        "RETURN count(*)"
-    )
-
-
-def _shared(label: str) -> bool:
-    """Whether nodes of the label belong to no model, so that they may be there already."""
-    return owner(label) != "model"
-
-
-def _rows(table: str, batch: pa.RecordBatch) -> list[list[Any]]:
-    """Nodes as lists in the order of their columns; relationships by what they enter, which is
-    looked up once: ``[to, [[from, ...], ...]]``.
-    """
-    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    if table in NODES:
-        return [list(row) for row in rows]
-    groups: dict[str, list[list[Any]]] = {}
-    for sender, receiver, *values in rows:
-        groups.setdefault(receiver, []).append([sender, *values])
-    return [[receiver, group] for receiver, group in groups.items()]
-
-
-def _grouped(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:
-    group: list[pa.RecordBatch] = []
-    for batch in batches:
-        group.append(batch)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """Rows of the driver as Arrow: int64, float64, string, bool, lists of them, and structs of
-    properties.
-    """
-    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
-    return pa.Table.from_arrays([_array(_values(column)) for column in columns], names=list(names))
-
-
-def _values(column: list[Any]) -> list[Any]:
-    """A column without the driver's own types; most hold none, and millions of rows are looked
-    at in one go.
-    """
-    return column if set(map(type, column)) <= _SCALARS else list(map(_value, column))
-
-
-def _array(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except pa.ArrowInvalid:  # whole numbers among floats
-        return pa.array(values, pa.float64())
-
-
-def _value(value: Any) -> Any:
-    """A node or relationship as the map of its properties, a path as its nodes and
-    relationships.
-    """
-    if isinstance(value, Node | Relationship):
-        return dict(value)
-    if isinstance(value, Path):
-        return {
-            "nodes": [dict(node) for node in value.nodes],
-            "relationships": [dict(rel) for rel in value.relationships],
-        }
-    return [_value(item) for item in value] if isinstance(value, list) else value
