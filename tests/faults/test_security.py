@@ -375,7 +375,7 @@ def test_a_motif_file_cannot_do_what_a_query_file_cannot(toy: str, here: Path, c
 def test_a_server_that_does_not_stop_is_not_waited_for(
     neo4j_empty: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("circuitome.graphdb.stores.neo4j._GRACE", 0.5)
+    monkeypatch.setattr("circuitome.graphdb.stores.neo4j_connection._GRACE", 0.5)
     with open_store(neo4j_empty.address) as store:
         begun = time.monotonic()
         with pytest.raises(StoreError, match=r"did not stop the query after 0\.5 s.*narrow"):
@@ -408,7 +408,7 @@ def test_a_server_out_of_memory_is_not_asked_again(monkeypatch: pytest.MonkeyPat
                         raise
 
     store = Neo4jStore("bolt://127.0.0.1:9", password="x")
-    monkeypatch.setattr(store, "_session", lambda mode: Session())
+    monkeypatch.setattr(store._connection, "session", lambda mode: Session())
     store._current = True
     with pytest.raises(StoreError, match="more memory than the server gives it; narrow"):
         store.run("MATCH (n) RETURN n", timeout=5)

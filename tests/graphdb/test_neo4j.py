@@ -276,7 +276,7 @@ def test_a_drop_says_loading_and_no_transaction_is_larger_than_its_bound(
     bundle = write_bundle(tmp_path / "small", name="small", layers=(3, 4, 2))
     with open_store(neo4j_empty.address) as store, open_store(neo4j_empty.address) as reader:
         assert isinstance(store, Neo4jStore)
-        real, sizes, states = store._write, {"CREATE": set(), "DELETE": set()}, set()
+        real, sizes, states = store._connection.write, {"CREATE": set(), "DELETE": set()}, set()
 
         def write(statement: str, *parameters: Any) -> int:
             done = real(statement, *parameters)
@@ -286,7 +286,7 @@ def test_a_drop_says_loading_and_no_transaction_is_larger_than_its_bound(
             states.update(row["state"] for row in reader.models())
             return done
 
-        monkeypatch.setattr(store, "_write", write)
+        monkeypatch.setattr(store._connection, "write", write)
         store.load(bundle)
         assert max(sizes["CREATE"]) == 7
         states.clear()
@@ -335,9 +335,9 @@ def test_one_bookmark_manager_serves_all_sessions(neo4j_empty: Any, toy: Bundle)
     arrive.
     """
     with open_store(neo4j_empty.address) as store:
-        assert not set(store._bookmarks.get_bookmarks())  # pyright: ignore[reportAttributeAccessIssue]
+        assert not set(store._connection._bookmarks.get_bookmarks())  # pyright: ignore[reportAttributeAccessIssue]
         store.load(toy)
-        assert set(store._bookmarks.get_bookmarks())  # pyright: ignore[reportAttributeAccessIssue]
+        assert set(store._connection._bookmarks.get_bookmarks())  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def nasty_tables() -> dict[str, pa.Table]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from circuitome.graphdb.rows import ModelRow, Value
 from circuitome.graphdb.schema import SCHEMA_VERSION
 
 __all__ = [
+    "NO_PARAMETERS",
     "Amendment",
     "OutdatedError",
     "Progress",
@@ -28,10 +30,12 @@ __all__ = [
     "StoreError",
     "check_once",
     "check_query",
+    "no_such_model",
     "outdated",
     "waiting",
 ]
 
+NO_PARAMETERS: Final[Mapping[str, Value]] = MappingProxyType({})
 _PATIENCE: Final = 2.0  # seconds of waiting before it is said
 _log = logging.getLogger(__package__)
 
@@ -178,18 +182,19 @@ def check_query(cypher: str, parameters: Mapping[str, Value], *, where: str, uns
         raise StoreError(f"{where}: {error}") from None
 
 
+def no_such_model(where: str, model: str, known: Sequence[str]) -> StoreError:
+    """The error for a model that is not here; ``known`` are those that are."""
+    return StoreError(f"{where}: no model {model!r}; it has {', '.join(known) or 'none'}")
+
+
 def outdated(where: str, versions: Iterable[tuple[str, int | None]]) -> OutdatedError | None:
     """The error for models of another schema, given as key and version; none where all are of
     this one.
     """
-    old = [
-        f"{model}: version {version}" for model, version in versions if version != SCHEMA_VERSION
-    ]
-    return (
-        OutdatedError(where, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
-        if old
-        else None
-    )
+    old = [f"{model}: version {number}" for model, number in versions if number != SCHEMA_VERSION]
+    if not old:
+        return None
+    return OutdatedError(where, found=", ".join(old), wanted=f"version {SCHEMA_VERSION}")
 
 
 @contextlib.contextmanager
