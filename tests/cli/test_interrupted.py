@@ -38,13 +38,13 @@ LOADER = """
 import sys
 from circuitome.cli import main
 from circuitome.graphdb.stores import embedded
-real = embedded._build
+real = embedded.build
 def slow(*parts, **named):
     real(*parts, **named)
     print("built", flush=True)
     import time
     time.sleep(60)
-embedded._build = slow
+embedded.build = slow
 main(sys.argv[1:])
 """
 

@@ -222,9 +222,9 @@ def test_an_older_file_is_told_and_replaced(
     path = tmp_path / "x.db"
     other = write_bundle(tmp_path / "other", name="other")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "circuitome.graphdb.stores.embedded.fingerprint", lambda: "circuitome schema 1 abc"
-        )
+        for module in ("embedded", "kuzu_files"):
+            name = f"circuitome.graphdb.stores.{module}.fingerprint"
+            patch.setattr(name, lambda: "circuitome schema 1 abc")
         assert run("load", other.path, "--db", path).code == 0
     old = path.read_bytes()
     got = run("load", toy.path, "--db", path)

@@ -10,8 +10,6 @@ load leaves the old one.
 from __future__ import annotations
 
 import contextlib
-import errno
-import importlib.util  # noqa: F401  Kuzu uses it without importing it
 import os
 import shutil
 import tempfile
@@ -19,8 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import kuzu
 import pyarrow as pa
@@ -29,8 +26,7 @@ import pyarrow.parquet as pq
 
 from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.ddl import SchemaItem, fingerprint, kuzu_statements, properties_compared
-from circuitome.graphdb.drafts import draft
+from circuitome.graphdb.ddl import SchemaItem, fingerprint, properties_compared
 from circuitome.graphdb.reading import owner, owners, reading
 from circuitome.graphdb.rows import ModelRow, Value, model_rows
 from circuitome.graphdb.schema import (
@@ -40,9 +36,12 @@ from circuitome.graphdb.schema import (
     arrow_schema,
     table_type,
 )
-from circuitome.graphdb.stores.amendments import checked, conditions, missing_end
+from circuitome.graphdb.stores.amendments import checked, conditions
 from circuitome.graphdb.stores.awaiting import awaited
+from circuitome.graphdb.stores.kuzu_files import build, check_room, refill
+from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, rows_of
 from circuitome.graphdb.stores.protocol import (
+    NO_PARAMETERS,
     Amendment,
     OutdatedError,
     Progress,
@@ -53,27 +52,13 @@ from circuitome.graphdb.stores.protocol import (
     waiting,
 )
 
-__all__ = ["ENGINE_ERRORS", "EmbeddedStore", "plain", "rows_of"]
+__all__ = ["EmbeddedStore"]
 
-_NONE: Final[Mapping[str, Value]] = MappingProxyType({})
-_EMPTY: Final = 11 << 20  # bytes of a database without rows ...
-_SWELL: Final = (
-    9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
-)
 _GRACE: Final = 5.0  # seconds that a query may take to stop when it is told to
 _CURE: Final = (
     "is there room on the disk? else extract the bundle again, or name another place with --db"
 )
 _POOL: Final = 1 << 30  # bytes; 3 million edges load in it
-ENGINE_ERRORS: Final = (
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    IndexError,
-    ZeroDivisionError,
-)
-"""What Kuzu raises."""
 
 
 class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
@@ -121,7 +106,7 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
     def run(
         self,
         cypher: str,
-        parameters: Mapping[str, Value] = _NONE,
+        parameters: Mapping[str, Value] = NO_PARAMETERS,
         *,
         timeout: float | None = None,
         most: int | None = None,
@@ -168,13 +153,13 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             self._open()
             with self._beside("the change") as folder:
                 parts = self._amended(folder, removals, insert)
-                _check_room(
+                check_room(
                     folder,
                     [path for path in parts.values() if path],
                     beside=self.path.stat().st_size,
                 )
                 shutil.copyfile(self.path, folder / "database")
-                _refill(folder / "database", parts, pool=self._pool, where=str(self.path))
+                refill(folder / "database", parts, pool=self._pool, where=str(self.path))
                 self._put(folder)
         self._open()
 
@@ -302,8 +287,8 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             for bundle in bundles:
                 for table in bundle.tables:
                     parts.setdefault(table, []).append(bundle.table_path(table))
-            _check_room(folder, [path for paths in parts.values() for path in paths])
-            _build(folder / "database", parts, folder, pool=self._pool, progress=progress)
+            check_room(folder, [path for paths in parts.values() for path in paths])
+            build(folder / "database", parts, folder, pool=self._pool, progress=progress)
             self._put(folder)
         self._open()
 
@@ -433,130 +418,10 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> None:
-    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside``
-    bytes.
-
-    Kuzu ends the whole process when its disk is full at the end of a COPY, so it is asked before.
-    """
-    need = _EMPTY + _SWELL * sum(path.stat().st_size for path in tables) + beside
-    if not hasattr(os, "posix_fallocate"):
-        if shutil.disk_usage(folder).free < need:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return
-    room = folder / "room"
-    try:
-        with room.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, need)
-    except OSError as error:
-        if error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-        ):  # else the file system cannot tell
-            raise
-    finally:
-        room.unlink(missing_ok=True)
-
-
-def _build(
-    target: Path,
-    parts: Mapping[str, Sequence[Path]],
-    folder: Path,
-    *,
-    pool: int,
-    progress: Progress | None,
-) -> None:
-    """A new database at ``target`` with the rows of the Parquet files in ``parts``."""
-    database = kuzu.Database(str(target), buffer_pool_size=pool)
-    connection = kuzu.Connection(database)
-    try:
-        for statement in kuzu_statements():
-            connection.execute(statement)
-        connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
-        with _plain_paths(parts) as plain:
-            for table in (*NODES, *RELATIONSHIPS):
-                if table in plain:
-                    _copy(connection, table, plain[table], progress)
-        connection.execute("MATCH (m:Model) SET m.state = 'ready'")
-    finally:
-        connection.close()
-        database.close()
-
-
-def _refill(target: Path, parts: Mapping[str, Path | None], *, pool: int, where: str) -> None:
-    """Empty the tables in ``parts`` of the database at ``target``, and fill them from their
-    Parquet files.
-    """
-    statements = dict(zip((*NODES, *RELATIONSHIPS), kuzu_statements(), strict=True))
-    database = kuzu.Database(str(target), buffer_pool_size=pool)
-    connection = kuzu.Connection(database)
-    try:
-        for table in reversed(tuple(parts)):  # relationships before the nodes that they join
-            connection.execute(f"DROP TABLE `{table}`")
-        for table in parts:
-            connection.execute(statements[table])
-            if table == "Model":
-                connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
-        with _plain_paths({table: [path] for table, path in parts.items() if path}) as plain:
-            for table, paths in plain.items():
-                try:
-                    _copy(connection, table, paths, None)
-                except RuntimeError as error:
-                    if "Unable to find primary key" in str(error):
-                        raise missing_end(where, table) from None
-                    raise
-        connection.execute("CHECKPOINT")
-    finally:
-        connection.close()
-        database.close()
-
-
-def _copy(
-    connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None
-) -> None:
-    rows = sum(pq.read_metadata(path).num_rows for path in paths)
-    if progress:
-        progress(table, 0, rows)
-    files = ", ".join(f'"{path}"' for path in paths)
-    connection.execute(f"COPY `{table}` FROM [{files}]")
-    if progress:
-        progress(table, rows, rows)
-
-
-@contextlib.contextmanager
-def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list[str]]]:
-    """Links to the files under names that need no quoting: Kuzu takes no parameter there, and
-    reads `*` as a pattern.
-    """
-    with draft(Path(tempfile.gettempdir(), "circuitome")) as folder:
-        plain: dict[str, list[str]] = {}
-        for table, paths in parts.items():
-            for number, path in enumerate(paths):
-                link = folder / f"{table}-{number}.parquet"
-                link.symlink_to(path.absolute())
-                plain.setdefault(table, []).append(link.as_posix())
-        yield plain
-
-
-def rows_of(
-    connection: kuzu.Connection,
-    cypher: str,
-    parameters: Mapping[str, Value] = _NONE,
-    most: int | None = None,
-) -> pa.Table:
-    """Rows of one statement, in the engine's types; ``most`` of them."""
-    result = connection.execute(cypher, dict(parameters))
-    if isinstance(result, list):
-        raise RuntimeError("several statements in one text")
-    with contextlib.closing(result):
-        names = result.get_column_names()
-        if (
-            names and most is not None and result.get_num_tuples() > most
-        ):  # Arrow would be made of all of them
-            columns = zip(*result.get_n(most), strict=True) if most else ([] for _ in names)
-            return pa.table([pa.array(column) for column in columns], names=names)
-        return result.get_as_arrow() if names else pa.table({})
+def _not_ours(path: Path, mark: str) -> StoreError:
+    if mark.startswith("circuitome schema"):
+        return OutdatedError(str(path), found=mark, wanted=fingerprint())
+    return StoreError(f"{path}: a Kuzu database, but not one of circuitome; name another with --db")
 
 
 def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Value]]:
@@ -591,62 +456,3 @@ def _without(rows: pa.Table, column: str, values: pa.Array | pa.ChunkedArray | N
 def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The rows of other keys; for the few nodes that belong to no model."""
     return rows.filter(pa.array([key not in keys for key in rows["key"].to_pylist()], pa.bool_()))
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """The same rows in Neo4j's types: int64, float64, string, bool, lists of them, and structs
-    of properties.
-    """
-    for number, field in enumerate(table.schema):
-        table = table.set_column(number, field.name, _plain_column(table.column(number)))
-    return table
-
-
-def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    target = _plain_type(column.type)
-    if target is None:
-        return pa.chunked_array([pa.array([_visible(value) for value in column.to_pylist()])])
-    if target == column.type:
-        return column
-    try:
-        return column.cast(target)
-    except pa.ArrowInvalid:  # a sum beyond 64 bits
-        return column.cast(pa.float64())
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that both engines give; None if a value must be rewritten (nodes, relationships)."""
-    types = pa.types
-    if types.is_struct(kind) or types.is_map(kind):
-        return None
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        inner = _plain_type(kind.value_type)
-        if inner is None or inner == kind.value_type:
-            return inner and kind
-        return pa.list_(inner)
-    return _plain_scalar(kind)
-
-
-def _plain_scalar(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_decimal(kind):
-        return pa.float64() if kind.scale else pa.int64()
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    return pa.float64() if pa.types.is_floating(kind) else kind
-
-
-def _visible(value: Any) -> Any:
-    """A node or relationship as the map of its properties, without the engine's own fields."""
-    if isinstance(value, dict):
-        return {
-            name: _visible(item)
-            for name, item in value.items()
-            if not name.startswith("_") and item is not None
-        }
-    return [_visible(item) for item in value] if isinstance(value, list) else value
-
-
-def _not_ours(path: Path, mark: str) -> StoreError:
-    if mark.startswith("circuitome schema"):
-        return OutdatedError(str(path), found=mark, wanted=fingerprint())
-    return StoreError(f"{path}: a Kuzu database, but not one of circuitome; name another with --db")

@@ -22,7 +22,7 @@ from circuitome.errors import first_line
 from circuitome.graphdb.ddl import kuzu_table
 from circuitome.graphdb.drafts import draft
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
-from circuitome.graphdb.stores.embedded import ENGINE_ERRORS, plain, rows_of
+from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, rows_of
 from circuitome.graphdb.stores.protocol import StoreError, check_query
 
 __all__ = ["Scratch"]

@@ -1,0 +1,134 @@
+"""Kuzu database files made of Parquet files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import kuzu
+import pyarrow.parquet as pq
+
+from circuitome.graphdb.ddl import fingerprint, kuzu_statements
+from circuitome.graphdb.drafts import draft
+from circuitome.graphdb.schema import NODES, RELATIONSHIPS
+from circuitome.graphdb.stores.amendments import missing_end
+from circuitome.graphdb.stores.protocol import Progress
+
+__all__ = ["build", "check_room", "refill"]
+
+_EMPTY: Final = 11 << 20  # bytes of a database without rows ...
+_SWELL: Final = (
+    9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
+)
+
+
+def check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> None:
+    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside``
+    bytes.
+
+    Kuzu ends the whole process when its disk is full at the end of a COPY, so it is asked before.
+    """
+    need = _EMPTY + _SWELL * sum(path.stat().st_size for path in tables) + beside
+    if not hasattr(os, "posix_fallocate"):
+        if shutil.disk_usage(folder).free < need:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    room = folder / "room"
+    try:
+        with room.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, need)
+    except OSError as error:
+        if error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):  # else the file system cannot tell
+            raise
+    finally:
+        room.unlink(missing_ok=True)
+
+
+def build(
+    target: Path,
+    parts: Mapping[str, Sequence[Path]],
+    folder: Path,
+    *,
+    pool: int,
+    progress: Progress | None,
+) -> None:
+    """A new database at ``target`` with the rows of the Parquet files in ``parts``."""
+    database = kuzu.Database(str(target), buffer_pool_size=pool)
+    connection = kuzu.Connection(database)
+    try:
+        for statement in kuzu_statements():
+            connection.execute(statement)
+        connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
+        with _plain_paths(parts) as plain:
+            for table in (*NODES, *RELATIONSHIPS):
+                if table in plain:
+                    _copy(connection, table, plain[table], progress)
+        connection.execute("MATCH (m:Model) SET m.state = 'ready'")
+    finally:
+        connection.close()
+        database.close()
+
+
+def refill(target: Path, parts: Mapping[str, Path | None], *, pool: int, where: str) -> None:
+    """Empty the tables in ``parts`` of the database at ``target``, and fill them from their
+    Parquet files.
+    """
+    statements = dict(zip((*NODES, *RELATIONSHIPS), kuzu_statements(), strict=True))
+    database = kuzu.Database(str(target), buffer_pool_size=pool)
+    connection = kuzu.Connection(database)
+    try:
+        for table in reversed(tuple(parts)):  # relationships before the nodes that they join
+            connection.execute(f"DROP TABLE `{table}`")
+        for table in parts:
+            connection.execute(statements[table])
+            if table == "Model":
+                connection.execute(f"COMMENT ON TABLE `Model` IS '{fingerprint()}'")
+        with _plain_paths({table: [path] for table, path in parts.items() if path}) as plain:
+            for table, paths in plain.items():
+                try:
+                    _copy(connection, table, paths, None)
+                except RuntimeError as error:
+                    if "Unable to find primary key" in str(error):
+                        raise missing_end(where, table) from None
+                    raise
+        connection.execute("CHECKPOINT")
+    finally:
+        connection.close()
+        database.close()
+
+
+def _copy(
+    connection: kuzu.Connection, table: str, paths: Sequence[str], progress: Progress | None
+) -> None:
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    if progress:
+        progress(table, 0, rows)
+    files = ", ".join(f'"{path}"' for path in paths)
+    connection.execute(f"COPY `{table}` FROM [{files}]")
+    if progress:
+        progress(table, rows, rows)
+
+
+@contextlib.contextmanager
+def _plain_paths(parts: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, list[str]]]:
+    """Links to the files under names that need no quoting: Kuzu takes no parameter there, and
+    reads `*` as a pattern.
+    """
+    with draft(Path(tempfile.gettempdir(), "circuitome")) as folder:
+        plain: dict[str, list[str]] = {}
+        for table, paths in parts.items():
+            for number, path in enumerate(paths):
+                link = folder / f"{table}-{number}.parquet"
+                link.symlink_to(path.absolute())
+                plain.setdefault(table, []).append(link.as_posix())
+        yield plain
