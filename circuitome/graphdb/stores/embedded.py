@@ -21,34 +21,30 @@ from typing import Final
 
 import kuzu
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from circuitome.errors import first_line
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.ddl import SchemaItem, fingerprint, properties_compared
-from circuitome.graphdb.reading import owner, owners, reading
+from circuitome.graphdb.reading import reading
 from circuitome.graphdb.rows import ModelRow, Value, model_rows
 from circuitome.graphdb.schema import (
     NODES,
     RELATIONSHIPS,
-    RelationshipType,
-    arrow_schema,
-    table_type,
 )
-from circuitome.graphdb.stores.amendments import checked, conditions
+from circuitome.graphdb.stores.amendments import checked
 from circuitome.graphdb.stores.awaiting import awaited
 from circuitome.graphdb.stores.kuzu_files import build, check_room, refill
+from circuitome.graphdb.stores.kuzu_parts import amended, kept
 from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, rows_of
 from circuitome.graphdb.stores.protocol import (
     NO_PARAMETERS,
     Amendment,
     OutdatedError,
     Progress,
-    Removal,
     StoreError,
     check_once,
     check_query,
+    no_such_model,
     waiting,
 )
 
@@ -85,10 +81,7 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
                 if not create:
                     raise
         elif not create:
-            raise StoreError(
-                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes "
-                "one"
-            )
+            raise _missing(self.path)
 
     def load(
         self, *bundles: Bundle, replace: bool = False, progress: Progress | None = None
@@ -152,7 +145,7 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         with _alone(self.path):
             self._open()
             with self._beside("the change") as folder:
-                parts = self._amended(folder, removals, insert)
+                parts = amended(self._reader(), folder, removals, insert)
                 check_room(
                     folder,
                     [path for path in parts.values() if path],
@@ -171,38 +164,29 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             self._open()
             known = [row["key"] for row in self.models()]
             if model not in known:
-                raise StoreError(
-                    f"{self.path}: no model {model!r}; it has {', '.join(known) or 'none'}"
-                )
+                raise no_such_model(self.address, model, known)
             self._rebuild((), without=[model], progress=None)
 
     def inspect(self) -> list[SchemaItem]:
         """The tables and their columns, against the schema; an outdated file cannot be opened
         at all.
         """
-        tables = rows_of(self._reader(), "CALL show_tables() RETURN name, type").to_pylist()
-        found = {
-            row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in tables
-        }
+        there = rows_of(self._reader(), "CALL show_tables() RETURN name, type").to_pylist()
+        found = {row["name"]: "label" if row["type"] == "NODE" else "relationship" for row in there}
         items = []
-        for name in (*NODES, *RELATIONSHIPS):
-            what = "label" if name in NODES else "relationship"
-            items.append(
-                SchemaItem(
-                    what,
-                    name,
-                    name,
-                    name if name in found else "",
-                    "ok" if name in found else "missing",
-                )
-            )
-            items += properties_compared(
-                name, self._columns(name) if name in found else {}, engine="kuzu"
-            )
+        for what, tables in (("label", NODES), ("relationship", RELATIONSHIPS)):
+            for table in tables:
+                items += self._compared(what, table, here=table in found)
         return items + [
             SchemaItem(found[name], name, "", name, "foreign")
             for name in sorted({*found} - {*NODES, *RELATIONSHIPS})
         ]
+
+    def _compared(self, what: str, table: str, *, here: bool) -> Iterator[SchemaItem]:
+        """A table and its columns, against the schema."""
+        columns = self._columns(table) if here else {}
+        yield SchemaItem(what, table, table, table if here else "", "ok" if here else "missing")
+        yield from properties_compared(table, columns, engine="kuzu")
 
     def _columns(self, table: str) -> dict[str, str]:
         rows = rows_of(self._reader(), f"CALL table_info('{table}') RETURN name, type").to_pylist()
@@ -235,30 +219,27 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         """Open what now lies at the path."""
         self.close()
         if not self.path.exists():
-            raise StoreError(
-                f"{self.path}: no such database; `circuitome load BUNDLE --db {self.path}` makes "
-                "one"
-            )
+            raise _missing(self.path)
         try:
-            if self.path.is_file() and not self.path.stat().st_size:
-                raise ValueError("the file is empty")
-            self._database = kuzu.Database(
-                str(self.path), read_only=True, buffer_pool_size=self._pool
-            )
-            self._connection = kuzu.Connection(self._database)
-            tables = rows_of(
-                self._connection, "CALL show_tables() RETURN name, comment"
-            ).to_pylist()
+            mark = self._connect()
         except ENGINE_ERRORS as error:
             self.close()
             raise StoreError(
                 f"{self.path}: not a database that can be opened ({first_line(error)}); name "
                 "another with --db, or delete it and load again"
             ) from error
-        marks = {table["name"]: table["comment"] for table in tables}
-        if marks.get("Model") != fingerprint():
+        if mark != fingerprint():
             self.close()
-            raise _not_ours(self.path, str(marks.get("Model", "")))
+            raise _not_ours(self.path, mark)
+
+    def _connect(self) -> str:
+        """Connect to the file; what marks it as ours, the comment on its `Model` table."""
+        if self.path.is_file() and not self.path.stat().st_size:
+            raise ValueError("the file is empty")
+        self._database = kuzu.Database(str(self.path), read_only=True, buffer_pool_size=self._pool)
+        self._connection = kuzu.Connection(self._database)
+        tables = rows_of(self._connection, "CALL show_tables() RETURN name, comment").to_pylist()
+        return str(next((row["comment"] for row in tables if row["name"] == "Model"), ""))
 
     def _explain(self, error: Exception, timeout: float | None) -> str:
         text = first_line(error)
@@ -288,7 +269,7 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
                 for table in bundle.tables:
                     parts.setdefault(table, []).append(bundle.table_path(table))
             check_room(folder, [path for paths in parts.values() for path in paths])
-            build(folder / "database", parts, folder, pool=self._pool, progress=progress)
+            build(folder / "database", parts, pool=self._pool, progress=progress)
             self._put(folder)
         self._open()
 
@@ -306,14 +287,10 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             ) from error
         try:
             yield folder
-        except ENGINE_ERRORS as error:
+        except (*ENGINE_ERRORS, OSError) as error:
+            words = error.strerror if isinstance(error, OSError) else first_line(error)
             raise StoreError(
-                f"{self.path}: {work} failed, nothing was changed ({first_line(error)}); {_CURE}"
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: {work} failed, nothing was changed ({error.strerror or error}); "
-                f"{_CURE}"
+                f"{self.path}: {work} failed, nothing was changed ({words or error}); {_CURE}"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -323,67 +300,16 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         self.close()
         os.replace(folder / "database", self.path)
 
-    def _amended(
-        self, folder: Path, removals: Sequence[Removal], insert: Mapping[str, pa.Table]
-    ) -> dict[str, Path | None]:
-        """Every table that a change touches, written whole to ``folder`` as it will be; none where
-        it will be empty.
-
-        Kuzu cannot fill a node table that nodes were deleted from (its index of keys then lacks
-        some), so a table is filled anew, and with a node table all relationships of its nodes.
-        """
-        touched = {removal.table for removal in removals} | set(insert)
-        touched |= {
-            name for name, kind in RELATIONSHIPS.items() if {kind.source, kind.target} & touched
-        }
-        parts: dict[str, Path | None] = {}
-        gone: dict[str, pa.Array | pa.ChunkedArray] = {}
-        for table in (*NODES, *RELATIONSHIPS):
-            if table not in touched:
-                continue
-            here = [removal for removal in removals if removal.table == table]
-            rows = rows_of(self._reader(), *_staying(table, here)).cast(arrow_schema(table))
-            kind = table_type(table)
-            if isinstance(kind, RelationshipType):
-                for end, label in (("from", kind.source), ("to", kind.target)):
-                    rows = _without(rows, end, gone.get(label))
-            elif here:
-                keys = rows_of(self._reader(), f"MATCH (x:`{table}`) RETURN x.`key` AS `key`")
-                gone[table] = _without(keys, "key", rows["key"])["key"]
-            if table in insert:
-                kept = _without(rows, "key", insert[table]["key"]) if table in NODES else rows
-                rows = pa.concat_tables([kept, insert[table]])
-            parts[table] = folder / f"{table}.parquet" if rows.num_rows else None
-            if rows.num_rows:
-                pq.write_table(
-                    rows, folder / f"{table}.parquet", compression="lz4", write_statistics=False
-                )
-        return parts
-
     def _kept(
         self, folder: Path, bundles: Sequence[Bundle], without: Sequence[str]
     ) -> dict[str, list[Path]]:
-        """Tables of what stays, written to ``folder``."""
+        """Tables of what stays, written to ``folder``; none where no model does."""
         if not self.path.exists():
             return {}
         self._open()
         if not {row["key"] for row in self.models()} - set(without):
             return {}
-        parts = {}
-        for table in (*NODES, *RELATIONSHIPS):
-            rows = rows_of(self._reader(), *_reading(table, without))
-            if table in NODES and owner(table) is None:
-                rows = _without_keys(
-                    rows,
-                    [key for bundle in bundles for key in bundle.table(table)["key"].to_pylist()],
-                )
-            if rows.num_rows:
-                parts[table] = [folder / f"{table}.parquet"]
-                whole = rows.cast(
-                    arrow_schema(table)
-                )  # types as in a bundle, so that one COPY takes both
-                pq.write_table(whole, parts[table][0], compression="lz4", write_statistics=False)
-        return parts
+        return kept(self._reader(), folder, bundles, without)
 
 
 def _prefix(path: Path) -> str:
@@ -418,41 +344,11 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
+def _missing(path: Path) -> StoreError:
+    return StoreError(f"{path}: no such database; `circuitome load BUNDLE --db {path}` makes one")
+
+
 def _not_ours(path: Path, mark: str) -> StoreError:
     if mark.startswith("circuitome schema"):
         return OutdatedError(str(path), found=mark, wanted=fingerprint())
     return StoreError(f"{path}: a Kuzu database, but not one of circuitome; name another with --db")
-
-
-def _reading(table: str, without: Sequence[str]) -> tuple[str, dict[str, Value]]:
-    """The query that reads a whole table but for some models, and its parameters."""
-    tests = [f"NOT {name} IN $without" for name in owners(table)] if without else []
-    return reading(table, tests=tests), {"without": list(without)} if tests else {}
-
-
-def _staying(table: str, removals: Sequence[Removal]) -> tuple[str, dict[str, Value]]:
-    """The query that reads a whole table but for what the removals match, and its parameters."""
-    tests: list[str] = []
-    values: dict[str, Value] = {}
-    for removal in removals:
-        kept = []
-        for end, column, wanted in conditions(removal):
-            name = f"p{len(values)}"
-            values[name] = wanted
-            kept.append(f"{end}.`{column}` IS NULL OR NOT {end}.`{column}` IN ${name}")
-        tests.append(f"({' OR '.join(kept) or 'false'})")
-    return reading(table, tests=tests), values
-
-
-def _without(rows: pa.Table, column: str, values: pa.Array | pa.ChunkedArray | None) -> pa.Table:
-    """The rows whose value of a column is none of ``values``."""
-    if values is None or not len(values):
-        return rows
-    # pyarrow makes its compute functions when it is imported, so that no type checker sees them
-    found = pc.call_function("is_in", [rows[column]], pc.SetLookupOptions(values))
-    return rows.filter(pc.call_function("invert", [found]))
-
-
-def _without_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """The rows of other keys; for the few nodes that belong to no model."""
-    return rows.filter(pa.array([key not in keys for key in rows["key"].to_pylist()], pa.bool_()))
