@@ -75,13 +75,17 @@ def _check(part: str, found: Findings) -> None:
             "name the part at the column in the schema"
         )
     for table, rows in found.tables.items():
-        owner = table_type(table).part
-        emptied = not rows.num_rows and owner in PARTS and part in needed_by(owner)
-        if owner not in {part, *needed_by(part)} and not emptied:
-            raise SchemaError(
-                f"the table {table} does not belong to the part {part!r} of the annotation; "
-                "name the part at the table in the schema"
-            )
+        _check_table(part, table, rows)
+
+
+def _check_table(part: str, table: str, rows: pa.Table) -> None:
+    owner = table_type(table).part
+    emptied = not rows.num_rows and owner in PARTS and part in needed_by(owner)
+    if owner not in {part, *needed_by(part)} and not emptied:
+        raise SchemaError(
+            f"the table {table} does not belong to the part {part!r} of the annotation; "
+            "name the part at the table in the schema"
+        )
 
 
 def _columns(parts: set[str]) -> set[tuple[str, str]]:

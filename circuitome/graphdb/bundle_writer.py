@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -177,7 +177,7 @@ class BundleWriter(_Writer):
         *,
         model: Mapping[str, object],
         notes: Mapping[str, object],
-        wiring: Mapping[str, Any],
+        wiring: Mapping[str, object],
         kernels: Mapping[str, np.ndarray],
         kernel_rows: list[tuple[str, int]],
     ) -> None:
@@ -191,9 +191,7 @@ class BundleWriter(_Writer):
             kernel_rows: layer name and number of kernel rows, in the order of computation.
         """
         self._close()
-        save_file(dict(kernels), self._folder / KERNELS)
-        mode = self._folder.stat().st_mode & 0o666
-        (self._folder / KERNELS).chmod(mode)  # safetensors writes for its owner alone
+        self._write_kernels(kernels)
         (self._folder / WIRING).write_text(json.dumps(wiring, separators=(",", ":")))
         files = {name: file_entry(self._folder, name) for name in (WIRING, KERNELS)}
         for table in sorted(self._rows):
@@ -202,6 +200,12 @@ class BundleWriter(_Writer):
         entries = tuple(KernelRows(layer, rows) for layer, rows in kernel_rows)
         row = cast(ModelRow, dict(model))
         self._seal(Manifest(row, entries, files, extraction=notes, amendments={}))
+
+    def _write_kernels(self, kernels: Mapping[str, np.ndarray]) -> None:
+        path = self._folder / KERNELS
+        save_file(dict(kernels), path)
+        mode = self._folder.stat().st_mode & 0o666
+        path.chmod(mode)  # safetensors writes for its owner alone
 
 
 class BundleAmendment(_Writer):
@@ -284,8 +288,7 @@ class BundleAmendment(_Writer):
         if unknown := set(changes) - set(arrow_schema("Model").names):
             raise ValueError(f"Model: {', '.join(sorted(unknown))} is no column of the schema")
         _check_current(self.path, old)
-        rows = [row | changes for row in self._bundle.table("Model").to_pylist()]
-        self.replace("Model", table_of("Model", rows))
+        self._change_model(changes)
         self._close()
         self._take_over()
         self._seal(
@@ -297,6 +300,10 @@ class BundleAmendment(_Writer):
                 amendments=amendments,
             )
         )
+
+    def _change_model(self, changes: Mapping[str, object]) -> None:
+        rows = [row | changes for row in self._bundle.table("Model").to_pylist()]
+        self.replace("Model", table_of("Model", rows))
 
     def _take_over(self) -> None:
         """Enter the tables that were written, and link the files that stay."""

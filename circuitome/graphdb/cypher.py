@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from circuitome.errors import CircuitomeError
 
@@ -100,7 +100,7 @@ def parameters_of(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_PARAMETER.findall(code_of(text))))
 
 
-def check_parameters(text: str, given: Mapping[str, Any]) -> None:
+def check_parameters(text: str, given: Mapping[str, object]) -> None:
     """Raise `CypherError` where parameters are missing or unused: engines differ in what they
     let pass.
     """
@@ -129,17 +129,24 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
         )
     code = code_of(text)
     _refuse_disguise(text, code)
+    _refuse_joined_words(code)
     code = _tight(code).removesuffix(";").rstrip()
     if not code:
         raise CypherError("the query is empty; write one that starts with MATCH")
     _refuse_depth(code)
-    start = _PLAN.match(code)
-    first = "".join(re.findall(r"\A\w*", code[start.end() if start else 0 :]))
     if not unsafe and (found := _beyond(code)):
         raise CypherError(
             f"`{found}` reaches beyond the graph, to files, settings or plugins; leave it out, "
             "or allow it with --unsafe"
         )
+    _refuse_statements(code)
+    _refuse_writing(code)
+
+
+def _refuse_statements(code: str) -> None:
+    """Refuse what begins otherwise than a query, and all that follows one."""
+    start = _PLAN.match(code)
+    first = "".join(re.findall(r"\A\w*", code[start.end() if start else 0 :]))
     if first.upper() not in _FIRST and not _FILES.match(code):
         raise CypherError(
             "a query starts with MATCH, UNWIND or CALL and reads; this one starts with "
@@ -149,6 +156,9 @@ def check_reading(text: str, *, unsafe: bool = False) -> None:
         raise CypherError(
             "the text holds several statements; run them one by one, without `;` between"
         )
+
+
+def _refuse_writing(code: str) -> None:
     if found := _clause(_WRITING, code) or _BATCHES.search(code):
         raise CypherError(
             f"a query only reads; leave out `{found.group(found.re.groups)}` (`circuitome load` "
@@ -177,6 +187,10 @@ def _refuse_disguise(text: str, code: str) -> None:
             )
     if "/*" in code:
         raise CypherError("the query has a comment without an end; write `*/` behind it")
+
+
+def _refuse_joined_words(code: str) -> None:
+    """Refuse a number and a name without a blank between."""
     for run in _RUN.finditer(code):
         word = run.group()
         if not word.isidentifier() and not _NUMBER.fullmatch(

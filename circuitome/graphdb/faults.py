@@ -90,25 +90,23 @@ class Inspection:
             path = self._path(name)
             rows = {}
             for column, label in (("from", kind.source), ("to", kind.target)):
-                rows[column] = _rows_of(table[column], keys.get(label, pa.array([], pa.string())))
-                yield from _missing_ends(
-                    path, table[column], rows[column], f"{label} at `{column}`"
-                )
+                rows[column] = _rows_of(table[column], keys[label])
+                what = f"{label} at `{column}`"
+                yield from _missing_ends(path, table[column], rows[column], what)
             if name in EDGE_TYPES:
                 pairs.append(rows["from"] * (1 << 31) + rows["to"])
             yield from _not_numbers(path, table)
-        known = np.concatenate([part[part >= 0] for part in pairs])
-        if twice := len(known) - len(np.unique(known)):
+        if twice := _repetitions(pairs):
             edges = ", ".join(EDGE_TYPES)
             yield f"{self.folder}: {twice} pairs of neurons have more than one edge ({edges})"
 
     def _keys(self) -> dict[str, pa.Array]:
-        """Keys of the nodes of every table that can be read."""
+        """Keys of the nodes of every table; none of one that cannot be read."""
         tables = {label: self._readable(label)[0] for label in NODES}
+        none = pa.array([], pa.string())
         return {
-            label: table["key"].combine_chunks()
+            label: none if table is None else table["key"].combine_chunks()
             for label, table in tables.items()
-            if table is not None
         }
 
 
@@ -140,6 +138,12 @@ def _rows_of(ends: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
         rows = known.take(chunk.indices).fill_null(-1)
         parts.append(rows.to_numpy(zero_copy_only=False).astype(np.int64))
     return np.concatenate(parts)
+
+
+def _repetitions(pairs: list[np.ndarray]) -> int:
+    """How many pairs are there again; those below 0 lack an end and do not count."""
+    known = np.concatenate([part[part >= 0] for part in pairs])
+    return len(known) - len(np.unique(known))
 
 
 def _missing_ends(path: Path, ends: pa.ChunkedArray, rows: np.ndarray, what: str) -> Iterator[str]:

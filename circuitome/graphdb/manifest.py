@@ -111,7 +111,7 @@ class Manifest:
         new = {name: value for name, value in entries.items() if name not in old}
         return old, {**self.amendments, **new}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The manifest as it is written."""
         return {
             "format": _FORMAT,
@@ -181,18 +181,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the bundle in ``folder``; `BundleError` if that is not a bundle of this
     schema.
     """
-    if not _is_dir(folder):
-        clear(folder)
-    if not _is_dir(folder):
-        raise BundleError(
-            f"{folder}: no such bundle; `circuitome extract MODEL -o {folder}` makes one"
-        )
-    path = folder / MANIFEST
-    if not path.exists():
-        raise BundleError(
-            f"{folder}: no {MANIFEST}, so it is not a bundle; "
-            "`circuitome extract MODEL -o DIR` makes one"
-        )
+    path = _found(folder)
     content = read_json(inside(folder, MANIFEST))
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise BundleError(
@@ -206,6 +195,23 @@ def read_manifest(folder: Path) -> Manifest:
     return _manifest(content, path)
 
 
+def _found(folder: Path) -> Path:
+    """The path of the manifest in ``folder``; what a killed process had moved aside is back."""
+    if not _is_dir(folder):
+        clear(folder)
+    if not _is_dir(folder):
+        raise BundleError(
+            f"{folder}: no such bundle; `circuitome extract MODEL -o {folder}` makes one"
+        )
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BundleError(
+            f"{folder}: no {MANIFEST}, so it is not a bundle; "
+            "`circuitome extract MODEL -o DIR` makes one"
+        )
+    return path
+
+
 def _is_dir(folder: Path) -> bool:
     try:
         return folder.is_dir()
@@ -213,7 +219,7 @@ def _is_dir(folder: Path) -> bool:
         return False
 
 
-def _manifest(content: dict[str, Any], path: Path) -> Manifest:
+def _manifest(content: Mapping[str, object], path: Path) -> Manifest:
     """The manifest of its JSON; `BundleError` names the first entry that cannot be read."""
     model = _entry(content, "model", _model, path)
     kernels = _entry(content, "kernels", _kernels, path)
@@ -229,7 +235,7 @@ def _manifest(content: dict[str, Any], path: Path) -> Manifest:
     )
 
 
-def _entry(content: Mapping[str, Any], name: str, read: Callable[[Any], T], path: Path) -> T:
+def _entry(content: Mapping[str, object], name: str, read: Callable[[Any], T], path: Path) -> T:
     try:
         return read(content.get(name))
     except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OverflowError):

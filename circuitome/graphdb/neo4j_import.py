@@ -10,6 +10,7 @@ column says which lists these are, and ``finish.cypher`` makes them so.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -37,6 +38,7 @@ Streams = Iterable[tuple[str, Iterator[pa.RecordBatch]]]
 _BETWEEN: Final = "\x1f"
 _EMPTY: Final = "empty_lists"  # a property from the import to `finish.cypher`
 _BLANK: Final = ": one empty string"  # after the name of a column there
+_NOTHING: Final = pa.scalar("")
 _SCRIPT: Final = """\
 #!/bin/sh
 # Makes a Neo4j database of the CSV files beside this script; what the database held is gone.
@@ -55,21 +57,29 @@ def write_import(streams: Streams, folder: Path) -> None:
     which is for afterwards.
     """
     folder.mkdir()
-    arguments, multiline, names = [], False, []
+    names, multiline = [], False
     for name, batches in streams:
         with (folder / f"{name}.csv").open("wb") as file:
             multiline |= _write_table(name, batches, file)
-        arguments.append(f"--{'nodes' if name in NODES else 'relationships'}={name}={name}.csv")
         names.append(name)
-    arguments += ["--array-delimiter=U+001F", "--strict=true", "--overwrite-destination=true"]
-    if multiline:  # the tool reads a file in one thread then
-        arguments.append("--multiline-fields=true")
-    script = folder / "import.sh"
-    script.write_text(_SCRIPT + " \\\n".join(f"  {argument}" for argument in arguments) + "\n")
-    script.chmod(0o755)
+    _write_script(folder / "import.sh", _arguments(names, multiline=multiline))
     statements = [*neo4j_constraints().values(), *neo4j_indexes().values()]
-    statements += [statement for name in names for statement in _emptying(name)]
+    statements += itertools.chain.from_iterable(map(_emptying, names))
     (folder / "finish.cypher").write_text("".join(f"{statement};\n" for statement in statements))
+
+
+def _write_script(path: Path, arguments: Iterable[str]) -> None:
+    path.write_text(_SCRIPT + " \\\n".join(f"  {argument}" for argument in arguments) + "\n")
+    path.chmod(0o755)
+
+
+def _arguments(names: Iterable[str], *, multiline: bool) -> Iterator[str]:
+    """What the tool is called with."""
+    for name in names:
+        yield f"--{'nodes' if name in NODES else 'relationships'}={name}={name}.csv"
+    yield from ("--array-delimiter=U+001F", "--strict=true", "--overwrite-destination=true")
+    if multiline:  # the tool reads a file in one thread then
+        yield "--multiline-fields=true"
 
 
 def _lists(name: str) -> list[str]:
@@ -171,25 +181,23 @@ def _check_lists(name: str, batch: pa.RecordBatch) -> None:
 
 def _empty_lists(name: str, batch: pa.RecordBatch) -> pa.Array:
     """The names of the columns whose list the tool takes for null, null where there is none."""
-    nothing, words = pa.scalar(""), []
-    for column in _lists(name):
-        lost = pc.call_function(
-            "equal", [_column(batch[column]), nothing]
-        )  # no value, or an empty one alone
-        none = pc.call_function(
-            "equal", [pc.call_function("list_value_length", [batch[column]]), pa.scalar(0)]
-        )
-        said = pc.call_function(
-            "if_else", [none, pa.scalar(column + _BETWEEN), pa.scalar(column + _BLANK + _BETWEEN)]
-        )
-        words.append(
-            pc.call_function(
-                "if_else", [pc.call_function("coalesce", [lost, pa.scalar(False)]), said, nothing]
-            )
-        )
-    joined = pc.call_function("binary_join_element_wise", [*words, nothing])
-    none = pc.call_function("equal", [joined, nothing])
+    words = [_lost_list(column, batch[column]) for column in _lists(name)]
+    joined = pc.call_function("binary_join_element_wise", [*words, _NOTHING])
+    none = pc.call_function("equal", [joined, _NOTHING])
     return pc.call_function("if_else", [none, pa.scalar(None, pa.string()), joined])
+
+
+def _lost_list(column: str, lists: pa.Array) -> pa.Array:
+    """The name of the column where the tool takes its list for null, else an empty text."""
+    # no value, or an empty one alone
+    lost = pc.call_function("equal", [_column(lists), _NOTHING])
+    lost = pc.call_function("coalesce", [lost, pa.scalar(False)])
+    none = pc.call_function("list_value_length", [lists])
+    none = pc.call_function("equal", [none, pa.scalar(0)])
+    names = [pa.scalar(f"{column}{what}{_BETWEEN}") for what in ("", _BLANK)]
+    return pc.call_function(
+        "if_else", [lost, pc.call_function("if_else", [none, *names]), _NOTHING]
+    )
 
 
 def _finite(column: pa.Array) -> bool:

@@ -67,12 +67,9 @@ def arrow_schema(name: str) -> pa.Schema:
     import pyarrow as pa
 
     kind = table_type(name)
-    ends = (
-        []
-        if isinstance(kind, NodeType)
-        else [pa.field("from", pa.string()), pa.field("to", pa.string())]
-    )
-    return pa.schema(ends + [pa.field(column.name, column.type.arrow) for column in kind.columns])
+    ends = () if isinstance(kind, NodeType) else ("from", "to")
+    fields = [(end, pa.string()) for end in ends]
+    return pa.schema(fields + [(column.name, column.type.arrow) for column in kind.columns])
 
 
 def made_by(part: str) -> dict[str, tuple[str, ...]]:

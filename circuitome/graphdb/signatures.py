@@ -11,9 +11,10 @@ plain brightness, colour and contrast. The samples of one picture stand together
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import Final, Self, TypedDict
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,6 +28,19 @@ FILE: Final = "signatures.safetensors"
 _ABOUT: Final = "about"
 NETWORK: Final = "net"
 """Name of the copy that is the network itself; the others are null networks."""
+
+
+class _LayerRow(TypedDict):
+    """What is read of a row of `Layer`."""
+
+    key: str
+    channels: int
+
+
+class _About(TypedDict):
+    """What the file says of itself, as far as it is read."""
+
+    per_picture: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +69,19 @@ class Signatures:
                 f"{bundle.path}: has no response signatures; `circuitome annotate {bundle.path} "
                 "--parts signatures` makes them"
             )
-        try:
-            with safe_open(bundle.attached_path(FILE), framework="numpy") as file:
-                about, names = json.loads((file.metadata() or {})[_ABOUT]), set(file.keys())
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise BundleError(
-                f"{bundle.attached_path(FILE)}: not readable ({error}); annotate the bundle again"
-            ) from error
-        rows = sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"])
-        rows = [row for row in rows if f"{NETWORK}/{row['name']}" in names]
-        neurons = bundle.table("Neuron").select(["layer", "channel", "reliability"]).to_pylist()
-        reliability = {(row["layer"], row["channel"]): row["reliability"] for row in neurons}
+        about, names = _described(bundle.attached_path(FILE))
+        ordered = sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"])
+        layers = [row for row in ordered if f"{NETWORK}/{row['name']}" in names]
         return cls(
             bundle=bundle,
             sha256=known,
             per_picture=int(about["per_picture"]),
             twins=tuple(sorted({name.partition("/")[0] for name in names} - {NETWORK})),
-            layers=tuple(row["name"] for row in rows),
-            starts=np.cumsum([0] + [row["channels"] for row in rows]),
-            depth=np.array([row["depth"] for row in rows], dtype=float),
-            field=np.array([row["receptive_field"][0] for row in rows], dtype=float),
-            reliability=np.array(
-                [
-                    reliability[row["key"], channel]
-                    for row in rows
-                    for channel in range(row["channels"])
-                ],
-                dtype=float,
-            ),
+            layers=tuple(row["name"] for row in layers),
+            starts=np.cumsum([0] + [row["channels"] for row in layers]),
+            depth=np.array([row["depth"] for row in layers], dtype=float),
+            field=np.array([row["receptive_field"][0] for row in layers], dtype=float),
+            reliability=_reliability(bundle, layers),
         )
 
     @property
@@ -119,7 +118,24 @@ class Signatures:
         return unit_rows(np.concatenate(arrays).astype(np.float32))
 
 
-def packed(copies: Mapping[str, Mapping[str, np.ndarray]], *, about: Mapping[str, Any]) -> bytes:
+def _described(path: Path) -> tuple[_About, set[str]]:
+    """What a file says of itself, and the names of its arrays."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads((file.metadata() or {})[_ABOUT]), set(file.keys())
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise BundleError(f"{path}: not readable ({error}); annotate the bundle again") from error
+
+
+def _reliability(bundle: Bundle, layers: Sequence[_LayerRow]) -> np.ndarray:
+    """Reliability of the neurons of some layers, in their order."""
+    neurons = bundle.table("Neuron").select(["layer", "channel", "reliability"]).to_pylist()
+    known = {(row["layer"], row["channel"]): row["reliability"] for row in neurons}
+    ordered = [known[row["key"], place] for row in layers for place in range(row["channels"])]
+    return np.array(ordered, dtype=float)
+
+
+def packed(copies: Mapping[str, Mapping[str, np.ndarray]], *, about: Mapping[str, object]) -> bytes:
     """The file's bytes, of rows ``(C, samples)`` by copy and layer; ``about`` goes into its
     metadata.
     """

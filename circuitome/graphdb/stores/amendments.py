@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
@@ -74,17 +74,18 @@ def _check_removal(removal: Removal, where: str) -> None:
             f"{where}: {removal.table} is a node and has no ends; say which ones by their own "
             "properties"
         )
-    ends = (
-        ()
-        if isinstance(kind, NodeType)
-        else ((removal.source, kind.source), (removal.target, kind.target))
-    )
-    for wanted, table in ((removal.where, removal.table), *ends):
-        known = {column.name for column in table_type(table).columns}
-        if unknown := [column for column in wanted if column not in known]:
-            raise StoreError(
-                f"{where}: {table} has no column {unknown[0]!r}; it has {', '.join(sorted(known))}"
-            )
+    _check_columns(removal.where, removal.table, where)
+    if isinstance(kind, RelationshipType):
+        _check_columns(removal.source, kind.source, where)
+        _check_columns(removal.target, kind.target, where)
+
+
+def _check_columns(wanted: Iterable[str], table: str, where: str) -> None:
+    known = {column.name for column in table_type(table).columns}
+    if unknown := [column for column in wanted if column not in known]:
+        raise StoreError(
+            f"{where}: {table} has no column {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
 
 
 def _can_match(removal: Removal) -> bool:
@@ -105,6 +106,11 @@ def _fitting(table: str, rows: pa.Table, where: str) -> pa.Table:
         raise StoreError(
             f"{where}: rows of {table} do not fit the schema ({error}); look at their types"
         ) from None
+    _check_keys(table, rows, where)
+    return rows
+
+
+def _check_keys(table: str, rows: pa.Table, where: str) -> None:
     keys = [name for name in ("from", "to") if table in RELATIONSHIPS] or [NODES[table].key.name]
     if any(rows.column(name).null_count for name in keys):
         raise StoreError(
@@ -112,4 +118,3 @@ def _fitting(table: str, rows: pa.Table, where: str) -> pa.Table:
         )
     if table in NODES and len(rows.column(keys[0]).unique()) < rows.num_rows:
         raise StoreError(f"{where}: rows of {table} have a key twice; give each node once")
-    return rows

@@ -44,19 +44,24 @@ def amended(
     for table in _touched({removal.table for removal in removals} | set(insert)):
         here = [removal for removal in removals if removal.table == table]
         rows = rows_of(connection, *_staying(table, here)).cast(arrow_schema(table))
-        kind = table_type(table)
-        if isinstance(kind, RelationshipType):
-            rows = _without(rows, "from", gone.get(kind.source))
-            rows = _without(rows, "to", gone.get(kind.target))
+        if table in RELATIONSHIPS:
+            rows = _without_ends(rows, RELATIONSHIPS[table], gone)
         elif here:
             keys = rows_of(connection, reading(table, columns=["key"]))
             gone[table] = _without(keys, "key", rows["key"])["key"]
         if table in insert:
-            if table in NODES:
-                rows = _without(rows, "key", insert[table]["key"])
-            rows = pa.concat_tables([rows, insert[table]])
+            here_already = insert[table]["key"] if table in NODES else None
+            rows = pa.concat_tables([_without(rows, "key", here_already), insert[table]])
         parts[table] = _written(table, rows, folder)
     return parts
+
+
+def _without_ends(
+    rows: pa.Table, kind: RelationshipType, gone: Mapping[str, pa.ChunkedArray]
+) -> pa.Table:
+    """The relationships whose ends stay; ``gone`` are keys of nodes by label."""
+    rows = _without(rows, "from", gone.get(kind.source))
+    return _without(rows, "to", gone.get(kind.target))
 
 
 def _touched(changed: set[str]) -> Iterator[str]:

@@ -92,23 +92,14 @@ def jars() -> Path:
 
 def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        shutil.copy(_POM, Path(temporary, "pom.xml"))
-        command = [
-            "mvn",
-            "-q",
-            "-B",
-            "-f",
-            str(Path(temporary, "pom.xml")),
-            "dependency:copy-dependencies",
-        ]
+        pom = shutil.copy(_POM, Path(temporary, "pom.xml"))
+        command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={temporary}/jars"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-            raise ServerError(
-                f"Maven could not fetch Neo4j: {lines[0] if lines else done.returncode}; is the "
-                "network there?"
-            )
+            lines = (done.stdout + done.stderr).splitlines()
+            reason = next((line for line in lines if "ERROR" in line), done.returncode)
+            raise ServerError(f"Maven could not fetch Neo4j: {reason}; is the network there?")
         try:
             Path(temporary, "jars").rename(folder)
         except OSError:
@@ -199,14 +190,14 @@ class LocalServer(AbstractContextManager["LocalServer"]):
         (self.home / "conf" / "user-logs.xml").write_text(_USER_LOGS)
         (self.home / "conf" / "server-logs.xml").write_text(_LOGS)
         if not (self.home / "password").is_file():
-            password = secrets.token_urlsafe(18).replace(
-                "-", "_"
-            )  # a leading dash would be an option
-            admin(self.home, ["dbms", "set-initial-password", password])
-            with os.fdopen(
-                os.open(self.home / "password", os.O_WRONLY | os.O_CREAT, 0o600), "w"
-            ) as file:
-                file.write(password + "\n")
+            self._make_password()
+
+    def _make_password(self) -> None:
+        password = secrets.token_urlsafe(18).replace("-", "_")  # a leading dash would be an option
+        admin(self.home, ["dbms", "set-initial-password", password])
+        place = os.open(self.home / "password", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(place, "w") as file:
+            file.write(password + "\n")
 
     def start(self, *, patience: float = 120) -> None:
         """Start it and wait until it answers, at most ``patience`` seconds; `ServerError`
@@ -218,18 +209,7 @@ class LocalServer(AbstractContextManager["LocalServer"]):
                 "another --port"
             )
         self.prepare()
-        with (self.home / "logs" / "console.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *_java(self._heap),
-                    "org.neo4j.server.CommunityEntryPoint",
-                    f"--home-dir={self.home}",
-                    f"--config-dir={self.home}/conf",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-            )
+        self._process = self._begun()
         until = time.monotonic() + patience
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -239,6 +219,19 @@ class LocalServer(AbstractContextManager["LocalServer"]):
                     f"{self.log.strip()[-500:]}"
                 )
             time.sleep(0.2)
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        """The server's process, which prints into its log."""
+        command = [
+            *_java(self._heap),
+            "org.neo4j.server.CommunityEntryPoint",
+            f"--home-dir={self.home}",
+            f"--config-dir={self.home}/conf",
+        ]
+        with (self.home / "logs" / "console.log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            )
 
     def _listens(self) -> bool:
         """Whether Bolt answers, by its handshake."""
@@ -278,6 +271,22 @@ class LocalServer(AbstractContextManager["LocalServer"]):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until Ctrl-C."""
+    options = _options(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with LocalServer(options.home, port=options.port) as server:
+            _introduce(server)
+            assert server._process is not None
+            return server._process.wait()
+    except KeyboardInterrupt:
+        return 0
+    except ServerError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m circuitome.graphdb.stores.local_server",
         description=(__doc__ or "").split("\n")[0],
@@ -288,26 +297,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=7687, help="Bolt port on the loopback address (default: 7687)"
     )
-    options = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    server = LocalServer(options.home, port=options.port)
-    try:
-        with server:
-            print(
-                f"Neo4j answers at {server.address}, user {server.user}, password in "
-                f"{server.home / 'password'}"
-            )
-            print(f"  export NEO4J_PASSWORD=$(cat {server.home / 'password'})")
-            print(f"  circuitome load BUNDLE --db {server.address}")
-            print("Ctrl-C stops it.", flush=True)
-            assert server._process is not None
-            return server._process.wait()
-    except KeyboardInterrupt:
-        return 0
-    except ServerError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return parser.parse_args(arguments)
+
+
+def _introduce(server: LocalServer) -> None:
+    password = server.home / "password"
+    print(f"Neo4j answers at {server.address}, user {server.user}, password in {password}")
+    print(f"  export NEO4J_PASSWORD=$(cat {password})")
+    print(f"  circuitome load BUNDLE --db {server.address}")
+    print("Ctrl-C stops it.", flush=True)
 
 
 if __name__ == "__main__":

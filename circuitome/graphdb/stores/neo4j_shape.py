@@ -83,6 +83,13 @@ def contents(read: Read) -> Iterator[SchemaItem]:
     """Labels, relationship types and properties that are in use, and the schema version of
     each model.
     """
+    yield from _in_use(read)
+    for model, version in versions(read):
+        state = "ok" if version == SCHEMA_VERSION else "outdated"
+        yield SchemaItem("version", model, str(SCHEMA_VERSION), str(version), state)
+
+
+def _in_use(read: Read) -> Iterator[SchemaItem]:
     for what, known in (("label", NODES), ("relationship", RELATIONSHIPS)):
         rows: list[_InUse] = read(_IN_USE[what]).to_pylist()
         for table in sorted(set(chain.from_iterable(row["names"] for row in rows))):
@@ -91,9 +98,6 @@ def contents(read: Read) -> Iterator[SchemaItem]:
                 yield from properties_compared(table, _types(table, rows), engine="neo4j")
             else:
                 yield SchemaItem(what, table, "", table, "foreign")
-    for model, version in versions(read):
-        state = "ok" if version == SCHEMA_VERSION else "outdated"
-        yield SchemaItem("version", model, str(SCHEMA_VERSION), str(version), state)
 
 
 def _types(table: str, rows: Iterable[_InUse]) -> dict[str, str]:

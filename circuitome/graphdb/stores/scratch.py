@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import kuzu
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from circuitome.errors import first_line
 from circuitome.graphdb.ddl import kuzu_table
 from circuitome.graphdb.drafts import draft
+from circuitome.graphdb.rows import Value
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, rows_of
 from circuitome.graphdb.stores.protocol import StoreError, check_query
@@ -57,7 +58,7 @@ class Scratch(AbstractContextManager["Scratch"]):
             ) from error
 
     def run(
-        self, cypher: str, parameters: Mapping[str, Any], *, timeout: float | None = None
+        self, cypher: str, parameters: Mapping[str, Value], *, timeout: float | None = None
     ) -> pa.Table:
         """Rows of a reading query; ``timeout`` in seconds. `StoreError` where it writes, fails
         or takes too long.
