@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.export import export as write_export
+from circuitome.graphdb.rows import Row
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 from circuitome.queries import about
 from circuitome.queries.database import Database, open_database
@@ -168,7 +169,7 @@ def export(
 
 def schema() -> Rows:
     """The graph's schema: every node, relationship and property, with its type and meaning."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for kind in (*NODES.values(), *RELATIONSHIPS.values()):
         ends = "node"
         if kind.name in RELATIONSHIPS:
@@ -184,9 +185,9 @@ def schema() -> Rows:
 
 def check(*bundles: Bundle | str | os.PathLike[str]) -> Rows:
     """The damage of bundles, a row for each problem: ``bundle`` and ``problem``."""
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for bundle in map(_bundle, bundles):
-        found += [{"bundle": str(bundle.path), "problem": fault} for fault in bundle.faults()]
+        found.extend({"bundle": str(bundle.path), "problem": fault} for fault in bundle.faults())
     return Rows.of(found, _PROBLEM)
 
 

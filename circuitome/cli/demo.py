@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from circuitome.cli.output import Progress, plural, progress
+from circuitome.cli.output import plural, progress
 from circuitome.networks import BUNDLED
 
 if TYPE_CHECKING:
+    from circuitome.extract.verify import LayerCheck
     from circuitome.graphdb.bundle import Bundle
+    from circuitome.graphdb.stores.protocol import Progress
     from circuitome.queries.database import Database
     from circuitome.queries.motifs import MotifRow
 
@@ -47,13 +50,7 @@ def demo(
             f"\n2. The database: {database_file} holds {plural(len(bundles), 'network')}. "
             "Everything below is asked of it."
         )
-        for tell in (
-            _tell_layers,
-            _tell_opposition,
-            _tell_union,
-            _tell_superposition,
-            _tell_banding,
-        ):
+        for tell in _CHAPTERS:
             print("\n" + tell(database))
     print("\n" + _graph(bundles[0], folder))
     print(_GO_ON.format(db=database_file, name=bundles[0].model, bundle=bundles[0].path))
@@ -84,18 +81,18 @@ def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
     from circuitome.extract import extract, verify
     from circuitome.extract.models.resolve import resolve
 
+    def told(stage: str, done: int, total: int) -> None:
+        report(f"{name}: {stage}", done, total)
+
     network = resolve(name)
-    bundle = extract(
-        network,
-        output=folder / f"{name}.circuitome",
-        force=True,
-        progress=lambda stage, done, total: report(f"{name}: {stage}", done, total),
-    )
-    checks = verify(
-        bundle,
-        network.model,
-        progress=lambda stage, done, total: report(f"{name}: {stage}", done, total),
-    )
+    path = folder / f"{name}.circuitome"
+    bundle = extract(network, output=path, force=True, progress=told)
+    _tell_proof(bundle, name, verify(bundle, network.model, progress=told))
+    return bundle
+
+
+def _tell_proof(bundle: Bundle, name: str, checks: list[LayerCheck]) -> None:
+    """What the bundle holds, and how exactly; ends the demo if it is not the network."""
     if failed := [check.layer for check in checks if not check.ok]:
         print(f"   {name}: the bundle is not the network, first at {failed[0]}")
         raise typer.Exit(1)
@@ -104,7 +101,6 @@ def _extracted(name: str, folder: Path, report: Progress) -> Bundle:
         f"   {name}: {plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} "
         f"({counts['dropped']:,} dropped); verified, largest error {worst:.0e}"
     )
-    return bundle
 
 
 def _tell_layers(database: Database) -> str:
@@ -125,17 +121,13 @@ def _tell_opposition(database: Database) -> str:
         "4. Mutual inhibition. Two neurons of a layer, each excited by what inhibits the other: an "
         "opponent pair."
     ]
-    for name in BUNDLED:
-        row, number = _strongest(database, "mutual_inhibition", name)
-        if row is not None:
-            (first, second), (source_1, source_2) = (
-                map(_short, row["roles"][role]) for role in ("case", "source")
-            )
-            lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The strongest: {source_1} excites "
-                f"{first} and inhibits {second},"
-            )
-            lines.append(f"      {source_2} the other way round.")
+    for found, row in _strongest(database, "mutual_inhibition"):
+        first, second = map(_short, row["roles"]["case"])
+        source_1, source_2 = map(_short, row["roles"]["source"])
+        lines.append(
+            f"   {found}. The strongest: {source_1} excites {first} and inhibits {second},"
+        )
+        lines.append(f"      {source_2} the other way round.")
     return "\n".join(lines)
 
 
@@ -144,15 +136,10 @@ def _tell_union(database: Database) -> str:
         "5. Unioning over cases. Such a pair, and a later neuron that both excite: `either of the "
         "two`."
     ]
-    for name in BUNDLED:
-        row, number = _strongest(database, "unioning_over_cases", name)
-        if row is not None:
-            first, second = map(_short, row["roles"]["case"])
-            union = _short(row["roles"]["union"][0])
-            lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The strongest: {union} unites {first} "
-                f"and {second}."
-            )
+    for found, row in _strongest(database, "unioning_over_cases"):
+        first, second = map(_short, row["roles"]["case"])
+        union = _short(row["roles"]["union"][0])
+        lines.append(f"   {found}. The strongest: {union} unites {first} and {second}.")
     lines.append(
         "   Candidates, not findings: random networks have such patterns, too. What is more than "
         "chance is a later question."
@@ -162,14 +149,9 @@ def _tell_union(database: Database) -> str:
 
 def _tell_superposition(database: Database) -> str:
     lines = ["6. Superposition. A neuron that many others read, and none of them mainly."]
-    for name in BUNDLED:
-        row, number = _strongest(database, "superposition", name)
-        if row is not None:
-            feature, hosts = _short(row["roles"]["feature"][0]), len(row["roles"]["host"])
-            lines.append(
-                f"   {name}: {plural(number, 'candidate')}. The most spread out: {feature}, in "
-                f"{plural(hosts, 'host')}."
-            )
+    for found, row in _strongest(database, "superposition"):
+        feature, hosts = _short(row["roles"]["feature"][0]), len(row["roles"]["host"])
+        lines.append(f"   {found}. The most spread out: {feature}, in {plural(hosts, 'host')}.")
     return "\n".join(lines)
 
 
@@ -178,24 +160,23 @@ def _tell_banding(database: Database) -> str:
         "7. Weight banding. Do a layer's kernels vary more from top to bottom than from left to "
         "right? 1 is no."
     ]
-    for name in BUNDLED:
-        row, _ = _strongest(database, "weight_banding", name)
-        if row is not None:
-            lines.append(
-                f"   {name}: most in {_short(row['roles']['layer'][0])}, {row['score']:.2f}."
-            )
+    for _, row in _strongest(database, "weight_banding"):
+        layer = _short(row["roles"]["layer"][0])
+        lines.append(f"   {row['model']}: most in {layer}, {row['score']:.2f}.")
     return "\n".join(lines)
 
 
-def _strongest(database: Database, kind: str, model: str) -> tuple[MotifRow | None, int]:
-    """The strongest instance of a motif and the number of instances."""
+def _strongest(database: Database, kind: str) -> Iterator[tuple[str, MotifRow]]:
+    """The strongest instance of a motif in each network that has one, after the network's name
+    and the number of instances.
+    """
     from circuitome.queries.graph import SignedGraph
     from circuitome.queries.motifs import find, find_motif
 
-    rows = find(database, kind, model=model, limit=1)
-    return (rows[0] if rows else None), find_motif(kind).count(
-        SignedGraph.of_database(database, model=model)
-    )
+    for name in BUNDLED:
+        number = find_motif(kind).count(SignedGraph.of_database(database, model=name))
+        for row in find(database, kind, model=name, limit=1):
+            yield f"{name}: {plural(number, 'candidate')}", row
 
 
 def _short(key: str) -> str:
@@ -206,6 +187,15 @@ def _short(key: str) -> str:
     layer, _, channel = place.rpartition(":")
     answers = CLASSES.get(layer.removeprefix("heads."))
     return f"{place} ({answers[int(channel)]})" if answers else place
+
+
+_CHAPTERS: Final = (
+    _tell_layers,
+    _tell_opposition,
+    _tell_union,
+    _tell_superposition,
+    _tell_banding,
+)
 
 
 def _graph(bundle: Bundle, folder: Path) -> str:

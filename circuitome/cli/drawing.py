@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Final, TypedDict, cast
 
-from circuitome.cli.output import number, visible
+from circuitome.cli.output import named, visible
 
 if TYPE_CHECKING:
     from circuitome.graphdb.rows import Row
     from circuitome.queries.about import Kernel
-    from circuitome.queries.motifs.saved import Instance
+    from circuitome.queries.motifs.saved import Instance, Member, SavedMotif
 
 __all__ = ["Edge", "drawing", "glyphs"]
 
@@ -51,10 +51,12 @@ def glyphs(kernel: Kernel) -> list[str]:
     >>> glyphs([[1.0, 0.3, 0.0], [-0.3, -0.9, 0.1]])
     ['# + ·', '- = ·']
     """
-    largest = max((abs(value) for row in kernel for value in row), default=0.0)
-    return [
-        " ".join(_glyph(value / largest if largest else 0.0) for value in row) for row in kernel
-    ]
+    largest = max(map(abs, itertools.chain.from_iterable(kernel)), default=0.0) or 1.0
+    return [_glyph_line(row, largest) for row in kernel]
+
+
+def _glyph_line(row: Sequence[float], largest: float) -> str:
+    return " ".join(_glyph(value / largest) for value in row)
 
 
 def _glyph(value: float) -> str:
@@ -79,24 +81,33 @@ def drawing(
     yield from _heading(motif)
     yield ""
     yield from _cast(instance, names)
-    grids = list(_grids(cast("Sequence[Edge]", instance.edges), names, taps))
-    if not grids and shared:
+    yield ""
+    if instance.edges:
+        for grid in _grids(instance.edges, names, taps):
+            yield from (*grid, "")
+    elif shared:
         edges = cast("Sequence[Edge]", shared)
-        inputs = {edge["sender"]: _short(edge["sender"], motif["model"]) for edge in edges}
-        first = next(_grids(edges, names | inputs, taps))
-        yield from ("", *first, "")
-        yield "no edge joins these; above are the strongest of the inputs that they share"
-    elif not grids:
-        yield ""
-        yield "no edge joins these; `circuitome circuit NEURON` shows what feeds one"
+        yield from _shared_grid(edges, names, taps, model=motif["model"])
     else:
-        for grid in grids:
-            yield from ("", *grid)
-        yield ""
-    if grids or shared:
+        yield "no edge joins these; `circuitome circuit NEURON` shows what feeds one"
+    if instance.edges or shared:
         yield _LEGEND
     if any(map(_spatial, taps.values())):
         yield _GLYPHS
+
+
+def _shared_grid(
+    edges: Sequence[Edge],
+    names: Mapping[str, str],
+    kernels: Mapping[int, Kernel],
+    *,
+    model: str,
+) -> Iterator[str]:
+    """A grid of edges from inputs that the neurons share."""
+    inputs = {edge["sender"]: _short(edge["sender"], model) for edge in edges}
+    yield from next(_grids(edges, {**names, **inputs}, kernels))
+    yield ""
+    yield "no edge joins these; above are the strongest of the inputs that they share"
 
 
 def _spatial(kernel: Kernel) -> bool:
@@ -104,12 +115,11 @@ def _spatial(kernel: Kernel) -> bool:
     return len(kernel) > 1 or len(kernel[0]) > 1
 
 
-def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
+def _heading(motif: SavedMotif) -> Iterator[str]:
     yield visible(f"{motif['kind']} {motif['key']} in {motif['model']}", lines=False)
     if motif["title"]:
         yield visible(motif["title"], lines=False)
-    parts = [f"score {number(motif['score'])}"] if motif["score"] is not None else []
-    parts += [f"{name} {number(motif[name])}" for name in ("p", "q") if motif[name] is not None]
+    parts = named(score=motif["score"], p=motif["p"], q=motif["q"])
     against = (
         f", against `{motif['null']}`"
         if motif["null"]
@@ -118,7 +128,7 @@ def _heading(motif: Mapping[str, Any]) -> Iterator[str]:
     yield visible(", ".join(parts) + against, lines=False)
 
 
-def _names(motif: Mapping[str, Any]) -> dict[str, str]:
+def _names(motif: SavedMotif) -> dict[str, str]:
     """Names of the members: the role, numbered if several play it; the key if too many do."""
     names: dict[str, str] = {}
     for role, keys in motif["roles"].items():
@@ -133,24 +143,23 @@ def _names(motif: Mapping[str, Any]) -> dict[str, str]:
 
 def _cast(instance: Instance, names: Mapping[str, str]) -> Iterator[str]:
     """A line a member: its part, its key without the model, what it responds to."""
-    about = {member["neuron"]: member for member in instance.neurons}
-    shown = list(
-        dict.fromkeys(key for keys in instance.motif["roles"].values() for key in keys[:_LISTED])
-    )
+    about = {member["neuron"]: _about(member) for member in instance.neurons}
+    listed = (keys[:_LISTED] for keys in instance.motif["roles"].values())
+    shown = list(dict.fromkeys(itertools.chain.from_iterable(listed)))
     short = {key: _short(key, instance.motif["model"]) for key in shown}
-    widths = [
-        max(map(len, texts), default=0) for texts in ([names[key] for key in shown], short.values())
-    ]
+    name_width = max((len(names[key]) for key in shown), default=0)
+    key_width = max(map(len, short.values()), default=0)
     for key in shown:
-        details = [
-            visible(str(about[key][what]), lines=False)
-            for what in ("kind", "label")
-            if about.get(key, {}).get(what)
-        ]
-        line = f"  {names[key]:<{widths[0]}}  {short[key]:<{widths[1]}}  {', '.join(details)}"
+        line = f"  {names[key]:<{name_width}}  {short[key]:<{key_width}}  {about.get(key, '')}"
         yield line.rstrip()
     if len(shown) < len(names):
         yield f"  and {len(names) - len(shown)} more"
+
+
+def _about(member: Member) -> str:
+    """What a neuron responds to, and what it stands for."""
+    known = filter(None, (member["kind"], member["label"]))
+    return ", ".join(visible(text, lines=False) for text in known)
 
 
 def _short(key: str, model: str) -> str:
@@ -186,7 +195,9 @@ def _grid(
         (edge["sender"], edge["receiver"]): _cell(edge, kernels.get(edge["kernel"]))
         for edge in edges
     }
-    rows = [[cells.get((one, other), ["no edge"]) for other in receivers] for one in senders]
+    rows = []
+    for sender in senders:
+        rows.append([cells.get((sender, receiver), ["no edge"]) for receiver in receivers])
     return _table([names[key] for key in senders], [names[key] for key in receivers], rows)
 
 
@@ -221,10 +232,9 @@ def _table(
     """Lines of a grid whose cells are several lines high."""
     titles = [f"to {name}" for name in columns]
     widths = [max(map(len, ["from", *rows]))]
-    widths += [
-        max(len(title), *(len(line) for row in cells for line in row[place]))
-        for place, title in enumerate(titles)
-    ]
+    for place, title in enumerate(titles):
+        texts = itertools.chain.from_iterable(row[place] for row in cells)
+        widths.append(max(map(len, [title, *texts])))
     lines = [["from", *titles]]
     for name, row in zip(rows, cells, strict=True):
         lines += _side_by_side([[name], *row])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict, cast
 
 import typer
 
 from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, NeuronKey
-from circuitome.cli.output import note, number, plural, print_json, print_table, visible
+from circuitome.cli.output import named, note, number, plural, print_json, print_table, visible
+
+if TYPE_CHECKING:
+    from circuitome.queries.about import Neuron
 
 __all__ = ["neuron", "sparkline"]
 
@@ -27,6 +30,44 @@ _UNITS: Final = {
     "hue": "degrees",
     "hue_rotate": "degrees of hue",
 }
+
+
+class _Facts(TypedDict):
+    """A row of the query `annotation`, as far as it is shown beside `_PREFERRED`."""
+
+    neuron: str
+    label: str | None
+    annotated: str | None
+    kind: str | None
+    explained: float | None
+    p: float | None
+    q: float | None
+    runner_up: str | None
+    orientation_deg: float | None
+    frequency: float | None
+    hue_deg: float | None
+    radius_px: float | None
+    selectivity: float | None
+    selectivity_sd: float | None
+    tuned_to: str | None
+    tuning_at: list[float] | None
+    tuning: list[float | None] | None
+    mean_response: float | None
+    sd_response: float | None
+    max_response: float | None
+    sparsity: float | None
+    top_stimuli: list[str] | None
+
+
+class _Family(TypedDict):
+    """A row of the query `families_of`, as far as it is shown."""
+
+    family: str
+    group: str | None
+    offset: float
+    size: int
+    source: str | None
+    q: float | None
 
 
 Number = Annotated[
@@ -59,13 +100,13 @@ def neuron(
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        about = neuron_of(database, key, limit=limit).row()
+        about = neuron_of(database, key, limit=limit)
     if as_json:
-        return print_json([about])
+        return print_json([about.row()])
     for line in _lines(about):
         print(visible(line))
     _print_tables(about)
-    if not about["annotated"]:
+    if not about.facts["annotated"]:
         note(
             "not annotated: `circuitome annotate BUNDLE`, then `circuitome load BUNDLE`, "
             "describe what it responds to"
@@ -73,42 +114,43 @@ def neuron(
     return None
 
 
-def _lines(about: Mapping[str, Any]) -> Iterator[str]:
+def _lines(about: Neuron) -> Iterator[str]:
     """What is known of the neuron itself, a line for each subject that is known."""
-    yield about["neuron"] + (f" ({about['label']})" if about["label"] else "")
+    facts = cast("_Facts", about.facts)
+    yield facts["neuron"] + (f" ({facts['label']})" if facts["label"] else "")
     for title, text in (
-        ("kind", _kind(about)),
-        ("prefers", _preferred(about)),
-        ("tuning", _tuning(about)),
-        ("responses", _responses(about)),
-        ("invariance", _invariance(about)),
+        ("kind", _kind(facts)),
+        ("prefers", _preferred(facts)),
+        ("tuning", _tuning(facts)),
+        ("responses", _responses(facts)),
+        ("invariance", _invariance(about.facts)),
     ):
         if text:
             yield f"  {title:<12}{text}"
-    for family in about["families"]:
-        yield f"  {'family':<12}{_family(family)}"
-    for number_, stimulus in enumerate(about["top_stimuli"] or ()):
-        yield f"  {'' if number_ else 'answers':<12}{stimulus}"
+    for family in about.families:
+        yield f"  {'family':<12}{_family(cast('_Family', family))}"
+    for place, stimulus in enumerate(facts["top_stimuli"] or ()):
+        yield f"  {'' if place else 'answers':<12}{stimulus}"
 
 
-def _kind(about: Mapping[str, Any]) -> str:
+def _kind(about: _Facts) -> str:
     if about["kind"] is None:
         return ""
     explained = about["explained"]
     details = [
         "" if explained is None else f"explains {explained:.0%} of its variance",
-        *(f"{name} {number(about[name])}" for name in ("p", "q") if about[name] is not None),
+        *named(p=about["p"], q=about["q"]),
         f"then {about['runner_up']}" if about["runner_up"] else "",
     ]
     told = "; ".join(detail for detail in details if detail)
     return about["kind"] + (f" ({told})" if told else "")
 
 
-def _preferred(about: Mapping[str, Any]) -> str:
+def _preferred(about: _Facts) -> str:
     parts = [
-        f"{title} {number(about[name])} {unit}"
+        f"{title} {number(value)} {unit}"
         for name, title, unit in _PREFERRED
-        if about[name] is not None
+        if (value := about[name]) is not None
     ]
     if about["selectivity"] is not None:
         error = "" if about["selectivity_sd"] is None else f" ± {about['selectivity_sd']:.2g}"
@@ -116,7 +158,7 @@ def _preferred(about: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _tuning(about: Mapping[str, Any]) -> str:
+def _tuning(about: _Facts) -> str:
     places, responses = about["tuning_at"], about["tuning"]
     if not places or not responses:
         return ""
@@ -150,21 +192,24 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _responses(about: Mapping[str, Any]) -> str:
-    titles = {"mean_response": "mean", "sd_response": "sd", "max_response": "maximum"}
-    known = [name for name in titles if about[name] is not None]
-    parts = [f"{titles[name]} {number(about[name])}" for name in known]
+def _responses(about: _Facts) -> str:
+    parts = named(
+        mean=about["mean_response"], sd=about["sd_response"], maximum=about["max_response"]
+    )
     if about["sparsity"] is not None:
         parts.append(f"silent at {about['sparsity']:.0%} of positions")
     return "; ".join(parts)
 
 
-def _invariance(about: Mapping[str, Any]) -> str:
-    groups = [name for name in about if name.startswith("invariance_") and about[name] is not None]
-    return "; ".join(f"{name.removeprefix('invariance_')} {about[name]:.2f}" for name in groups)
+def _invariance(facts: Mapping[str, object]) -> str:
+    return "; ".join(
+        f"{name.removeprefix('invariance_')} {value:.2f}"
+        for name, value in facts.items()
+        if name.startswith("invariance_") and isinstance(value, float)
+    )
 
 
-def _family(family: Mapping[str, Any]) -> str:
+def _family(family: _Family) -> str:
     place = f"{number(family['offset'])} {_UNITS.get(family['group'] or '', '')}".strip()
     details = [family["group"] or "", plural(family["size"], "neuron"), family["source"] or ""]
     if family["q"] is not None:
@@ -182,12 +227,17 @@ _TABLES: Final = {
 }
 
 
-def _print_tables(about: Mapping[str, Any]) -> None:
-    for title, columns in _TABLES.items():
-        rows = about[title]
-        if rows:
-            known = [name for name in columns if any(row[name] is not None for row in rows)]
+def _print_tables(about: Neuron) -> None:
+    tables = {"partners": about.partners, "inputs": about.inputs, "outputs": about.outputs}
+    for title, found in tables.items():
+        if rows := found.to_dicts():
+            known = [column for column in _TABLES[title] if _is_known(column, rows)]
             print(f"\n{title}")
             print_table(rows, known)
-    if not about["inputs"] and not about["outputs"]:
-        note(f"{about['neuron']}: no edges")
+    if not about.inputs and not about.outputs:
+        note(f"{about.facts['neuron']}: no edges")
+
+
+def _is_known(column: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    """Whether any row has a value in a column."""
+    return any(row[column] is not None for row in rows)

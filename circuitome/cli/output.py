@@ -6,12 +6,19 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+    from rich.table import Table
+
+    from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = [
-    "Progress",
+    "named",
     "note",
     "number",
     "plural",
@@ -22,12 +29,9 @@ __all__ = [
     "visible",
 ]
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
-
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, object]],
     *,
     as_json: bool,
     columns: Sequence[str] = (),
@@ -42,7 +46,7 @@ def show_rows(
         note(empty)
 
 
-def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_json(rows: Sequence[Mapping[str, object]]) -> None:
     """One array on stdout, a row object on each line; numbers that are not finite become null."""
     from circuitome.queries.rows import plain
 
@@ -61,29 +65,35 @@ def _json_escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match.group()):04x}"
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
     """A table on stdout: as wide as the terminal, or as it needs to be in a file or a pipe."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     # into a text, since Rich itself would end the program with 1 if it met a closed pipe
     text = io.StringIO()
     console = Console(file=text, force_terminal=sys.stdout.isatty() or None)
     if not console.is_terminal:
         console.width = 100_000
+    console.print(_table(rows, columns))
+    sys.stdout.write(text.getvalue())
+
+
+def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Table:
+    """The rows as Rich draws them, numbers on the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    console.print(table)
-    sys.stdout.write(text.getvalue())
+    return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -123,6 +133,15 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def named(**values: float | None) -> list[str]:
+    """The numbers that are known, each after its name.
+
+    >>> named(p=0.01, q=None)
+    ['p 0.01']
+    """
+    return [f"{name} {number(value)}" for name, value in values.items() if value is not None]
+
+
 def plural(number: int, noun: str) -> str:
     """A number with its noun.
 
@@ -135,6 +154,19 @@ def plural(number: int, noun: str) -> str:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Bars on stderr, one for each stage, gone when the work is done; none without a terminal."""
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def _bars() -> Bars:
+    """Bars on stderr that leave nothing behind."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -146,12 +178,4 @@ def progress() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield update
+    return Bars(*columns, console=console, transient=True, disable=not console.is_terminal)
