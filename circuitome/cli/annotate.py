@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from circuitome.graphdb.bundle import Bundle
+    from circuitome.graphdb.rows import Row
 
 __all__ = ["Images", "Twins", "annotate", "annotate_bundle", "parts_of"]
 
@@ -37,6 +38,28 @@ Images = Annotated[
         help="Folder of your own pictures to show as well.",
     ),
 ]
+Parts = Annotated[
+    str | None,
+    typer.Option(
+        "--parts",
+        metavar="all|PART,...",
+        help=f"{', '.join(PARTS)}; what a part needs is done, too.  [default: all]",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, max=LARGEST_NUMBER, help="Seed of the stimuli and of the null networks."
+    ),
+]
+Families = Annotated[
+    Path | None,
+    typer.Option(
+        "--families",
+        metavar="FILE.csv",
+        help="Curated families: family, neuron, offset (and group).",
+    ),
+]
 _SHARES: Final = ("explained", "equivariant", "in_families", "invariant")
 
 
@@ -44,31 +67,12 @@ def annotate(
     bundle: BundlePath,
     model: ModelAgain = None,
     weights: Weights = None,
-    parts: Annotated[
-        str | None,
-        typer.Option(
-            "--parts",
-            metavar="all|PART,...",
-            help=f"{', '.join(PARTS)}; what a part needs is done, too.  [default: all]",
-        ),
-    ] = None,
+    parts: Parts = None,
     twins: Twins = 10,
     images: Images = None,
     device: Device = "auto",
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=LARGEST_NUMBER, help="Seed of the stimuli and of the null networks."
-        ),
-    ] = 0,
-    families: Annotated[
-        Path | None,
-        typer.Option(
-            "--families",
-            metavar="FILE.csv",
-            help="Curated families: family, neuron, offset (and group).",
-        ),
-    ] = None,
+    seed: Seed = 0,
+    families: Families = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe what each neuron responds to: kinds, partners, families.
@@ -94,21 +98,10 @@ def annotate(
     opened.check()
     if families is not None:
         opened = _curated(opened, families)
-    if families is None or model is not None or weights is not None or parts is not None:
-        from circuitome.extract.models.resolve import resolve_again
-
-        network = resolve_again(
-            opened.manifest.model, spec=model, weights=weights, bundle=str(bundle)
-        )
-        opened = annotate_bundle(
-            opened,
-            network.model,
-            parts=wanted,
-            twins=twins,
-            images=images,
-            device=device,
-            seed=seed,
-        )
+    if families is None or (model, weights, parts) != (None, None, None):
+        network = _network(opened, bundle, model, weights)
+        how = {"twins": twins, "images": images, "device": device, "seed": seed}
+        opened = annotate_bundle(opened, network, parts=wanted, **how)
         show_rows(
             _layer_rows(opened),
             as_json=as_json,
@@ -145,6 +138,13 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
     return annotated
 
 
+def _network(bundle: Bundle, path: Path, model: str | None, weights: str | None) -> nn.Module:
+    from circuitome.extract.models.resolve import resolve_again
+
+    known = bundle.manifest.model
+    return resolve_again(known, spec=model, weights=weights, bundle=str(path)).model
+
+
 def _curated(bundle: Bundle, file: Path) -> Bundle:
     from circuitome.extract.annotate.curated import load_families
 
@@ -157,11 +157,11 @@ def _curated(bundle: Bundle, file: Path) -> Bundle:
     return amended
 
 
-def _layer_rows(bundle: Bundle) -> list[dict[str, Any]]:
+def _layer_rows(bundle: Bundle) -> list[Row]:
     """One row a layer that has any share to tell."""
-    layers = sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"])
-    return [
-        {"layer": row["name"], "neurons": row["channels"], **{name: row[name] for name in _SHARES}}
-        for row in layers
-        if any(row[name] is not None for name in _SHARES)
-    ]
+    rows = []
+    for layer in sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"]):
+        shares = {name: layer[name] for name in _SHARES}
+        if any(share is not None for share in shares.values()):
+            rows.append({"layer": layer["name"], "neurons": layer["channels"], **shares})
+    return rows

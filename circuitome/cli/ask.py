@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from circuitome.queries.database import Database
     from circuitome.queries.query_file import Query
     from circuitome.queries.rows import Rows
+    from circuitome.queries.values import Parameter
 
 __all__ = ["circuit", "families", "query"]
 
@@ -86,22 +87,28 @@ def query(
       circuitome query hubs --show
       circuitome query mine.cypher -p min_share=0.2 --json
     """
-    from circuitome.queries.catalogue import find_query, library
+    from circuitome.queries.catalogue import find_query
 
     given: dict[str, Any] = dict(parameter_values(parameters))
     if list_queries:
-        about = _for_programs if as_json else _for_people
-        return show_rows([about(query) for query in library().values()], as_json=as_json)
+        return _show_library(as_json=as_json)
     if name is None:
         raise typer.BadParameter("name a query, or --list them", param_hint="NAME")
     if show:
         return print(visible(find_query(name).browser_text(given)), end="")
-    if limit is None and "limit" in given:
-        limit = given.pop("limit")
+    if limit is None:
+        limit = given.pop("limit", None)
     options = {"limit": limit, "timeout": timeout, "unsafe": unsafe}
     with _opened(db, name, timeout) as database:
         rows = _first_rows(database, name, **options, **given)
     return show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty="no rows")
+
+
+def _show_library(*, as_json: bool) -> None:
+    from circuitome.queries.catalogue import library
+
+    about = _for_programs if as_json else _for_people
+    show_rows([about(query) for query in library().values()], as_json=as_json)
 
 
 def _for_people(query: Query) -> dict[str, object]:
@@ -116,15 +123,19 @@ def _for_people(query: Query) -> dict[str, object]:
 
 
 def _for_programs(query: Query) -> dict[str, object]:
-    fields = ("name", "type", "doc", "required", "default")
     return {
         "name": query.name,
         "topic": query.topic,
         "title": query.title,
         "doc": query.doc,
-        "parameters": [{name: getattr(p, name) for name in fields} for p in query.parameters],
+        "parameters": [_parameter(parameter) for parameter in query.parameters],
         "returns": [{"name": column.name, "doc": column.doc} for column in query.returns],
     }
+
+
+def _parameter(parameter: Parameter) -> dict[str, object]:
+    fields = ("name", "type", "doc", "required", "default")
+    return {name: getattr(parameter, name) for name in fields}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from circuitome.cli.options import AsJson, Limit, ask_password
 from circuitome.cli.output import note, plural, progress, show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from circuitome.universality.every_pair import Comparisons
     from circuitome.universality.features import Feature, Links
@@ -93,7 +93,7 @@ class _Output:
     force: bool
     as_json: bool
 
-    def show(self, rows: list[Mapping[str, Any]], empty: str = "") -> None:
+    def show(self, rows: Sequence[Mapping[str, object]], empty: str = "") -> None:
         """Print the first rows."""
         show_rows(rows[: self.limit], as_json=self.as_json, empty=empty)
 
@@ -201,16 +201,23 @@ def _table_of_database(where: _Output, folder: Path | None) -> None:
 
     if where.db is None:
         raise CompareError("--table needs bundles, or a database that holds comparisons: --db DB")
-    path = None if folder is None else folder / "periodic_table.csv"
-    if path is not None and path.exists() and not where.force:
-        raise CompareError(
-            f"{path}: already there; name another folder with -o, or --force to replace it"
-        )
+    path = None if folder is None else _free(folder / "periodic_table.csv", force=where.force)
     with open_database(where.db) as database:
         links, kinds, found = record_features(database)
     if path is not None:
         _write_table(path, found)
     _show_table(links, kinds, found, where)
+
+
+def _free(path: Path, *, force: bool) -> Path:
+    """The path, if nothing is there or may be replaced."""
+    from circuitome.universality.compare import CompareError
+
+    if path.exists() and not force:
+        raise CompareError(
+            f"{path}: already there; name another folder with -o, or --force to replace it"
+        )
+    return path
 
 
 def _write_table(path: Path, found: list[Feature]) -> None:
@@ -231,12 +238,19 @@ def _show_table(
     links: Links, kinds: dict[str, str | None], found: list[Feature], where: _Output
 ) -> None:
     """The table for people, or its features as JSON; what chance gives goes to stderr."""
-    from circuitome.universality.features import agreement, chance, grid
+    from circuitome.universality.features import grid
 
     shown = found[: where.limit]
     rows = [one.row() for one in shown] if where.as_json else grid(shown)
     empty = "no feature: no two neurons match both ways at q <= 0.05"
     show_rows(rows, as_json=where.as_json, empty=empty)
+    _tell_chance(links)
+    _tell_agreement(links, kinds)
+
+
+def _tell_chance(links: Links) -> None:
+    from circuitome.universality.features import chance
+
     for row in chance(links):
         plus = "" if row["models"] == len(links.networks) else " or more"
         by_chance = (
@@ -246,6 +260,11 @@ def _show_table(
         )
         number = plural(row["features"], "feature")
         note(f"in {row['models']}{plus} networks: {number}; {by_chance}")
+
+
+def _tell_agreement(links: Links, kinds: dict[str, str | None]) -> None:
+    from circuitome.universality.features import agreement
+
     if (same := agreement(links, kinds)) is not None:
         note(
             f"of {same['links']:,} matches whose neurons both have a kind, {same['same']:.0%} are "

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from circuitome.cli.options import DEFAULT_DATABASE, AsJson, DatabaseAddress, ask_password
 from circuitome.cli.output import note, plural, progress, show_rows
 
+if TYPE_CHECKING:
+    from circuitome.graphdb.bundle import Bundle
+    from circuitome.graphdb.ddl import SchemaItem
+    from circuitome.graphdb.rows import ModelRow
+    from circuitome.queries.database import Database
+
 __all__ = ["drop", "export", "list_models", "load", "schema"]
 
+_STRUCTURES: Final = frozenset({"constraint", "index"})
+"""What can be made and dropped without a change of data."""
 
 OnlyModel = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only this model.")]
 
@@ -45,11 +55,8 @@ def load(
 
     opened = [Bundle.open(path) for path in bundles]
     with open_database(db, create=True) as database:
-        held = {} if replace else {row["key"]: row["weights_sha256"] for row in database.models()}
-        for bundle in opened:
-            weights = bundle.manifest.model.get("weights_sha256")
-            if held.get(bundle.model, weights) != weights:
-                note(f"{bundle.model}: replaces a model of that name with other weights")
+        if not replace:
+            _tell_other_weights(database, opened)
         with progress() as report:
             database.load(*opened, replace=replace, progress=report)
     for bundle in opened:
@@ -58,6 +65,14 @@ def load(
             f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} "
             f"in {db}"
         )
+
+
+def _tell_other_weights(database: Database, bundles: Sequence[Bundle]) -> None:
+    held = {row["key"]: row["weights_sha256"] for row in database.models()}
+    for bundle in bundles:
+        weights = bundle.manifest.model.get("weights_sha256")
+        if held.get(bundle.model, weights) != weights:
+            note(f"{bundle.model}: replaces a model of that name with other weights")
 
 
 def drop(
@@ -88,12 +103,22 @@ def list_models(db: DatabaseAddress = DEFAULT_DATABASE, as_json: AsJson = False)
     Example:
       circuitome models --json
     """
-    from circuitome.graphdb.schema import SCHEMA_VERSION
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
         rows = database.models()
-    shown = ("key", "architecture", "weights", "input_shape", "keep", "state")
+    _tell_outdated(rows, db)
+    show_rows(
+        rows,
+        as_json=as_json,
+        columns=("key", "architecture", "weights", "input_shape", "keep", "state"),
+        empty=f"{db} holds no model; `circuitome load BUNDLE` puts one in",
+    )
+
+
+def _tell_outdated(rows: Sequence[ModelRow], db: str) -> None:
+    from circuitome.graphdb.schema import SCHEMA_VERSION
+
     for row in rows:
         if row["schema_version"] != SCHEMA_VERSION:
             note(
@@ -101,12 +126,6 @@ def list_models(db: DatabaseAddress = DEFAULT_DATABASE, as_json: AsJson = False)
                 f"program has {SCHEMA_VERSION}); "
                 f"`circuitome load BUNDLE... --replace --db {db}` makes the database anew"
             )
-    show_rows(
-        rows,
-        as_json=as_json,
-        columns=shown,
-        empty=f"{db} holds no model; `circuitome load BUNDLE` puts one in",
-    )
 
 
 def export(
@@ -195,27 +214,30 @@ def schema(
 
 
 def _compare_schema(db: str, *, repair: bool, as_json: bool) -> None:
+    items = _items(db, repair=repair)
+    show_rows([asdict(item) for item in items], as_json=as_json)
+    differing = {item.what for item in items if item.differs}
+    if differing & _STRUCTURES:
+        note(
+            f"{db}: `circuitome schema --db {db} --repair` makes and drops constraints and indexes"
+        )
+    if differing - _STRUCTURES:
+        note(f"{db}: `circuitome load BUNDLE... --replace --db {db}` makes it anew")
+    if differing:
+        raise typer.Exit(1)
+
+
+def _items(db: str, *, repair: bool) -> list[SchemaItem]:
+    """What the database has of the schema, after a repair if that is asked for."""
     from circuitome.graphdb.ddl import SchemaItem
     from circuitome.graphdb.stores.opening import open_store
     from circuitome.graphdb.stores.protocol import OutdatedError
 
     try:
         with open_store(db) as store:
-            items = store.repair() if repair else store.inspect()
+            return store.repair() if repair else store.inspect()
     except OutdatedError as error:  # a file that cannot be opened
-        items = [SchemaItem("version", db, error.wanted, error.found, "outdated")]
-    names = ("what", "name", "declared", "actual", "state")
-    rows = [{name: getattr(item, name) for name in names} for item in items]
-    show_rows(rows, as_json=as_json)
-    differing = [item for item in items if item.differs]
-    if any(item.what in {"constraint", "index"} for item in differing):
-        note(
-            f"{db}: `circuitome schema --db {db} --repair` makes and drops constraints and indexes"
-        )
-    if any(item.what not in {"constraint", "index"} for item in differing):
-        note(f"{db}: `circuitome load BUNDLE... --replace --db {db}` makes it anew")
-    if differing:
-        raise typer.Exit(1)
+        return [SchemaItem("version", db, error.wanted, error.found, "outdated")]
 
 
 def _show_schema(*, as_json: bool) -> None:

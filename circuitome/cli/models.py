@@ -23,6 +23,7 @@ from circuitome.cli.output import note, plural, progress, show_rows, visible
 
 if TYPE_CHECKING:
     from circuitome.extract import Network, Options, Pruning
+    from circuitome.extract.verify import LayerCheck
     from circuitome.graphdb.bundle import Bundle
 
 __all__ = ["check", "extract", "verify"]
@@ -266,6 +267,11 @@ def verify(
         {"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok} for c in checks
     ]
     show_rows(rows, as_json=as_json)
+    _tell_checks(bundle, checks)
+
+
+def _tell_checks(bundle: Path, checks: list[LayerCheck]) -> None:
+    """How many checks passed; exit code 1 if one failed."""
     failed = [check for check in checks if not check.ok]
     if failed:
         note(

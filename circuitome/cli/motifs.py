@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -27,7 +28,7 @@ from circuitome.cli.output import note, number, plural, progress, show_rows
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
-    from circuitome.queries.motifs import Significance
+    from circuitome.queries.motifs import MotifRow, Significance
     from circuitome.queries.occurrences import Occurrences, Question
 
 __all__ = ["motifs"]
@@ -38,6 +39,23 @@ _GRACE: Final = 300.0
 """Seconds beyond its time-out for a user's query, with all that is made of its rows ..."""
 _MEMORY: Final = 8.0
 """... and GiB."""
+
+
+_TAKEN: Final = "write the motif after the command"
+_COLUMNS: Final = (
+    "q: of the best instance, against rewired connections; "
+    "p: of the number of instances, against kept wiring"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What of the instances is shown, and whether they are saved."""
+
+    q: float | None
+    limit: int | None
+    save: bool
+    as_json: bool
 
 
 class Evidence(Enum):
@@ -165,13 +183,14 @@ def motifs(
         return show_rows(known, as_json=as_json)
     kinds = [row["kind"] for row in known]
     _refuse(kind, null_model, kinds)
-    given = parameter_values(parameters, kind="write the motif after the command") | (
-        {} if limit is None else {"limit": limit}
-    )
+    given: dict[str, object] = {**parameter_values(parameters, kind=_TAKEN)}
+    if limit is not None:
+        given["limit"] = limit
     question = Question(kind or "", model, given, nulls, null_model, seed, bundle, timeout)
+    wish = _Wish(q, limit, save, as_json)
     if kind is None:
-        return _summary(db, question, kinds, q=q, limit=limit, save=save, as_json=as_json)
-    return _instances(db, question, q=q, save=save, as_json=as_json)
+        return _summary(db, question, kinds, wish)
+    return _instances(db, question, wish)
 
 
 def _refuse(kind: str | None, null_model: str | None, kinds: list[str]) -> None:
@@ -190,26 +209,30 @@ def _refuse(kind: str | None, null_model: str | None, kinds: list[str]) -> None:
         )
 
 
-def _instances(db: str, question: Question, *, q: float | None, save: bool, as_json: bool) -> None:
+def _instances(db: str, question: Question, wish: _Wish) -> None:
     """Instances of one motif."""
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
         every = _asked(database, question)
-        shown = every if q is None else every.at_most(q)
-        if save:
+        shown = every if wish.q is None else every.at_most(wish.q)
+        if wish.save:
             shown = shown.saved(database)
     none = f"no instances: {every.lacking}" if every.lacking else "no instances"
     show_rows(
-        list(shown) if as_json else [_for_people(row) for row in shown],
-        as_json=as_json,
+        list(shown) if wish.as_json else [_for_people(row) for row in shown],
+        as_json=wish.as_json,
         empty="" if every.candidates else none,
     )
-    for line in (*every.remarks, *_verdict(every, q)):
+    for line in (*every.remarks, *_verdict(every, wish.q)):
         note(line)
-    if save:
-        draw = f"; `circuitome circuit {shown.rows[0].get('key')}` draws one" if shown.rows else ""
-        note(f"saved {plural(len(shown), 'motif')}{draw}")
+    if wish.save:
+        _tell_saved(shown)
+
+
+def _tell_saved(shown: Occurrences) -> None:
+    draw = f"; `circuitome circuit {shown.rows[0].get('key')}` draws one" if shown.rows else ""
+    note(f"saved {plural(len(shown), 'motif')}{draw}")
 
 
 def _asked(database: Database, question: Question) -> Occurrences:
@@ -277,40 +300,28 @@ def _long(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _summary(
-    db: str,
-    question: Question,
-    kinds: list[str],
-    *,
-    q: float | None,
-    limit: int | None,
-    save: bool,
-    as_json: bool,
-) -> None:
+def _summary(db: str, question: Question, kinds: list[str], wish: _Wish) -> None:
     """All motifs over one model."""
     from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
     from circuitome.queries.occurrences import survey
 
-    timeout, nulls = question.timeout, question.nulls
-    with open_database(db, timeout=DEFAULT_TIMEOUT if timeout is None else timeout) as database:
+    timeout = DEFAULT_TIMEOUT if question.timeout is None else question.timeout
+    with open_database(db, timeout=timeout) as database:
         found = survey(
             database,
             model=question.model,
             kinds=kinds,
-            nulls=nulls,
+            nulls=question.nulls,
             seed=question.seed,
-            stored_too=not save,
+            stored_too=not wish.save,
         )
-        if save:
-            saved = found.save(database, q=q, limit=limit)
+        if wish.save:
+            saved = found.save(database, q=wish.q, limit=wish.limit)
             note(f"saved {plural(saved, 'motif')} of {plural(len(found), 'kind')}")
     if found.stored:
         note("these values were saved before; --null N computes them again")
-    show_rows(found.rows, as_json=as_json)
-    note(
-        "q: of the best instance, against rewired connections; "
-        "p: of the number of instances, against kept wiring"
-    )
+    show_rows(found.rows, as_json=wish.as_json)
+    note(_COLUMNS)
 
 
 def _in_words(found: Significance) -> str:
@@ -322,12 +333,12 @@ def _in_words(found: Significance) -> str:
     )
 
 
-def _for_people(row: Mapping[str, Any]) -> dict[str, object]:
+def _for_people(row: MotifRow) -> dict[str, object]:
     """A motif row with a column for each role."""
-    prefix = f"{row['model']}/"
-    known = [name for name in ("key", "model", "score", "p", "q") if row.get(name) is not None]
-    counts = [name for name in row if name not in _ROW]
-    shown: dict[str, object] = {name: row[name] for name in (*known, *counts)}
+    prefix, values = f"{row['model']}/", dict[str, object](row)
+    known = [name for name in ("key", "model", "score", "p", "q") if values.get(name) is not None]
+    counts = [name for name in values if name not in _ROW]
+    shown = {name: values[name] for name in (*known, *counts)}
     for role, keys in row["roles"].items():
         shown[role] = [key.removeprefix(prefix) for key in keys]
     return shown
