@@ -8,6 +8,7 @@ are the axes ``C0``, ``C1`` ... until they meet again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "LayoutError"]
 
 Dims = tuple[tuple[str, ...], ...]
+Axes = deque[tuple[str, int]]
+"""Names and sizes."""
 
 
 class LayoutError(ValueError):
@@ -44,19 +47,25 @@ class Layout:
     @property
     def channel_axes(self) -> tuple[str, ...]:
         """The axes that hold channels, in the order in which channels are numbered."""
-        return tuple(
-            sorted((axis for axis in self.sizes if axis[0] == "C"), key=lambda axis: axis[1:])
-        )
+        return tuple(sorted(axis for axis in self.sizes if axis[0] == "C"))
 
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return prod(self.sizes[axis] for axis in self.channel_axes)
+        return self._size(self.channel_axes)
+
+    @property
+    def channel_dims(self) -> list[int]:
+        """The dimensions that hold channels."""
+        return [place for place, dim in enumerate(self.dims) if {*dim} & {*self.channel_axes}]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return tuple(prod(self.sizes[axis] for axis in dim) for dim in self.dims)
+        return tuple(map(self._size, self.dims))
+
+    def _size(self, axes: Sequence[str]) -> int:
+        return prod(self.sizes[axis] for axis in axes)
 
     @property
     def space(self) -> tuple[int, int]:
@@ -84,27 +93,37 @@ class Layout:
 
     def with_channels(self, channels: int, dim: int) -> Layout:
         """The same with another number of (unsplit) channels in dimension ``dim``."""
-        sizes = {axis: size for axis, size in self.sizes.items() if axis[0] != "C"}
-        if channels != 1:
-            sizes["C"] = channels
-        dims = [tuple(axis for axis in axes if axis[0] != "C") for axes in self.dims]
-        dims[dim] = ("C",) if channels != 1 else ()
-        return Layout(tuple(dims), sizes)
+        bare = self.without(self.channel_axes)
+        if channels == 1:
+            return bare._with_dims({dim: ()})
+        return bare._with_dims({dim: ("C",)}, {"C": channels})
 
     def with_space(self, height: int, width: int) -> Layout:
         """The same image layout with another height and width."""
-        sizes = {axis: size for axis, size in self.sizes.items() if axis not in "HW"}
-        sizes |= {axis: size for axis, size in (("H", height), ("W", width)) if size != 1}
-        dims = list(self.dims)
-        for dim, axis in ((2, "H"), (3, "W")):
-            dims[dim] = (axis,) if axis in sizes else ()
-        return Layout(tuple(dims), sizes)
+        sizes = {axis: size for axis, size in (("H", height), ("W", width)) if size != 1}
+        dims = {2: ("H",) if height != 1 else (), 3: ("W",) if width != 1 else ()}
+        return self.without("HW")._with_dims(dims, sizes)
+
+    def _with_dims(
+        self, dims: Mapping[int, tuple[str, ...]], sizes: Mapping[str, int] | None = None
+    ) -> Layout:
+        """The same but for the axes of some dimensions; sizes of new ones are added."""
+        changed = tuple(dims.get(place, axes) for place, axes in enumerate(self.dims))
+        return Layout(changed, {**self.sizes, **(sizes or {})})
 
     def without(self, dropped: Collection[str]) -> Layout:
         """The same dimensions without some axes: each becomes one of size one."""
-        dims = [tuple(axis for axis in dim if axis not in dropped) for dim in self.dims]
+
+        def kept(dim: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(axis for axis in dim if axis not in dropped)
+
         sizes = {axis: size for axis, size in self.sizes.items() if axis not in dropped}
-        return Layout(tuple(dims), sizes)
+        return Layout(tuple(map(kept, self.dims)), sizes)
+
+    def dropped(self, places: Collection[int]) -> Layout:
+        """Without some dimensions, all of size one."""
+        dims = [dim for place, dim in enumerate(self.dims) if place not in places]
+        return Layout(tuple(dims), self.sizes)
 
     def permute(self, order: Sequence[int]) -> Layout:
         """Dimensions in another order."""
@@ -112,53 +131,39 @@ class Layout:
 
     def reshape(self, shape: Sequence[int]) -> Layout:
         """The layout after a view as ``shape``; only channel axes may be split."""
-        axes = [(axis, self.sizes[axis]) for dim in self.dims for axis in dim]
-        dims: list[list[tuple[str, int]]] = []
-        for target in shape:
-            dim: list[tuple[str, int]] = []
-            rest = int(target)
-            while rest > 1:
-                if not axes:
-                    raise LayoutError(
-                        f"a view of {self.shape} as {tuple(shape)} does not keep its axes"
-                    )
-                axis, size = axes.pop(0)
-                if rest % size == 0:
-                    dim.append((axis, size))
-                    rest //= size
-                elif size % rest == 0 and axis[0] == "C":
-                    dim.append((axis + "0", rest))
-                    axes.insert(0, (axis + "1", size // rest))
-                    rest = 1
-                else:
-                    raise LayoutError(f"a view of {self.shape} as {tuple(shape)} splits {axis}")
-            dims.append(dim)
+        view = f"a view of {self.shape} as {tuple(shape)}"
+        axes = deque((axis, self.sizes[axis]) for dim in self.dims for axis in dim)
+        taken = [_taken(axes, int(size), view) for size in shape]
         if axes:
-            raise LayoutError(f"a view of {self.shape} as {tuple(shape)} loses {axes[0][0]}")
-        sizes = {axis: size for dim in dims for axis, size in dim}
-        return Layout(tuple(tuple(axis for axis, _ in dim) for dim in dims), sizes)
+            raise LayoutError(f"{view} loses {axes[0][0]}")
+        sizes: dict[str, int] = {}
+        for dim in taken:
+            sizes |= dim
+        return Layout(tuple(map(tuple, taken)), sizes)
 
     def merge(self) -> tuple[Layout, np.ndarray]:
         """Join split channel axes that stand together in one dimension.
 
         Returns the layout and, for every channel of the new numbering, its old number ``(C,)``.
         """
-        axes = self.channel_axes
-        order = np.arange(self.channels)
-        if axes in ((), ("C",)):
+        axes, order = self.channel_axes, np.arange(self.channels)
+        home = self._home_of(axes)
+        if axes in ((), ("C",)) or home is None:
             return self, order
-        homes = [place for place, dim in enumerate(self.dims) if set(dim) & set(axes)]
-        dim = self.dims[homes[0]]
-        first = next(place for place, axis in enumerate(dim) if axis in axes)
-        now = dim[first : first + len(axes)]
-        if len(homes) > 1 or set(now) != set(axes):
-            return self, order
+        place, first = home
+        dim, stop = self.dims[place], first + len(axes)
         cube = order.reshape([self.sizes[axis] for axis in axes])
-        order = cube.transpose([axes.index(axis) for axis in now]).reshape(-1)
-        dims = list(self.dims)
-        dims[homes[0]] = (*dim[:first], "C", *dim[first + len(axes) :])
-        sizes = {axis: size for axis, size in self.sizes.items() if axis not in axes}
-        return Layout(tuple(dims), sizes | {"C": len(order)}), order
+        order = cube.transpose([axes.index(axis) for axis in dim[first:stop]]).reshape(-1)
+        dims = {place: (*dim[:first], "C", *dim[stop:])}
+        return self.without(axes)._with_dims(dims, {"C": len(order)}), order
+
+    def _home_of(self, axes: Sequence[str]) -> tuple[int, int] | None:
+        """The dimension and the place in it where axes stand together, in whatever order."""
+        for place, dim in enumerate(self.dims):
+            for first in range(len(dim)):
+                if set(dim[first : first + len(axes)]) == set(axes):
+                    return place, first
+        return None
 
     def canonical(self, tensor: Tensor) -> Tensor:
         """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs
@@ -170,3 +175,22 @@ class Layout:
         names = [axis for axis in ("N", "C", "H", "W") if axis in axes]
         spread = spread.permute([axes.index(axis) for axis in names])
         return spread.reshape([sizes.get(axis, 1) for axis in ("N", "C", "H", "W")])
+
+
+def _taken(axes: Axes, size: int, view: str) -> dict[str, int]:
+    """Take the next axes that make up a dimension of ``size``; channels may be split."""
+    taken: dict[str, int] = {}
+    while size > 1:
+        if not axes:
+            raise LayoutError(f"{view} does not keep its axes")
+        axis, length = axes.popleft()
+        if size % length == 0:
+            taken[axis] = length
+            size //= length
+        elif length % size == 0 and axis[0] == "C":
+            taken[axis + "0"] = size
+            axes.appendleft((axis + "1", length // size))
+            break
+        else:
+            raise LayoutError(f"{view} splits {axis}")
+    return taken
