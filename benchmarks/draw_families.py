@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from circuitome.extract.models.about import About
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.cells import Top
 from circuitome.extract.responses.probes import plan, symmetric_side
@@ -91,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     bundle = Bundle.open(options.bundle)
     row = bundle.manifest.model
-    network = resolve(options.model, weights=options.weights, input_size=row["input_shape"])
+    network = resolve(options.model, weights=options.weights, said=About(row["input_shape"] or ()))
     first = trace(network.model, network.input_shape)
     side = symmetric_side(first.wiring)
     traced = trace(network.model, (network.input_shape[0], side, side))

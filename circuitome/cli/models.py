@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -149,14 +149,20 @@ def extract(
     Prints the bundle's path. Without --weights a name gets its published weights, and the network
     of a factory keeps its own.
     """
-    given = _input(input_size, mean, std)
+    given = integers(input_size, "--input-size") or (), floats(mean, "--mean"), floats(std, "--std")
     pruning = kept_share(keep), top
     parts = _parts(annotate, allow_nonfinite=allow_nonfinite)
     from circuitome.extract import Options, Pruning
+    from circuitome.extract.models.about import About
     from circuitome.extract.models.resolve import resolve
 
     network = resolve(
-        model, weights=weights, name=name, seed=seed, allow_nonfinite=allow_nonfinite, **given
+        model,
+        weights=weights,
+        name=name,
+        said=About(*given),
+        seed=seed,
+        allow_nonfinite=allow_nonfinite,
     )
     options = Options(span, device, allow_nonfinite)
     bundle = _extracted(network, output, Pruning(*pruning), options, force=force)
@@ -167,22 +173,6 @@ def extract(
     elif not bundle.manifest.nonfinite:
         _tell_how_to_annotate(bundle, network.architecture, model, weights)
     print(visible(str(bundle.path), lines=False))
-
-
-class _Input(TypedDict):
-    """What ``--input-size``, ``--mean`` and ``--std`` say of the images."""
-
-    input_size: tuple[int, ...] | None
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-
-
-def _input(size: str | None, mean: str | None, std: str | None) -> _Input:
-    return {
-        "input_size": integers(size, "--input-size"),
-        "mean": floats(mean, "--mean"),
-        "std": floats(std, "--std"),
-    }
 
 
 def _extracted(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from circuitome.extract import Network, Options, Pruning, extract, trace, verify
+from circuitome.extract.models.about import About
 from circuitome.extract.models.resolve import resolve
 
 ARCHITECTURES = Path(__file__).parents[1] / "support" / "architectures"
@@ -39,7 +40,7 @@ FAMILIES = {
 @pytest.mark.parametrize("spec", FAMILIES, ids=lambda spec: Path(spec).name)
 def test_a_network_of_each_family_is_proven(spec, tmp_path):
     size = FAMILIES[spec]
-    network = resolve(spec, weights="random", input_size=(3, size, size), seed=1)
+    network = resolve(spec, weights="random", said=About((3, size, size)), seed=1)
     bundle = extract(
         Network(network.model, name="net", input_shape=network.input_shape),
         output=tmp_path / "net",
@@ -53,7 +54,7 @@ def test_a_network_of_each_family_is_proven(spec, tmp_path):
 
 
 def test_channels_after_concatenation_are_found_as_the_literature_writes_them(tmp_path):
-    network = resolve("googlenet", weights="random", input_size=(3, 64, 64))
+    network = resolve("googlenet", weights="random", said=About((3, 64, 64)))
     bundle = extract(
         Network(network.model, name="googlenet", input_shape=(3, 64, 64)),
         output=tmp_path / "net",

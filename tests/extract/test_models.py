@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.models.about import About
 from circuitome.extract.models.network import Network
 from circuitome.extract.models.resolve import ModelError, resolve
 from circuitome.extract.models.weights import WeightsError, digest, randomise
@@ -127,7 +128,7 @@ def test_a_factory_in_a_file_is_shown_without_its_folder(tiny: Path) -> None:
 
 def test_a_factory_in_a_package_is_found() -> None:
     network = resolve(
-        "circuitome.networks.menagerie:menagerie", input_size=(3, 64, 64), name="fresh"
+        "circuitome.networks.menagerie:menagerie", said=About((3, 64, 64)), name="fresh"
     )
     assert (network.name, network.input_shape) == ("fresh", (3, 64, 64))
 
@@ -518,9 +519,9 @@ def test_a_name_that_would_break_keys_is_refused(tiny: Path, name: str) -> None:
 
 
 def test_preprocessing_that_does_not_fit_the_input_is_refused(tiny: Path) -> None:
-    assert "--mean has 1 numbers" in message(f"{tiny}:net", ModelError, mean=(0.5,))
-    assert "above 0" in message(f"{tiny}:net", ModelError, std=(1.0, 0.0, 1.0))
-    assert "--input-size" in message(f"{tiny}:net", ModelError, input_size=(3, 224))
+    assert "--mean has 1 numbers" in message(f"{tiny}:net", ModelError, said=About(mean=(0.5,)))
+    assert "above 0" in message(f"{tiny}:net", ModelError, said=About(std=(1.0, 0.0, 1.0)))
+    assert "--input-size" in message(f"{tiny}:net", ModelError, said=About((3, 224)))
 
 
 def test_option_a_shortcuts_carry_every_second_pixel_between_zero_channels() -> None:

@@ -24,7 +24,8 @@ PACKAGE = Package(
             "circuitome.queries.database",
         ],
         "circuitome.extract.annotate.pipeline": ["circuitome.extract.annotate.parts.*"],
-        "circuitome.extract.models.resolve": [],  # a factory that a person names
+        "circuitome.extract.models.factories": [],  # a module that a person names
+        "circuitome.extract.models.sources": [],  # the factory of a bundled network
         "circuitome.networks": ["circuitome.networks.menagerie"],
         "circuitome.queries.motifs.registry": [
             f"circuitome.queries.motifs.{path.stem}"
@@ -85,7 +86,8 @@ HEAVY = {
 LAZY = {
     "circuitome": {""},  # each name of the package when it is first asked for
     "circuitome.extract.annotate.pipeline": {""},  # a part of the annotation
-    "circuitome.extract.models.resolve": {"", "torchvision"},  # a person's factory, a zoo
+    "circuitome.extract.models.factories": {""},  # a person's module
+    "circuitome.extract.models.sources": {"", "torchvision"},  # a bundled factory, a zoo
     "circuitome.extract.stimuli.images": {"PIL"},  # only `--images` reads pictures
     "circuitome.graphdb.drafts": {"fcntl"},  # not on Windows
     "circuitome.graphdb.schema": {"pyarrow"},  # the command line names the parts of the annotation

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from circuitome.errors import CircuitomeError
 from circuitome.extract.models.weights import digest
 
-__all__ = ["Network"]
+__all__ = ["ModelError", "Network"]
+
+
+class ModelError(CircuitomeError):
+    """A model that is not known, cannot be built, or is described wrongly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import math
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,9 +30,8 @@ _PICKLED: Final = (".pth", ".pt", ".th")
 _WRAPPINGS: Final = ("state_dict", "model_state_dict", "model")
 _PREFIXES: Final = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
 _COUNTERS: Final = "num_batches_tracked"  # batch norm's counter: no weight, absent from older files
-_CODE: Final = re.compile(
-    r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)"
-)  # what the reader refused to call
+# what the reader refused to call
+_CODE: Final = re.compile(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)")
 _RESAVE: Final = (
     "save its tensors with `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
 )
@@ -114,16 +113,19 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__
+    return _shortened(_lines(error)[0])
 
 
 def _last_line(error: Exception) -> str:
-    return (
-        str(error).strip().splitlines()[-1].strip()[:200].rstrip(".")
-        if str(error).strip()
-        else type(error).__name__
-    )
+    return _shortened(_lines(error)[-1].strip())
+
+
+def _lines(error: Exception) -> list[str]:
+    return str(error).strip().splitlines() or [type(error).__name__]
+
+
+def _shortened(line: str) -> str:
+    return line[:200].rstrip(".")
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
@@ -161,6 +163,22 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architect
         unknown names.
     """
     expected = model.state_dict()
+    _refuse_other_shapes(expected, state, source=source, architecture=architecture)
+    _refuse_other_names(expected, state, source=source, architecture=architecture)
+    _refuse_quantised(expected, state, source=source)
+    try:
+        # not strict for batch norm's counters alone
+        model.load_state_dict(dict(state), strict=False)
+    # tensors that hold no values, or are no plain ones
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        raise WeightsError(
+            f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}"
+        ) from error
+
+
+def _refuse_other_shapes(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], *, source: str, architecture: str
+) -> None:
     for name, tensor in expected.items():
         if name in state and state[name].shape != tensor.shape:
             raise WeightsError(
@@ -168,49 +186,40 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architect
                 f"{_shape(tensor)} there; "
                 "name the architecture that these weights were trained with"
             )
-    _same_names(expected, state, source=source, architecture=architecture)
+
+
+def _refuse_other_names(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], *, source: str, architecture: str
+) -> None:
+    faults = []
+    if missing := _beside(expected, state):
+        faults.append(f"lacks {missing}")
+    if unknown := _beside(state, expected):
+        faults.append(f"has {unknown} unknown to it")
+    if faults:
+        raise WeightsError(
+            f"{source}: not the weights of {architecture}: the file {' and '.join(faults)}; "
+            "name the architecture that these weights were trained with"
+        )
+
+
+def _beside(names: Iterable[str], others: Container[str]) -> str:
+    """The first of the names that others lack, and how many more there are; empty if none."""
+    lacking = [name for name in names if name not in others and not name.endswith(_COUNTERS)]
+    if len(lacking) < 2:
+        return "".join(lacking)
+    return f"{lacking[0]} and {len(lacking) - 1} more"
+
+
+def _refuse_quantised(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], *, source: str
+) -> None:
     for name, tensor in expected.items():
         if name in state and tensor.is_floating_point() and not state[name].is_floating_point():
             raise WeightsError(
                 f"{source}: {name} holds {state[name].dtype}, not floats; save it without "
                 "quantisation"
             )
-    try:
-        model.load_state_dict(
-            dict(state), strict=False
-        )  # not strict for batch norm's counters alone
-    except (
-        RuntimeError,
-        NotImplementedError,
-        TypeError,
-    ) as error:  # tensors that hold no values, or are no plain ones
-        raise WeightsError(
-            f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}"
-        ) from error
-
-
-def _same_names(
-    expected: Mapping[str, Any], state: Mapping[str, Any], *, source: str, architecture: str
-) -> None:
-    missing = [name for name in expected if name not in state and not name.endswith(_COUNTERS)]
-    unknown = [name for name in state if name not in expected and not name.endswith(_COUNTERS)]
-    if not missing and not unknown:
-        return
-    faults = []
-    if missing:
-        faults.append(
-            f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
-        )
-    if unknown:
-        faults.append(
-            f"has {unknown[0]}"
-            + (f" and {len(unknown) - 1} more" if unknown[1:] else "")
-            + " unknown to it"
-        )
-    raise WeightsError(
-        f"{source}: not the weights of {architecture}: the file {' and '.join(faults)}; "
-        "name the architecture that these weights were trained with"
-    )
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,0 +1,84 @@
+"""What is said of a network beside its weights: its input, task and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from torch import nn
+
+from circuitome.extract.models.network import ModelError
+
+__all__ = ["About"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What somebody says of a network; what is empty is not said."""
+
+    input_shape: Sequence[int] = ()
+    """Channels, height, width."""
+    mean: Sequence[float] | None = None
+    """Subtracted from each input channel."""
+    std: Sequence[float] | None = None
+    """Each input channel is divided by it."""
+    task: str = ""
+    labels: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, model: nn.Module) -> About:
+        """What a module says of itself, in attributes that hold plain values."""
+        said = {field.name: getattr(model, field.name, None) for field in fields(cls)}
+        plain = {
+            name: value for name, value in said.items() if isinstance(value, (tuple, list, str))
+        }
+        return cls(**plain)  # pyright: ignore[reportArgumentType] (`over` checks it)
+
+    def over(self, known: About) -> About:
+        """What is said here, and for the rest what is known.
+
+        Known preprocessing is left out where the input has other channels than it is for.
+
+        Raises:
+            ModelError: what is said here does not fit the input, or is no input.
+        """
+        shape = _checked_shape(self.input_shape or known.input_shape)
+        return About(
+            shape,
+            mean=_per_channel("mean", self.mean or _fitting(known.mean, shape[0]), shape[0]),
+            std=_per_channel("std", self.std or _fitting(known.std, shape[0]), shape[0]),
+            task=str(self.task or known.task or ""),
+            labels=tuple(map(str, self.labels or known.labels)),
+        )
+
+
+def _checked_shape(size: Sequence[int]) -> tuple[int, int, int]:
+    shape = tuple(size or (3, 224, 224))
+    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise ModelError(
+            f"input size {shape}: give channels, height and width, as in --input-size 3,224,224"
+        )
+    return shape
+
+
+def _fitting(known: Sequence[float] | None, channels: int) -> Sequence[float] | None:
+    """Published preprocessing, unless the input was given other channels than it is for."""
+    return known if known is not None and len(known) == channels else None
+
+
+def _per_channel(
+    what: str, values: Sequence[float] | None, channels: int
+) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    numbers = tuple(map(float, values))
+    if len(numbers) != channels:
+        raise ModelError(
+            f"--{what} has {len(numbers)} numbers and the input {channels} channels; give one a "
+            "channel"
+        )
+    if what == "std" and not all(number > 0 for number in numbers):
+        raise ModelError(
+            f"--std {numbers}: each input channel is divided by it, so give numbers above 0"
+        )
+    return numbers
