@@ -116,8 +116,7 @@ def _repeated(single: Value, like: Value) -> Value:
 def _channel_dims(x: Value) -> list[int]:
     """Which dimensions hold channels, counted from the last one, as in broadcasting."""
     count = len(x.layout.dims)
-    holds = [any(axis[0] == "C" for axis in dim) for dim in x.layout.dims]
-    return [count - place for place, channels in enumerate(holds) if channels]
+    return [count - place for place in x.layout.channel_dims]
 
 
 def _joint(t: Tracer, a: Value, b: Value) -> Layout:

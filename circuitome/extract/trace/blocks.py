@@ -9,14 +9,15 @@ specialise (*Branch Specialization*, Distill 2021). Names are taken from modules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
-from circuitome.extract.trace.tracer import Tracer, Value, operation_name
+from circuitome.extract.trace.tracer import Tracer, Value, module_of, operation_name
 from circuitome.extract.wiring import Layer
 
 if TYPE_CHECKING:
@@ -51,20 +52,18 @@ def find_blocks(tracer: Tracer, layers: Sequence[Layer]) -> list[Block]:
     """All blocks of a traced network, in the order of their joins."""
     graph, root = _flow(tracer)
     dominator = nx.immediate_dominators(graph, root)
-    order = {node: index for index, node in enumerate(tracer.env)}
-    names: set[str] = set()
+    joins, order = _Joins(tracer, layers), list(tracer.env)
     found: list[tuple[Block, Node, set[Any]]] = []
     for node in graph:
         operands = _operands(tracer, node)
         if len(operands) > 1:
             reach = _reach(graph, operands, dominator[node], order)
-            block = _join(tracer, layers, node, operands, reach, names)
+            block = joins.block(node, operands, reach)
             if block is not None:
                 found.append((block, node, {node, *reach}))
     nested = [replace(block, parent=_parent(block, node, found)) for block, node, _ in found]
-    return nested + [
-        _groups(index, layer, names) for index, layer in enumerate(layers) if _is_grouped(layer)
-    ]
+    grouped = (index for index, layer in enumerate(layers) if _is_grouped(layer))
+    return nested + [joins.groups(index) for index in grouped]
 
 
 def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
@@ -103,70 +102,79 @@ def _operands(tracer: Tracer, node: Any) -> list[Node]:
     return nodes if len(nodes) == len(given) else []
 
 
-def _join(
-    tracer: Tracer,
-    layers: Sequence[Layer],
-    node: Node,
-    operands: Sequence[Node],
-    reach: Mapping[Any, int],
-    names: set[str],
-) -> Block | None:
-    """The block that ends in a join, or None if no layer lies in it; adds its name to ``names``."""
-    home = {pending.node: index for index, pending in enumerate(tracer.layers)}
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = stack[-1][0] if stack else ""
-    branches: list[Branch] = []
-    for number, operand in enumerate(operands):
-        value: Value = tracer.env[operand]
-        inside = sorted(_direct(tracer, value, reach) | _private(home, reach, number))
-        name = layers[inside[-1]].name.removeprefix(f"{path}.") if inside else "identity"
-        parts = tuple((index, 0, layers[index].channels) for index in inside)
-        taken = {branch.name for branch in branches}
-        branches.append(Branch(_unique(name, taken), value.channels, parts))
-    if not any(branch.parts for branch in branches):
-        return None
-    name = _unique(path if path and path not in names else node.name, names)
-    names.add(name)
-    join, value = "add" if node in home else "concat", tracer.env[node]
-    return Block(name, join, tuple(branches), value.layer, value.channel)
+@dataclass(frozen=True, slots=True)
+class _Joins:
+    """Makes blocks of joins and of grouped layers, each with a name of its own."""
 
+    tracer: Tracer
+    layers: Sequence[Layer]
+    names: set[str] = field(default_factory=set)
 
-def _direct(tracer: Tracer, value: Value, reach: Mapping[Any, int]) -> set[int]:
-    """Layers of the block whose channels an operand holds."""
-    present = np.unique(value.layer[value.layer >= 0]).tolist()
-    return {layer for layer in present if tracer.layers[layer].node in reach}
+    def block(self, node: Node, operands: Sequence[Node], reach: Mapping[Any, int]) -> Block | None:
+        """The block that ends in a join, or None if no layer lies in it."""
+        path, _ = module_of(node)
+        branches: dict[str, Branch] = {}
+        for number, operand in enumerate(operands):
+            branch = self._branch(operand, self._inside(operand, reach, 1 << number), path)
+            name = _unique(branch.name, branches)
+            branches[name] = replace(branch, name=name)
+        if not any(branch.parts for branch in branches.values()):
+            return None
+        name = self._named(path if path and path not in self.names else node.name)
+        made = any(pending.node is node for pending in self.tracer.layers)
+        join, value = "add" if made else "concat", self.tracer.env[node]
+        return Block(name, join, tuple(branches.values()), value.layer, value.channel)
 
+    def _inside(self, operand: Node, reach: Mapping[Any, int], bit: int) -> list[int]:
+        """Layers of the block whose channels an operand holds, or that reach the join by it
+        only.
+        """
+        held = set(np.unique(self.tracer.env[operand].layer).tolist())
+        return [
+            index
+            for index, pending in enumerate(self.tracer.layers)
+            if pending.node in reach and (index in held or reach[pending.node] == bit)
+        ]
 
-def _private(home: Mapping[Node, int], reach: Mapping[Any, int], number: int) -> set[int]:
-    """Layers that reach the join by operand ``number`` only."""
-    return {home[node] for node, mask in reach.items() if mask == 1 << number and node in home}
+    def _branch(self, operand: Node, inside: Sequence[int], path: str) -> Branch:
+        name = self.layers[inside[-1]].name.removeprefix(f"{path}.") if inside else "identity"
+        parts = tuple((index, 0, self.layers[index].channels) for index in inside)
+        return Branch(name, self.tracer.env[operand].channels, parts)
+
+    def groups(self, index: int) -> Block:
+        """The block of a grouped layer."""
+        layer = self.layers[index]
+        size = layer.channels // layer.groups
+        branches = tuple(
+            Branch(f"group{group}", size, ((index, group * size, (group + 1) * size),))
+            for group in range(layer.groups)
+        )
+        channels = np.arange(layer.channels)
+        name = self._named(layer.name)
+        return Block(name, "groups", branches, np.full(layer.channels, index), channels)
+
+    def _named(self, name: str) -> str:
+        unique = _unique(name, self.names)
+        self.names.add(unique)
+        return unique
 
 
 def _reach(
-    graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Mapping[Node, int]
+    graph: nx.DiGraph, operands: Sequence[Node], split: Any, order: Sequence[Node]
 ) -> dict[Any, int]:
     """Nodes strictly between split and join, each with a bit for every operand by which it
-    reaches the join.
+    reaches the join; ``order``: all nodes in the order of computation.
     """
-    start = order.get(split, -1)
     masks: dict[Any, int] = {}
     for number, operand in enumerate(operands):
         masks[operand] = masks.get(operand, 0) | 1 << number
-    waiting = sorted(masks, key=order.__getitem__)
     region: dict[Any, int] = {}
-    while waiting:
-        current = waiting.pop()
-        if current == split or isinstance(current, str) or order[current] <= start:
+    for node in itertools.takewhile(lambda node: node != split, reversed(order)):
+        if node not in masks:
             continue
-        region[current] = masks[current]
-        for sender in graph.predecessors(current):
-            if isinstance(sender, str):
-                continue
-            fresh = sender not in masks
-            masks[sender] = masks.get(sender, 0) | masks[current]
-            if fresh:
-                waiting.append(sender)
-        waiting.sort(key=order.__getitem__)
+        region[node] = masks[node]
+        for sender in graph.predecessors(node):
+            masks[sender] = masks.get(sender, 0) | masks[node]
     return region
 
 
@@ -179,7 +187,7 @@ def _parent(block: Block, join: Node, found: Sequence[tuple[Block, Node, set[Any
     return min(around)[1] if around else None
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def _unique(name: str, taken: Container[str]) -> str:
     number, unique = 1, name
     while unique in taken:
         number += 1
@@ -189,16 +197,3 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def _is_grouped(layer: Layer) -> bool:
     return layer.op == "conv" and 1 < layer.groups < layer.width
-
-
-def _groups(index: int, layer: Layer, names: set[str]) -> Block:
-    size = layer.channels // layer.groups
-    branches = tuple(
-        Branch(f"group{group}", size, ((index, group * size, (group + 1) * size),))
-        for group in range(layer.groups)
-    )
-    name = _unique(layer.name, names)
-    names.add(name)
-    return Block(
-        name, "groups", branches, np.full(layer.channels, index), np.arange(layer.channels)
-    )

@@ -26,11 +26,9 @@ def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
     """Concatenation of channels; constant zeros become channels of zeros."""
     values = [_as_value(t, tensor, tensors) for tensor in tensors]
     dim %= len(values[0].layout.dims)
+    others = values[0].layout.dropped({dim}).dims
     for value in values:
-        others = [axes for place, axes in enumerate(value.layout.dims) if place != dim]
-        if value.layout.axis_of(dim) != "C" or others != [
-            axes for place, axes in enumerate(values[0].layout.dims) if place != dim
-        ]:
+        if value.layout.axis_of(dim) != "C" or value.layout.dropped({dim}).dims != others:
             raise t.error(
                 f"joins along {'x'.join(value.layout.dims[dim]) or 'an empty dimension'}, not "
                 "channels"
@@ -44,9 +42,7 @@ def _as_value(t: Tracer, tensor: Any, tensors: Sequence[Any]) -> Value:
     if tensor.count_nonzero() > 0:
         raise t.error("joins a constant that is not zero; that is not wired")
     model = next(value for value in tensors if isinstance(value, Value))
-    return model.take(
-        np.full(tensor.shape[1], -1), model.layout.with_channels(int(tensor.shape[1]), 1)
-    )
+    return model.choose(np.full(tensor.shape[1], -1), 1)
 
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
@@ -57,10 +53,7 @@ def split(t: Tracer, x: Value, _sections: Any, dim: int = 0) -> list[Value]:
         raise t.error(f"splits {'x'.join(x.layout.dims[dim])}, not channels; that is not wired")
     sizes = [int(piece.shape[dim]) for piece in t.node.meta["val"]]
     ends = np.cumsum([0, *sizes])
-    return [
-        x.take(np.arange(first, last), x.layout.with_channels(int(last - first), dim))
-        for first, last in itertools.pairwise(ends)
-    ]
+    return [x.choose(np.arange(*piece), dim) for piece in itertools.pairwise(ends)]
 
 
 @rule("slice")
@@ -73,16 +66,13 @@ def slice_(
     first, last, _ = slice(start, end, step).indices(size)
     if (first, last, step) == (0, size, 1):
         return t.relayout(x, x.layout)
-    axis = x.layout.axis_of(dim)
+    axis, taken = x.layout.axis_of(dim), np.arange(first, last, step)
     if axis == "C":
-        index = np.arange(first, last, step)
-        return x.take(index, x.layout.with_channels(len(index), dim))
+        return x.choose(taken, dim)
     if axis not in ("H", "W"):
         raise t.error(f"cuts {axis}, not channels or positions; that is not wired")
     attrs = {"dim": 2 + "HW".index(axis), "start": first, "stop": last, "step": step}
-    return t.step(
-        x, Step("slice", attrs), layout=_resized(x.layout, axis, len(range(first, last, step)))
-    )
+    return t.step(x, Step("slice", attrs), layout=_resized(x.layout, axis, len(taken)))
 
 
 @rule("select")
@@ -91,8 +81,7 @@ def select(t: Tracer, x: Value, dim: int, index: int) -> Value:
     dim %= len(x.layout.dims)
     index %= x.layout.shape[dim]
     piece = slice_(t, x, dim, index, index + 1)
-    dims = tuple(axes for place, axes in enumerate(piece.layout.dims) if place != dim)
-    return t.relayout(piece, Layout(dims, piece.layout.sizes))
+    return t.relayout(piece, piece.layout.dropped({dim}))
 
 
 @rule("index_select")
@@ -101,8 +90,7 @@ def index_select(t: Tracer, x: Value, dim: int, index: Tensor) -> Value:
     dim %= len(x.layout.dims)
     if isinstance(index, Value) or x.layout.axis_of(dim) != "C":
         raise t.error("does not choose channels by a constant; that is not wired")
-    chosen = index.cpu().numpy()
-    return x.take(chosen, x.layout.with_channels(len(chosen), dim))
+    return x.choose(index.cpu().numpy(), dim)
 
 
 @rule("index")
@@ -111,10 +99,10 @@ def index(t: Tracer, x: Value, indices: Sequence[Any]) -> Value:
     given = [(dim, chosen) for dim, chosen in enumerate(indices) if chosen is not None]
     if len(given) != 1 or isinstance(given[0][1], Value) or given[0][1].dim() != 1:
         raise t.error("indexes by more than one list of channels; that is not wired")
-    chosen = given[0][1]
-    return index_select(
-        t, x, given[0][0], chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen
-    )
+    dim, chosen = given[0]
+    if chosen.dtype == torch.bool:
+        chosen = chosen.nonzero().flatten()
+    return index_select(t, x, dim, chosen)
 
 
 def _resized(layout: Layout, axis: str, size: int) -> Layout:

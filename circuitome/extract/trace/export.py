@@ -17,9 +17,8 @@ from circuitome.extract.wiring import WiringError
 
 __all__ = ["BATCH", "Recorder", "export_graph", "program_inputs"]
 
-BATCH: Final = (
-    2  # images in the exported graph; a batch of one could not be told from other sizes of one
-)
+# images in the exported graph; a batch of one could not be told from other sizes of one
+BATCH: Final = 2
 
 
 def export_graph(
@@ -30,21 +29,7 @@ def export_graph(
     """
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
-    parameter = next(model.parameters(), None)
-    device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros(batch, *input_shape, device=device)
-    try:
-        with torch.no_grad(), _without_logs(), _without_collector():
-            program = torch.export.export(model, (example,))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WiringError(
-            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be "
-            "exported "
-            f"by torch.export ({type(error).__name__}: {reason}); check the input size "
-            "(--input-size), "
-            "and the model for control flow that depends on data"
-        ) from error
+    program = _exported(model, input_shape, batch)
     if _mutates(program.graph.nodes):
         program = program.run_decompositions({})
     for node in program.graph.nodes:
@@ -53,6 +38,24 @@ def export_graph(
             node.target = functional
     program.graph_module.recompile()
     return program
+
+
+def _exported(model: nn.Module, input_shape: Sequence[int], batch: int) -> ExportedProgram:
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    example = torch.zeros(batch, *input_shape, device=device)
+    try:
+        with torch.no_grad(), _without_logs(), _without_collector():
+            return torch.export.export(model, (example,))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise WiringError(
+            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be "
+            "exported "
+            f"by torch.export ({type(error).__name__}: {reason}); check the input size "
+            "(--input-size), "
+            "and the model for control flow that depends on data"
+        ) from error
 
 
 @contextmanager

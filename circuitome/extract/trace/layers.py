@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 import torch
@@ -85,13 +86,17 @@ def conv_transpose2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
     conv = TransposedConvolution(*given, **named)
     _need_constants(t, x, conv.weight, conv.bias)
     need_image(t, x)
-    senders, receivers, *kernel = conv.weight.shape
-    fan_in, out = senders // conv.groups, conv.groups * receivers
-    turned = conv.weight.view(conv.groups, fan_in, receivers, *kernel).transpose(1, 2).flip(-2, -1)
-    layer = _new_layer(t, "conv", x, turned.reshape(out, fan_in, *kernel), conv.bias)
+    layer = _new_layer(t, "conv", x, _turned(conv.weight, conv.groups), conv.bias)
     layer.stride, layer.dilation, layer.groups = pair(conv.stride), pair(conv.dilation), conv.groups
     layer.padding, layer.output_padding = pair(conv.padding), pair(conv.output_padding)
     return t.add_layer(layer)
+
+
+def _turned(weight: Tensor, groups: int) -> Tensor:
+    """Kernels ``(senders, receivers of a group, kh, kw)`` as those of a convolution, turned."""
+    senders, receivers, *kernel = weight.shape
+    turned = weight.view(groups, senders // groups, receivers, *kernel).transpose(1, 2).flip(-2, -1)
+    return turned.reshape(groups * receivers, senders // groups, *kernel)
 
 
 def _need_constants(t: Tracer, x: Any, weight: Any, bias: Any) -> None:
@@ -151,12 +156,13 @@ def _linear_layer(
 def _need_whole_channels(t: Tracer, layout: Layout) -> None:
     """Refuse a last dimension that is anything but all channels, at one or at all positions."""
     *others, axes = layout.dims
-    channels = any(axis[0] == "C" for axis in axes)
-    if "N" in axes or (layout.channels > 1 and not channels):
+    in_pieces = layout.channels > 1 and "C" not in axes
+    if "N" in axes or (in_pieces and not set(layout.channel_axes) & set(axes)):
         raise t.error(f"mixes {'x'.join(axes) or 'nothing'}, not channels; that is not wired")
-    if layout.channels > 1 and "C" not in axes:
+    if in_pieces:
         raise t.error("reads channels in pieces; that is not wired")
-    if {"H", "W"} & set(axes) and {"H", "W"} & {axis for dim in others for axis in dim}:
+    positions = {"H", "W"}
+    if positions & set(axes) and positions & set(chain.from_iterable(others)):
         raise t.error("reads only part of the map's positions; that is not wired")
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from circuitome.extract.geometry import pair
-from circuitome.extract.layout import Layout
 from circuitome.extract.trace.rules import Rules, need_image, shape_of
 from circuitome.extract.trace.tracer import Tracer, Value
 from circuitome.extract.wiring import Step
@@ -88,7 +87,7 @@ def avg_pool2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
 
 
 def _pooled(
-    t: Tracer, x: Value, name: str, pool: MaxPool | AveragePool, rest: Mapping[str, Any]
+    t: Tracer, x: Value, name: str, pool: MaxPool | AveragePool, rest: Mapping[str, object]
 ) -> Value:
     need_image(t, x)
     window = {
@@ -144,9 +143,7 @@ def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
     if not {"H", "W"}.issuperset(axes):
         raise t.error(f"reduces over {'x'.join(axes)}, not positions alone; that is not wired")
     layout = x.layout.without(axes)
-    if not keepdim:
-        kept = [dim for place, dim in enumerate(layout.dims) if place not in places]
-        layout = Layout(tuple(kept), layout.sizes)
+    layout = layout if keepdim else layout.dropped(places)
     reduced = tuple(2 + "HW".index(axis) for axis in sorted(axes))
     return t.step(x, Step(name, {"dims": reduced}), layout=layout)
 
@@ -167,11 +164,14 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
     if any(widths[4:6]):
         if given != "constant":
             raise t.error(f"pads channels by {given}; that is not wired")
-        index = np.concatenate(
-            [np.full(widths[4], -1), np.arange(x.channels), np.full(widths[5], -1)]
-        )
-        x = x.take(index, x.layout.with_channels(len(index), 1))
+        x = _between_zeros(x, *widths[4:6])
     return padded(t, x, widths[:4], given) if any(widths[:4]) else x
+
+
+def _between_zeros(x: Value, before: int, after: int) -> Value:
+    """The channels with some of zeros before and after them."""
+    zeros = np.full(before, -1), np.full(after, -1)
+    return x.choose(np.concatenate([zeros[0], np.arange(x.channels), zeros[1]]), 1)
 
 
 def padded(t: Tracer, x: Value, widths: Sequence[int], mode: str) -> Value:
@@ -190,19 +190,15 @@ def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
     """Nearest, bilinear or bicubic upsampling."""
     need_image(t, x)
     size = tuple(int(length) for length in shape_of(t)[2:])
-    target = str(t.node.target)
-    mode = next(
-        m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target
-    ).replace("_", "-")
-    attrs: dict[str, Any] = {"size": size, "mode": mode}
-    if mode in ("bilinear", "bicubic"):
-        attrs["align_corners"] = bool(rest[1])
-    factors = rest[-1] if isinstance(rest[-1], (list, tuple)) else None
-    if factors and any(
-        length * f != out for length, f, out in zip(x.layout.space, factors, size, strict=True)
-    ):
+    factors = rest[-1] if isinstance(rest[-1], (list, tuple)) else ()
+    if factors and tuple(np.multiply(x.layout.space, factors)) != size:
         raise t.error(
             f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not "
             "wired"
         )
+    target = str(t.node.target)
+    mode = next(m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target)
+    attrs: dict[str, object] = {"size": size, "mode": mode.replace("_", "-")}
+    if mode in ("bilinear", "bicubic"):
+        attrs["align_corners"] = bool(rest[1])
     return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(*size))

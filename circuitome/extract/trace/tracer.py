@@ -21,7 +21,16 @@ from circuitome.extract.layout import Layout, LayoutError
 from circuitome.extract.steps import STEPS
 from circuitome.extract.wiring import Norm, Step, WiringError
 
-__all__ = ["PendingLayer", "Rule", "Tracer", "Value", "identity_layer", "leaves", "operation_name"]
+__all__ = [
+    "PendingLayer",
+    "Rule",
+    "Tracer",
+    "Value",
+    "identity_layer",
+    "leaves",
+    "module_of",
+    "operation_name",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,14 @@ class Value:
             layout, pick(self.layer, -1), pick(self.channel, 0), pick(self.path, 0), slots, False
         )
 
+    def slot(self, key: int) -> np.ndarray:
+        """Which entry of a step's vectors belongs to each channel."""
+        return self.slots.get(key, np.full(self.channels, -1))
+
+    def choose(self, index: np.ndarray, dim: int) -> Value:
+        """Some channels, which dimension ``dim`` holds; -1 chooses a channel of zeros."""
+        return self.take(index, self.layout.with_channels(len(index), dim))
+
 
 @dataclass
 class PendingLayer:
@@ -92,9 +109,8 @@ class Tracer:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules = rules
         self.layers: list[PendingLayer] = []
-        self.paths: list[tuple[tuple[Step, int], ...]] = [
-            ()
-        ]  # steps, each with the slot of its vectors or -1
+        # steps, each with the slot of its vectors or -1
+        self.paths: list[tuple[tuple[Step, int], ...]] = [()]
         self.vectors: dict[int, dict[str, Tensor]] = {}  # slot -> argument -> (channels,)
         self.parameters: dict[Node, str] = {}
         self.env: dict[Node, Any] = {}
@@ -120,8 +136,7 @@ class Tracer:
 
     def name_of(self, node: Node, weight: Node | None = None) -> str:
         """Dotted module path of the operation, with ``@2`` on a second call, or the node's name."""
-        stack = list((node.meta.get("nn_module_stack") or {}).values())
-        path, kind = (stack[-1][0], str(stack[-1][1])) if stack else ("", "")
+        path, kind = module_of(node)
         owner = self.parameters.get(weight, "").rpartition(".")[0] if weight is not None else ""
         is_layer = kind.startswith("torch.nn.modules") or "Conv" in kind or "Linear" in kind
         if not path or not (owner == path or is_layer):
@@ -200,17 +215,17 @@ class Tracer:
 
     def concat(self, values: Sequence[Value], dim: int) -> Value:
         """Channels one after another along dimension ``dim``."""
-        slots = {slot for value in values for slot in value.slots}
+
+        def slot(key: int) -> np.ndarray:
+            return np.concatenate([value.slot(key) for value in values])
+
         layout = values[0].layout.with_channels(sum(value.channels for value in values), dim)
         return Value(
             layout,
             np.concatenate([value.layer for value in values]),
             np.concatenate([value.channel for value in values]),
             np.concatenate([value.path for value in values]),
-            {
-                s: np.concatenate([v.slots.get(s, np.full(v.channels, -1)) for v in values])
-                for s in slots
-            },
+            {key: slot(key) for key in set().union(*(value.slots for value in values))},
             False,
         )
 
@@ -225,10 +240,10 @@ class Tracer:
 
     def error(self, why: str) -> WiringError:
         """An error about the node at hand: operation, node, module path, reason, cure."""
-        stack = list((self.node.meta.get("nn_module_stack") or {}).values())
-        path = (stack[-1][0] if stack else "") or "the model itself"
+        path, _ = module_of(self.node)
         return WiringError(
-            f"operation {self.node.target} (node {self.node.name}, module {path}) {why}. "
+            f"operation {self.node.target} (node {self.node.name}, "
+            f"module {path or 'the model itself'}) {why}. "
             "Replace it in the model, or extract the part before it; docs/extraction.md says "
             "what is wired"
         )
@@ -244,11 +259,11 @@ class Tracer:
             return args[0][args[1]]
         if not any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
             return node.target(*args, **kwargs)  # type: ignore[operator]
-        name = operation_name(node)
-        if name not in self.rules:
+        rule = self.rules.get(operation_name(node))
+        if rule is None:
             raise self.error("is not understood; the graph cannot be wired through it")
         try:
-            return self.rules[name](self, *args, **kwargs)
+            return rule(self, *args, **kwargs)
         except LayoutError as error:
             raise self.error(f"is not understood here: {error}") from error
 
@@ -257,6 +272,13 @@ def operation_name(node: Node) -> str:
     """ATen name without overload and in-place underscore: ``relu`` for ``aten.relu_.default``."""
     name = str(node.target).removeprefix("aten.").split(".")[0]
     return name.rstrip("_")
+
+
+def module_of(node: Node) -> tuple[str, str]:
+    """Dotted path and class of the innermost module that a node belongs to; empty if none."""
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    path, kind = [("", ""), *stack][-1]
+    return path, str(kind)
 
 
 def leaves(tree: Any) -> Iterable[Any]:

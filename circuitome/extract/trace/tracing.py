@@ -5,7 +5,7 @@ layer.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from circuitome.extract.fields import field_geometries
+from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.layout import Layout
 from circuitome.extract.trace import activations, arithmetic, channels, layers, maps, views
 from circuitome.extract.trace.blocks import Block, find_blocks
@@ -28,7 +29,7 @@ from circuitome.extract.trace.tracer import (
     identity_layer,
     leaves,
 )
-from circuitome.extract.wiring import Layer, Link, Wiring, WiringError
+from circuitome.extract.wiring import Layer, Link, Step, Wiring, WiringError
 
 __all__ = ["RULES", "Trace", "trace"]
 
@@ -48,15 +49,13 @@ class Trace:
     """A traced model: wiring, arrays, and what is needed to run it again while recording."""
 
     wiring: Wiring
-    kernels: Mapping[
-        str, np.ndarray
-    ]  # "kernel/NAME" (out, fan_in, kh, kw), and the vectors of the steps
+    # "kernel/NAME" (out, fan_in, kh, kw), and the vectors of the steps
+    kernels: Mapping[str, np.ndarray]
     biases: tuple[np.ndarray, ...]  # one (channels,) a layer
     program: ExportedProgram
     blocks: tuple[Block, ...]
-    nonfinite: frozenset[int] = (
-        frozenset()
-    )  # numbers of neurons whose kernels or bias hold a NaN or an infinity
+    # numbers of neurons whose kernels or bias hold a NaN or an infinity
+    nonfinite: frozenset[int] = frozenset()
 
 
 def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str] = ()) -> Trace:
@@ -66,26 +65,8 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     operation, node and module that cannot be wired.
     """
     program = export_graph(model, input_shape)
-    tracer = Tracer(RULES)
-    fixed, inputs = program_inputs(program)
-    targets = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
     with torch.no_grad():
-        for node in program.graph.nodes:
-            if node.op == "placeholder":
-                if (
-                    node.name in fixed
-                ):  # on the CPU, wherever the model is: folding mixes them with plain numbers
-                    value = fixed[node.name]
-                    tracer.env[node] = value.cpu() if isinstance(value, Tensor) else value
-                    tracer.parameters[node] = targets[node.name]
-                else:
-                    tracer.env[node] = _input(tracer, node, inputs)
-            elif node.op == "call_function":
-                tracer.env[node] = tracer.visit(node)
-            elif node.op == "get_attr":
-                tracer.env[node] = operator.attrgetter(node.target)(program.graph_module)
-            elif node.op == "output":
-                _readouts(tracer, node, program, labels)
+        tracer = _walked(program, labels)
     if all(pending.op == "input" for pending in tracer.layers):
         raise WiringError(
             f"{type(model).__name__} has no layer that reads its input: there is nothing to wire"
@@ -94,6 +75,34 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str]
     wiring = _wired(tracer, kernels)
     blocks = tuple(find_blocks(tracer, wiring.layers))
     return Trace(wiring, kernels, _biases(tracer), program, blocks)
+
+
+def _walked(program: ExportedProgram, labels: Sequence[str]) -> Tracer:
+    """The state at the end of a walk over all nodes."""
+    tracer = Tracer(RULES)
+    inputs = _take_constants(tracer, program)
+    for node in program.graph.nodes:
+        if node.name in inputs:
+            tracer.env[node] = _input(tracer, node, inputs)
+        elif node.op == "call_function":
+            tracer.env[node] = tracer.visit(node)
+        elif node.op == "get_attr":
+            tracer.env[node] = operator.attrgetter(node.target)(program.graph_module)
+        elif node.op == "output":
+            _readouts(tracer, node, program, labels)
+    return tracer
+
+
+def _take_constants(tracer: Tracer, program: ExportedProgram) -> list[str]:
+    """Make parameters, buffers and constants known to the tracer; returns the other inputs."""
+    fixed, inputs = program_inputs(program)
+    targets = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
+    for node in program.graph.nodes:
+        if node.name in fixed:
+            value = fixed[node.name]  # on the CPU: folding mixes them with plain numbers
+            tracer.env[node] = value.cpu() if isinstance(value, Tensor) else value
+            tracer.parameters[node] = targets[node.name]
+    return inputs
 
 
 def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
@@ -138,29 +147,40 @@ def _outputs(tracer: Tracer, node: Node, program: ExportedProgram) -> list[tuple
 def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
     """The layers as they came to be, with their depth and receptive field; fills ``arrays``."""
     layers: list[Layer] = []
-    layouts: dict[str, Layout] = {}
-    names: set[str] = set()
-    for index, pending in enumerate(tracer.layers):
-        name = pending.name if pending.name not in names else f"{pending.name}.{pending.node.name}"
-        names.add(name)
-        links = _links(tracer, index, arrays)
-        layouts[pending.node.name] = pending.layout
-        if pending.op in ("add", "gate"):  # their operands are compared one by one
-            layouts.update({node.name: value.layout for node, value in pending.operands})
+    for index, name in enumerate(_names(tracer.layers)):
+        pending, links = tracer.layers[index], _links(tracer, index, arrays)
         if pending.weight is not None:
             arrays[f"kernel/{name}"] = _array(pending.weight)
         layers.append(_layer(name, pending, links))
-    wiring = Wiring(tuple(layers), layouts)
+    wiring = Wiring(tuple(layers), _layouts(tracer.layers))
     placed = zip(layers, field_geometries(wiring), _depths(layers), strict=True)
-    return Wiring(
-        tuple(
-            replace(
-                layer, receptive_field=(round(field.size[0]), round(field.size[1])), depth=depth
-            )
-            for layer, field, depth in placed
-        ),
-        layouts,
+    return replace(
+        wiring, layers=tuple(_placed(layer, field, depth) for layer, field, depth in placed)
     )
+
+
+def _placed(layer: Layer, field: FieldGeometry, depth: float) -> Layer:
+    size = (round(field.size[0]), round(field.size[1]))
+    return replace(layer, receptive_field=size, depth=depth)
+
+
+def _names(layers: Sequence[PendingLayer]) -> Iterator[str]:
+    """A name of its own for every layer; that of its node is added where it is taken."""
+    taken: set[str] = set()
+    for pending in layers:
+        name = pending.name if pending.name not in taken else f"{pending.name}.{pending.node.name}"
+        taken.add(name)
+        yield name
+
+
+def _layouts(layers: Sequence[PendingLayer]) -> dict[str, Layout]:
+    """Layouts of the nodes whose values are compared with the model's own."""
+    layouts: dict[str, Layout] = {}
+    for pending in layers:
+        layouts[pending.node.name] = pending.layout
+        if pending.op in ("add", "gate"):  # their operands are compared one by one
+            layouts.update({node.name: value.layout for node, value in pending.operands})
+    return layouts
 
 
 def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
@@ -217,14 +237,33 @@ def _links(tracer: Tracer, index: int, arrays: dict[str, np.ndarray]) -> tuple[L
         pairs = np.stack([value.layer, value.path], axis=1)
         for source, path in np.unique(pairs[value.layer >= 0], axis=0):
             positions = np.flatnonzero((pairs == (source, path)).all(axis=1))
-            steps = []
-            for number, (step, slot) in enumerate(tracer.paths[path]):
-                vectors = {}
-                for argument, tensor in tracer.vectors.get(slot, {}).items():
-                    name = f"step/{index}/{operand}/{source}.{path}.{number}/{argument}"
-                    arrays[name] = _array(tensor)[value.slots[slot][positions]]
-                    vectors[argument] = name
-                steps.append(replace(step, vectors=vectors))
-            channels = value.channel[positions]
-            links.append(Link(int(source), operand, channels, positions, tuple(steps)))
+            place = f"step/{index}/{operand}/{source}.{path}"
+            steps = _named(_steps(tracer, value, path, positions), place, arrays)
+            links.append(Link(int(source), operand, value.channel[positions], positions, steps))
     return tuple(links)
+
+
+def _named(
+    steps: Iterable[tuple[Step, dict[str, np.ndarray]]], place: str, arrays: dict[str, np.ndarray]
+) -> tuple[Step, ...]:
+    """The steps with the names of their vectors, which go into ``arrays``."""
+    named = []
+    for number, (step, vectors) in enumerate(steps):
+        names = {argument: f"{place}.{number}/{argument}" for argument in vectors}
+        arrays |= {names[argument]: vector for argument, vector in vectors.items()}
+        named.append(replace(step, vectors=names))
+    return tuple(named)
+
+
+def _steps(
+    tracer: Tracer, value: Value, path: int, positions: np.ndarray
+) -> Iterator[tuple[Step, dict[str, np.ndarray]]]:
+    """The steps of a path, with their vectors for some channels of a value."""
+    for step, slot in tracer.paths[path]:
+        yield (
+            step,
+            {
+                argument: _array(tensor)[value.slots[slot][positions]]
+                for argument, tensor in tracer.vectors.get(slot, {}).items()
+            },
+        )
