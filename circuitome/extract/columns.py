@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.schema import arrow_schema
 
-__all__ = ["encoded", "keys_of", "table_of"]
+__all__ = ["encoded", "gathered", "keys_of", "table_of"]
+
+Run = TypeVar("Run")
+
+
+def gathered(
+    runs: Sequence[Run],
+    names: Iterable[str],
+    get: Callable[[Run, str], np.ndarray] = getattr,
+) -> dict[str, np.ndarray]:
+    """Columns of all runs by name, one after another; without a run they are empty."""
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([get(run, name) for run in runs] or [np.empty(0)])
+
+    return {name: column(name) for name in names}
 
 
 def encoded(index: np.ndarray, values: Sequence[str]) -> pa.Array:

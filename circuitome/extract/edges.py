@@ -130,15 +130,15 @@ def senders(wiring: Wiring, layer: Layer, arrays: Mapping[str, np.ndarray]) -> S
     left out.
     """
     per_operand = layer.op in ("add", "gate")
-    width = layer.channels if per_operand else layer.width
-    neuron = np.full((layer.fan_in if per_operand else 1, width), -1, dtype=np.int64)
+    rows, width = (layer.fan_in, layer.channels) if per_operand else (1, layer.width)
+    neuron = np.full((rows, width), -1, dtype=np.int64)
     gains = np.ones(neuron.shape)
     for link in layer.links:
         if layer.op == "gate" and link.operand == 1:
             continue
-        row = link.operand if per_operand else 0
-        neuron[row, link.positions] = wiring.offsets[link.source] + link.channels
-        gains[row, link.positions] = _gain(link, arrays)
+        place = link.operand if per_operand else 0, link.positions
+        neuron[place] = wiring.offsets[link.source] + link.channels
+        gains[place] = _gain(link, arrays)
     if per_operand:
         return Senders(neuron.T, gains.T)
     shape = (layer.groups, layer.fan_in)
@@ -170,18 +170,62 @@ def weigh(
     group = np.arange(out) // (out // len(sources.neuron))
     repeated = _repeats(sources)
     for first in range(0, out, size):
-        part = slice(first, min(first + size, out))
-        neuron, gain = sources.neuron[group[part]], sources.gain[group[part]]
-        numbers = np.arange(part.start, part.stop)
-        kernels = (
-            kernel[part].to(torch.float64)
-            * torch.as_tensor(gain, device=kernel.device)[..., None, None]
-        )
+        run = np.arange(first, min(first + size, out))
+        neuron = sources.neuron[group[run]]
+        factor = torch.as_tensor(sources.gain[group[run]], device=kernel.device)
+        kernels = kernel[first : first + size].to(torch.float64) * factor[..., None, None]
         if repeated:
             kernels, neuron = _merge(kernels, neuron)
-        yield _weigh_part(
-            kernels, neuron, numbers + receivers, rows + numbers[:, None] * fan_in, keep
+        shares = _Shares.of(kernels, neuron, keep)
+        edges = _edges(kernels, neuron, shares, receivers + first, rows + first * fan_in)
+        yield edges, shares.fan_in(), shares.flow(neuron)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """How squared norms divide among the inputs of receivers, ``(receivers, fan_in)`` each."""
+
+    total: Tensor  # (receivers,) the squared norms
+    energy: Tensor  # squared norm of a kernel; 0 where nothing is connected
+    connected: Tensor
+    share: Tensor
+    rank: Tensor  # by falling share, from 0
+    kept: Tensor
+
+    @classmethod
+    def of(cls, kernels: Tensor, sender: np.ndarray, keep: Pruning) -> _Shares:
+        """Of kernels ``(receivers, fan_in, height, width)``, pruned."""
+        energy = _energy(kernels, sender)
+        total, connected = energy.sum(1), energy > 0
+        share = energy / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
+        order, rank = _ranked(share.to(torch.float32))
+        kept = connected
+        if keep.share is not None:
+            ordered = share.gather(1, order)
+            before = (ordered.cumsum(1) - ordered).gather(1, rank)
+            kept = kept & (before < keep.share)
+        if keep.top is not None:
+            kept = kept & (rank < keep.top)
+        return cls(total, energy, connected, share, rank, kept)
+
+    def fan_in(self) -> FanIn:
+        """What pruning did to the receivers."""
+        mass = torch.where(self.kept, self.share, 0.0).sum(1)
+        columns = (
+            self.total.sqrt(),
+            self.connected.sum(1),
+            (self.connected & ~self.kept).sum(1),
+            torch.where(self.total > 0, mass, 1.0),
         )
+        return FanIn(*(column.cpu().numpy() for column in columns))
+
+    def flow(self, sender: np.ndarray) -> Flow:
+        """What the receivers get from each sender."""
+        kept_mass = torch.where(self.kept, self.energy, 0.0)
+        columns = (self.connected, self.kept, self.energy, kept_mass)
+        if (sender == sender[:1]).all():
+            return Flow(sender[0], *(column.sum(0).cpu().numpy() for column in columns))
+        return Flow(sender.reshape(-1), *(column.reshape(-1).cpu().numpy() for column in columns))
 
 
 def _repeats(sources: Senders) -> bool:
@@ -205,42 +249,17 @@ def _merge(kernels: Tensor, neuron: np.ndarray) -> tuple[Tensor, np.ndarray]:
     return merged, kept.reshape(neuron.shape)
 
 
-def _weigh_part(
-    kernels: Tensor, neuron: np.ndarray, receiver: np.ndarray, row0: np.ndarray, keep: Pruning
-) -> tuple[Edges, FanIn, Flow]:
-    count, fan_in, height, width = kernels.shape
-    flat = kernels.reshape(count * fan_in, height * width)
-    energy = flat.square().sum(-1).reshape(count, fan_in)
-    if (neuron < 0).any():
-        energy = torch.where(torch.as_tensor(neuron >= 0, device=energy.device), energy, 0.0)
-    connected = energy > 0
-    total = energy.sum(1)
-    share = energy / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
-    order, rank = _ranked(share.to(torch.float32))
-    kept = connected
-    if keep.share is not None:
-        ordered = share.gather(1, order)
-        before = (ordered.cumsum(1) - ordered).gather(1, rank)
-        kept = connected & (before < keep.share)
-    if keep.top is not None:
-        kept = kept & (rank < keep.top)
-    mass = torch.where(total > 0, torch.where(kept, share, 0.0).sum(1), 1.0)
-    fan = (total.sqrt(), connected.sum(1), (connected & ~kept).sum(1), mass)
-    place = _places(kept)
-    part = flat[place]
-    columns = (_moments(part, height, width), share.reshape(-1)[place], rank.reshape(-1)[place])
-    ends = (neuron, np.broadcast_to(receiver[:, None], neuron.shape), row0 + np.arange(fan_in))
-    where = place if isinstance(place, slice) else place.cpu().numpy()
-    sender, to, row = (np.ascontiguousarray(end).reshape(-1)[where] for end in ends)
-    flow = _flow(neuron, connected, kept, energy)
-    return _edges(*columns, sender, to, row), FanIn(*(column.cpu().numpy() for column in fan)), flow
+def _energy(kernels: Tensor, sender: np.ndarray) -> Tensor:
+    """Squared norms of kernels, 0 where nothing is connected."""
+    energy = _flat(kernels).square().sum(-1).reshape(sender.shape)
+    if (sender >= 0).all():
+        return energy
+    return torch.where(torch.as_tensor(sender >= 0, device=energy.device), energy, 0.0)
 
 
-def _flow(neuron: np.ndarray, connected: Tensor, kept: Tensor, energy: Tensor) -> Flow:
-    columns = (connected, kept, energy, torch.where(kept, energy, 0.0))
-    if (neuron == neuron[:1]).all():
-        return Flow(neuron[0], *(column.sum(0).cpu().numpy() for column in columns))
-    return Flow(neuron.reshape(-1), *(column.reshape(-1).cpu().numpy() for column in columns))
+def _flat(kernels: Tensor) -> Tensor:
+    """Kernels ``(receivers, fan_in, height, width)``, one a row."""
+    return kernels.flatten(0, 1).flatten(1)
 
 
 def _ranked(share: Tensor) -> tuple[Tensor, Tensor]:
@@ -281,35 +300,35 @@ def _moments(kernels: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     return kernels.clamp(min=0) @ basis, (-kernels).clamp(min=0) @ basis
 
 
-def _edges(
-    moments: tuple[Tensor, Tensor],
-    share: Tensor,
-    rank: Tensor,
-    sender: np.ndarray,
-    receiver: np.ndarray,
-    row: np.ndarray,
-) -> Edges:
-    excitation, inhibition = (part[:, 0] for part in moments)
+def _measures(excited: Tensor, inhibited: Tensor) -> dict[str, Tensor]:
+    """Weights, polarities and centres of edges from the moments of their two parts."""
+    excitation, x_plus, y_plus = excited.unbind(1)
+    inhibition, x_minus, y_minus = inhibited.unbind(1)
     weight = excitation - inhibition
-    centres = [part[:, axis] / part[:, 0] for part in moments for axis in (1, 2)]
-    floats = [weight, excitation, weight / (excitation + inhibition), share, *centres]
-    weight32, excitation32, polarity, share32, ex, ey, ix, iy = (
-        v.to(torch.float32).cpu().numpy() for v in floats
-    )
+    return {
+        "weight": weight,
+        "excitation": excitation,
+        "polarity": weight / (excitation + inhibition),
+        "ex": x_plus / excitation,
+        "ey": y_plus / excitation,
+        "ix": x_minus / inhibition,
+        "iy": y_minus / inhibition,
+    }
+
+
+def _edges(kernels: Tensor, neuron: np.ndarray, shares: _Shares, receiver: int, row: int) -> Edges:
+    """The kept edges; ``receiver``, ``row``: numbers of the run's first receiver and kernel."""
+    kept = _places(shares.kept)
+    measures = _measures(*_moments(_flat(kernels)[kept], *kernels.shape[2:]))
+    measures["share"] = shares.share.reshape(-1)[kept]
+    place = np.arange(neuron.size) if isinstance(kept, slice) else kept.cpu().numpy()
     return Edges(
-        sender=sender.astype(np.int32),
-        receiver=receiver.astype(np.int32),
-        weight=weight32,
-        excitation=excitation32,
-        polarity=polarity,
-        share=share32,
-        rank=rank.cpu().numpy() + 1,
-        ex=ex,
-        ey=ey,
-        ix=ix,
-        iy=iy,
-        kernel=row,
-        inhibits=(weight < 0).cpu().numpy(),
+        sender=neuron.reshape(-1)[place].astype(np.int32),
+        receiver=(receiver + place // neuron.shape[1]).astype(np.int32),
+        rank=shares.rank.reshape(-1)[kept].cpu().numpy() + 1,
+        kernel=row + place,
+        inhibits=(measures["weight"] < 0).cpu().numpy(),
+        **{name: column.to(torch.float32).cpu().numpy() for name, column in measures.items()},
     )
 
 

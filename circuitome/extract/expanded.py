@@ -20,7 +20,7 @@ readers read nothing else) and across additions of the residual stream (virtual 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -67,15 +67,16 @@ def bottlenecks(wiring: Wiring) -> frozenset[int]:
 
     A convolution of a single position (the squeeze of squeeze-and-excite) is none: it feeds a gate.
     """
-    sources = [{link.source for link in layer.links} for layer in wiring.layers]
-    found = set()
-    for index, layer in enumerate(wiring.layers):
-        read = [senders for senders in sources if index in senders]
-        alone = all(senders == {index} for senders in read)
-        pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
-        if pointwise and layer.channels < layer.width and read and alone:
-            found.add(index)
-    return frozenset(found)
+    alone: set[int] = set()
+    together: set[int] = set()
+    for layer in wiring.layers:
+        (alone if len(layer.sources) == 1 else together).update(layer.sources)
+    return frozenset(index for index in alone - together if _narrows(wiring.layers[index]))
+
+
+def _narrows(layer: Layer) -> bool:
+    pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
+    return pointwise and layer.channels < layer.width
 
 
 def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Passes]]:
@@ -92,7 +93,7 @@ def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Passes]]:
     for index, layer in enumerate(wiring.layers):
         if layer.op not in ("conv", "linear") or index in narrow:
             continue
-        if any(passes(link.source, 0) for link in layer.links):
+        if any(passes(source, 0) for source in layer.sources):
             yield index, passes
 
 
@@ -117,23 +118,28 @@ def expand(
         ...     wiring, arrays, ["features.3.expand3x3"], "features.6.expand3x3"
         ... )  # doctest: +SKIP
     """
+    *starts, end = _numbers(wiring, (*sources, target))
+    reach = _between(wiring, set(starts), end)
+    place = torch.device(device)
+    sweep = _Sweep(wiring, arrays, lambda index, _: index in reach, place, stops=set(starts))
+    found = sweep.from_layer(end)
+    for source, start in zip(sources, starts, strict=True):
+        if start not in found:
+            raise ExpandError(
+                f"{target!r} does not depend on {source!r} by a path that can be multiplied out"
+            )
+    return {source: found[start] for source, start in zip(sources, starts, strict=True)}
+
+
+def _numbers(wiring: Wiring, names: Iterable[str]) -> list[int]:
+    """Layers by their names."""
     numbers = {layer.name: index for index, layer in enumerate(wiring.layers)}
-    for name in (*sources, target):
+    for name in names:
         if name not in numbers:
             raise ExpandError(
                 f"{name!r} is not a layer of this network; `circuitome query layers` lists them"
             )
-    starts, end = {numbers[source] for source in sources}, numbers[target]
-    reach = _between(wiring, starts, end)
-    place = torch.device(device)
-    sweep = _Sweep(wiring, arrays, lambda index, _: index in reach, place, stops=starts)
-    found = sweep.from_layer(end)
-    for source in sources:
-        if numbers[source] not in found:
-            raise ExpandError(
-                f"{target!r} does not depend on {source!r} by a path that can be multiplied out"
-            )
-    return {source: found[numbers[source]] for source in sources}
+    return [numbers[name] for name in names]
 
 
 def expand_target(
@@ -155,26 +161,35 @@ def expand_target(
     if not ends:
         return
     sizes = replace(sweep, magnitude=True).from_layer(target)
-    paths = torch.cat([sizes[i].kernel[:, :, 0, 0] for i in ends], 1).cpu().numpy()
-    counts = [end.kernel.shape[1] for end in ends.values()]
-    hops = np.repeat([end.hops for end in ends.values()], counts)
-    bent = np.repeat([end.bent for end in ends.values()], counts)
+    paths = _side_by_side([sizes[i].kernel for i in ends])[:, :, 0, 0].cpu().numpy()
     neuron = np.concatenate([wiring.neurons(i) for i in ends])
     column = np.full(int(wiring.offsets[-1]), -1)
     column[neuron] = np.arange(len(neuron))
-    senders = Senders(neuron[None], np.ones((1, len(neuron))))
+    hops, bent = _per_channel(ends.values())
     kernel = _side_by_side([end.kernel for end in ends.values()])
-    first = int(wiring.offsets[target])
+    senders, first = Senders(neuron[None], np.ones((1, len(neuron)))), int(wiring.offsets[target])
     for edges, _, _ in weigh(kernel, senders, receivers=first, rows=0, keep=keep):
         place = column[edges.sender]
-        apart = paths[edges.receiver - first, place]
-        ratio = np.abs(edges.weight) / np.where(apart > 0, apart, 1)
-        yield Expanded(edges, hops[place], bent[place], np.minimum(ratio, 1).astype(np.float32))
+        ratio = _cancellation(edges.weight, paths[edges.receiver - first, place])
+        yield Expanded(edges, hops[place], bent[place], ratio)
+
+
+def _per_channel(ends: Collection[ExpandedKernel]) -> tuple[np.ndarray, np.ndarray]:
+    """Hops of every channel of all ends, and whether a nonlinearity lies on the way."""
+    counts = [end.kernel.shape[1] for end in ends]
+    hops = np.repeat([end.hops for end in ends], counts)
+    return hops, np.repeat([end.bent for end in ends], counts)
+
+
+def _cancellation(weight: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    """|sum of paths| over the sum of |paths|."""
+    ratio = np.abs(weight) / np.where(paths > 0, paths, 1)
+    return np.minimum(ratio, 1).astype(np.float32)
 
 
 def _side_by_side(kernels: Sequence[Tensor]) -> Tensor:
     """Kernels of the same receivers as one, over the channels of all: filled up with zeros."""
-    height, width = (max(kernel.shape[axis] for kernel in kernels) for axis in (2, 3))
+    height, width = np.max([kernel.shape[2:] for kernel in kernels], axis=0).tolist()
     padded = [F.pad(k, (0, width - k.shape[3], 0, height - k.shape[2])) for k in kernels]
     return torch.cat(padded, 1)
 
@@ -183,12 +198,12 @@ def _between(wiring: Wiring, starts: Set[int], end: int) -> set[int]:
     """Layers strictly between some layers and a later one, on some path."""
     after = set(starts)
     for index in range(min(starts, default=0) + 1, end + 1):
-        if any(link.source in after for link in wiring.layers[index].links):
+        if wiring.layers[index].sources & after:
             after.add(index)
     before = {end}
     for index in range(end, -1, -1):
         if index in before and index not in starts:
-            before |= {link.source for link in wiring.layers[index].links}
+            before |= wiring.layers[index].sources
     return (after & before) - starts - {end}
 
 
@@ -252,24 +267,25 @@ class _Sweep:
 
     def _passed(self, layer: Layer, front: ExpandedKernel) -> list[ExpandedKernel]:
         """The kernel over a layer's neurons, as kernels over its operands."""
-        kernel = self._kernel(layer)
         bent = front.bent or front.relu or layer.op == "norm"
         passed = replace(front, hops=front.hops + 1, bent=bent, relu=False)
-        if layer.op in ("add", "norm", "readout"):
-            factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
-            return [replace(passed, kernel=front.kernel * factor) for factor in factors]
+        if layer.op not in ("add", "norm", "readout"):
+            return [self._before(layer, passed)]
+        kernel = self._kernel(layer)
+        factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
+        return [replace(passed, kernel=front.kernel * factor) for factor in factors]
+
+    def _before(self, layer: Layer, behind: ExpandedKernel) -> ExpandedKernel:
+        """A kernel over what a convolution makes, as one over its input."""
         _refuse_phases(layer)
         stride, dilation = (1, 1), (1, 1)
         if not self.magnitude:
             stride, dilation = layer.stride, layer.dilation
+        kernel, groups = self._kernel(layer), layer.groups
         wide = F.conv_transpose2d(
-            front.kernel, kernel, stride=stride, groups=layer.groups, dilation=dilation
+            behind.kernel, kernel, stride=stride, groups=groups, dilation=dilation
         )
-        top, left = (
-            place * step - rows
-            for place, step, rows in zip(front.origin, layer.stride, layer.padding, strict=True)
-        )
-        return [replace(passed, kernel=wide, origin=(top, left))]
+        return behind.widened(wide, layer.stride, layer.padding)
 
     def _through(self, link: Link, front: ExpandedKernel) -> ExpandedKernel:
         """A kernel over an operand, taken back through one link to the channels of its source."""
@@ -366,19 +382,13 @@ def _with_sizes(path: Iterable[Step], size: tuple[int, int]) -> list[tuple[Step,
 def _sum(one: ExpandedKernel, other: ExpandedKernel) -> ExpandedKernel:
     """Two kernels over the same layer as one, aligned by their origins."""
     pair = (one, other)
-    top, left = (min(each.origin[axis] for each in pair) for axis in (0, 1))
-    down, right = (
-        max(each.origin[axis] + each.kernel.shape[2 + axis] for each in pair) for axis in (0, 1)
-    )
+    top, left = np.min([each.origin for each in pair], axis=0).tolist()
+    ends = np.max([np.add(each.origin, each.kernel.shape[2:]) for each in pair], axis=0)
+    down, right = ends.tolist()
     total = one.kernel.new_zeros(*one.kernel.shape[:2], down - top, right - left)
     for each in pair:
         row, column = each.origin[0] - top, each.origin[1] - left
         height, width = each.kernel.shape[2:]
         total[:, :, row : row + height, column : column + width] += each.kernel
-    return ExpandedKernel(
-        total,
-        (top, left),
-        max(one.hops, other.hops),
-        one.bent or other.bent,
-        one.relu or other.relu,
-    )
+    hops, bent, relu = max(one.hops, other.hops), one.bent or other.bent, one.relu or other.relu
+    return ExpandedKernel(total, (top, left), hops, bent, relu)

@@ -39,8 +39,8 @@ def _behind(link: Link, field: FieldGeometry, size: tuple[int, int]) -> FieldGeo
 
 def _met(arrived: Sequence[FieldGeometry]) -> FieldGeometry:
     finest = min(arrived, key=lambda field: field.jump)
-    height, width = (max(field.size[axis] for field in arrived) for axis in (0, 1))
-    return FieldGeometry((height, width), finest.jump, finest.start)
+    heights, widths = zip(*(field.size for field in arrived), strict=True)
+    return FieldGeometry((max(heights), max(widths)), finest.jump, finest.start)
 
 
 def _of_layer(layer: Layer, field: FieldGeometry) -> FieldGeometry:

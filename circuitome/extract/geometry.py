@@ -102,6 +102,14 @@ class ExpandedKernel:
     relu: bool = False
     """So was one right behind this layer, which an edge from it takes as given."""
 
+    def widened(self, kernel: Tensor, stride: Size, padding: Size) -> ExpandedKernel:
+        """The same taken back through a window of which ``kernel`` is the result."""
+        top, left = (
+            place * step - rows
+            for place, step, rows in zip(self.origin, stride, padding, strict=True)
+        )
+        return replace(self, kernel=kernel, origin=(top, left))
+
 
 class Geometry(ABC):
     """What a step does to places."""
@@ -271,8 +279,4 @@ def _spread(behind: ExpandedKernel, window: Window) -> ExpandedKernel:
     channels = behind.kernel.shape[1]
     even = behind.kernel.new_full((channels, 1, height, width), 1 / (height * width))
     wide = F.conv_transpose2d(behind.kernel, even, stride=stride, groups=channels)
-    top, left = (
-        place * step - rows
-        for place, step, rows in zip(behind.origin, stride, window.padding, strict=True)
-    )
-    return replace(behind, kernel=wide, origin=(top, left))
+    return behind.widened(wide, stride, window.padding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_MOST, Pruning
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.models.network import Network
-from circuitome.extract.tables import neuron_keys, write_expanded, write_tables
+from circuitome.extract.tables import Tables
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
@@ -107,32 +107,32 @@ def write_bundle(
     """
     row = dict.fromkeys(arrow_schema("Model").names) | dict(model)
     row |= {"schema_version": SCHEMA_VERSION, "state": "ready"}
-    name, device = str(row["key"]), pick_device(options.device)
+    device = pick_device(options.device)
     with writer:
-        report = progress or (lambda *_: None)
-        counts = write_tables(writer, row, traced, keep, device, report)
+        tables = Tables(writer, row, traced, keep, device, progress or (lambda *_: None))
+        counts = tables.write()
         if options.span is not None:
-            counts |= write_expanded(writer, name, traced, options.span, keep, device, report)
-        keys = neuron_keys(name, traced.wiring)
-        layers = traced.wiring.layers
+            counts |= tables.write_expanded(options.span)
+        marked = [tables.keys[number].as_py() for number in sorted(traced.nonfinite)]
         writer.finish(
             model=row,
-            notes={
-                "counts": counts,
-                "versions": _versions(),
-                "device": device.type,
-                "nonfinite": [keys[number] for number in sorted(traced.nonfinite)],
-            },
+            notes=_notes(counts, device=device.type, nonfinite=marked),
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,
-            kernel_rows=[(layer.name, layer.channels * layer.fan_in) for layer in layers],
+            kernel_rows=[(layer.name, layer.kernel_rows) for layer in traced.wiring.layers],
         )
     return Bundle.open(writer.path)
 
 
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in _PACKAGES} | {
-        "python": platform.python_version()
+def _notes(
+    counts: Mapping[str, int], *, device: str, nonfinite: Sequence[str]
+) -> dict[str, object]:
+    versions = {package: version(package) for package in _PACKAGES}
+    return {
+        "counts": counts,
+        "versions": versions | {"python": platform.python_version()},
+        "device": device,
+        "nonfinite": nonfinite,
     }
 
 
@@ -149,35 +149,36 @@ def _marked(traced: Trace) -> Trace:
     """The trace with zeros for every kernel that is not finite, no bias that is not, and the
     neurons of both noted.
     """
-    kernels, biases, marked = dict(traced.kernels), [], set()
+    kernels, marked = dict(traced.kernels), set()
     for index, layer in enumerate(traced.wiring.layers):
-        marked |= {
-            int(traced.wiring.offsets[index]) + int(channel)
-            for channel in _nonfinite(traced, index).nonzero()[0]
-        }
-        biases.append(np.where(np.isfinite(traced.biases[index]), traced.biases[index], np.nan))
+        marked.update(traced.wiring.neurons(index)[_nonfinite(traced, index)].tolist())
         kernel = kernels.get(f"kernel/{layer.name}")
         if kernel is not None:
             whole = np.isfinite(kernel).all(axis=(2, 3), keepdims=True)
             kernels[f"kernel/{layer.name}"] = np.where(whole, kernel, np.float32(0))
-    return replace(traced, kernels=kernels, biases=tuple(biases), nonfinite=frozenset(marked))
+    biases = tuple(np.where(np.isfinite(bias), bias, np.nan) for bias in traced.biases)
+    return replace(traced, kernels=kernels, biases=biases, nonfinite=frozenset(marked))
 
 
 def _refuse_nonfinite(traced: Trace, *, source: str) -> None:
     for index, layer in enumerate(traced.wiring.layers):
-        numbers = int(traced.wiring.offsets[index]) + np.arange(layer.channels)
-        bad = _nonfinite(traced, index) & ~np.isin(numbers, list(traced.nonfinite))
-        if bad.any():
+        marked = np.isin(traced.wiring.neurons(index), list(traced.nonfinite))
+        bad = np.flatnonzero(_nonfinite(traced, index) & ~marked)
+        if len(bad):
             raise ExtractError(
-                f"{source}: layer {layer.name}, neuron {int(np.flatnonzero(bad)[0])}: its kernel "
+                f"{source}: layer {layer.name}, neuron {bad[0]}: its kernel "
                 "or bias is not finite "
-                f"({int(bad.sum())} neurons of the layer); repair the weights, or mark them with "
+                f"({len(bad)} neurons of the layer); repair the weights, or mark them with "
                 "--allow-nonfinite"
             )
+    _refuse_nonfinite_steps(traced, source=source)
+
+
+def _refuse_nonfinite_steps(traced: Trace, *, source: str) -> None:
     for name, vector in traced.kernels.items():
         if name.startswith("step/") and not np.isfinite(vector).all():
-            layer = traced.wiring.layers[int(name.split("/")[1])].name
+            _, index, *_, argument = name.split("/")
             raise ExtractError(
-                f"{source}: layer {layer}: a {name.split('/')[-1]} on the way to it is not "
-                "finite; repair the weights"
+                f"{source}: layer {traced.wiring.layers[int(index)].name}: a {argument} on the way "
+                "to it is not finite; repair the weights"
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from circuitome.extract.columns import encoded, keys_of, table_of
 from circuitome.extract.edges import Flow, linearised
 from circuitome.extract.trace.blocks import Block, Branch
 from circuitome.extract.wiring import Link, Wiring
+from circuitome.graphdb import rows
 from circuitome.graphdb.bundle_writer import BundleWriter
 
 __all__ = ["LayerPairs", "Structure"]
@@ -55,6 +57,11 @@ class _Way:
         self.bent = self.bent or bent
 
 
+def _homes(counts: Iterable[int], keys: Sequence[str]) -> pa.Array:
+    """Each key as often as its count says, dictionary-encoded."""
+    return encoded(np.repeat(np.arange(len(keys)), [*counts]), keys)
+
+
 def _names(link: Link) -> str:
     return ",".join(step.name for step in link.path)
 
@@ -73,8 +80,7 @@ class Structure:
     def write(self, blocks: Sequence[Block], pairs: LayerPairs) -> None:
         """Write layers' homes and successors, blocks and branches, and gates."""
         layers = [f"{self.name}/{layer.name}" for layer in self.wiring.layers]
-        counts = [layer.channels for layer in self.wiring.layers]
-        home = encoded(np.repeat(np.arange(len(counts)), counts), layers)
+        home = _homes((layer.channels for layer in self.wiring.layers), layers)
         self._write("IN_LAYER", {"from": self.keys, "to": home})
         self._write("OF_MODEL", {"from": layers, "to": [self.name] * len(layers)})
         self._write_next(layers, pairs)
@@ -88,87 +94,97 @@ class Structure:
         self.writer.write(table, table_of(table, columns))
 
     def _write_next(self, layers: Sequence[str], pairs: LayerPairs) -> None:
+        next_rows = []
+        for (source, target), way in self._ways().items():
+            edges, dropped, kept_mass = pairs.of(source, target)
+            next_rows.append(
+                {
+                    "from": layers[source],
+                    "to": layers[target],
+                    "through": "; ".join(way.through),
+                    "linearised": way.bent,
+                    "edges": edges,
+                    "dropped": dropped,
+                    "kept_mass": kept_mass,
+                }
+            )
+        self.writer.write("NEXT", rows.table_of("NEXT", next_rows))
+
+    def _ways(self) -> dict[tuple[int, int], _Way]:
+        """How layers reach others, by the numbers of both."""
         ways: dict[tuple[int, int], _Way] = {}
         for index, layer in enumerate(self.wiring.layers):
             for link in layer.links:
                 way = ways.setdefault((link.source, index), _Way())
                 way.add(link, linearised(layer, link))
-        pruned = [pairs.of(source, target) for source, target in ways]
-        self._write(
-            "NEXT",
-            {
-                "from": [layers[source] for source, _ in ways],
-                "to": [layers[target] for _, target in ways],
-                "through": ["; ".join(way.through) for way in ways.values()],
-                "linearised": [way.bent for way in ways.values()],
-                "edges": [kept for kept, _, _ in pruned],
-                "dropped": [dropped for _, dropped, _ in pruned],
-                "kept_mass": [mass for _, _, mass in pruned],
-            },
-        )
+        return ways
 
-    def _block_keys(self, blocks: Sequence[Block]) -> list[str]:
-        return [f"{self.name}/{block.name}" for block in blocks]
+    def _key(self, block: str) -> str:
+        return f"{self.name}/{block}"
 
     def _write_blocks(self, blocks: Sequence[Block]) -> None:
-        self._write(
-            "Block",
+        block_rows = [
             {
-                "key": self._block_keys(blocks),
-                "model": [self.name] * len(blocks),
-                "name": [block.name for block in blocks],
-                "join": [block.join for block in blocks],
-                "branches": [len(block.branches) for block in blocks],
-                "parent": [block.parent and f"{self.name}/{block.parent}" for block in blocks],
-            },
-        )
+                "key": self._key(block.name),
+                "model": self.name,
+                "name": block.name,
+                "join": block.join,
+                "branches": len(block.branches),
+                "parent": block.parent and self._key(block.parent),
+            }
+            for block in blocks
+        ]
+        self.writer.write("Block", rows.table_of("Block", block_rows))
 
     def _write_branches(self, blocks: Sequence[Block]) -> None:
-        branches = [branch for block in blocks for branch in block.branches]
-        counts = [len(block.branches) for block in blocks]
-        homes = np.repeat(self._block_keys(blocks), counts).tolist()
-        keys = [f"{home}#{branch.name}" for home, branch in zip(homes, branches, strict=True)]
-        columns = {
-            "key": keys,
-            "model": [self.name] * len(branches),
-            "block": homes,
-            "name": [branch.name for branch in branches],
-            "index": [place for count in counts for place in range(count)],
-            "channels": [branch.channels for branch in branches],
-        }
-        self._write("Branch", columns)
+        branch_rows = [
+            {
+                "key": f"{self._key(block.name)}#{branch.name}",
+                "model": self.name,
+                "block": self._key(block.name),
+                "name": branch.name,
+                "index": place,
+                "channels": branch.channels,
+            }
+            for block in blocks
+            for place, branch in enumerate(block.branches)
+        ]
+        self.writer.write("Branch", rows.table_of("Branch", branch_rows))
+        branches = chain.from_iterable(block.branches for block in blocks)
         members = [self._neurons_of(branch) for branch in branches]
-        targets = np.repeat(np.arange(len(branches)), [len(each) for each in members])
-        ends = {"from": self._keys_of(members), "to": encoded(targets, keys)}
-        self._write("IN_BRANCH", ends)
+        keys = [str(row["key"]) for row in branch_rows]
+        homes = _homes(map(len, members), keys)
+        self._write("IN_BRANCH", {"from": self._keys_of(members), "to": homes})
 
     def _neurons_of(self, branch: Branch) -> np.ndarray:
         offsets = self.wiring.offsets
         runs = [offsets[layer] + np.arange(first, stop) for layer, first, stop in branch.parts]
-        return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *runs])
 
     def _keys_of(self, runs: Sequence[np.ndarray]) -> pa.Array:
         return keys_of(np.concatenate(runs), self.keys)
 
     def _write_in_block(self, blocks: Sequence[Block]) -> None:
         """Every channel after the join with its index, every other neuron inside without one."""
-        neurons, channels, counts = [], [], []
-        for block in blocks:
-            neuron = self.wiring.offsets[block.layer] + block.channel
-            joined = np.where(block.layer >= 0, neuron, -1)
-            places = np.flatnonzero(joined >= 0)
-            inside = [self._neurons_of(branch) for branch in block.branches]
-            rest = np.setdiff1d(np.concatenate(inside), joined)
-            neurons += [joined[places], rest]
-            channels += [places, np.full(len(rest), -1)]
-            counts.append(len(places) + len(rest))
-        channel = np.concatenate(channels)
+        members = [self._members(block) for block in blocks]
+        neurons, channels = zip(*members, strict=True)
+        channel, counts = np.concatenate(channels), map(len, channels)
         columns = {
             "from": self._keys_of(neurons),
-            "to": encoded(np.repeat(np.arange(len(blocks)), counts), self._block_keys(blocks)),
+            "to": _homes(counts, [self._key(block.name) for block in blocks]),
             "channel": pa.array(channel, pa.int64(), mask=channel < 0),
         }
         self._write("IN_BLOCK", columns)
+
+    def _members(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons of a block, and the channel after the join that each is, or -1."""
+        neuron = self.wiring.offsets[block.layer] + block.channel
+        joined = np.where(block.layer >= 0, neuron, -1)
+        places = np.flatnonzero(joined >= 0)
+        inside = [self._neurons_of(branch) for branch in block.branches]
+        rest = np.setdiff1d(np.concatenate(inside), joined)
+        channels = np.concatenate([places, np.full(len(rest), -1)])
+        return np.concatenate([joined[places], rest]), channels
 
     def _write_gates(self) -> None:
         offsets = self.wiring.offsets

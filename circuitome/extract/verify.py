@@ -11,27 +11,24 @@ with the kernels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.edges import Pruning, senders, weigh
+from circuitome.extract.edge_tables import EdgeTables
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.steps import apply
 from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
-from circuitome.extract.wiring import Layer, Wiring
+from circuitome.extract.wiring import Layer, Link, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
-from circuitome.graphdb.rows import text
-from circuitome.graphdb.schema import EDGE_TYPES
 from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "read_operand", "verify"]
@@ -92,23 +89,20 @@ def verify(
 def _checks(
     bundle: Bundle, model: nn.Module, *, device: str, seed: int, progress: Progress | None
 ) -> list[LayerCheck]:
-    wiring = _read_wiring(bundle)
-    arrays = bundle.kernels.arrays()
-    place = pick_device(device)
     with exact_float32(), torch.no_grad():
-        shape = bundle.manifest.model["input_shape"] or ()
-        recorded = _record(model, wiring, shape, place, seed)
-        biases = _biases(bundle, wiring)
-        tables = _EdgeTables(bundle, wiring)
+        forced = _Forced.of(bundle, model, device, seed)
+        tables, layers = EdgeTables(bundle, forced.wiring), forced.wiring.layers
         checks: list[LayerCheck] = []
-        for index, layer in enumerate(wiring.layers):
+        for index, layer in enumerate(layers):
             if layer.op != "input":
-                kernel = _kernel(bundle, arrays, layer)
-                checks += _check_layer(wiring, index, kernel, biases[index], arrays, recorded)
-                checks.append(tables.check(index, kernel, arrays))
+                kernel = forced.kernel(layer)
+                checks += forced.checks(index, kernel)
+                checks.append(_check(layer, "edges", tables.error(index, kernel, forced.arrays)))
             if progress:
-                progress("verifying", index + 1, len(wiring.layers))
-    return [*checks, *tables.rest()]
+                progress("verifying", index + 1, len(layers))
+    if tables.left():
+        checks.append(LayerCheck("(no layer)", "", "edges", float("inf"), False))
+    return checks
 
 
 @contextmanager
@@ -140,14 +134,8 @@ def _record(
     if device.type != "cpu":
         model = copy.deepcopy(model).to(device)
     program = export_graph(model, shape)
+    _refuse_other_nodes(program, wiring)
     fixed, _ = program_inputs(program)
-    nodes = {node.name for node in program.graph.nodes}
-    missing = [name for name in wiring.layouts if name not in nodes]
-    if missing:
-        raise VerifyError(
-            f"the model has no node {missing[0]!r}, which the bundle's wiring names; "
-            "name the model that the bundle was extracted from"
-        )
     images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(seed)).to(device)
     recorder = Recorder(program.graph_module, wiring.layouts)
     recorder.run(
@@ -156,6 +144,16 @@ def _record(
     return {
         name: wiring.layouts[name].canonical(value) for name, value in recorder.recorded.items()
     }
+
+
+def _refuse_other_nodes(program: ExportedProgram, wiring: Wiring) -> None:
+    nodes = {node.name for node in program.graph.nodes}
+    missing = [name for name in wiring.layouts if name not in nodes]
+    if missing:
+        raise VerifyError(
+            f"the model has no node {missing[0]!r}, which the bundle's wiring names; "
+            "name the model that the bundle was extracted from"
+        )
 
 
 def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
@@ -168,40 +166,52 @@ def _biases(bundle: Bundle, wiring: Wiring) -> list[Tensor]:
     return [torch.as_tensor(part) for part in np.split(column, wiring.offsets[1:-1])]
 
 
-def _kernel(bundle: Bundle, arrays: Mapping[str, np.ndarray], layer: Layer) -> Tensor:
-    kernel = arrays.get(f"kernel/{layer.name}")
-    shape = (layer.channels, layer.fan_in, *layer.kernel)
-    if kernel is None or kernel.shape != shape:
-        found = (
-            "is missing" if kernel is None else f"has shape {kernel.shape}, the wiring says {shape}"
-        )
+@dataclass(frozen=True, slots=True)
+class _Forced:
+    """The layers of a bundle, each fed what the model itself recorded for its sources."""
+
+    bundle: Bundle
+    wiring: Wiring
+    arrays: Mapping[str, np.ndarray]
+    biases: Sequence[Tensor]
+    recorded: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, bundle: Bundle, model: nn.Module, device: str, seed: int) -> _Forced:
+        """Run the model on random images."""
+        wiring, arrays = _read_wiring(bundle), bundle.kernels.arrays()
+        shape = bundle.manifest.model["input_shape"] or ()
+        recorded = _record(model, wiring, shape, pick_device(device), seed)
+        return cls(bundle, wiring, arrays, _biases(bundle, wiring), recorded)
+
+    def kernel(self, layer: Layer) -> Tensor:
+        """The bundle's kernel of a layer, of the shape that the wiring says."""
+        kernel = self.arrays.get(f"kernel/{layer.name}")
+        shape = (layer.channels, layer.fan_in, *layer.kernel)
+        if kernel is not None and kernel.shape == shape:
+            return torch.as_tensor(kernel)
+        found = "is missing"
+        if kernel is not None:
+            found = f"has shape {kernel.shape}, the wiring says {shape}"
         raise BundleError(
-            f"{bundle.path}: the kernel of {layer.name} {found}; extract the bundle again"
+            f"{self.bundle.path}: the kernel of {layer.name} {found}; extract the bundle again"
         )
-    return torch.as_tensor(kernel)
 
-
-def _check_layer(
-    wiring: Wiring,
-    index: int,
-    kernel: Tensor,
-    bias: Tensor,
-    arrays: Mapping[str, np.ndarray],
-    recorded: Mapping[str, Tensor],
-) -> list[LayerCheck]:
-    layer = wiring.layers[index]
-    truth = recorded[layer.node]
-    operands = [
-        read_operand(wiring, layer, number, arrays, recorded)
-        for number in range(len(layer.operands))
-    ]
-    checks = []
-    if layer.op in ("add", "gate"):
-        part = "summand" if layer.op == "add" else "factor"
-        for number, (mine, node) in enumerate(zip(operands, layer.operands, strict=True)):
-            checks.append(_compare(layer, f"{part} {number}", mine, recorded[node]))
-    mine = compute(layer, operands, kernel.to(truth.device), bias.to(truth.device))
-    return [_compare(layer, "layer", mine, truth), *checks]
+    def checks(self, index: int, kernel: Tensor) -> Iterator[LayerCheck]:
+        """A layer's values and the parts that it combines against the recorded ones."""
+        layer = self.wiring.layers[index]
+        truth = self.recorded[layer.node]
+        operands = [
+            read_operand(self.wiring, layer, number, self.arrays, self.recorded)
+            for number in range(len(layer.operands))
+        ]
+        bias = self.biases[index].to(truth.device)
+        mine = compute(layer, operands, kernel.to(truth.device), bias)
+        yield _check(layer, "layer", _error(mine, truth))
+        if layer.op in ("add", "gate"):
+            part = "summand" if layer.op == "add" else "factor"
+            for number, (operand, node) in enumerate(zip(operands, layer.operands, strict=True)):
+                yield _check(layer, f"{part} {number}", _error(operand, self.recorded[node]))
 
 
 def read_operand(
@@ -223,11 +233,7 @@ def read_operand(
     for link in layer.links:
         if link.operand != number:
             continue
-        x = recorded[wiring.layers[link.source].node][
-            :, torch.as_tensor(link.channels, device=device)
-        ]
-        for step in link.path:
-            x = apply(step, x, array)
+        x = _arrived(link, recorded[wiring.layers[link.source].node], array)
         if operand is None:
             operand = x.new_zeros(len(x), layer.width, *x.shape[2:])
         operand[:, torch.as_tensor(link.positions, device=device)] = x
@@ -236,27 +242,30 @@ def read_operand(
     return operand
 
 
+def _arrived(link: Link, source: Tensor, array: Callable[[str], Tensor]) -> Tensor:
+    """Values of a link's channels after its steps, from those of its source."""
+    x = source[:, torch.as_tensor(link.channels, device=source.device)]
+    for step in link.path:
+        x = apply(step, x, array)
+    return x
+
+
 def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tensor) -> Tensor:
     """Pre-activation of a layer, ``(N, channels, H, W)``, from its operands and its kernel."""
-    spread = bias.view(1, -1, 1, 1)
-    if layer.op in ("conv", "linear") and layer.output_padding is None:
-        return F.conv2d(
-            operands[0], kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups
-        )
-    if layer.op == "conv":
-        return _transposed(layer, operands[0], kernel, bias)
-    if layer.op == "add":
-        weights = kernel[:, :, 0, 0]
-        return sum((weights[:, i].view(1, -1, 1, 1) * x for i, x in enumerate(operands)), spread)
-    if layer.op == "gate":
-        return (
-            kernel[:, 0].view(1, -1, 1, 1)
-            * operands[0]
-            * (kernel[:, 1].view(1, -1, 1, 1) * operands[1])
-            + spread
-        )
-    x = operands[0] if layer.norm is None else _normalised(operands[0], **layer.norm)
-    return kernel.view(1, -1, 1, 1) * x + spread
+    if layer.op in ("conv", "linear"):
+        return _convolved(layer, operands[0], kernel, bias)
+    if layer.norm is not None:
+        operands = [_normalised(operands[0], **layer.norm)]
+    pairs = zip(kernel[:, :, 0, 0].T, operands, strict=True)
+    scaled = [factor.view(1, -1, 1, 1) * x for factor, x in pairs]
+    terms = [scaled[0] * scaled[1]] if layer.op == "gate" else scaled
+    return sum(terms, bias.view(1, -1, 1, 1))
+
+
+def _convolved(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    if layer.output_padding is not None:
+        return _transposed(layer, x, kernel, bias)
+    return F.conv2d(x, kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _transposed(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -289,114 +298,17 @@ def _normalised(
     return torch.softmax(x, 1) if name == "softmax" else torch.log_softmax(x, 1)
 
 
-def _compare(layer: Layer, part: str, mine: Tensor, truth: Tensor) -> LayerCheck:
+def _error(mine: Tensor, truth: Tensor) -> float:
+    """``||d|| / ||y||``; inf where the shapes do not go together."""
     if mine.shape != truth.shape:
         try:
             mine = mine.expand_as(truth)
         except RuntimeError:
-            return LayerCheck(layer.name, layer.op, part, float("inf"), False)
+            return float("inf")
     difference = torch.linalg.vector_norm((mine - truth).double())
     norm = torch.linalg.vector_norm(truth.double())
-    error = float(difference / norm) if norm > 0 else float(difference)
+    return float(difference / norm) if norm > 0 else float(difference)
+
+
+def _check(layer: Layer, part: str, error: float) -> LayerCheck:
     return LayerCheck(layer.name, layer.op, part, error, error <= TOLERANCE)
-
-
-class _EdgeTables:
-    """The bundle's edges, compared layer by layer with edges computed anew from kernels and
-    wiring.
-    """
-
-    def __init__(self, bundle: Bundle, wiring: Wiring) -> None:
-        keys = bundle.table("Neuron").column("key").combine_chunks()
-        self.keep = Pruning.parse(text(bundle.manifest.model, "keep"))
-        self.wiring = wiring
-        self.streams = [_EdgeStream(bundle, name, keys) for name in EDGE_TYPES]
-        self.rows = np.cumsum([0] + [layer.channels * layer.fan_in for layer in wiring.layers])
-
-    def check(self, index: int, kernel: Tensor, arrays: Mapping[str, np.ndarray]) -> LayerCheck:
-        """Compare senders, receivers, weights, excitations and shares of one layer; layers in
-        their order.
-        """
-        layer = self.wiring.layers[index]
-        row, receiver = int(self.rows[index]), int(self.wiring.offsets[index])
-        sources = senders(self.wiring, layer, arrays)
-        runs = [
-            edges
-            for edges, _, _ in weigh(kernel, sources, receivers=receiver, rows=row, keep=self.keep)
-        ]
-        truth = {
-            name: np.concatenate([getattr(edges, name) for edges in runs])
-            for name in (*_COLUMNS, "inhibits")
-        }
-        errors = []
-        for stream, sign in zip(self.streams, (~truth["inhibits"], truth["inhibits"]), strict=True):
-            errors.append(
-                _edge_error(stream.until(int(self.rows[index + 1])), truth, np.flatnonzero(sign))
-            )
-        return LayerCheck(layer.name, layer.op, "edges", max(errors), max(errors) <= TOLERANCE)
-
-    def rest(self) -> list[LayerCheck]:
-        """A failure for edges that belong to no layer, if there are any."""
-        left = sum(
-            len(part["kernel"]) for part in (stream.until(1 << 62) for stream in self.streams)
-        )
-        return [LayerCheck("(no layer)", "", "edges", float("inf"), False)] if left else []
-
-
-_COLUMNS: Final = ("sender", "receiver", "kernel", "weight", "excitation", "share")
-
-
-def _edge_error(
-    mine: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], rows: np.ndarray
-) -> float:
-    """Largest relative error of a column; inf where the edges are not the same ones."""
-    if not all(np.array_equal(mine[name], truth[name][rows]) for name in _COLUMNS[:3]):
-        return float("inf")
-    return max(_relative(mine[name], truth[name][rows]) for name in _COLUMNS[3:])
-
-
-class _EdgeStream:
-    """One edge table, read forwards in the order of its kernel rows."""
-
-    def __init__(self, bundle: Bundle, name: str, keys: pa.Array) -> None:
-        self.batches = bundle.batches(name, 1 << 20, columns=("from", "to", *_COLUMNS[2:]))
-        self.keys = keys
-        self.waiting: dict[str, np.ndarray] | None = self._next()
-
-    def until(self, row: int) -> dict[str, np.ndarray]:
-        """The edges up to a kernel row that were not read yet, one array a column."""
-        taken = []
-        while self.waiting is not None:
-            stop = int(np.searchsorted(self.waiting["kernel"], row))
-            taken.append({name: column[:stop] for name, column in self.waiting.items()})
-            self.waiting = {name: column[stop:] for name, column in self.waiting.items()}
-            if len(self.waiting["kernel"]):
-                break
-            self.waiting = self._next()
-        return {
-            name: np.concatenate([part[name] for part in taken] or [np.empty(0)])
-            for name in _COLUMNS
-        }
-
-    def _next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self.batches, None)
-        if batch is None:
-            return None
-        columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[2:]}
-        return columns | {
-            "sender": self._numbers(batch, "from"),
-            "receiver": self._numbers(batch, "to"),
-        }
-
-    def _numbers(self, batch: pa.RecordBatch, end: str) -> np.ndarray:
-        column = batch.column(end)
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        found = pc.call_function("index_in", [encoded.dictionary], pc.SetLookupOptions(self.keys))
-        return found.fill_null(-1).to_numpy(zero_copy_only=False)[
-            encoded.indices.to_numpy(zero_copy_only=False)
-        ]
-
-
-def _relative(mine: np.ndarray, truth: np.ndarray) -> float:
-    norm = float(np.linalg.norm(truth.astype(np.float64)))
-    return float(np.linalg.norm(mine.astype(np.float64) - truth)) / (norm or 1.0)

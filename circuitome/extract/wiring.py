@@ -11,9 +11,9 @@ the network: `circuitome.extract.verify` proves it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Required, TypedDict
+from typing import Any, Final, Required, TypedDict, cast
 
 import numpy as np
 
@@ -49,9 +49,8 @@ class Step:
 
     name: str  # key of `circuitome.extract.steps.STEPS`
     attrs: Mapping[str, Any] = field(default_factory=dict)  # plain data: kernel size, slope ...
-    vectors: Mapping[str, str] = field(
-        default_factory=dict
-    )  # argument -> array of the kernel file, one value a channel
+    # argument -> array of the kernel file, one value a channel
+    vectors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,37 +92,51 @@ class Layer:
         """Input channels of one group; summands of an add."""
         return len(self.operands) if self.op in ("add", "gate") else self.width // self.groups
 
+    @property
+    def kernel_rows(self) -> int:
+        """Pairs of a neuron and one of its inputs."""
+        return self.channels * self.fan_in
+
+    @property
+    def sources(self) -> frozenset[int]:
+        """The layers that it reads."""
+        return frozenset(link.source for link in self.links)
+
 
 @dataclass(frozen=True)
 class Wiring:
     """All layers in the order of computation; a link's source is an index into them."""
 
     layers: tuple[Layer, ...]
-    layouts: Mapping[str, Layout] = field(
-        default_factory=dict
-    )  # of the export's nodes that layers name
+    # of the export's nodes that layers name
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
 
     @cached_property
     def offsets(self) -> np.ndarray:
         """First neuron of every layer in the numbering of all neurons, ``(layers + 1,)``."""
         return np.cumsum([0] + [layer.channels for layer in self.layers])
 
+    @cached_property
+    def row_offsets(self) -> np.ndarray:
+        """First kernel row of every layer in the numbering of all rows, ``(layers + 1,)``."""
+        return np.cumsum([0] + [layer.kernel_rows for layer in self.layers])
+
     def neurons(self, index: int) -> np.ndarray:
         """Numbers of a layer's neurons among all, ``(channels,)``."""
         return np.arange(self.offsets[index], self.offsets[index + 1])
 
+    def spread(self, values: Sequence[str] | Sequence[float]) -> np.ndarray:
+        """One value a layer as one a neuron."""
+        return np.repeat(values, np.diff(self.offsets))
+
     def reads_image(self, index: int) -> bool:
         """Whether everything that a layer reads is the input."""
-        return all(self.layers[link.source].op == "input" for link in self.layers[index].links)
+        return all(self.layers[source].op == "input" for source in self.layers[index].sources)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for ``wiring.json``; runs of channels are written as ``{from, to}``."""
         return {
-            "layers": [
-                {name: value for name, value in asdict(layer).items() if name != "links"}
-                | {"links": [_link_to_json(link) for link in layer.links]}
-                for layer in self.layers
-            ],
+            "layers": [_layer_to_json(layer) for layer in self.layers],
             "layouts": {
                 node: {"dims": layout.dims, "sizes": layout.sizes}
                 for node, layout in self.layouts.items()
@@ -131,42 +144,67 @@ class Wiring:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Wiring:
+    def from_json(cls, data: Mapping[str, object]) -> Wiring:
         """The wiring that `to_json` wrote; `DamagedWiring` where it did not."""
         try:
-            return cls._from_json(data)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-        ) as error:
+            return cls._from_json(cast("_Written", data))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DamagedWiring(
                 f"the bundle's wiring.json is damaged ({error}); extract the bundle again"
             ) from error
 
     @classmethod
-    def _from_json(cls, data: Mapping[str, Any]) -> Wiring:
-        layers = []
-        for entry in data["layers"]:
-            fields = {name: _tupled(value) for name, value in entry.items() if name != "links"}
-            layers.append(
-                Layer(**fields, links=tuple(_link_from_json(link) for link in entry["links"]))
-            )
+    def _from_json(cls, data: _Written) -> Wiring:
+        layers = tuple(_layer_from_json(entry) for entry in data["layers"])
         layouts = {
-            node: Layout(tuple(tuple(dim) for dim in entry["dims"]), entry["sizes"])
+            node: Layout(tuple(map(tuple, entry["dims"])), entry["sizes"])
             for node, entry in data["layouts"].items()
         }
-        return cls(tuple(layers), layouts)
+        return cls(layers, layouts)
+
+
+class _WrittenStep(TypedDict):
+    name: str
+    attrs: dict[str, object]
+    vectors: dict[str, str]
+
+
+class _WrittenLink(TypedDict):
+    source: int
+    operand: int
+    channels: list[int] | dict[str, int]  # numbers, or ``{from, to}``
+    positions: list[int] | dict[str, int]
+    path: list[_WrittenStep]
+
+
+class _WrittenLayout(TypedDict):
+    dims: list[list[str]]
+    sizes: dict[str, int]
+
+
+class _Written(TypedDict):
+    """A wiring as plain data, if it is not damaged."""
+
+    layers: list[dict[str, Any]]  # fields of `Layer`
+    layouts: dict[str, _WrittenLayout]
 
 
 def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _link_to_json(link: Link) -> dict[str, Any]:
+def _layer_to_json(layer: Layer) -> dict[str, object]:
+    fields: dict[str, object] = asdict(replace(layer, links=()))
+    del fields["links"]
+    return fields | {"links": [_link_to_json(link) for link in layer.links]}
+
+
+def _layer_from_json(data: dict[str, Any]) -> Layer:
+    fields = {name: _tupled(value) for name, value in data.items() if name != "links"}
+    return Layer(**fields, links=tuple(_link_from_json(link) for link in data["links"]))
+
+
+def _link_to_json(link: Link) -> dict[str, object]:
     return {
         "source": link.source,
         "operand": link.operand,
@@ -176,24 +214,22 @@ def _link_to_json(link: Link) -> dict[str, Any]:
     }
 
 
-def _link_from_json(data: Mapping[str, Any]) -> Link:
-    channels, positions = (
-        _indices_from_json(data["channels"]),
-        _indices_from_json(data["positions"]),
-    )
+def _link_from_json(data: _WrittenLink) -> Link:
+    channels = _indices_from_json(data["channels"])
+    positions = _indices_from_json(data["positions"])
     if channels.shape != positions.shape:
         raise ValueError(f"a link has {len(channels)} channels and {len(positions)} positions")
     path = tuple(Step(step["name"], step["attrs"], step["vectors"]) for step in data["path"])
     return Link(int(data["source"]), int(data["operand"]), channels, positions, path)
 
 
-def _indices_to_json(indices: np.ndarray) -> Any:
+def _indices_to_json(indices: np.ndarray) -> list[int] | dict[str, int]:
     if len(indices) and np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
         return {"from": int(indices[0]), "to": int(indices[0]) + len(indices)}
     return indices.tolist()
 
 
-def _indices_from_json(data: Any) -> np.ndarray:
+def _indices_from_json(data: list[int] | dict[str, int]) -> np.ndarray:
     if isinstance(data, Sequence):
         return np.asarray(data, dtype=np.int64)
     first, end = data["from"], data["to"]
