@@ -151,8 +151,10 @@ class Structure:
         ]
         self.writer.write("Branch", rows.table_of("Branch", branch_rows))
         branches = chain.from_iterable(block.branches for block in blocks)
+        self._write_in_branch(list(branches), [str(row["key"]) for row in branch_rows])
+
+    def _write_in_branch(self, branches: Sequence[Branch], keys: Sequence[str]) -> None:
         members = [self._neurons_of(branch) for branch in branches]
-        keys = [str(row["key"]) for row in branch_rows]
         homes = _homes(map(len, members), keys)
         self._write("IN_BRANCH", {"from": self._keys_of(members), "to": homes})
 

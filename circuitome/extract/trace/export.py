@@ -136,13 +136,13 @@ class Recorder(Interpreter):
         return value
 
 
-def program_inputs(program: ExportedProgram) -> tuple[dict[str, Any], list[str]]:
+def program_inputs(program: ExportedProgram) -> tuple[dict[str, object], list[str]]:
     """Concrete value of every placeholder that is a parameter, buffer or constant; and the
     names of the inputs.
     """
     kinds = torch.export.graph_signature.InputKind
     state = {**program.state_dict, **program.constants}
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, object] = {}
     inputs = []
     for spec in program.graph_signature.input_specs:
         if spec.kind == kinds.USER_INPUT:

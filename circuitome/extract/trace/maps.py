@@ -153,10 +153,7 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
     """Padding of maps; zero padding of channels makes channels of zeros (ResNet's option A
     shortcut).
     """
-    given = "constant" if "constant_pad" in str(t.node.target) or not rest else rest[0]
-    value = rest[-1] if rest and not isinstance(rest[-1], str) else 0
-    if given == "constant" and value not in (0, None):
-        raise t.error(f"pads with {value}; only zeros are wired")
+    given = _padding_mode(t, rest)
     need_image(t, x)
     widths = [*widths, *([0] * (8 - len(widths)))]
     if any(widths[6:]):
@@ -166,6 +163,15 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
             raise t.error(f"pads channels by {given}; that is not wired")
         x = _between_zeros(x, *widths[4:6])
     return padded(t, x, widths[:4], given) if any(widths[:4]) else x
+
+
+def _padding_mode(t: Tracer, rest: Sequence[Any]) -> str:
+    """How a padding fills what it adds; other constants than zero are refused."""
+    mode = "constant" if "constant_pad" in str(t.node.target) or not rest else rest[0]
+    value = rest[-1] if rest and not isinstance(rest[-1], str) else 0
+    if mode == "constant" and value not in (0, None):
+        raise t.error(f"pads with {value}; only zeros are wired")
+    return mode
 
 
 def _between_zeros(x: Value, before: int, after: int) -> Value:

@@ -219,13 +219,14 @@ class Tracer:
         def slot(key: int) -> np.ndarray:
             return np.concatenate([value.slot(key) for value in values])
 
+        keys = set().union(*(value.slots for value in values))
         layout = values[0].layout.with_channels(sum(value.channels for value in values), dim)
         return Value(
             layout,
             np.concatenate([value.layer for value in values]),
             np.concatenate([value.channel for value in values]),
             np.concatenate([value.path for value in values]),
-            {key: slot(key) for key in set().union(*(value.slots for value in values))},
+            {key: slot(key) for key in keys},
             False,
         )
 
