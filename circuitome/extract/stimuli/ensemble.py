@@ -11,12 +11,14 @@ Dead leaves: Lee, Mumford and Huang, *Occlusion models for natural images* (2001
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from circuitome.extract.stimuli.axes import FINEST
 from circuitome.extract.stimuli.registry import StimulusError
@@ -58,21 +60,25 @@ class Ensemble:
         start, stop, _ = slice(start, stop).indices(self.count)
         images = torch.empty(max(0, stop - start), 3, self.side, self.side, device=self.device)
         frame = Frame.of(self.side, self.radius, transform, self.device)
-        size = max(1, (BLOCK if self.device.type == "cpu" else WIDE) // (LEAVES * self.side**2))
-        drawn = (_leaves, _marks, _plane_waves)
-        for first in range(start, stop, size):
-            numbers = _numbers(self.seed, range(first, min(first + size, stop)))
-            kind = np.searchsorted(np.cumsum(SHARES), numbers[:, 0], side="right")
-            for which, draw in enumerate(drawn):
-                place = np.flatnonzero(kind == which)
-                if len(place):
-                    given = torch.as_tensor(
-                        numbers[place, 1:], dtype=torch.float32, device=self.device
-                    )
-                    images[torch.as_tensor(place + (first - start), device=self.device)] = draw(
-                        given, frame
-                    )
+        for block in _blocks(range(start, stop), LEAVES * self.side**2, self.device):
+            self._draw_into(images[block.start - start : block.stop - start], block, frame)
         return transform.colour(images)
+
+    def _draw_into(self, images: Tensor, block: range, frame: Frame) -> None:
+        """Draw the images of a block, sort by sort."""
+        numbers = _numbers(self.seed, block)
+        kind = np.searchsorted(np.cumsum(SHARES), numbers[:, 0], side="right")
+        for which, draw in enumerate((_leaves, _marks, _plane_waves)):
+            place = np.flatnonzero(kind == which)
+            if len(place):
+                given = torch.as_tensor(numbers[place, 1:], dtype=torch.float32, device=self.device)
+                images[torch.as_tensor(place, device=self.device)] = draw(given, frame)
+
+
+def _blocks(images: range, entries: int, device: torch.device) -> Iterator[range]:
+    """Images by so many as are drawn at a time, if each takes some ``entries``."""
+    size = max(1, (BLOCK if device.type == "cpu" else WIDE) // entries)
+    return (images[first : first + size] for first in range(0, len(images), size))
 
 
 def ensemble(
@@ -141,31 +147,47 @@ def _leaves(numbers: Tensor, frame: Frame) -> Tensor:
     """Dead leaves: opaque discs, ellipses and half planes of plain colours."""
     shapes = _shapes(numbers, LEAVES + 1)
     colours = _colours(shapes[0], shapes[1], shapes[2], _coloured(numbers))
-    cover = _covers(tuple(column[:, :LEAVES] for column in shapes), frame)
+    cover = _covers(tuple(column[:, :LEAVES] for column in shapes[3:9]), frame)
     return composite(cover, colours) + GREY
 
 
 def _covers(shapes: tuple[Tensor, ...], frame: Frame) -> Tensor:
     """How much of each pixel each leaf covers, ``(n, leaves, side, side)``."""
-    where, distance, size, angle, form, slim = shapes[3:9]
+    where, distance, _, angle, *_ = shapes
+    ax, ay = frame.direction(2 * math.pi * angle)
+    level = _ellipses(shapes, (ax, ay), frame)
+    half = slice(-BORDERS, None)
+    x, y = frame.centres(where[:, half], distance[:, half], reach=frame.radius)
+    level[:, half] = plane(frame, x, y, normal=(ax[:, half], ay[:, half]))
+    return level.add_(0.5).clamp_(0, 1)
+
+
+def _ellipses(shapes: tuple[Tensor, ...], along: tuple[Tensor, Tensor], frame: Frame) -> Tensor:
+    """Distance to the border of each leaf; half of the leaves are discs, an ellipse is up to three
+    times as long as wide.
+    """
+    where, distance, size, _, form, slim = shapes
     radius = _between(size**1.5, max(0.15 * frame.radius, 0.8), max(1.2 * frame.radius, 3.0))
-    # half of the leaves are discs; an ellipse is up to three times as long as wide
     stretch = torch.where(form < 0.5, 1.0, 3**-slim)
     x, y = frame.centres(where, distance, reach=frame.reach + radius)
-    ax, ay = frame.direction(2 * math.pi * angle)
-    level = conic(frame, x, y, along=(ax, ay), length=radius, width=radius * stretch)
-    half = slice(radius.shape[1] - BORDERS, None)
-    bx, by = frame.centres(where[:, half], distance[:, half], reach=frame.radius)
-    level[:, half] = plane(frame, bx, by, normal=(ax[:, half], ay[:, half]))
-    return level.add_(0.5).clamp_(0, 1)
+    return conic(frame, x, y, along=along, length=radius, width=radius * stretch)
 
 
 def _marks(numbers: Tensor, frame: Frame) -> Tensor:
     """Lines, arcs and Gabors at random places on a plain ground."""
     coloured = _coloured(numbers)
-    shade, tint, saturation, where, distance, size, angle, form, width, there = _shapes(
-        numbers, STROKES
-    )
+    shade, tint, saturation, *placed, width, there = _shapes(numbers, STROKES)
+    half = _between(width, max(0.06 * frame.radius, 0.5), max(0.4 * frame.radius, 1.2))
+    cover = (half[..., None, None] + 0.5 - _to_strokes(placed, frame).abs_()).clamp_(0, 1)
+    cover *= (there < 0.5)[..., None, None]
+    ground = torch.zeros_like(numbers[:, :1, None]).expand(-1, 1, 3)
+    strokes = composite(cover, torch.cat([_colours(shade, tint, saturation, coloured), ground], 1))
+    return strokes + _gabors(numbers, frame, coloured) + GREY
+
+
+def _to_strokes(placed: list[Tensor], frame: Frame) -> Tensor:
+    """Distance to the middle of each stroke, a line or an arc, ``(n, strokes, side, side)``."""
+    where, distance, size, angle, form = placed
     radius = _between(size, max(0.3 * frame.radius, 1.5), max(2.5 * frame.radius, 4.0))
     nx, ny = frame.direction(2 * math.pi * angle)
     # a point of the stroke is uniform in the disc; an arc's centre lies a radius from there
@@ -173,13 +195,7 @@ def _marks(numbers: Tensor, frame: Frame) -> Tensor:
     far = radius * frame.factor
     arcs = conic(frame, x + nx * far, y + ny * far, along=(nx, ny), length=radius, width=radius)
     straight = (form < 0.4)[..., None, None]
-    level = torch.where(straight, plane(frame, x, y, normal=(nx, ny)), arcs)
-    half = _between(width, max(0.06 * frame.radius, 0.5), max(0.4 * frame.radius, 1.2))
-    cover = (half[..., None, None] + 0.5 - level.abs_()).clamp_(0, 1)
-    cover *= (there < 0.5)[..., None, None]
-    ground = torch.zeros_like(numbers[:, :1, None]).expand(-1, 1, 3)
-    strokes = composite(cover, torch.cat([_colours(shade, tint, saturation, coloured), ground], 1))
-    return strokes + _gabors(numbers, frame, coloured) + GREY
+    return torch.where(straight, plane(frame, x, y, normal=(nx, ny)), arcs)
 
 
 def _gabors(numbers: Tensor, frame: Frame, coloured: Tensor) -> Tensor:
@@ -203,18 +219,21 @@ def _gabors(numbers: Tensor, frame: Frame, coloured: Tensor) -> Tensor:
 def _plane_waves(numbers: Tensor, frame: Frame) -> Tensor:
     """Sums of 1 to 40 plane waves, the amplitude of a frequency falling as its inverse."""
     shade, tint, saturation, many, size, angle, phase = _shapes(numbers, WAVES)[:7]
-    # a gamut of numbers: a single wave is a grating, two a plaid
-    count = _between(many[:, :1], 1, WAVES)
-    there = (torch.arange(WAVES, device=numbers.device) < count).to(numbers.dtype)
     # equal amplitudes at frequencies spread evenly over octaves: that is 1/f
     frequency = _between(size, min(0.25 / frame.radius, FINEST / 4), FINEST)
-    colours = (
-        _colours(shade, tint, saturation, _coloured(numbers)) * (there / count.sqrt())[..., None]
-    )
-    total = wave_sum(
-        frame, colours, frequency, angle=2 * math.pi * angle, phase=2 * math.pi * phase
-    )
-    return total + GREY
+    colours = _colours(shade, tint, saturation, _coloured(numbers))
+    colours = colours * _amplitudes(many)[..., None]
+    angle, phase = 2 * math.pi * angle, 2 * math.pi * phase
+    return wave_sum(frame, colours, frequency, angle=angle, phase=phase) + GREY
+
+
+def _amplitudes(many: Tensor) -> Tensor:
+    """Amplitudes of the waves ``(n, WAVES)``, 0 for those left out; a gamut of numbers: a single
+    wave is a grating, two a plaid.
+    """
+    count = _between(many[:, :1], 1, WAVES)
+    there = torch.arange(WAVES, device=many.device) < count
+    return there.to(many.dtype) / count.sqrt()
 
 
 def natural_like(count: int, side: int, *, seed: int, device: str | torch.device = "cpu") -> Tensor:
@@ -228,12 +247,8 @@ def natural_like(count: int, side: int, *, seed: int, device: str | torch.device
     if count < 1 or side < 1:
         raise StimulusError(f"no {count} scenes of {side} pixels; both must be positive")
     device = torch.device(device)
-    scenes = torch.empty(count, 3, side, side, device=device)
-    size = max(1, (BLOCK if device.type == "cpu" else WIDE) // (3 * LEAVES * side**2))
-    for first in range(0, count, size):
-        images = range(first, min(first + size, count))
-        scenes[first : images.stop] = _scenes(seed, images, side, device)
-    return scenes
+    blocks = _blocks(range(count), 3 * LEAVES * side**2, device)
+    return torch.cat([_scenes(seed, images, side, device) for images in blocks])
 
 
 SURFACES: Final = 3  # textures that the leaves of a scene share
@@ -241,26 +256,28 @@ THICK: Final = 64  # leaves of a scene
 
 
 def _scenes(seed: int, images: range, side: int, device: torch.device) -> Tensor:
-    rngs = [np.random.Generator(np.random.Philox(key=[seed, 1 << 40 | image])) for image in images]
-    frame = Frame.of(side, side / 2, IDENTITY, device)
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.as_tensor(
-            np.stack([rng.random(shape, dtype=np.float32) for rng in rngs]), device=device
-        )
-
+    frame, uniform = Frame.of(side, side / 2, IDENTITY, device), _streams(seed, images, device)
     textures = _one_over_f(uniform(SURFACES, side, side))
     shapes, extra = uniform(THICK, NUMBERS), uniform(THICK + 1, 8)
-    cover = _natural_covers(shapes, frame)
-    values = _surfaces(extra, uniform(2))
-    painted = composite(cover, values)
-    plain, rough, slope = painted.split([3, SURFACES, 2], 1)
-    line = frame.line / (side / 2)
-    light = slope[:, :1] * line + slope[:, 1:] * line[:, None]
-    scene = (plain + (rough * textures).sum(1, keepdim=True)) * (1 + light)
-    return _blurred(scene, _between(uniform(1), 0.3, 1.5)[:, 0] * (uniform(1)[:, 0] < 0.5)).clamp_(
-        0, 1
+    painted = composite(_natural_covers(shapes, frame), _surfaces(extra, uniform(2)))
+    scene = _lit(painted, textures, frame.line / (side / 2))
+    sigma = _between(uniform(1), 0.3, 1.5)[:, 0] * (uniform(1)[:, 0] < 0.5)
+    return _blurred(scene, sigma).clamp_(0, 1)
+
+
+def _streams(seed: int, images: range, device: torch.device) -> Callable[..., Tensor]:
+    """Gives uniform random numbers of a shape ``(n, *shape)``, from a stream of each image."""
+    rngs = [np.random.Generator(np.random.Philox(key=[seed, 1 << 40 | image])) for image in images]
+    return lambda *shape: torch.as_tensor(
+        np.stack([rng.random(shape, dtype=np.float32) for rng in rngs]), device=device
     )
+
+
+def _lit(painted: Tensor, textures: Tensor, line: Tensor) -> Tensor:
+    """Colours of surfaces that are painted with their properties, as `_surfaces` has them."""
+    plain, rough, slope = painted.split([3, SURFACES, 2], 1)
+    light = slope[:, :1] * line + slope[:, 1:] * line[:, None]
+    return (plain + (rough * textures).sum(1, keepdim=True)) * (1 + light)
 
 
 def _natural_covers(shapes: Tensor, frame: Frame) -> Tensor:
@@ -285,9 +302,7 @@ def _surfaces(extra: Tensor, scene: Tensor) -> Tensor:
     # a scene has its own palette: hues about one, and more grey than colour
     hue = 360 * scene[:, :1] + 240 * (tint - 0.5) * scene[:, 1:].clamp(min=0.2)
     colour = (0.08 + 0.84 * shade)[..., None] + (0.35 * saturation**2)[..., None] * hue_axis(hue)
-    chosen = torch.nn.functional.one_hot(
-        (which * SURFACES).long().clamp(max=SURFACES - 1), SURFACES
-    )
+    chosen = one_hot((which * SURFACES).long().clamp(max=SURFACES - 1), SURFACES)
     amplitude = (0.25 * rough * (dull < 0.8))[..., None] * chosen
     return torch.cat([colour, amplitude, 0.8 * torch.stack([right - 0.5, down - 0.5], -1)], -1)
 
