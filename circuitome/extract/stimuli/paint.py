@@ -20,6 +20,7 @@ __all__ = [
     "border",
     "in_grey",
     "in_hue",
+    "plane_wave",
     "scatter",
     "shaded",
 ]
@@ -69,9 +70,13 @@ def _waves(
     """
     for index in range(count):
         tilt = math.radians(spread) * ((index + scatter(seed, index, 0)) / count - 0.5)
-        wave = u * (2 * math.pi * torch.sin(tilt))
-        wave.addcmul_(v, 2 * math.pi * torch.cos(tilt)).add_(2 * math.pi * scatter(seed, index, 1))
-        yield wave.cos_()
+        across, along = 2 * math.pi * torch.sin(tilt), 2 * math.pi * torch.cos(tilt)
+        yield plane_wave(u, v, across, along, 2 * math.pi * scatter(seed, index, 1))
+
+
+def plane_wave(u: Tensor, v: Tensor, across: Tensor, along: Tensor, phase: Tensor) -> Tensor:
+    """The cosine of a phase that grows by ``across`` along u and by ``along`` along v, radians."""
+    return (u * across).addcmul_(v, along).add_(phase).cos_()
 
 
 def band_noise(u: Tensor, v: Tensor, seed: Tensor, *, spread: float = 180.0) -> Tensor:

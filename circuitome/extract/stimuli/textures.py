@@ -20,12 +20,7 @@ from circuitome.extract.stimuli.axes import (
     pixels,
     spaced,
 )
-from circuitome.extract.stimuli.paint import (
-    band_noise,
-    in_grey,
-    scatter,
-    shaded,
-)
+from circuitome.extract.stimuli.paint import band_noise, in_grey, plane_wave, scatter, shaded
 from circuitome.extract.stimuli.registry import Canvas, stimulus
 
 __all__ = ["dead_leaves", "noise", "oriented_texture"]
@@ -60,21 +55,20 @@ def dead_leaves(
     grey, first, second = (torch.zeros_like(u) for _ in range(3))
     for index in range(leaves):
         right, up, shade, tint = (scatter(seed, index, stream) for stream in range(4))
-        aside, along = ((u + 5 * right) % 5) - 2.5, ((v + 5 * up) % 5) - 2.5
-        cover = ((1 - torch.hypot(aside, along)) / soft + 0.5).clamp_(0, 1)
+        cover = _disc((u + 5 * right) % 5, (v + 5 * up) % 5, soft)
         grey.lerp_((2 * shade - 1).expand_as(u), cover)
         first.lerp_(torch.cos(2 * math.pi * tint).expand_as(u), cover)
         second.lerp_(torch.sin(2 * math.pi * tint).expand_as(u), cover)
     return shaded(grey, first, second, saturation)
 
 
+def _disc(across: Tensor, along: Tensor, soft: Tensor) -> Tensor:
+    """1 within a radius of 1 of the middle, at (2.5, 2.5), and 0 beyond."""
+    return ((1 - torch.hypot(across - 2.5, along - 2.5)) / soft + 0.5).clamp_(0, 1)
+
+
 @stimulus(
-    "noise",
-    number("slope", 0, 0.5, 1, 1.5, 2),
-    SATURATION,
-    ANY_SEED,
-    ANY_TURN,
-    rotate="turn",
+    "noise", number("slope", 0, 0.5, 1, 1.5, 2), SATURATION, ANY_SEED, ANY_TURN, rotate="turn"
 )
 def noise(
     canvas: Canvas, *, slope: Tensor, saturation: Tensor, seed: Tensor, turn: Tensor
@@ -83,24 +77,36 @@ def noise(
     scenes), grey or coloured.
     """
     u, v = canvas.turned(turn)
-    coarsest = min(0.25 / canvas.radius, FINEST / 4)
-    fields = [torch.zeros_like(u) for _ in range(3)]
+    fields = grey, first, second = [torch.zeros_like(u) for _ in range(3)]
     power = torch.zeros_like(slope)
-    for index in range(COMPONENTS):
-        # frequencies lie as the squares do: a density of 1 / sqrt(f), which the gain makes good
-        frequency = coarsest + (FINEST - coarsest) * (index / (COMPONENTS - 1)) ** 2
-        gain = (frequency / FINEST) ** (0.75 - slope)
-        phase, tint, tilt = (2 * math.pi * scatter(seed, index, stream) for stream in range(3))
-        angle = math.pi * (0.618034 * index) + tilt / COMPONENTS
-        wave = u * (2 * math.pi * frequency * torch.cos(angle))
-        wave = wave.addcmul_(v, 2 * math.pi * frequency * torch.sin(angle)).add_(phase).cos_()
-        for field, part in zip(
-            fields, (gain, gain * torch.cos(tint), gain * torch.sin(tint)), strict=True
-        ):
-            field.addcmul_(wave, part)
+    for index, cycles in enumerate(_frequencies(canvas)):
+        gain = (cycles / FINEST) ** (0.75 - slope)
+        wave, tint = _component(u, v, cycles, seed, index)
+        grey.addcmul_(wave, gain)
+        first.addcmul_(wave, gain * torch.cos(tint))
+        second.addcmul_(wave, gain * torch.sin(tint))
         power += gain**2
-    fields = [(field / power.sqrt()).clamp_(-1, 1) for field in fields]
-    return shaded(fields[0], fields[1], fields[2], saturation)
+    grey, first, second = ((field / power.sqrt()).clamp_(-1, 1) for field in fields)
+    return shaded(grey, first, second, saturation)
+
+
+def _frequencies(canvas: Canvas) -> list[float]:
+    """Of the components: they lie as the squares do, with a density of 1 / sqrt(f), which the gain
+    makes good.
+    """
+    coarsest = min(0.25 / canvas.radius, FINEST / 4)
+    places = (index / (COMPONENTS - 1) for index in range(COMPONENTS))
+    return [coarsest + (FINEST - coarsest) * place**2 for place in places]
+
+
+def _component(
+    u: Tensor, v: Tensor, cycles: float, seed: Tensor, index: int
+) -> tuple[Tensor, Tensor]:
+    """A plane wave of some cycles a pixel, and its hue in radians."""
+    phase, tint, tilt = (2 * math.pi * scatter(seed, index, stream) for stream in range(3))
+    angle = math.pi * (0.618034 * index) + tilt / COMPONENTS
+    pace = 2 * math.pi * cycles
+    return plane_wave(u, v, pace * torch.cos(angle), pace * torch.sin(angle), phase), tint
 
 
 @stimulus(
