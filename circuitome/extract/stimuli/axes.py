@@ -56,8 +56,7 @@ def spaced(low: float, high: float, count: int, *, least: float) -> Values:
     """
 
     def sizes(radius: float) -> Sequence[float]:
-        first, last = max(low * radius, least), max(high * radius, 2 * least)
-        return [first * (last / first) ** (index / (count - 1)) for index in range(count)]
+        return _ratios(max(low * radius, least), max(high * radius, 2 * least), count)
 
     return sizes
 
@@ -68,10 +67,14 @@ def octaves(count: int, *, coarsest: float) -> Values:
     """
 
     def frequencies(radius: float) -> Sequence[float]:
-        first = min(coarsest / (2 * radius), FINEST / 2)
-        return [first * (FINEST / first) ** (index / (count - 1)) for index in range(count)]
+        return _ratios(min(coarsest / (2 * radius), FINEST / 2), FINEST, count)
 
     return frequencies
+
+
+def _ratios(first: float, last: float, count: int) -> list[float]:
+    """Numbers from the first to the last in equal ratios."""
+    return [first * (last / first) ** (index / (count - 1)) for index in range(count)]
 
 
 def bar(step: float, period: float) -> Axis:

@@ -34,14 +34,7 @@ from circuitome.extract.stimuli.axes import (
     radius,
     spaced,
 )
-from circuitome.extract.stimuli.paint import (
-    CHROMA,
-    CONTRAST,
-    band_noise,
-    border,
-    in_grey,
-    in_hue,
-)
+from circuitome.extract.stimuli.paint import CHROMA, CONTRAST, band_noise, border, in_grey, in_hue
 from circuitome.extract.stimuli.registry import Axis, Canvas, stimulus
 from circuitome.extract.stimuli.transforms import GREY, hue_axis
 
@@ -84,11 +77,7 @@ def line(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tensor
 
 
 @stimulus(
-    "edge",
-    bar(15, 360),
-    pixels("blur", spaced(0.1, 0.5, 2, least=1)),
-    **ORIENTED,
-    scale="blur",
+    "edge", bar(15, 360), pixels("blur", spaced(0.1, 0.5, 2, least=1)), **ORIENTED, scale="blur"
 )
 def edge(canvas: Canvas, *, orientation: Tensor, blur: Tensor) -> Tensor:
     """A border between light, to its left, and dark."""
@@ -108,7 +97,11 @@ def edge(canvas: Canvas, *, orientation: Tensor, blur: Tensor) -> Tensor:
 def grating(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
     """A sinusoidal grating that fills the patch."""
     _, v = canvas.turned(orientation)
-    return in_grey(torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
+    return in_grey(_waves(v, frequency, phase))
+
+
+def _waves(v: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
+    return torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase))
 
 
 @stimulus(
@@ -124,7 +117,7 @@ def gabor(canvas: Canvas, *, orientation: Tensor, frequency: Tensor, phase: Tens
     """A grating under a round Gaussian whose standard deviation is half a period."""
     u, v = canvas.turned(orientation)
     envelope = torch.exp(-2 * frequency**2 * (u * u + v * v))
-    return in_grey(envelope * torch.cos(2 * math.pi * frequency * v + torch.deg2rad(phase)))
+    return in_grey(envelope * _waves(v, frequency, phase))
 
 
 @stimulus(
@@ -147,13 +140,7 @@ def curve(canvas: Canvas, *, orientation: Tensor, radius: Tensor, polarity: Tens
     return in_grey(border(max(1.0, 0.2 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
-@stimulus(
-    "corner",
-    pointing(15),
-    POLARITY,
-    **ORIENTED,
-    invert="polarity",
-)
+@stimulus("corner", pointing(15), POLARITY, **ORIENTED, invert="polarity")
 def corner(canvas: Canvas, *, orientation: Tensor, polarity: Tensor) -> Tensor:
     """A filled right angle with its tip in the middle, that opens towards its orientation."""
     u, v = canvas.turned(orientation)
@@ -204,14 +191,14 @@ def cross(canvas: Canvas, *, orientation: Tensor, width: Tensor, polarity: Tenso
 )
 def circle(canvas: Canvas, *, radius: Tensor, filled: Tensor, polarity: Tensor) -> Tensor:
     """A disc, or a ring, about the middle."""
-    inside = radius - torch.hypot(canvas.x, canvas.y)
+    inside = radius - canvas.distance
     ring = border(0.15 * radius - inside.abs(), canvas)
     return in_grey(torch.where(filled > 0, border(inside, canvas), ring), polarity)
 
 
 def _centre_surround(canvas: Canvas, radius: Tensor, surround: Tensor | float) -> Tensor:
-    distance = torch.hypot(canvas.x, canvas.y)
-    return 2 * border(radius - distance, canvas) - border(radius * surround - distance, canvas)
+    disc, both = (border(edge - canvas.distance, canvas) for edge in (radius, radius * surround))
+    return 2 * disc - both
 
 
 @stimulus(
@@ -270,12 +257,11 @@ def spiral(canvas: Canvas, *, pitch: Tensor, arms: Tensor, turn: Tensor) -> Tens
     """Arms that leave the middle at an angle, ``pitch``, to the radius: counter-clockwise where it
     is positive.
     """
-    distance = torch.hypot(canvas.x, canvas.y).clamp(min=1e-3)
+    distance = canvas.distance.clamp(min=1e-3)
     around = torch.atan2(-canvas.y, canvas.x) - torch.deg2rad(turn)
     pitch = torch.deg2rad(pitch)
-    coarse = border(
-        distance - arms / (2 * torch.cos(pitch)), canvas
-    )  # nearer to the middle the arms are finer than pixels
+    # nearer to the middle the arms are finer than pixels
+    coarse = border(distance - arms / (2 * torch.cos(pitch)), canvas)
     return in_grey(coarse * torch.cos(arms * (around - torch.tan(pitch) * torch.log(distance))))
 
 
@@ -292,7 +278,7 @@ def divergence(canvas: Canvas, *, arms: Tensor, polarity: Tensor, turn: Tensor) 
     around = torch.atan2(-canvas.y, canvas.x) - torch.deg2rad(turn)
     gap = 2 * math.pi / arms
     aside = (around + gap / 2) % gap - gap / 2
-    distance = torch.hypot(canvas.x, canvas.y) * torch.sin(aside.abs())
+    distance = canvas.distance * torch.sin(aside.abs())
     return in_grey(border(max(1.0, 0.15 * canvas.radius) / 2 - distance, canvas), polarity)
 
 
@@ -324,14 +310,7 @@ def brightness_gradient(canvas: Canvas, *, orientation: Tensor, width: Tensor) -
     return in_grey((2 * v / width).clamp_(-1, 1))
 
 
-@stimulus(
-    "colour_contrast",
-    bar(30, 360),
-    hues(60),
-    **ORIENTED,
-    hue="hue",
-    invert="hue",
-)
+@stimulus("colour_contrast", bar(30, 360), hues(60), **ORIENTED, hue="hue", invert="hue")
 def colour_contrast(canvas: Canvas, *, orientation: Tensor, hue: Tensor) -> Tensor:
     """A border between a hue, to its left, and the opposite one, as bright."""
     _, v = canvas.turned(orientation)

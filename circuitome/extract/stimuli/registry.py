@@ -17,8 +17,13 @@ import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
-from circuitome.extract.stimuli.transforms import GROUPS, IDENTITY, Transform
-from circuitome.vocabulary import PREFERENCES, STIMULI, TRAITS
+from circuitome.extract.stimuli.transforms import (
+    GROUPS,
+    IDENTITY,
+    Transform,
+    pixels_from_centre,
+)
+from circuitome.vocabulary import PREFERENCES, STIMULI, SWITCHES, TRAITS
 
 __all__ = ["REGISTERED", "Axis", "Canvas", "Stimulus", "StimulusError", "stimulus"]
 
@@ -54,11 +59,14 @@ class Canvas:
         """The pixels of a patch of ``side``; what is drawn there comes out under ``transform`` (its
         places, not its colours).
         """
-        line = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
-        x, y = transform.coordinates(
-            line.expand(1, side, side), line[:, None].expand(1, side, side)
-        )
+        line = pixels_from_centre(side, device).expand(1, side, side)
+        x, y = transform.coordinates(line, line.mT)
         return cls(x, y, radius)
+
+    @property
+    def distance(self) -> Tensor:
+        """Pixels from the patch's centre, ``(1 or n, side, side)``."""
+        return torch.hypot(self.x, self.y)
 
     def shifted(self, right: Tensor, down: Tensor) -> Canvas:
         """The canvas on which everything is drawn ``(n, 1, 1)`` pixels further to the right and
@@ -95,23 +103,16 @@ class Axis:
     def moved(self, value: float, transform: Transform) -> float:
         """The value after a transform that moves this axis."""
         group, amount = transform.group, transform.amount
-        if group in ("flip_h", "flip_v", "invert") and not amount:
+        if group == "scale":
+            falls = self.unit == "cycles per pixel"
+            return value / transform.factor if falls else value * transform.factor
+        if group not in SWITCHES:
+            return value + amount
+        if not amount:
             return value
-        match group:
-            case "scale":
-                return (
-                    value / transform.factor
-                    if self.unit == "cycles per pixel"
-                    else value * transform.factor
-                )
-            case "flip_h":
-                return self.mirror - value
-            case "flip_v":
-                return self.mirror + 180.0 - value
-            case "invert":
-                return value + 180.0 if self.unit == "degrees" else -value
-            case _:
-                return value + (transform.angle if group == "rotate" else amount)
+        if group == "invert":
+            return value + 180.0 if self.unit == "degrees" else -value
+        return self.mirror + (180.0 if group == "flip_v" else 0.0) - value
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +212,8 @@ def _traits(name: str, given: Collection[str] | None) -> frozenset[str]:
     if own is None:
         raise StimulusError(
             f"stimulus {name} has no traits; enter it in circuitome.vocabulary.STIMULI, "
-            "where motifs "
-            "and queries look for them"
+            "where motifs and "
+            "queries look for them"
         )
     if unknown := sorted(own - TRAITS.keys()):
         raise StimulusError(
@@ -238,7 +239,6 @@ def _check_columns(name: str, axes: Sequence[Axis]) -> None:
     for axis in axes:
         if axis.column is not None and axis.column not in PREFERENCES:
             raise StimulusError(
-                f"stimulus {name}: {axis.name} is kept in {axis.column!r}, "
-                "which neurons do not have; "
-                f"choose from {', '.join(PREFERENCES)}, or None"
+                f"stimulus {name}: {axis.name} is kept in {axis.column!r}, which neurons do not "
+                f"have; choose from {', '.join(PREFERENCES)}, or None"
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from circuitome.extract.stimuli.transforms import Transform
+from circuitome.extract.stimuli.transforms import Transform, pixels_from_centre
 
 __all__ = ["Frame", "composite", "conic", "plane", "wave_sum"]
 
@@ -33,7 +33,7 @@ class Frame:
 
     @classmethod
     def of(cls, side: int, radius: float, transform: Transform, device: torch.device) -> Frame:
-        line = torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
+        line = pixels_from_centre(side, device)
         turn = torch.tensor(transform.matrix, device=device) / transform.factor
         return cls(line, radius, max(1.5 * radius, 0.6 * side), transform.factor, turn)
 
@@ -117,17 +117,19 @@ def wave_sum(
     """
     kx, ky = frame.direction(angle)
     pace = 2 * math.pi * frequency / frame.factor
-    x, y, spread = (
-        window if window is not None else (torch.zeros_like(kx), torch.zeros_like(kx), None)
-    )
+    x, y, spread = window or (torch.zeros_like(kx), torch.zeros_like(kx), None)
     dx, dy = frame.line - x[..., None], frame.line - y[..., None]
     across, down = (kx * pace)[..., None] * dx + phase[..., None], (ky * pace)[..., None] * dy
-    columns = torch.cat([across.cos(), across.sin()], 1)
-    rows = torch.cat([down.cos(), -down.sin()], 1)
-    if spread is not None:
-        columns *= torch.exp(-0.5 * (dx / spread[..., None]) ** 2).repeat(1, 2, 1)
-        rows *= torch.exp(-0.5 * (dy / spread[..., None]) ** 2).repeat(1, 2, 1)
-    weighted = (
-        rows[:, None] * colours.transpose(1, 2).repeat(1, 1, 2)[..., None]
-    )  # (n, 3, 2k, side)
+    columns = _under([across.cos(), across.sin()], dx, spread)
+    rows = _under([down.cos(), -down.sin()], dy, spread)
+    amplitudes = colours.transpose(1, 2).repeat(1, 1, 2)[..., None]
+    weighted = rows[:, None] * amplitudes  # (n, 3, 2k, side)
     return weighted.transpose(2, 3) @ columns[:, None]
+
+
+def _under(waves: list[Tensor], places: Tensor, spread: Tensor | None) -> Tensor:
+    """Waves ``(n, k, side)``, one list behind the other, under Gaussians of some ``spread``."""
+    if spread is None:
+        return torch.cat(waves, 1)
+    window = torch.exp(-0.5 * (places / spread[..., None]) ** 2)
+    return torch.cat([wave * window for wave in waves], 1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
+from circuitome.vocabulary import GROUPS, SWITCHES
 
 __all__ = [
     "GREY",
@@ -24,17 +25,15 @@ __all__ = [
     "Transform",
     "TransformError",
     "hue_axis",
+    "pixels_from_centre",
     "steps",
 ]
 
-GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
 GREY: Final = 0.5
 """The grey that hue rotation and inversion leave as it is."""
 
 Matrix = tuple[tuple[float, float], tuple[float, float]]
 """A linear map of (x, y), by rows."""
-
-_SWITCHES: Final = ("flip_h", "flip_v", "invert")  # groups of two elements: amount 0 or 1
 
 
 class TransformError(CircuitomeError):
@@ -55,7 +54,7 @@ class Transform:
             raise TransformError(
                 f"transform group {self.group!r} is not known; choose one of {', '.join(GROUPS)}"
             )
-        if self.group in _SWITCHES and self.amount not in (0.0, 1.0):
+        if self.group in SWITCHES and self.amount not in (0.0, 1.0):
             raise TransformError(
                 f"{self.group} by {self.amount:g} makes no sense; its amount is 1, or 0 for none"
             )
@@ -66,9 +65,9 @@ class Transform:
 
     def inverse(self) -> Transform:
         """The transform that undoes this one."""
-        return (
-            self if self.group in _SWITCHES else replace(self, amount=-self.amount, turn=-self.turn)
-        )
+        if self.group in SWITCHES:
+            return self
+        return replace(self, amount=-self.amount, turn=-self.turn)
 
     @property
     def angle(self) -> float:
@@ -135,6 +134,11 @@ def steps(group: str) -> tuple[Transform, ...]:
         "hue": [30.0 * step for step in range(1, 7)],
     }
     return tuple(Transform(group, amount) for amount in amounts.get(group, [1.0]))
+
+
+def pixels_from_centre(side: int, device: str | torch.device) -> Tensor:
+    """Coordinates ``(side,)`` of the pixels along a side, 0 in its middle."""
+    return torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2
 
 
 def hue_axis(degrees: Tensor) -> Tensor:
