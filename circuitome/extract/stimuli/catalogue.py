@@ -142,19 +142,15 @@ def catalogue(
     >>> tuple(trials.draw(0, 5).shape)
     (5, 3, 32, 32)
     """
-    if side < 1 or not radius > 0 or repeats < 1:
-        raise StimulusError(
-            f"no stimuli for patches of {side} pixels, a radius of {radius} and {repeats} repeats; "
-            "all must be positive"
-        )
+    _check_sizes(side, radius, repeats)
     cells: list[Cell] = []
     cell_of: list[np.ndarray] = []
     trials: list[Trials] = []
     for kind in _chosen(stimuli):
         own = _cells(kind, radius, scarce=scarce)
-        rng = np.random.default_rng([seed, *kind.name.encode()])
-        times = max(repeats, round((TRIALS / 3 if scarce else TRIALS) * repeats / len(own)))
-        parameters = _parameters(kind, own, radius, times=times, rng=rng)
+        least = TRIALS / 3 if scarce else TRIALS
+        times = max(repeats, round(least * repeats / len(own)))
+        parameters = _parameters(kind, own, radius, times=times, seed=seed)
         trials.append(Trials(kind.name, sum(map(len, cell_of)), parameters))
         cell_of.append(len(cells) + np.repeat(np.arange(len(own)), times))
         cells += own
@@ -167,6 +163,14 @@ def catalogue(
         torch.device(device),
         tuple(trials),
     )
+
+
+def _check_sizes(side: int, radius: float, repeats: int) -> None:
+    if side < 1 or not radius > 0 or repeats < 1:
+        raise StimulusError(
+            f"no stimuli for patches of {side} pixels, a radius of {radius} and {repeats} repeats; "
+            "all must be positive"
+        )
 
 
 def _chosen(names: Sequence[str] | None) -> list[Stimulus]:
@@ -190,21 +194,20 @@ def _cells(kind: Stimulus, radius: float, *, scarce: bool) -> list[Cell]:
 
 
 def _parameters(
-    kind: Stimulus, cells: list[Cell], radius: float, *, times: int, rng: np.random.Generator
+    kind: Stimulus, cells: list[Cell], radius: float, *, times: int, seed: int
 ) -> Mapping[str, np.ndarray]:
     """Every parameter of a stimulus's trials, ``(cells * times,)``, and where the patch is moved
     to.
     """
-    columns = {
-        axis.name: _nuisance(axis, radius, len(cells), times=times, rng=rng)
-        if axis.nuisance
-        else np.repeat([cell.values[axis.name] for cell in cells], times)
-        for axis in kind.axes
-    }
-    angle, length = (
-        rng.uniform(0, 2 * np.pi, len(cells) * times),
-        np.sqrt(rng.uniform(0, 1, len(cells) * times)),
-    )
+    rng = np.random.default_rng([seed, *kind.name.encode()])
+    columns = {}
+    for axis in kind.axes:
+        if axis.nuisance:
+            columns[axis.name] = _nuisance(axis, radius, len(cells), times=times, rng=rng)
+        else:
+            columns[axis.name] = np.repeat([cell.values[axis.name] for cell in cells], times)
+    angle = rng.uniform(0, 2 * np.pi, len(cells) * times)
+    length = np.sqrt(rng.uniform(0, 1, len(cells) * times))
     columns["right"] = JITTER * radius * length * np.cos(angle)
     columns["down"] = JITTER * radius * length * np.sin(angle)
     return {name: column.astype(np.float32) for name, column in columns.items()}
@@ -216,9 +219,8 @@ def _nuisance(
     """Values drawn for every trial: uniform, and spread evenly over the trials of a cell."""
     values = np.asarray(axis.values(radius), dtype=float)
     places = rng.random((cells, times)).argsort(1) / times + rng.random((cells, 1))
-    return values[np.floor(places % 1 * len(values)).astype(int).clip(max=len(values) - 1)].reshape(
-        -1
-    )
+    chosen = np.floor(places % 1 * len(values)).astype(int).clip(max=len(values) - 1)
+    return values[chosen].reshape(-1)
 
 
 def _digest(trials: Sequence[Trials], *, side: int, radius: float) -> str:

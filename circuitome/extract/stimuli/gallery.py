@@ -86,25 +86,27 @@ class Gallery:
             self.draw(part, (SIDE // 4, SIDE // 4), displaced=displaced)
             for part in np.array_split(chosen, 1 + len(chosen) // 64)
         ]
-        images = torch.cat(parts)
-        right, down = (
-            (images - images.roll(1, axis)).abs().mean(1, keepdim=True) for axis in (3, 2)
-        )
-        shown = torch.cat([images, right, down], 1)
-        widths = [F.adaptive_avg_pool2d(shown, count) for count in (1, 2, 4, GRID)]
-        shown = torch.cat(
-            [F.interpolate(width, size=GRID, mode="nearest") for width in widths], 1
-        ).flatten(2)
-        there = np.take_along_axis(shown.double().numpy(), self.cells[chosen][:, None], 2)
+        shown, cells = _pooled(torch.cat(parts)), self.cells[chosen]
+        there = np.take_along_axis(shown.double().numpy(), cells[:, None], 2)
         values = there.transpose(0, 2, 1).reshape(-1, there.shape[1])
-        y, x = (
-            2 * (place + 0.5) / GRID - 1
-            for place in np.divmod(self.cells[chosen].reshape(-1), GRID)
-        )
-        edge = (np.abs(np.stack([y, x])) > 1 - 1.5 / GRID).astype(float)
-        return np.column_stack(
-            [values, values**2, np.sqrt(np.abs(values)), y, x, y * y, x * x, y * x, *edge]
-        )
+        bent = values**2, np.sqrt(np.abs(values))
+        return np.column_stack([values, *bent, *_places(cells.reshape(-1))])
+
+
+def _pooled(images: Tensor) -> Tensor:
+    """Colours and steps at several widths in all cells, ``(n, features, GRID ** 2)``."""
+    right, down = ((images - images.roll(1, axis)).abs().mean(1, keepdim=True) for axis in (3, 2))
+    shown = torch.cat([images, right, down], 1)
+    widths = [F.adaptive_avg_pool2d(shown, count) for count in (1, 2, 4, GRID)]
+    cells = [F.interpolate(width, size=GRID, mode="nearest") for width in widths]
+    return torch.cat(cells, 1).flatten(2)
+
+
+def _places(cells: np.ndarray) -> list[np.ndarray]:
+    """Where cells lie, from -1 to 1, products of it, and whether at an edge; ``(n,)`` each."""
+    y, x = 2 * (np.array(np.divmod(cells, GRID)) + 0.5) / GRID - 1
+    edge = (np.abs(np.stack([y, x])) > 1 - 1.5 / GRID).astype(float)
+    return [y, x, y * y, x * x, y * x, *edge]
 
 
 def gallery(images: Path | None = None) -> Gallery:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["SUFFIXES", "ImagesError", "read_images"]
 
@@ -47,18 +50,29 @@ def _read(path: Path, side: int) -> Tensor:
 
     try:
         with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I;16"):  # `convert` would cut it off at 255
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            if picture.has_transparency_data:
-                grey = Image.new("RGBA", picture.size, (128, 128, 128, 255))
-                picture = Image.alpha_composite(grey, picture.convert("RGBA"))
-            edge = min(picture.size)
-            left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
-            square = picture.convert("RGB").crop((left, top, left + edge, top + edge))
+            square = _square(_opaque(ImageOps.exif_transpose(file)))
             fitted = square.resize((side, side), Image.Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ImagesError(
             f"{path} cannot be read as a picture ({error}); replace it or take it away"
         ) from error
     return torch.from_numpy(np.array(fitted, dtype=np.float32).transpose(2, 0, 1) / 255)
+
+
+def _opaque(picture: Image) -> Image:
+    """A picture in RGB, of 8 bits, over grey where it is transparent."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):  # `convert` would cut it off at 255
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.has_transparency_data:
+        grey = Image.new("RGBA", picture.size, (128, 128, 128, 255))
+        picture = Image.alpha_composite(grey, picture.convert("RGBA"))
+    return picture.convert("RGB")
+
+
+def _square(picture: Image) -> Image:
+    """The largest square about the middle."""
+    edge = min(picture.size)
+    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
+    return picture.crop((left, top, left + edge, top + edge))
