@@ -37,6 +37,11 @@ class CellStatistics:
         self.squares: np.ndarray = np.zeros((cells, neurons))
         """``(cells, neurons)`` sum of their squares."""
 
+    @property
+    def means(self) -> np.ndarray:
+        """``(cells, neurons)`` mean responses."""
+        return self.total / self.n[:, None]
+
     def add(self, cell_ids: np.ndarray, responses: np.ndarray) -> None:
         """Add trials: ``cell_ids`` ``(n,)`` says each one's cell, ``responses`` is ``(n,
         neurons)``; `CellError` if they do not fit.

@@ -52,35 +52,43 @@ def natural_moments(
     """Moments of every layer of ``runner`` over batches of images ``(n, 3, H, W)``; memory does not
     grow with their number.
     """
-    sums: dict[int, Tensor] = {}
-    peaks: dict[int, Tensor] = {}
-    positions = dict.fromkeys(runner.layers, 0)
+    found: dict[int, _Sums] = {}
     for images in batches:
         maps = runner(images)
         for index in runner.layers:
             values = activate(runner.wiring, index, maps[runner.wiring.layers[index].node], arrays)
-            moment = _sums(values)
-            sums[index] = moment if index not in sums else sums[index] + moment
-            peak = values.amax((0, 2, 3))
-            peaks[index] = peak if index not in peaks else torch.maximum(peaks[index], peak)
-            positions[index] += values.numel() // values.shape[1]
+            seen = _Sums.of(values)
+            found[index] = found[index] + seen if index in found else seen
         advance()
-    return {index: _moments(sums[index], peaks[index], positions[index]) for index in sums}
+    return {index: sums.moments() for index, sums in found.items()}
 
 
-def _sums(values: Tensor) -> Tensor:
-    """Of values ``(n, C, h, w)`` the sum, that of squares, and the number of silent positions,
-    ``(3, C)``.
-    """
-    wide, silent = values.double(), values <= 0
-    return torch.stack([each.sum((0, 2, 3)).double() for each in (wide, wide.square(), silent)])
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What is kept of a layer's activations."""
 
+    sums: Tensor  # (3, C): sum, sum of squares, number of silent positions
+    peak: Tensor  # (C,)
+    positions: int
 
-def _moments(sums: Tensor, peak: Tensor, count: int) -> Moments:
-    total, squares, silent = sums.cpu().numpy()
-    mean = total / count
-    sd = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return Moments(mean, sd, peak.cpu().numpy().astype(np.float64), silent / count)
+    @classmethod
+    def of(cls, values: Tensor) -> _Sums:
+        """Of values ``(n, C, h, w)``."""
+        wide = values.double()
+        sums = [each.sum((0, 2, 3)).double() for each in (wide, wide.square(), values <= 0)]
+        return cls(torch.stack(sums), values.amax((0, 2, 3)), values[:, 0].numel())
+
+    def __add__(self, other: _Sums) -> _Sums:
+        peak = torch.maximum(self.peak, other.peak)
+        return _Sums(self.sums + other.sums, peak, self.positions + other.positions)
+
+    def moments(self) -> Moments:
+        """Those of all positions."""
+        total, squares, silent = self.sums.cpu().numpy()
+        mean = total / self.positions
+        sd = np.sqrt(np.maximum(squares / self.positions - mean**2, 0))
+        peak = self.peak.cpu().numpy().astype(np.float64)
+        return Moments(mean, sd, peak, silent / self.positions)
 
 
 def effective_fields(

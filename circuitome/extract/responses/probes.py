@@ -23,13 +23,7 @@ from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.steps import output_size
 from circuitome.extract.wiring import Layer, Wiring
 
-__all__ = [
-    "Probe",
-    "assemble",
-    "map_sizes",
-    "plan",
-    "symmetric_side",
-]
+__all__ = ["Probe", "assemble", "map_sizes", "plan", "symmetric_side"]
 
 DENSITIES: Final = (16, 8, 4, 3, 2)
 """Patches along a side that are tried, finest first; then one an image."""

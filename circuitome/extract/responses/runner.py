@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import chain
 from typing import Final
 
@@ -106,11 +107,9 @@ class Runner:
         program = export_graph(subject.model, (source.channels, *source.size), batch=batch)
         nodes = [wiring.layers[index].node for index in wanted]
         forward = torch.fx.GraphModule(program.graph_module, _cut(program.graph, nodes))
-        fixed, _ = program_inputs(program)
-        places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
-        inputs = tuple(_placed(fixed.get(name), device) for name in places)
+        inputs, targets = _inputs(program, device)
         shift, scale = (number.to(device) for number in subject.preprocessing())
-        return cls(wiring, wanted, forward, inputs, _targets(program, places), scale, shift, batch)
+        return cls(wiring, wanted, forward, inputs, targets, scale, shift, batch)
 
     def rebound(self, model: nn.Module) -> Runner:
         """The same for a model of the same wiring with other weights (a twin): nothing is exported
@@ -142,11 +141,17 @@ class Runner:
         }
 
 
-def _targets(program: ExportedProgram, places: Iterable[str]) -> tuple[str, ...]:
-    """Names in the model's state of a program's inputs; empty for those that have none."""
-    specs = program.graph_signature.input_specs
-    names = {spec.arg.name: spec.target or "" for spec in specs}
-    return tuple(names.get(name, "") for name in places)
+def _inputs(
+    program: ExportedProgram, device: torch.device
+) -> tuple[tuple[Tensor | None, ...], tuple[str, ...]]:
+    """The fixed inputs of a program by place, None if the images go there, and their names in the
+    model's state, empty for those that have none.
+    """
+    fixed, _ = program_inputs(program)
+    names = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    places = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    inputs = tuple(_placed(fixed.get(name), device) for name in places)
+    return inputs, tuple(names.get(name) or "" for name in places)
 
 
 def _cut(graph: torch.fx.Graph, nodes: Sequence[str]) -> torch.fx.Graph:
@@ -244,14 +249,12 @@ def patches_at(layer: Layer, operand: Tensor, rows: Tensor, columns: Tensor) -> 
     (height, width), (pad_y, pad_x) = layer.kernel, layer.padding
     span_y, span_x = (height - 1) * layer.dilation[0], (width - 1) * layer.dilation[1]
     wide = F.pad(operand, (pad_x + span_x, pad_x + span_x, pad_y + span_y, pad_y + span_y))
-    result = None
-    for y, x, weight in corners(rows, columns):
-        taken = weight.view(1, 1, -1, 1, 1) * _windows(layer, wide, y, x, (span_y, span_x))
-        result = taken if result is None else result + taken
-    assert result is not None  # the four weights sum to one
-    count, channels, points = result.shape[:3]
-    grouped = result.reshape(count, layer.groups, channels // layer.groups, points, -1)
-    return grouped.permute(1, 2, 4, 0, 3).reshape(layer.groups, -1, count * points)
+    taken = (
+        weight.view(1, 1, -1, 1, 1) * _windows(layer, wide, y, x, (span_y, span_x))
+        for y, x, weight in corners(rows, columns)
+    )
+    grouped = reduce(torch.add, taken).unflatten(1, (layer.groups, -1)).flatten(4)
+    return grouped.permute(1, 2, 4, 0, 3).flatten(3).flatten(1, 2)
 
 
 def corners(rows: Tensor, columns: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

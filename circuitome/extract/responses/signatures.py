@@ -13,8 +13,9 @@ of their side, under faint noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,7 @@ from circuitome.extract.responses.moments import layers_to_read
 from circuitome.extract.responses.runner import Runner, Subject, activate
 from circuitome.extract.responses.twins import twin
 from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery
-from circuitome.extract.wiring import Wiring
+from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.annotation import Findings, put_in
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import FILE, NETWORK, packed, unit_rows
@@ -89,13 +90,9 @@ def signature_findings(
     subject: Subject, shown: Gallery, *, seed: int, progress: Progress
 ) -> Findings:
     """What the signatures of a network and its twins put into its bundle."""
-    found = sign(
-        subject, shown, seed=seed, report=lambda done, total: progress("signatures", done, total)
-    )
+    found = sign(subject, shown, seed=seed, report=partial(progress, "signatures"))
     layers = subject.wiring.layers
-    copies: dict[str, dict[str, np.ndarray]] = {}
-    for copy, of in found.copies.items():
-        copies[copy] = {layers[i].name: rows for i, rows in of.items()}
+    copies = {copy: _by_name(of, layers) for copy, of in found.copies.items()}
     about = {"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
     reliability = [
         found.reliability.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(layers)
@@ -105,6 +102,10 @@ def signature_findings(
         files={FILE: packed(copies, about=about)},
         model={"signatures_sha256": shown.sha256},
     )
+
+
+def _by_name(of: Mapping[int, np.ndarray], layers: Sequence[Layer]) -> dict[str, np.ndarray]:
+    return {layers[index].name: rows for index, rows in of.items()}
 
 
 def sign(
@@ -120,11 +121,16 @@ def sign(
     own, again = reader.read(runner, every), reader.read(runner, some, displaced=True)
     plain = shown.plain(every)
     copies = {NETWORK: _signatures(own, plain)}
-    first = subject.prepared(shown.draw(every[:ESTIMATED], subject.wiring.layers[0].size))
-    for number in range(TWINS):
-        other = runner.rebound(twin(subject.model, seed * 1000 + number, images=first))
-        copies[f"twin{number}"] = _signatures(reader.read(other, every), plain)
+    for number, other in enumerate(_twins(subject, shown, seed)):
+        copies[f"twin{number}"] = _signatures(reader.read(runner.rebound(other), every), plain)
     return Signed(copies, _reliability(own, again, shown))
+
+
+def _twins(subject: Subject, shown: Gallery, seed: int) -> Iterator[nn.Module]:
+    first = np.arange(min(ESTIMATED, len(shown)))
+    images = subject.prepared(shown.draw(first, subject.wiring.layers[0].size))
+    for number in range(TWINS):
+        yield twin(subject.model, seed * 1000 + number, images=images)
 
 
 @dataclass(slots=True)
