@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,34 +112,30 @@ def read_families(file: Path, *, model: str, neurons: Collection[str]) -> list[M
 
 def _check_families(file: Path, members: Sequence[Member]) -> None:
     """Refuse a neuron that is twice in a family, and a family of two groups."""
-    first: dict[tuple[str, str], int] = {}
+    for line, fault in _family_faults(members):
+        raise CuratedError(f"{file}, line {line}: {fault}")
+
+
+def _family_faults(members: Sequence[Member]) -> Iterator[tuple[int, str]]:
+    """Lines at which members do not go with those above, and why."""
+    first: dict[tuple[str, str], Member] = {}
     groups: dict[str, Member] = {}
     for member in members:
-        place = first.setdefault((member.family, member.neuron), member.line)
-        if place != member.line:
-            raise CuratedError(
-                f"{file}, line {member.line}: {member.neuron} is in {member.family!r} already "
-                f"(line {place}); remove one"
-            )
-        other = groups.setdefault(member.family, member)
+        family, line, group = member.family, member.line, member.group or "none"
+        same = first.setdefault((family, member.neuron), member)
+        if same is not member:
+            yield line, f"{member.neuron} is in {family!r} already (line {same.line}); remove one"
+        other = groups.setdefault(family, member)
         if other.group != member.group:
-            raise CuratedError(
-                f"{file}, line {member.line}: {member.family!r} has the group "
-                f"{member.group or 'none'}, and "
-                f"{other.group or 'none'} on line {other.line}; a family has one group"
-            )
+            there = f"{other.group or 'none'} on line {other.line}"
+            yield line, f"{family!r} has the group {group}, and {there}; a family has one group"
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Line number and cells by column of every line that is not blank."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = _header(file, next(reader, []))
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    where = f"{file}, line {reader.line_num}"
-                    yield reader.line_num, _by_column(where, header, cells)
+            yield from _filled(file, stream)
     except FileNotFoundError:
         raise CuratedError(
             f"{file}: no such file; name a CSV file with the columns {_EXAMPLE}"
@@ -148,6 +144,16 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise CuratedError(
             f"{file}: cannot be read as CSV in UTF-8 ({error}); save it with the columns {_EXAMPLE}"
         ) from error
+
+
+def _filled(file: Path, stream: Iterable[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """The lines below the header that are not blank."""
+    reader = csv.reader(stream, strict=True)
+    header = _header(file, next(reader, []))
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            where = f"{file}, line {reader.line_num}"
+            yield reader.line_num, _by_column(where, header, cells)
 
 
 def _by_column(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

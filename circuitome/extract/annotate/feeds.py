@@ -63,16 +63,28 @@ def circuits_of(
         if progress is not None:
             progress("circuits", place + 1, len(wiring.layers))
         into = [side for side in (*families, *invariants) if side.layer == place]
-        if not into or not _mixes_all(layer):
-            continue
-        positions = _positions(wiring, place)
-        weights = _scaled(bundle.kernels.layer(layer.name)) if positions else np.empty(0)
-        for sender, receiver in _ends(into, families, invariants):
-            if sender.layer in positions:
-                at = positions[sender.layer][sender.channels]
-                found = _between(weights, sender, receiver, at, rng)
-                if found is not None:
-                    yield sender, receiver, found
+        if into and _mixes_all(layer):
+            yield from _feeds(bundle, wiring, place, _ends(into, families, invariants), rng)
+
+
+def _feeds(
+    bundle: Bundle,
+    wiring: Wiring,
+    place: int,
+    ends: Iterable[tuple[_Side, _Side]],
+    rng: np.random.Generator,
+) -> Iterator[_Feed]:
+    """The circuits between senders and receivers in one layer."""
+    positions = _positions(wiring, place)
+    if not positions:
+        return
+    weights = _scaled(bundle.kernels.layer(wiring.layers[place].name))
+    for sender, receiver in ends:
+        if sender.layer in positions:
+            at = positions[sender.layer][sender.channels]
+            found = _between(weights, sender, receiver, at, rng)
+            if found is not None:
+                yield sender, receiver, found
 
 
 def _mixes_all(layer: Layer) -> bool:
@@ -92,11 +104,7 @@ def _ends(
 
 
 def _between(
-    weights: np.ndarray,
-    sender: _Side,
-    receiver: _Side,
-    at: np.ndarray,
-    rng: np.random.Generator,
+    weights: np.ndarray, sender: _Side, receiver: _Side, at: np.ndarray, rng: np.random.Generator
 ) -> Circuit | None:
     """The circuit between two sides; ``at`` ``(k,)``: where the sender's channels arrive, -1
     nowhere.
@@ -145,21 +153,24 @@ def _positions(wiring: Wiring, index: int) -> dict[int, np.ndarray]:
 def _sides(bundle: Bundle, wiring: Wiring) -> tuple[list[_Side], list[_Side]]:
     """Families layer by layer, and the invariant neurons of each group that has families."""
     number = {f"{bundle.model}/{layer.name}": place for place, layer in enumerate(wiring.layers)}
-    rows = bundle.table("Family").to_pylist()
-    group = {row["key"]: row["group"] for row in rows if row["size"] != 1}
-    members: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
+    members: dict[tuple[str, str, int], list[tuple[int, float]]] = defaultdict(list)
     inside: dict[str, set[str]] = defaultdict(set)
-    for row in bundle.table("MEMBER_OF").to_pylist():
-        named = group.get(row["to"])
-        if named is not None and named in GRIDS and row["offset"] is not None:
-            layer, _, channel = row["from"].rpartition(":")
-            members[row["to"], number[layer]].append((int(channel), row["offset"]))
-            inside[named].add(row["from"])
-    families = [
-        _family_side(family, group[family], layer, pairs)
-        for (family, layer), pairs in sorted(members.items())
-    ]
+    for family, group, neuron, offset in _members(bundle):
+        layer, _, channel = neuron.rpartition(":")
+        members[family, group, number[layer]].append((int(channel), offset))
+        inside[group].add(neuron)
+    families = [_family_side(*home, own) for home, own in sorted(members.items())]
     return families, list(_invariants(bundle, number, inside))
+
+
+def _members(bundle: Bundle) -> Iterator[tuple[str, str, str, float]]:
+    """Family, its group, neuron and offset of every member whose offset can be asked about."""
+    families = bundle.table("Family").to_pylist()
+    group = {row["key"]: row["group"] for row in families if row["size"] != 1}
+    for row in bundle.table("MEMBER_OF").to_pylist():
+        family, offset = row["to"], row["offset"]
+        if group.get(family) in GRIDS and offset is not None:
+            yield family, group[family], row["from"], offset
 
 
 def _family_side(
@@ -215,20 +226,22 @@ def feeds_findings(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
 
     An invariant neuron that is one end of such a circuit becomes a family of one member.
     """
-    best = _strongest(circuits_of(bundle, seed=seed, progress=progress))
-    q = benjamini_hochberg([found.p for _, _, found in best]).tolist()
-    kept = [(feed, value) for feed, value in zip(best, q, strict=True) if value <= Q_MAX]
+    kept = _significant(circuits_of(bundle, seed=seed, progress=progress))
+    feeds = table_of("FEEDS", [_row(*feed, q) for feed, q in kept])
     singles = _singles(bundle, _alone(feed for feed, _ in kept))
     before = [row["key"] for row in bundle.table("Family").to_pylist() if row["size"] == 1]
     families, members = join_families(bundle, *singles, instead_of=before)
     return Findings(
-        tables={
-            "FEEDS": table_of("FEEDS", [_row(*feed, value) for feed, value in kept]),
-            "Family": families,
-            "MEMBER_OF": members,
-        },
+        tables={"FEEDS": feeds, "Family": families, "MEMBER_OF": members},
         manifest={"circuits": _state(bundle, seed)},
     )
+
+
+def _significant(found: Iterable[_Feed]) -> list[tuple[_Feed, float]]:
+    """The strongest circuit of each two families, with its q up to `Q_MAX`."""
+    best = _strongest(found)
+    every = benjamini_hochberg([feed[2].p for feed in best]).tolist()
+    return [(feed, q) for feed, q in zip(best, every, strict=True) if q <= Q_MAX]
 
 
 def _alone(feeds: Iterable[_Feed]) -> list[_Side]:
@@ -237,7 +250,7 @@ def _alone(feeds: Iterable[_Feed]) -> list[_Side]:
     return list({side.family: side for side in ends if side.offsets is None}.values())
 
 
-def _strongest(found: Iterator[_Feed]) -> list[_Feed]:
+def _strongest(found: Iterable[_Feed]) -> list[_Feed]:
     """One circuit of each two families, in order of their keys.
 
     If they meet in several layers, that of most pairs.
