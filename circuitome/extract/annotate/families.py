@@ -13,9 +13,9 @@ Whether a family is more than chance is asked over all layers and groups of a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -23,12 +23,26 @@ from circuitome.extract.annotate.growing import Grid, Growing, finer
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores
 
-__all__ = ["Found", "find_families", "null_strengths", "strongest"]
+__all__ = ["Found", "FoundRecord", "find_families", "null_strengths", "strongest"]
 
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
 LEAST_ROOM = 0.05
 """A mean room above the baselines of less than this counts as this: nothing can be told there."""
+
+
+class FoundRecord(TypedDict):
+    """What `Found.to_json` gives, as a record keeps it."""
+
+    group: str
+    members: list[int]
+    offsets: list[float]
+    offset_sd: list[float]
+    period: NotRequired[float | None]
+    closure: float
+    score: float
+    strength: float
+    gaps: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +68,24 @@ class Found:
     gaps: np.ndarray
     """``(g,)`` offsets at which the spacing of the members suggests a member and none is."""
 
-    def to_json(self) -> dict[str, str | float | list[float] | None]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for a record, by the names of the fields."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in values.items()
-        }
+        return {each.name: np.asarray(getattr(self, each.name)).tolist() for each in fields(self)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Found:
+    def from_json(cls, data: FoundRecord) -> Found:
         """From what `to_json` gives; records of earlier versions have no ``period``."""
-        values: dict[str, Any] = {"period": None, **data}
-        for name, value in data.items():
-            if isinstance(value, list):
-                values[name] = np.array(value)
-        return cls(**values)
+        return cls(
+            group=data["group"],
+            members=np.array(data["members"]),
+            offsets=np.array(data["offsets"]),
+            offset_sd=np.array(data["offset_sd"]),
+            period=data.get("period"),
+            closure=data["closure"],
+            score=data["score"],
+            strength=data["strength"],
+            gaps=np.array(data["gaps"]),
+        )
 
 
 def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
@@ -174,21 +190,26 @@ def _triples(grid: Grid, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
     ``excess``: ``(d, n, n)``. Returns members and places ``(n, 3)`` and their excess ``(n,)``.
     """
-    count = excess.shape[1]
+    partners, place, own = _partners(grid, excess)
+    total = own[:, :, None] + own[:, None, :] + _between_partners(grid, excess, partners, place)
+    total[:, np.eye(partners.shape[1], dtype=bool)] = -np.inf
+    each = np.arange(len(total))
+    j, k = np.unravel_index(total.reshape(len(total), -1).argmax(1), total.shape[1:])
+    trios = np.column_stack([each, partners[each, j], partners[each, k]])
+    places = np.column_stack([0 * each, place[each, j], place[each, k]])
+    return trios, places, total[each, j, k]
+
+
+def _partners(grid: Grid, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The neurons of most excess with every neuron, their places, and that excess; ``(n, m)``
+    each.
+    """
     row = excess.argmax(0)
     best = np.take_along_axis(excess, row[None], 0)[0]
     np.fill_diagonal(best, -np.inf)
-    partners = np.argsort(-best, axis=1, kind="stable")[:, : min(PARTNERS, count - 1)]
-    one = np.take_along_axis(best, partners, 1)
+    partners = np.argsort(-best, axis=1, kind="stable")[:, : min(PARTNERS, len(best) - 1)]
     place = np.take_along_axis(row, partners, 1) - grid.zero
-    third = _between_partners(grid, excess, partners, place)
-    total = one[:, :, None] + one[:, None, :] + third
-    total[:, np.arange(partners.shape[1]), np.arange(partners.shape[1])] = -np.inf
-    j, k = np.unravel_index(total.reshape(count, -1).argmax(1), total.shape[1:])
-    each = np.arange(count)
-    trios = np.stack([each, partners[each, j], partners[each, k]], 1)
-    places = np.stack([0 * each, place[each, j], place[each, k]], 1)
-    return trios, places, total[each, j, k]
+    return partners, place, np.take_along_axis(best, partners, 1)
 
 
 def _between_partners(
@@ -341,22 +362,26 @@ def _refined(grid: Grid, between: np.ndarray, start: np.ndarray) -> np.ndarray:
 
     A parabola through the best place within a step and its neighbours; NaN if the grid has none.
     """
-    rows = np.round((start[None, :] - start[:, None]) / grid.step).astype(int)
-    around = np.arange(-2, 3)[:, None, None]
-    place = rows[None] + around + grid.zero
-    inside = (place >= 0) & (place < len(between)) | grid.cyclic
-    values = np.take_along_axis(between, np.where(inside, place, 0) % len(between), 0)
-    values = np.where(inside, values, -np.inf)
+    rows = np.round((start - start[:, None]) / grid.step).astype(int)
+    values = _around(grid, between, rows + grid.zero)
     top = values[1:4].argmax(0) + 1
-    left, middle, right = (
-        np.take_along_axis(values, (top + shift)[None], 0)[0] for shift in (-1, 0, 1)
-    )
+    left, middle, right = np.take_along_axis(values, np.stack([top - 1, top, top + 1]), 0)
     peak = rows + top - 2 + _vertex(left, middle, right)
     return np.where(np.isfinite(middle), peak * grid.step, np.nan)
 
 
+def _around(grid: Grid, between: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Scores ``(5, k, k)`` of every two members at rows ``(k, k)`` of theirs ``(d, k, k)`` and up
+    to two on; -inf beyond the grid.
+    """
+    place = rows + np.arange(-2, 3)[:, None, None]
+    inside = (place >= 0) & (place < len(between)) | grid.cyclic
+    values = np.take_along_axis(between, np.where(inside, place, 0) % len(between), 0)
+    return np.where(inside, values, -np.inf)
+
+
 def _vertex(left: np.ndarray, middle: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Place of the vertex of a parabola through values at -1, 0 and 1; 0 if it lies beyond."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         shift = (left - right) / 2 / (left - 2 * middle + right)
     return np.where(np.isfinite(shift) & (np.abs(shift) <= 1), shift, 0)

@@ -6,6 +6,8 @@ least squares on the group, so that errors do not add up along chains.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 __all__ = ["closure", "fit_offsets", "gaps"]
@@ -27,21 +29,17 @@ def fit_offsets(
     >>> offsets.round(2)
     array([  0.  ,  90.67, 181.33])
     """
-    count = len(start)
-    i, j = np.triu_indices(count, 1)
-    seen = np.isfinite(differences[i, j])
-    i, j = i[seen], j[seen]
-    design = np.zeros((len(i), count))
-    design[np.arange(len(i)), j] = 1
-    design[np.arange(len(i)), i] = -1
+    i, j = np.nonzero(np.triu(np.isfinite(differences), 1))
+    each = np.eye(len(start))
+    design = each[j] - each[i]
     residual = _short_way(differences[i, j] - (start[j] - start[i]), period)
     inverse = np.linalg.pinv(design)
     moved = inverse @ residual
-    offsets = start + moved
-    freedom = len(i) - count + 1
-    left = residual - design @ moved
-    variance = np.square(left).sum() / freedom if freedom > 0 else np.nan
+    left = np.square(residual - design @ moved).sum()
+    freedom = len(i) - len(start) + 1
+    variance = left / freedom if freedom > 0 else np.nan
     sd = np.sqrt(variance * np.square(inverse).sum(1))
+    offsets = start + moved
     offsets = offsets - offsets[0]
     return offsets if period is None else offsets % period, sd
 
@@ -55,12 +53,9 @@ def closure(best: np.ndarray, *, step: float, period: float | None) -> float:
     """Share of the triangles i < j < k whose best amounts ``(k, k)`` compose to within one step;
     NaN without triangles.
     """
-    count = len(best)
-    i, j, k = (index.reshape(-1) for index in np.meshgrid(*[np.arange(count)] * 3, indexing="ij"))
-    rising = (i < j) & (j < k)
-    i, j, k = i[rising], j[rising], k[rising]
-    if not len(i):
+    if len(best) < 3:
         return float("nan")
+    i, j, k = np.array(list(combinations(range(len(best)), 3))).T
     error = _short_way(best[i, j] + best[j, k] - best[i, k], period)
     return float((np.abs(error) <= step + 1e-9).mean())
 
@@ -80,22 +75,32 @@ def gaps(offsets: np.ndarray, *, step: float, period: float | None) -> np.ndarra
     if len(sites) < 3:
         return np.array([])
     span = period if period is not None else sites[-1] - sites[0]
-    least, most = len(sites) - (period is None), 2 * len(sites) - (period is None)
-    for count in range(least, most + 1):
-        spacing = span / count
-        if spacing < step - 1e-9:
+    fewest = len(sites) - (period is None)
+    for spaces in range(fewest, fewest + len(sites) + 1):
+        if span / spaces < step - 1e-9:
             break
-        turns = (sites - sites[0]) / spacing
-        shift = _common_phase(turns) if period is not None else 0.0
-        place = np.round(turns - shift).astype(int)
-        error = (turns - shift - place) * spacing
-        taken = place % count if period is not None else place
-        near = np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8)
-        if near and len(np.unique(taken)) == len(sites):
-            empty = np.setdiff1d(np.arange(count + (period is None)), taken)
-            missing = sites[0] + (empty + shift) * spacing
+        missing = _missing(sites, span / spaces, step, circle=None if period is None else spaces)
+        if missing is not None:
             return missing if period is None else np.sort(missing % period)
     return np.array([])
+
+
+def _missing(
+    sites: np.ndarray, spacing: float, step: float, *, circle: int | None
+) -> np.ndarray | None:
+    """The ends of equal spaces, ``circle`` of them if they close one, on which no site stands; None
+    unless every site stands on its own.
+    """
+    turns = (sites - sites[0]) / spacing
+    shift = _common_phase(turns) if circle else 0.0
+    place = np.round(turns - shift).astype(int)
+    error = (turns - shift - place) * spacing
+    near = np.sqrt(np.square(error).mean()) <= min(step / 2, spacing / 8)
+    taken = place % circle if circle else place
+    if not near or len(np.unique(taken)) < len(sites):
+        return None
+    empty = np.setdiff1d(np.arange(circle or place[-1] + 1), taken)
+    return sites[0] + (empty + shift) * spacing
 
 
 def _common_phase(turns: np.ndarray) -> float:

@@ -21,6 +21,7 @@ import torch
 from circuitome.errors import CircuitomeError
 from circuitome.kernels import cosines, turning
 from circuitome.significance import empirical_p, q_at, target_decoy_q
+from circuitome.vocabulary import SWITCHES
 
 if TYPE_CHECKING:
     from circuitome.extract.stimuli.transforms import Transform
@@ -87,7 +88,7 @@ class GroupScores:
     @property
     def involution(self) -> bool:
         """Whether the transform done twice is none: reflections, inversion."""
-        return self.group in ("flip_h", "flip_v", "invert")
+        return self.group in SWITCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ def weight_scores(
     angles and scales interpolate linearly between entries and compare where the moved kernel is
     known.
     """
-    channels, fan_in, height, width = kernel.shape
+    channels, fan_in, *size = kernel.shape
     if partners is None:
         partners = _colours(transform) if fan_in == 3 else np.eye(fan_in)
     if partners.shape != (fan_in, fan_in):
@@ -267,14 +268,18 @@ def weight_scores(
             f"partners have shape {partners.shape}; the kernel has {fan_in} inputs, "
             "give one row each"
         )
-    # in the layout of a map from entries to moved entries, on which the product's rounding depends
-    moving = turning((height, width), transform.inverse().matrix, decimals=6).T
-    moving = np.ascontiguousarray(moving)
+    moving = _moving(size, transform)
     flat = kernel.reshape(channels, fan_in, -1)
     moved = np.einsum("ab,cap->cbp", partners, flat @ moving)
     known = moving.sum(0) > 1 - 1e-6
-    here = flat[:, :, known].reshape(channels, -1)
-    return cosines(moved[:, :, known].reshape(channels, -1), here)
+    there, here = (each[:, :, known].reshape(channels, -1) for each in (moved, flat))
+    return cosines(there, here)
+
+
+def _moving(size: Sequence[int], transform: Transform) -> np.ndarray:
+    """Map of a kernel's entries to those of the moved one, ``(entries, entries)``."""
+    back = turning(size, transform.inverse().matrix, decimals=6)
+    return np.ascontiguousarray(back.T)  # on the layout the rounding of products depends
 
 
 def _colours(transform: Transform) -> np.ndarray:

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from circuitome.extract.annotate.families import Found, find_families
+from circuitome.extract.annotate.families import Found, FoundRecord, find_families
 from circuitome.extract.annotate.pairs import Pair, find_pairs
 from circuitome.extract.annotate.scoring import LayerScores
 from circuitome.vocabulary import Q_MAX
 
 __all__ = ["Relations", "pairs_from_json", "pairs_to_json"]
+
+
+class PairRecord(TypedDict):
+    """A `Pair` as a record keeps it."""
+
+    i: int
+    j: int
+    group: str
+    amount: float
+    score: float
+    baseline: float
+    p: float
+    q: float
+    turn: float
+
+
+class RelationsRecord(TypedDict):
+    """What `Relations.to_json` gives, as a record keeps it."""
+
+    searched: bool
+    invariance: dict[str, list[float]]
+    pairs: list[PairRecord]
+    families: list[FoundRecord]
+    chance: dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +69,7 @@ class Relations:
             chance={group: chance for group, (_, chance) in searched.items()},
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for a record."""
         return {
             "searched": self.searched,
@@ -56,7 +80,7 @@ class Relations:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Relations:
+    def from_json(cls, data: RelationsRecord) -> Relations:
         """From what `to_json` gives."""
         return cls(
             searched=data["searched"],
@@ -67,11 +91,11 @@ class Relations:
         )
 
 
-def pairs_to_json(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+def pairs_to_json(pairs: Sequence[Pair]) -> list[PairRecord]:
     """Pairs as plain data, one object each."""
-    return [asdict(pair) for pair in pairs]
+    return [PairRecord(**asdict(pair)) for pair in pairs]
 
 
-def pairs_from_json(rows: Sequence[Mapping[str, Any]]) -> list[Pair]:
+def pairs_from_json(rows: Sequence[PairRecord]) -> list[Pair]:
     """From what `pairs_to_json` gives."""
     return [Pair(**row) for row in rows]

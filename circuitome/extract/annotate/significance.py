@@ -49,18 +49,23 @@ def family_significance(
     """
     if not found:
         return np.empty(0), np.empty(0)
-    maxima = np.array(list(chance.values()), dtype=float)  # (cells, S)
-    sd = maxima.std(1, ddof=1)
-    floor = LEAST * (np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
+    maxima = np.stack(list(chance.values()))  # (cells, S)
     place = {cell: index for index, cell in enumerate(chance)}
-    of = np.array([place[cell] for cell, _ in found])
-    strengths = np.array([strength for _, strength in found])
+    cells, strengths = zip(*found, strict=True)
+    of = np.array([place[cell] for cell in cells])
+    sd = maxima.std(1, ddof=1)
+    floor = _least_spread(sd)
     z = (strengths - maxima.mean(1)[of]) / np.maximum(sd[of], floor)
     decoys = _left_out(maxima, floor)
     best = np.full(len(maxima), -np.inf)
     np.maximum.at(best, of, z)
     q = target_decoy_q(z, decoys, copies=maxima.shape[1], targets=best)
     return empirical_p(z, decoys), q
+
+
+def _least_spread(sd: np.ndarray) -> float:
+    """What a standard deviation counts as at least."""
+    return LEAST * float(np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
 
 
 def _left_out(maxima: np.ndarray, floor: float) -> np.ndarray:
