@@ -105,31 +105,21 @@ def circuit(
     >>> round(found.r2, 6), found.p, found.compression
     (1.0, 0.0001, 8.0)
     """
-    if receivers is not None:
-        turned, other = receivers, senders
-    elif senders is not None:
-        turned, other, kernels = senders, None, kernels.swapaxes(0, 1)
-    else:
-        raise ValueError("at least one end of an equivariant circuit has offsets")
-    ends = OffsetBins.of(group, other, turned)
-    if group == "scale":
-        kernels = kernels.sum((2, 3), keepdims=True)
+    kernels, ends = _at_turned_end(kernels, group, senders, receivers)
     spatial = group in SPATIAL and kernels.shape[2:] != (1, 1)
     if not _can_tell(ends, spatial=spatial):
         return None
     flat = kernels.reshape(*kernels.shape[:2], -1).astype(np.float64)
-    unturned = flat[:, :, None].repeat(len(turned), 2)
-    back = _turned_back(flat, kernels.shape[2:], group, turned) if spatial else unturned
-    observed, still = _in_place(back, ends), _in_place(unturned, ends)
-    if not math.isfinite(observed):
+    turns = _turns(kernels.shape[2:], group, ends.angles) if spatial else None
+    r2, still, p = _tested(flat, turns, ends, rng, nulls)
+    if not math.isfinite(r2):
         return None
-    turns = observed >= TURNED * still
     order = np.argsort(ends.offsets, kind="stable")
     return Circuit(
         circuit_class="->".join("i" if end is None else "e" for end in (senders, receivers)),
-        r2=observed,
+        r2=r2,
         still=still,
-        p=_permuted(back, ends, observed, rng, nulls) if turns else 1.0,
+        p=p,
         compression=ends.bins.size / ends.size,
         pairs=ends.bins.size,
         offsets=ends.offsets[order],
@@ -137,13 +127,47 @@ def circuit(
     )
 
 
+def _at_turned_end(
+    kernels: np.ndarray, group: str, senders: np.ndarray | None, receivers: np.ndarray | None
+) -> tuple[np.ndarray, OffsetBins]:
+    """Kernels ``(other, turned, kh, kw)`` with the end by whose offsets they are turned second, and
+    the relative offsets.
+    """
+    if group == "scale":
+        kernels = kernels.sum((2, 3), keepdims=True)
+    if receivers is not None:
+        return kernels, OffsetBins.of(group, senders, receivers)
+    if senders is None:
+        raise ValueError("at least one end of an equivariant circuit has offsets")
+    return kernels.swapaxes(0, 1), OffsetBins.of(group, None, senders)
+
+
+def _tested(
+    flat: np.ndarray,
+    turns: np.ndarray | None,
+    ends: OffsetBins,
+    rng: np.random.Generator,
+    nulls: int,
+) -> tuple[float, float, float]:
+    """R2 of the template of kernels ``(other, turned, entries)``, the same if they do not turn, and
+    p.
+    """
+    back = unturned = flat[:, :, None].repeat(len(ends.angles), 2)
+    if turns is not None:
+        back = np.einsum("xef,otf->otxe", turns, flat, optimize=True)
+    r2, still = _in_place(back, ends), _in_place(unturned, ends)
+    return r2, still, _permuted(back, ends, r2, rng, nulls) if r2 >= TURNED * still else 1.0
+
+
+def _turns(size: Sequence[int], group: str, offsets: np.ndarray) -> np.ndarray:
+    """Maps ``(offsets, entries, entries)`` that turn kernels back by each of some offsets."""
+    return np.stack([turning(size, Transform(group, float(each)).matrix) for each in offsets])
+
+
 def _can_tell(ends: OffsetBins, *, spatial: bool) -> bool:
     """Whether a template could be told from chance."""
-    if not ends.between:
-        return (
-            spatial and reachable(ends, spatial=True) <= Q_MAX
-        )  # permuting what does not turn is idle
-    return ends.size > 1 and reachable(ends, spatial=spatial) <= Q_MAX
+    varies = ends.size > 1 if ends.between else spatial  # permuting what does not turn is idle
+    return varies and reachable(ends, spatial=spatial) <= Q_MAX
 
 
 def _in_place(back: np.ndarray, ends: OffsetBins) -> float:
@@ -180,6 +204,12 @@ class OffsetBins:
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean of some values of the pairs ``(other, turned)`` in each bin, ``(size,)``."""
         return _means_of(values, self.bins)
+
+    def permuted(self, sigma: np.ndarray, tau: np.ndarray) -> np.ndarray:
+        """Bins ``(P, other, turned)`` after permutations ``(P, other)`` and ``(P, turned)`` of the
+        ends.
+        """
+        return self.bins[sigma[:, :, None], tau[:, None, :]]
 
 
 def _widths(step: float, period: float | None, span: float) -> list[float]:
@@ -229,9 +259,7 @@ def reachable(ends: OffsetBins, *, spatial: bool) -> float:
     if total > FEW:
         return 0.0
     sigma, tau = _every(others, turned)
-    alike = (
-        _canonical(ends.bins[sigma[:, :, None], tau[:, None, :]]) == _canonical(ends.bins[None])
-    ).all(1)
+    alike = (_canonical(ends.permuted(sigma, tau)) == _canonical(ends.bins[None])).all(1)
     if spatial:
         by = (ends.angles[tau] - ends.angles + 180) % 360
         alike &= (np.abs(by - by[:, :1]) < 1e-6).all(1)
@@ -286,20 +314,28 @@ def _explained(
 def _share(back: np.ndarray, ends: OffsetBins, sigma: np.ndarray, tau: np.ndarray) -> np.ndarray:
     """R2 after a few permutations, as many as fit into memory."""
     others, turned, _, entries = back.shape
-    pairs = others * turned
     places = np.arange(others)[:, None], np.arange(turned), tau[:, None, :]
-    taken = back[places].reshape(-1, pairs, entries)
-    mean = taken.mean(1)
-    template = base = pairs * np.square(mean).sum(1)
-    if ends.between:
-        bins = ends.bins[sigma[:, :, None], tau[:, None, :]].reshape(-1, pairs)
-        template = _energy_of_means(taken, bins, ends.size)
-    else:
-        base = pairs * entries * np.square(mean.mean(1))
+    taken = back[places].reshape(-1, others * turned, entries)
+    base, template = _energies(taken, ends, sigma, tau)
     energy = np.square(taken).sum((1, 2))
     total = energy - base
     varies = total > 1e-12 * energy
     return np.where(varies, (template - base) / np.where(varies, total, 1), np.nan)
+
+
+def _energies(
+    taken: np.ndarray, ends: OffsetBins, sigma: np.ndarray, tau: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energy ``(P,)`` of kernels ``(P, pairs, entries)`` that are all alike, and of those of the
+    template.
+    """
+    pairs, entries = taken.shape[1:]
+    mean = taken.mean(1)
+    alike = pairs * np.square(mean).sum(1)
+    if not ends.between:
+        return pairs * entries * np.square(mean.mean(1)), alike
+    bins = ends.permuted(sigma, tau).reshape(-1, pairs)
+    return alike, _energy_of_means(taken, bins, ends.size)
 
 
 def _energy_of_means(taken: np.ndarray, bins: np.ndarray, size: int) -> np.ndarray:
@@ -308,13 +344,3 @@ def _energy_of_means(taken: np.ndarray, bins: np.ndarray, size: int) -> np.ndarr
     """
     inside = (bins[:, None] == np.arange(size)[:, None]).astype(np.float64)
     return (np.square(inside @ taken).sum(2) / inside.sum(2)).sum(1)
-
-
-def _turned_back(
-    flat: np.ndarray, size: Sequence[int], group: str, offsets: np.ndarray
-) -> np.ndarray:
-    """Kernels ``(o, t, entries)`` turned back by each of some offsets, ``(o, t, offsets,
-    entries)``.
-    """
-    operators = [turning(size, Transform(group, float(offset)).matrix) for offset in offsets]
-    return np.einsum("xef,otf->otxe", np.stack(operators), flat, optimize=True)
