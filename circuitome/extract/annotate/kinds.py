@@ -40,12 +40,7 @@ from circuitome.extract.responses.cells import CellStatistics
 from circuitome.significance import benjamini_hochberg, empirical_p
 from circuitome.vocabulary import Q_MAX
 
-__all__ = [
-    "SILENT",
-    "UNEXPLAINED",
-    "Kinds",
-    "kinds",
-]
+__all__ = ["SILENT", "UNEXPLAINED", "Kinds", "kinds"]
 
 UNEXPLAINED: Final = "unexplained"
 SILENT: Final = "silent"
@@ -154,8 +149,8 @@ def kinds(
     p = _significance(layer, twins, stimuli, usual)
     tables = [Table.of(rows, cells, axes[name]) for name, rows in stimuli.rows()]
     tuner = Tuner(layer.cells, seed)
-    for number, (name, table) in enumerate(zip(stimuli.names, tables, strict=True)):
-        tuner.tune(name, table, np.flatnonzero(layer.live & (order[0] == number)))
+    for number, table in enumerate(tables):
+        tuner.tune(table, np.flatnonzero(layer.live & (order[0] == number)))
     return _described(layer, np.array(stimuli.names), order, p, tuner.tuned)
 
 
@@ -163,15 +158,16 @@ def _described(
     layer: _Layer, names: np.ndarray, order: np.ndarray, p: np.ndarray, tuned: Tuned
 ) -> Kinds:
     """Kinds of neurons that prefer the stimuli ``names`` in an ``order`` ``(F, C)``."""
-    live, best, q = layer.live, order[0], benjamini_hochberg(p)
+    live, q = layer.live, benjamini_hochberg(p)
     significant = live & (q <= Q_MAX)
-    second = names[order[1]] if len(order) > 1 else np.full(len(best), "")
+    best, *others = (np.where(live, names[place], "") for place in order[:2])
+    share = np.clip(_of_each(layer.explained, order[0]), 0, 1)
     parameters = tuned.parameters.items()
     return Kinds(
-        kind=np.where(significant, names[best], np.where(live, UNEXPLAINED, SILENT)),
-        best=np.where(live, names[best], ""),
-        runner_up=np.where(live, second, ""),
-        explained=np.where(live, np.clip(_of_each(layer.explained, best), 0, 1), 0.0),
+        kind=np.where(significant, best, np.where(live, UNEXPLAINED, SILENT)),
+        best=best,
+        runner_up=others[0] if others else np.full(len(p), ""),
+        explained=np.where(live, share, 0.0),
         p=p,
         q=q,
         preferred_sd=tuned.preferred_sd,
@@ -212,55 +208,59 @@ def _check(stats: CellStatistics, cells: Sequence[CellLike]) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Variances:
+    """Of what the responses to each stimulus are made."""
+
+    trials: np.ndarray
+    """``(F, 1)``."""
+    centre: np.ndarray
+    """``(F, C)`` mean response."""
+    noise: np.ndarray
+    """``(F, C)`` variance within the cells."""
+    between: np.ndarray
+    """``(F, C)`` variance between the cells, less what noise alone gives."""
+
+    @classmethod
+    def of(
+        cls, stats: CellStatistics, stimuli: _Stimuli, means: np.ndarray, within: np.ndarray
+    ) -> _Variances:
+        """From the means and the sums of squares of the cells, ``(K, C)`` each."""
+        member = stimuli.member
+        sizes, trials = member.sum(1)[:, None], (member @ stats.n)[:, None]
+        centre = member @ stats.total / trials
+        noise = member @ within / np.maximum(trials - sizes, 1)
+        apart = np.square(means - centre[stimuli.of])
+        between = member @ (stats.n[:, None] * apart) / trials
+        return cls(trials, centre, noise, between - (sizes - 1) / trials * noise)
+
+    @property
+    def explained(self) -> np.ndarray:
+        """Variance ``(F, C)`` between the cells of each stimulus and everything else."""
+        return self.between / len(self.trials) + _contrast(self.centre, self.noise / self.trials)
+
+    def shrunk(self, means: np.ndarray, trials: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Means ``(K, C)`` of cells moved to their stimuli's, ``of``, by the share of noise in
+        their variance.
+        """
+        signal = np.maximum(self.between, 0)[of]
+        noise = self.noise[of] / trials[:, None]
+        kept = signal / np.maximum(signal + noise, np.finfo(float).tiny)
+        return self.centre[of] + kept * (means - self.centre[of])
+
+
 def _read(stats: CellStatistics, stimuli: _Stimuli) -> _Layer:
-    means = stats.total / stats.n[:, None]
+    means = stats.means
     within = np.maximum(stats.squares - stats.total * means, 0)
-    trials = (stimuli.member @ stats.n)[:, None]
-    centre = stimuli.member @ stats.total / trials  # (F, C) mean of each stimulus
-    square = (stimuli.member @ stats.squares / trials).mean(0)
-    grand = centre.mean(0)
-    variance = square - grand**2
-    live = variance > TINY * square
-    spread = np.sqrt(np.where(live, variance, 1))
-    noise, between = _components(stats, stimuli, means, within)
-    shrunk = _shrunk(
-        means,
-        centre[stimuli.of],
-        np.maximum(between, 0)[stimuli.of],
-        noise[stimuli.of] / stats.n[:, None],
-    )
-    explained = between / len(trials) + _contrast(centre, noise / trials)
-    return _Layer(
-        live=live,
-        cells=CellMeans(stats.n, means, within, grand),
-        drive=np.where(live, (shrunk - grand) / spread, 0),
-        raw=np.where(live, (means - grand) / spread, 0),
-        explained=np.where(live, explained / np.where(live, variance, 1), 0),
-    )
-
-
-def _components(
-    stats: CellStatistics, stimuli: _Stimuli, means: np.ndarray, within: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Variance within the cells of each stimulus and, less what this alone gives, between them;
-    ``(F, C)`` each.
-    """
-    member, sizes = stimuli.member, stimuli.member.sum(1)
-    trials = member @ stats.n
-    centre = member @ stats.total / trials[:, None]
-    noise = member @ within / np.maximum(trials - sizes, 1)[:, None]
-    apart = np.square(means - centre[stimuli.of])
-    between = member @ (stats.n[:, None] * apart) / trials[:, None]
-    between -= (sizes - 1)[:, None] / trials[:, None] * noise
-    return noise, between
-
-
-def _shrunk(
-    means: np.ndarray, centre: np.ndarray, signal: np.ndarray, noise: np.ndarray
-) -> np.ndarray:
-    """Means ``(K, C)`` moved to their centres by the share of noise in their variance."""
-    kept = signal / np.maximum(signal + noise, np.finfo(float).tiny)
-    return centre + kept * (means - centre)
+    parts = _Variances.of(stats, stimuli, means, within)
+    square = (stimuli.member @ stats.squares / parts.trials).mean(0)
+    grand = parts.centre.mean(0)
+    live = square - grand**2 > TINY * square
+    variance = np.where(live, square - grand**2, 1)
+    above = np.stack([parts.shrunk(means, stats.n, stimuli.of), means]) - grand
+    drive, raw = np.where(live, above / np.sqrt(variance), 0)
+    explained = np.where(live, parts.explained / variance, 0)
+    return _Layer(live, CellMeans(stats.n, means, within, grand), drive, raw, explained)
 
 
 def _contrast(centre: np.ndarray, jitter: np.ndarray) -> np.ndarray:

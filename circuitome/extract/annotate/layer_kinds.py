@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from safetensors.numpy import save
 
-from circuitome.extract.annotate.kinds import kinds
+from circuitome.extract.annotate.kinds import Kinds, kinds
 from circuitome.extract.annotate.tuner import Curve
 from circuitome.extract.responses.cells import CellStatistics, Top
 from circuitome.extract.responses.runner import Subject
@@ -36,6 +36,20 @@ class LayerResponses:
     top: Top
     """The network's strongest trials."""
 
+    @classmethod
+    def none_yet(cls, networks: int, cells: int, neurons: int) -> LayerResponses:
+        """Before the first trial."""
+        statistics = [CellStatistics(cells, neurons) for _ in range(networks)]
+        return cls(statistics, Top(SHOWN, neurons))
+
+    def add(self, network: int, trials: np.ndarray, cells: np.ndarray, active: np.ndarray) -> None:
+        """Add what a network, by its number, gives to some trials ``(n,)`` of cells ``(n,)``:
+        ``(n, C)``.
+        """
+        self.statistics[network].add(cells, active)
+        if network == 0:
+            self.top.add(trials, active)
+
     @property
     def own(self) -> CellStatistics:
         """The network's."""
@@ -54,14 +68,20 @@ def layer_kinds(
     """
     axes = {name: _axes(stimulus) for name, stimulus in STIMULI.items()}
     found = kinds(responses.own, responses.statistics[1:], shown.cells, axes, seed=seed)
-    columns: dict[str, list] = {name: getattr(found, name).tolist() for name in _NUMBERS}
-    columns["kind"] = found.kind.tolist()
-    columns["runner_up"] = [name or None for name in found.runner_up.tolist()]
+    columns = _kind_columns(found)
     columns["top_stimuli"] = [_described(shown, trials) for trials in responses.top.trials]
     columns |= _curve_columns(found.curves)
     for neuron, own in _by_filters(subject, index, seed).items():
         for name, value in own.items():
             columns[name][neuron] = value
+    return columns
+
+
+def _kind_columns(found: Kinds) -> dict[str, list]:
+    """Kinds, how sure they are and what neurons prefer as columns."""
+    columns: dict[str, list] = {name: getattr(found, name).tolist() for name in _NUMBERS}
+    columns["kind"] = found.kind.tolist()
+    columns["runner_up"] = [name or None for name in found.runner_up.tolist()]
     return columns
 
 
@@ -85,7 +105,7 @@ def cell_means(statistics: CellStatistics, shown: Catalogue) -> bytes:
 
     The metadata's ``cells`` is a JSON list, one ``{stimulus, values, trials}`` a row.
     """
-    mean = statistics.total / statistics.n[:, None]
+    mean = statistics.means
     variance = np.maximum(statistics.squares / statistics.n[:, None] - mean**2, 0)
     cells = [
         {"stimulus": cell.stimulus, "values": dict(cell.values), "trials": int(count)}

@@ -17,16 +17,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.tuning import Tuning, tune
 from circuitome.vocabulary import PREFERENCES
 
-__all__ = [
-    "AxisLike",
-    "CellLike",
-    "CellMeans",
-    "Curve",
-    "KindError",
-    "Table",
-    "Tuned",
-    "Tuner",
-]
+__all__ = ["AxisLike", "CellLike", "CellMeans", "Curve", "KindError", "Table", "Tuned", "Tuner"]
 
 
 class KindError(CircuitomeError):
@@ -102,19 +93,27 @@ class Tuned:
     def of_none(cls, count: int) -> Tuned:
         """Nothing known of so many neurons."""
         parameters = {column: np.full(count, np.nan) for column in PREFERENCES}
-        sd, selectivity, selectivity_sd = np.full((3, count), np.nan)
-        return cls(parameters, sd, selectivity, selectivity_sd, [None] * count)
+        nan = np.full((3, count), np.nan)
+        return cls(parameters, nan[0], nan[1], nan[2], [None] * count)
 
     def store(self, axis: AxisLike, neurons: np.ndarray, found: Tuning) -> None:
         """Keep the preferred values of some neurons, if the axis has a column."""
         if axis.column is not None:
             self.parameters[axis.column][neurons] = found.preferred
 
+    def store_main(self, axis: AxisLike, neurons: np.ndarray, found: Tuning) -> None:
+        """Keep also how sure they are, and how sharp the tuning is."""
+        self.store(axis, neurons, found)
+        self.preferred_sd[neurons] = found.preferred_sd
+        self.selectivity[neurons] = found.selectivity
+        self.selectivity_sd[neurons] = found.selectivity_sd
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """The cells of one stimulus as a table."""
 
+    stimulus: str
     rows: np.ndarray
     """``(k,)`` numbers of the cells."""
     axes: tuple[AxisLike, ...]
@@ -126,12 +125,13 @@ class Table:
     def of(cls, rows: np.ndarray, cells: Sequence[CellLike], axes: Sequence[AxisLike]) -> Table:
         """The table of some cells, which have to hold every combination of the values once."""
         shown = [cells[row] for row in rows]
-        columns = [[cell.values[axis.name] for cell in shown] for axis in axes]
+        columns = [cell.values[axis.name] for axis in axes for cell in shown]
         values = np.array(columns).reshape(len(axes), len(rows)).T
-        counts = [len(set(column)) for column in columns]
-        _check_axes(shown[0].stimulus, len(rows), axes, counts)
+        counts = [len(np.unique(column)) for column in values.T]
+        stimulus = shown[0].stimulus
+        _check_axes(stimulus, len(rows), axes, counts)
         several = [place for place, count in enumerate(counts) if count > 1]
-        return cls(rows, tuple(axes[place] for place in several), values[:, several])
+        return cls(stimulus, rows, tuple(axes[place] for place in several), values[:, several])
 
     def along(self, place: int, setting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cells along one axis, the others at ``setting``, in order: their numbers and values."""
@@ -167,11 +167,11 @@ class Tuner:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tuned", Tuned.of_none(len(self.cells.grand)))
 
-    def tune(self, name: str, table: Table, neurons: np.ndarray) -> None:
+    def tune(self, table: Table, neurons: np.ndarray) -> None:
         """Tune the neurons that prefer the stimulus of a table."""
         if len(neurons) and table.axes:
             for chosen, setting in self._settings(table, neurons):
-                self._main(name, table, chosen, setting)
+                self._main(table, chosen, setting)
                 self._others(table, chosen, setting)
 
     def _settings(self, table: Table, neurons: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -193,20 +193,16 @@ class Tuner:
     def _means(self, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         return self.cells.means[np.ix_(rows, neurons)]
 
-    def _main(self, name: str, table: Table, neurons: np.ndarray, setting: np.ndarray) -> None:
+    def _main(self, table: Table, neurons: np.ndarray, setting: np.ndarray) -> None:
         rows, values = table.along(0, setting)
         if len(values) < 2:
             return
-        axis, means, tuned = table.axes[0], self._means(rows, neurons), self.tuned
+        axis, means, error = table.axes[0], self._means(rows, neurons), self._errors(rows, neurons)
         found = tune(values, means.T, period=axis.period, seed=self.seed)
-        tuned.store(axis, neurons, found)
-        tuned.preferred_sd[neurons] = found.preferred_sd
-        tuned.selectivity[neurons] = found.selectivity
-        tuned.selectivity_sd[neurons] = found.selectivity_sd
-        error = self._errors(rows, neurons)
-        tuned_to = f"{name}: {axis.name}" + (f", {axis.unit}" if axis.unit else "")
-        for place, neuron in enumerate(neurons):
-            tuned.curves[neuron] = Curve(tuned_to, values, means[:, place], error[:, place])
+        self.tuned.store_main(axis, neurons, found)
+        tuned_to = f"{table.stimulus}: {axis.name}" + (f", {axis.unit}" if axis.unit else "")
+        for neuron, mean, sd in zip(neurons, means.T, error.T, strict=True):
+            self.tuned.curves[neuron] = Curve(tuned_to, values, mean, sd)
 
     def _errors(self, rows: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         """Standard errors of cell means, ``(rows, neurons)``, the spread within cells pooled."""
