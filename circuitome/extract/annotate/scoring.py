@@ -10,8 +10,10 @@ random pairings.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from typing import Final, Protocol
 
 import numpy as np
@@ -121,16 +123,20 @@ class _Task:
             seen = patches_at(self.layer, self._operand(0, maps), rows, columns)
             values = self.kernels.to(device) @ seen
             return values.reshape(len(values), self.layer.channels, -1) + self.bias.to(device)
-        if self.pairings is None:
-            return _at(maps[self.layer.node], rows, columns)[None]
+        if self.pairings is not None:
+            operands = self._weighted(maps, rows, columns)
+            sums = [_paired(operands, channels) for channels in self.pairings]
+            return torch.stack(sums) + self.bias.to(device)
+        return _at(maps[self.layer.node], rows, columns)[None]
+
+    def _weighted(self, maps: Mapping[str, Tensor], rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """What an addition adds at some units, ``(C, m)`` an operand."""
         kernel = self.subject.arrays[f"kernel/{self.layer.name}"]
-        weights = torch.as_tensor(kernel, device=device)[:, :, 0, 0]
-        operands = [
+        weights = torch.as_tensor(kernel, device=rows.device)[:, :, 0, 0]
+        return [
             _at(self._operand(number, maps), rows, columns) * weights[:, number, None]
             for number in range(len(self.layer.operands))
         ]
-        sums = [_paired(operands, channels) for channels in self.pairings]
-        return torch.stack(sums) + self.bias.to(device)
 
     def _operand(self, number: int, maps: Mapping[str, Tensor]) -> Tensor:
         subject = self.subject
@@ -138,27 +144,39 @@ class _Task:
 
     def standardised(self, raw: Tensor) -> Tensor:
         """Activations of mean 0 and length 1 over the presentations; zero if a neuron is silent."""
-        if self.gain is None:
-            mean, sd = raw.mean(2, keepdim=True), raw.std(2, keepdim=True)
-            self.gain = torch.where(sd > 0, sd[:1] / sd.clamp(min=1e-30), torch.zeros_like(sd))
-            self.shift = mean[:1] - mean * self.gain
-            self.gain[0], self.shift[0] = 1, 0
-        assert self.shift is not None
-        active = self.subject.activation(self.index, raw * self.gain + self.shift)
-        centred = active - active.mean(2, keepdim=True)
-        length = centred.norm(dim=2, keepdim=True)
-        responds = length > 1e-5 * active.abs().amax(2, keepdim=True) * active.shape[2] ** 0.5
-        unit = centred / length.clamp(min=1e-30)
-        return torch.where(responds, unit, torch.zeros_like(centred))
+        if self.gain is None or self.shift is None:
+            self.gain, self.shift = _fitted(raw)
+        return _unit(self.subject.activation(self.index, raw * self.gain + self.shift))
 
-    def products(self, standard: Tensor) -> np.ndarray:
-        """Scores ``(1 + S, C, C)``; of a layer that is not searched ``(1, C)``, of each neuron with
-        itself.
+    def products(self, raw: Tensor) -> np.ndarray:
+        """Scores ``(1 + S, C, C)`` with what was presented first; of a layer that is not searched
+        ``(1, C)``, of each neuron with itself.
         """
-        assert self.first is not None
+        standard = self.standardised(raw)
+        if self.first is None:
+            self.first = standard
         if not self.searched:
             return (self.first * standard).sum(2).cpu().numpy()
         return (self.first @ standard.transpose(1, 2)).cpu().numpy()
+
+
+def _fitted(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and shift ``(1 + S, C, 1)`` by which pre-activations of null layers get the mean and
+    spread of the real ones.
+    """
+    mean, sd = raw.mean(2, keepdim=True), raw.std(2, keepdim=True)
+    gain = torch.where(sd > 0, sd[:1] / sd.clamp(min=1e-30), torch.zeros_like(sd))
+    shift = mean[:1] - mean * gain
+    gain[0], shift[0] = 1, 0
+    return gain, shift
+
+
+def _unit(active: Tensor) -> Tensor:
+    """Activations centred and of length 1; zero where the neuron does not respond."""
+    centred = active - active.mean(2, keepdim=True)
+    length = centred.norm(dim=2, keepdim=True)
+    responds = length > 1e-5 * active.abs().amax(2, keepdim=True) * active.shape[2] ** 0.5
+    return torch.where(responds, centred / length.clamp(min=1e-30), torch.zeros_like(centred))
 
 
 def _paired(operands: Sequence[Tensor], channels: Tensor) -> Tensor:
@@ -182,25 +200,16 @@ def score_layers(
     The stage's runner gives the maps of the layers and of their sources.
     """
     tasks = [_task(stage.subject, index, nulls) for index in layers]
-    for task, raw in zip(tasks, _presented(stage, tasks, stimuli, IDENTITY, advance), strict=True):
-        task.first = task.standardised(raw)
-    plain = {task.index: task.products(_first(task)) for task in tasks}
-    found: dict[int, dict[str, list[np.ndarray]]] = {
-        index: {group: [] for group in groups} for index in layers
-    }
-    for group in groups:
-        for transform in steps(group):
-            values = _presented(stage, tasks, stimuli, transform, advance)
-            for task, raw in zip(tasks, values, strict=True):
-                found[task.index][group].append(task.products(task.standardised(raw)))
+    plain = _scores(stage, tasks, stimuli, IDENTITY, advance)
+    found: list[dict[str, list[np.ndarray]]] = [defaultdict(list) for _ in tasks]
+    for transform in chain.from_iterable(map(steps, groups)):
+        scores = _scores(stage, tasks, stimuli, transform, advance)
+        for own, score in zip(found, scores, strict=True):
+            own[transform.group].append(score)
     return {
-        index: _layer_scores(stage.wiring, index, plain[index], found[index]) for index in layers
+        index: _layer_scores(stage.wiring, index, *own)
+        for index, own in zip(layers, zip(plain, found, strict=True), strict=True)
     }
-
-
-def _first(task: _Task) -> Tensor:
-    assert task.first is not None
-    return task.first
 
 
 def _task(subject: Subject, index: int, nulls: Nulls) -> _Task:
@@ -234,16 +243,14 @@ def _pairings(channels: int, operands: int, nulls: int, generator: torch.Generat
     return torch.cat([real, *(order[None] for order in shuffled)]).view(-1, operands, channels)
 
 
-def _presented(
+def _scores(
     stage: Stage,
     tasks: Sequence[_Task],
     stimuli: Stimuli,
     transform: Transform,
     advance: Callable[[], None],
-) -> list[Tensor]:
-    """Pre-activations of every task at the units that look at the patches, ``(1 + S, C, M)``
-    each.
-    """
+) -> list[np.ndarray]:
+    """Scores of every task, as `_Task.products` has them, at the units that look at the patches."""
     layers = stage.wiring.layers
     points = [
         _points(stage.probe, stage.fields[task.index], transform, layers[task.index].size)
@@ -256,7 +263,7 @@ def _presented(
         for part, task, (rows, columns) in zip(parts, tasks, points, strict=True):
             part.append(task.read(maps, rows, columns))
         advance()
-    return [torch.cat(part, dim=2) for part in parts]
+    return [task.products(torch.cat(part, dim=2)) for task, part in zip(tasks, parts, strict=True)]
 
 
 def _points(
@@ -266,19 +273,28 @@ def _points(
 
     If a patch fills the image, at places around it as well; these move with the transform.
     """
-    reach = PERSPECTIVE // 2 if probe.whole and min(size) >= PERSPECTIVE + 2 else 0
-    line = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    line = _perspective(probe, size)
     away_y, away_x = (grid.reshape(-1) for grid in torch.meshgrid(line, line, indexing="ij"))
     moved_x, moved_y = transform.inverse().coordinates(
         away_x * field.jump[1], away_y * field.jump[0]
     )
-    rows, columns = [], []
-    for y in probe.centres[0]:
-        for x in probe.centres[1]:
-            rows.append((y - field.start[0] + moved_y) / field.jump[0])
-            columns.append((x - field.start[1] + moved_x) / field.jump[1])
-    row, column = torch.cat(rows).float(), torch.cat(columns).float()
-    return _near_whole(row).clamp(0, size[0] - 1), _near_whole(column).clamp(0, size[1] - 1)
+    away = moved_y, moved_x
+    centres = torch.tensor(list(product(*probe.centres)), dtype=torch.float64).T
+    rows, columns = (
+        ((centres[axis, :, None] - field.start[axis] + away[axis]) / field.jump[axis]).flatten()
+        for axis in (0, 1)
+    )
+    return _on_map(rows.float(), size[0]), _on_map(columns.float(), size[1])
+
+
+def _perspective(probe: Probe, size: tuple[int, int]) -> Tensor:
+    """Units along an axis, from the one at a centre, that are read."""
+    reach = PERSPECTIVE // 2 if probe.whole and min(size) >= PERSPECTIVE + 2 else 0
+    return torch.arange(-reach, reach + 1, dtype=torch.float64)
+
+
+def _on_map(places: Tensor, size: int) -> Tensor:
+    return _near_whole(places).clamp(0, size - 1)
 
 
 def _near_whole(places: Tensor) -> Tensor:
@@ -296,10 +312,7 @@ def _at(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _layer_scores(
-    wiring: Wiring,
-    index: int,
-    plain: np.ndarray,
-    found: Mapping[str, Sequence[np.ndarray]],
+    wiring: Wiring, index: int, plain: np.ndarray, found: Mapping[str, Sequence[np.ndarray]]
 ) -> LayerScores:
     own = {group: _lowest(scores) for group, scores in found.items()}
     if not can_pair(wiring, index):
@@ -327,12 +340,8 @@ def _group_scores(group: str, plain: np.ndarray, found: Sequence[np.ndarray]) ->
 def memory(wiring: Wiring, index: int, transforms: int, nulls: int, samples: int) -> float:
     """Bytes that the scores of one layer take while they are collected."""
     channels = wiring.layers[index].channels
-    tables = (
-        channels * channels * transforms * (1 + nulls)
-        if can_pair(wiring, index)
-        else channels * transforms
-    )
-    return 4.0 * (tables + 3 * channels * samples * (1 + nulls))
+    partners = channels * (1 + nulls) if can_pair(wiring, index) else 1
+    return 4.0 * channels * (transforms * partners + 3 * samples * (1 + nulls))
 
 
 def batches(
