@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import torch
 from torch import nn
 
 from circuitome.extract.annotate.part import Part
@@ -71,33 +72,26 @@ def annotate(
         SchemaError: a part that nobody declared or made, or one that makes what is not its own.
     """
     _check(parts, twins)
-    row = bundle.manifest.model
-    if digest(model) != row.get("weights_sha256"):
-        raise AnnotateError(
-            f"{bundle.path}: made from other weights than this model's; "
-            "name the model that it was made from"
-        )
+    _check_weights(bundle, model)
     options = Options(twins, seed, images, progress or (lambda *_: None))
-    place, traced = pick_device(device), traced_for(bundle, model)
-    identity = identity_of(bundle, options, device=place.type)
+    subject = _subject(bundle, model, pick_device(device))
+    identity = identity_of(bundle, options, device=subject.device.type)
     wanted = _wanted(bundle, parts, identity)
     if not wanted:
         Records.discard(bundle, identity)
         return bundle
     made = {name: part_of(name) for name in wanted}
-    subject = Subject(
-        model,
-        traced.wiring,
-        traced.kernels,
-        traced.biases,
-        device=place,
-        mean=row.get("mean"),
-        std=row.get("std"),
-    )
     records = Records.open(bundle, identity, wanted)
     annotated = _made(bundle, Session(subject, options, records, wanted, identity), made)
     records.remove()
     return annotated
+
+
+def _subject(bundle: Bundle, model: nn.Module, device: torch.device) -> Subject:
+    """The network of a bundle at a side at which its grids of units are symmetric."""
+    row = bundle.manifest.model
+    subject = Subject.of(model, traced_for(bundle, model), device)
+    return replace(subject, mean=row.get("mean"), std=row.get("std"))
 
 
 def _made(bundle: Bundle, session: Session, parts: Mapping[str, Part]) -> Bundle:
@@ -142,6 +136,14 @@ def _check(parts: Sequence[str], twins: int) -> None:
         raise AnnotateError(
             f"--twins {twins}: significance needs {FEWEST_TWINS} null networks at least; "
             "ten are usual"
+        )
+
+
+def _check_weights(bundle: Bundle, model: nn.Module) -> None:
+    if digest(model) != bundle.manifest.model.get("weights_sha256"):
+        raise AnnotateError(
+            f"{bundle.path}: made from other weights than this model's; "
+            "name the model that it was made from"
         )
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import parts_done
 
-__all__ = ["Records", "neuron_column"]
+__all__ = ["Records", "neuron_columns"]
 
 ATTACHED: Final = "tuning"
 """Folder of the files that go into the bundle: mean responses to every cell of the stimuli, one a
@@ -130,12 +131,17 @@ def _folder_of(bundle: Bundle) -> Path:
     return path.parent / f".{path.name}.annotating"
 
 
-def neuron_column(
-    wiring: Wiring, layers: Mapping[int, Sequence[object] | np.ndarray]
-) -> list[object]:
-    """A column in the order of the neurons, from the values of some layers; None elsewhere."""
-    column: list[object] = [None] * int(wiring.offsets[-1])
-    for index, values in layers.items():
-        first, last = int(wiring.offsets[index]), int(wiring.offsets[index + 1])
-        column[first:last] = values.tolist() if isinstance(values, np.ndarray) else values
-    return column
+def neuron_columns(
+    wiring: Wiring, layers: Mapping[int, Mapping[str, Sequence[object] | np.ndarray]]
+) -> dict[str, list[object]]:
+    """Columns in the order of the neurons, from those of some layers; None where a layer has
+    none.
+    """
+    offsets = wiring.offsets.tolist()
+    names = chain.from_iterable(layers.values())
+    columns: dict[str, list[object]] = {name: [None] * offsets[-1] for name in names}
+    for index, own in layers.items():
+        for name, values in own.items():
+            plain = values.tolist() if isinstance(values, np.ndarray) else values
+            columns[name][offsets[index] : offsets[index + 1]] = plain
+    return columns

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.annotate.records import Records
 from circuitome.extract.responses.moments import layers_to_read
 from circuitome.extract.responses.probes import Probe, symmetric_side
 from circuitome.extract.responses.runner import Subject
+from circuitome.extract.stimuli.ensemble import natural_like
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.wiring import Wiring, WiringError
 from circuitome.graphdb.bundle import Bundle
@@ -45,6 +47,11 @@ class Options:
     images: Path | None = None
     """Folder of pictures to show beside the natural-like ones."""
     report: Progress = lambda *_: None
+
+    def counted(self, stage: str, total: int) -> Callable[[], None]:
+        """What reports another step of a stage, of ``total``, whenever it is called."""
+        done = count(1)
+        return lambda: self.report(stage, next(done), total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,10 @@ class Session:
         fields = self.fields()
         largest = [max(fields[index]) for index in probe.layers]
         return float(np.clip(np.median(largest) / 2, 3.0, probe.side / 2))
+
+    def scenes(self, count: int, *, seed: int) -> Tensor:
+        """Natural-like images of the network's size, ``(count, 3, side, side)``."""
+        return natural_like(count, self.side, seed=seed, device=self.subject.device)
 
     def close_up(self) -> Session:
         """The same at the smallest symmetric side that holds what the layers see.

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
+
+import numpy as np
 
 from circuitome.extract.annotate.pairs import Pair
 from circuitome.extract.annotate.part import Part
-from circuitome.extract.annotate.records import neuron_column
+from circuitome.extract.annotate.records import neuron_columns
 from circuitome.extract.annotate.relations import Relations, pairs_from_json, pairs_to_json
 from circuitome.extract.annotate.scoring import Nulls, batches, memory, score_layers
 from circuitome.extract.annotate.session import Session
 from circuitome.extract.annotate.weight_evidence import weight_pairs
 from circuitome.extract.responses.probes import Probe, plan
 from circuitome.extract.responses.stage import Stage
-from circuitome.extract.stimuli.ensemble import ensemble
+from circuitome.extract.stimuli.ensemble import Ensemble, ensemble
 from circuitome.extract.stimuli.transforms import GROUPS, steps
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings
@@ -57,23 +60,23 @@ def _scored(
 ) -> Iterator[tuple[int, Relations]]:
     """What is found in each layer of a probe that has no record yet."""
     subject, options = session.subject, session.options
-    shown = FEWEST if probe.whole else MOST
-    radius = session.radius(probe)
-    stimuli = ensemble(shown, probe.side, radius, seed=options.seed, device=subject.device)
+    stimuli, nulls = _stimuli(session, probe), _nulls(session)
     for layers in _together(session, probe, part):
         seen = Stage.of(subject, probe, [*layers, *_sources(session.wiring, layers)])
-        total = _TRANSFORMS * -(-shown // seen.stride)
-        count = iter(range(1, total + 1))
-        scores = score_layers(
-            seen,
-            layers,
-            stimuli,
-            groups=GROUPS,
-            nulls=Nulls(options.twins, options.seed),
-            advance=lambda total=total, count=count: options.report(stage, next(count), total),
-        )
+        advance = options.counted(stage, _TRANSFORMS * -(-len(stimuli) // seen.stride))
+        scores = score_layers(seen, layers, stimuli, groups=GROUPS, nulls=nulls, advance=advance)
         for index, found in scores.items():
             yield index, Relations.of(found, families=part == "families")
+
+
+def _stimuli(session: Session, probe: Probe) -> Ensemble:
+    shown, radius = FEWEST if probe.whole else MOST, session.radius(probe)
+    device = session.subject.device
+    return ensemble(shown, probe.side, radius, seed=session.options.seed, device=device)
+
+
+def _nulls(session: Session) -> Nulls:
+    return Nulls(session.options.twins, session.options.seed)
 
 
 def _together(session: Session, probe: Probe, part: str) -> Iterator[list[int]]:
@@ -97,8 +100,7 @@ def _weigh(session: Session, part: str) -> None:
     known = _read(session, part)
     for number, index in enumerate(known, start=1):
         if not session.records.has("weights", index):
-            nulls = Nulls(session.options.twins, session.options.seed)
-            pairs = weight_pairs(session.subject, index, known, nulls)
+            pairs = weight_pairs(session.subject, index, known, _nulls(session))
             session.records.put("weights", index, pairs_to_json(pairs))
         session.options.report("equivariance, by weights", number, len(known))
 
@@ -117,29 +119,28 @@ def _read(session: Session, part: str) -> dict[int, Relations]:
 def _find(session: Session, bundle: Bundle) -> Findings:
     known = relations(session)
     rows = list(_pair_rows(session, bundle.model, known))
-    by_responses = [row for row in rows if row["evidence"] == "responses"]
-    partners = {text(row, end) for end in ("from", "to") for row in by_responses}
     layers = {
-        "equivariant": layer_shares(session, known, partners),
+        "equivariant": layer_shares(session, known, _partners(rows)),
         "in_families": layer_shares(session, known, ()),
         "invariant": [_invariant(known.get(i)) for i in range(len(session.wiring.layers))],
     }
+    neurons = {i: _invariances(found) for i, found in known.items()}
     return Findings(
-        columns={"Neuron": _invariances(session, known), "Layer": layers},
+        columns={"Neuron": neuron_columns(session.wiring, neurons), "Layer": layers},
         tables={"EQUIVARIANT_TO": table_of("EQUIVARIANT_TO", rows)},
     )
 
 
-def _invariances(session: Session, known: Mapping[int, Relations]) -> dict[str, list[object]]:
-    """Columns of the neurons, one a group; hue with a rotation is no group of its own."""
-    groups = dict.fromkeys(group for found in known.values() for group in found.invariance)
-    groups.pop("hue_rotate", None)
-    columns = {}
-    for group in groups:
-        asked = {i: found.invariance for i, found in known.items() if group in found.invariance}
-        own = {i: invariance[group] for i, invariance in asked.items()}
-        columns[f"invariance_{group}"] = neuron_column(session.wiring, own)
-    return columns
+def _partners(rows: Iterable[Row]) -> set[str]:
+    """Neurons that are in a pair by their responses."""
+    pairs = [(text(row, "from"), text(row, "to")) for row in rows if row["evidence"] == "responses"]
+    return set(chain.from_iterable(pairs))
+
+
+def _invariances(found: Relations) -> dict[str, np.ndarray]:
+    """Columns of a layer's neurons, one a group; hue with a rotation is no group of its own."""
+    groups = [group for group in found.invariance if group != "hue_rotate"]
+    return {f"invariance_{group}": found.invariance[group] for group in groups}
 
 
 def layer_shares(

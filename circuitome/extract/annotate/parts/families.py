@@ -20,6 +20,7 @@ from circuitome.extract.annotate.parts.equivariance import (
 from circuitome.extract.annotate.relations import Relations
 from circuitome.extract.annotate.session import Session
 from circuitome.extract.annotate.significance import family_significance
+from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of, text
@@ -35,15 +36,7 @@ def _measure(session: Session) -> None:
 
 def _find(session: Session, bundle: Bundle) -> Findings:
     known = relations(session)
-    rows: list[Row] = []
-    members: list[Row] = []
-    numbers: Counter[int] = Counter()
-    for index, family, p, q in _significant(known):
-        layer = f"{bundle.model}/{session.wiring.layers[index].name}"
-        numbers[index] += 1
-        key = f"{layer}/f{numbers[index]}"
-        rows.append(_family_row(bundle.model, layer, key, family) | {"p": p, "q": q})
-        members += _member_rows(layer, key, family)
+    rows, members = _rows(session.wiring, bundle.model, known)
     tables = table_of("Family", rows), table_of("MEMBER_OF", members)
     families, joined = join_families(bundle, *tables, instead_of=_computed(bundle))
     share = layer_shares(session, known, {text(member, "from") for member in members})
@@ -55,6 +48,22 @@ def _find(session: Session, bundle: Bundle) -> Findings:
             "FEEDS": arrow_schema("FEEDS").empty_table(),  # circuits of other families
         },
     )
+
+
+def _rows(
+    wiring: Wiring, model: str, known: Mapping[int, Relations]
+) -> tuple[list[Row], list[Row]]:
+    """Rows of ``Family`` and ``MEMBER_OF``; families are numbered in each layer."""
+    rows: list[Row] = []
+    members: list[Row] = []
+    numbers: Counter[int] = Counter()
+    for index, family, p, q in _significant(known):
+        numbers[index] += 1
+        layer = f"{model}/{wiring.layers[index].name}"
+        key = f"{layer}/f{numbers[index]}"
+        rows.append(_family_row(model, layer, key, family) | {"p": p, "q": q})
+        members += _member_rows(layer, key, family)
+    return rows, members
 
 
 def _computed(bundle: Bundle) -> list[str]:

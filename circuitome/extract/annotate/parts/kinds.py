@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from circuitome.extract.annotate.kinds import SILENT, UNEXPLAINED
-from circuitome.extract.annotate.layer_kinds import SHOWN, LayerResponses, cell_means, layer_kinds
+from circuitome.extract.annotate.layer_kinds import LayerResponses, cell_means, layer_kinds
 from circuitome.extract.annotate.part import Part
-from circuitome.extract.annotate.records import neuron_column
+from circuitome.extract.annotate.records import neuron_columns
 from circuitome.extract.annotate.scoring import batches
 from circuitome.extract.annotate.session import NATURAL, Session
-from circuitome.extract.responses.cells import CellStatistics, Top
 from circuitome.extract.responses.probes import Probe, plan
 from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import twin
@@ -106,43 +105,36 @@ def show(
     them.
     """
     stages = [stage, *(stage.rebound(other) for other in twins)]
-    read = {index: stage.wiring.layers[index] for index in layers}
-    found = {
-        index: _nothing_seen(len(stages), len(shown.cells), layer.channels)
-        for index, layer in read.items()
-    }
+    networks, cells, of = len(stages), len(shown.cells), stage.wiring.layers
+    found = {i: LayerResponses.none_yet(networks, cells, of[i].channels) for i in layers}
     for start in range(0, len(shown), stage.stride):
-        stop = min(start + stage.stride, len(shown))
-        images = stage.images(shown.draw(start, stop))
+        trials = np.arange(start, min(start + stage.stride, len(shown)))
+        images = stage.images(shown.draw(start, start + len(trials)))
         for place, network in enumerate(stages):
-            maps = network.runner(images)
-            for index, layer in read.items():
-                strongest = network.strongest(index, maps[layer.node])
-                active = strongest[: stop - start].cpu().numpy()
-                found[index].statistics[place].add(shown.cell_of[start:stop], active)
-                if place == 0:
-                    found[index].top.add(np.arange(start, stop), active)
-        report(stop, len(shown))
+            for index, active in _strongest(network, layers, images):
+                found[index].add(place, trials, shown.cell_of[trials], active[: len(trials)])
+        report(start + len(trials), len(shown))
     return found
 
 
-def _nothing_seen(networks: int, cells: int, neurons: int) -> LayerResponses:
-    """Responses of a layer before the first trial."""
-    statistics = [CellStatistics(cells, neurons) for _ in range(networks)]
-    return LayerResponses(statistics, Top(SHOWN, neurons))
+def _strongest(
+    network: Stage, layers: Sequence[int], images: Tensor
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Layer by layer, the largest response ``(patches, C)`` to each patch."""
+    maps = network.runner(images)
+    for index in layers:
+        node = network.wiring.layers[index].node
+        yield index, network.strongest(index, maps[node]).cpu().numpy()
 
 
 def _find(session: Session, bundle: Bundle) -> Findings:
     records, wiring = session.records, session.wiring
     layers = {i: records.get("kinds", i) for i in session.layers}
-    names = dict.fromkeys(name for columns in layers.values() for name in columns)
-    by_name = {name: {i: layers[i][name] for i in layers} for name in names}
-    neurons = {name: neuron_column(wiring, of) for name, of in by_name.items()}
-    explained: list[float | None] = [None] * len(wiring.layers)
-    for i, columns in layers.items():
-        explained[i] = _explained(columns["kind"])
+    explained = [
+        _explained(layers[i]["kind"]) if i in layers else None for i in range(len(wiring.layers))
+    ]
     return Findings(
-        columns={"Neuron": neurons, "Layer": {"explained": explained}},
+        columns={"Neuron": neuron_columns(wiring, layers), "Layer": {"explained": explained}},
         files={f"tuning/{name}": path for name, path in records.kept().items()},
         model=records.notes(),
     )
