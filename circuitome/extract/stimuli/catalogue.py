@@ -148,8 +148,7 @@ def catalogue(
     trials: list[Trials] = []
     for kind in _chosen(stimuli):
         own = _cells(kind, radius, scarce=scarce)
-        least = TRIALS / 3 if scarce else TRIALS
-        times = max(repeats, round(least * repeats / len(own)))
+        times = max(repeats, round((TRIALS / 3 if scarce else TRIALS) * repeats / len(own)))
         parameters = _parameters(kind, own, radius, times=times, seed=seed)
         trials.append(Trials(kind.name, sum(map(len, cell_of)), parameters))
         cell_of.append(len(cells) + np.repeat(np.arange(len(own)), times))
@@ -207,9 +206,8 @@ def _parameters(
         else:
             columns[axis.name] = np.repeat([cell.values[axis.name] for cell in cells], times)
     angle = rng.uniform(0, 2 * np.pi, len(cells) * times)
-    length = np.sqrt(rng.uniform(0, 1, len(cells) * times))
-    columns["right"] = JITTER * radius * length * np.cos(angle)
-    columns["down"] = JITTER * radius * length * np.sin(angle)
+    length = JITTER * radius * np.sqrt(rng.uniform(0, 1, len(cells) * times))
+    columns |= {"right": length * np.cos(angle), "down": length * np.sin(angle)}
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
 
