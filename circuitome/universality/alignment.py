@@ -7,7 +7,7 @@ CKA: Kornblith, Norouzi, Lee and Hinton, *Similarity of Neural Network Represent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
@@ -56,35 +56,36 @@ def alignment_svg(
     """Heat maps side by side as SVG: 0 is white, 1 is dark; a cell's title says its layers and
     value.
     """
-    width, height = len(columns) * CELL, len(rows) * CELL
-    parts = [_text(8, 18, title, size=14)]
-    for number, (name, matrix) in enumerate(matrices):
-        left, top = MARGIN + number * (width + MARGIN), MARGIN
-        parts.append(_text(left, 36, name, size=12))
-        parts += [
-            _text(left - 4, top + (i + 0.75) * CELL, row, anchor="end")
-            for i, row in enumerate(rows)
-        ]
-        for j, column in enumerate(columns):
-            parts.append(_text(left + (j + 0.75) * CELL, top - 4, column, turn=True))
-        for i, j in np.ndindex(matrix.shape):
-            said = escape(f"{rows[i]} – {columns[j]}: {matrix[i, j]:.3f}")
-            parts.append(
-                f'<rect x="{left + j * CELL}" y="{top + i * CELL}" width="{CELL}" height="{CELL}" '
-                f'fill="{_shade(float(matrix[i, j]))}"><title>{said}</title></rect>'
-            )
-        parts.append(
-            f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" '
-            f'stroke="#888"/>'
-        )
-    size = (len(matrices) * (width + MARGIN) + 20, height + MARGIN + 20)
+    width, height = len(columns) * CELL + MARGIN, len(rows) * CELL + MARGIN
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
-        f'font-family="sans-serif">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{len(matrices) * width + 20}" '
+        f'height="{height + 20}" font-family="sans-serif">'
     )
-    return (
-        "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"])
-        + "\n"
+    parts = [head, '<rect width="100%" height="100%" fill="white"/>', _text(8, 18, title, size=14)]
+    for number, (name, matrix) in enumerate(matrices):
+        parts += _heat_map(MARGIN + number * width, name, matrix, (rows, columns))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _heat_map(
+    left: int, name: str, matrix: np.ndarray, names: tuple[Sequence[str], Sequence[str]]
+) -> Iterator[str]:
+    """One matrix with its name, the names of its rows and columns, and a frame."""
+    rows, columns = names
+    yield _text(left, 36, name, size=12)
+    for i, row in enumerate(rows):
+        yield _text(left - 4, MARGIN + (i + 0.75) * CELL, row, anchor="end")
+    for j, column in enumerate(columns):
+        yield _text(left + (j + 0.75) * CELL, MARGIN - 4, column, turn=True)
+    for i, j in np.ndindex(matrix.shape):
+        said = escape(f"{rows[i]} – {columns[j]}: {matrix[i, j]:.3f}")
+        yield (
+            f'<rect x="{left + j * CELL}" y="{MARGIN + i * CELL}" width="{CELL}" height="{CELL}" '
+            f'fill="{_shade(float(matrix[i, j]))}"><title>{said}</title></rect>'
+        )
+    yield (
+        f'<rect x="{left}" y="{MARGIN}" width="{len(columns) * CELL}" '
+        f'height="{len(rows) * CELL}" fill="none" stroke="#888"/>'
     )
 
 

@@ -7,6 +7,7 @@ half of their pairs are linked and no network would be in the result twice.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +38,15 @@ _NONE = _Linked(0.0, 0)
 class _Clusters:
     """Clusters by number, and what links them; joined ones get a new number."""
 
-    def __init__(self, first: list[int], second: list[int], score: list[float]) -> None:
-        self.members = {n: [n] for n in sorted({*first, *second})}
-        self.near: dict[int, dict[int, _Linked]] = {n: {} for n in self.members}
-        for one, other, value in zip(first, second, score, strict=True):
-            self.near[one][other] = self.near[other][one] = _Linked(value, 1)
-        self.networks: dict[int, set[int]] = {}
+    def __init__(self, networks: dict[int, int]) -> None:
+        self.members = {n: [n] for n in networks}
+        self.networks = {n: {network} for n, network in networks.items()}
+        self.near: dict[int, dict[int, _Linked]] = {n: {} for n in networks}
+        self.new = max(networks, default=0)  # the highest number so far
+
+    def link(self, one: int, other: int, score: float) -> None:
+        """Link two clusters of one neuron each."""
+        self.near[one][other] = self.near[other][one] = _Linked(score, 1)
 
     def offers(self, one: int) -> list[_Offer]:
         """Clusters that could join this one."""
@@ -58,22 +62,21 @@ class _Clusters:
         low, high = sorted((self.members[one][0], self.members[other][0]))
         return _Offer(-linked.total / pairs, low, high, one, other)
 
-    def join(self, one: int, other: int, new: int) -> None:
-        """Put the two into a cluster of a new number."""
+    def join(self, one: int, other: int) -> int:
+        """Put the two into a cluster of a new number, and give the number."""
+        new = self.new = self.new + 1
         self.members[new] = sorted(self.members.pop(one) + self.members.pop(other))
         self.networks[new] = self.networks.pop(one) | self.networks.pop(other)
-        joined: dict[int, _Linked] = {}
-        for part in (self.near.pop(one), self.near.pop(other)):
-            part.pop(one, None)
-            part.pop(other, None)
-            for third, linked in part.items():
-                before = joined.get(third, _NONE)
-                joined[third] = _Linked(before.total + linked.total, before.number + linked.number)
-        self.near[new] = joined
-        for third, linked in joined.items():
-            self.near[third].pop(one, None)
-            self.near[third].pop(other, None)
-            self.near[third][new] = linked
+        first, second = self.near.pop(one), self.near.pop(other)
+        self.near[new] = {}
+        for third in first | second:
+            if third not in (one, other):
+                a, b = first.get(third, _NONE), second.get(third, _NONE)
+                both = _Linked(a.total + b.total, a.number + b.number)
+                self.near[new][third] = self.near[third][new] = both
+                self.near[third].pop(one, None)
+                self.near[third].pop(other, None)
+        return new
 
 
 def cluster(
@@ -92,18 +95,17 @@ def cluster(
     ... )
     [[0, 1, 2]]
     """
-    clusters = _Clusters(first.tolist(), second.tolist(), score.tolist())
-    clusters.networks = {n: {int(network[n])} for n in clusters.members}
-    every = [offer for n in clusters.members for offer in clusters.offers(n)]
+    neurons = np.union1d(first, second)
+    clusters = _Clusters(dict(zip(neurons.tolist(), network[neurons].tolist(), strict=True)))
+    for link in zip(first.tolist(), second.tolist(), score.tolist(), strict=True):
+        clusters.link(*link)
+    every = chain.from_iterable(map(clusters.offers, clusters.members))
     heap = [offer for offer in every if offer.one < offer.other]
     heapify(heap)
-    new = max(clusters.members, default=0) + 1
     while heap:
         offer = heappop(heap)
-        if offer.one not in clusters.members or offer.other not in clusters.members:
-            continue
-        clusters.join(offer.one, offer.other, new)
-        for further in clusters.offers(new):
-            heappush(heap, further)
-        new += 1
+        if {offer.one, offer.other} <= clusters.members.keys():
+            new = clusters.join(offer.one, offer.other)
+            for further in clusters.offers(new):
+                heappush(heap, further)
     return sorted(found for found in clusters.members.values() if len(found) > 1)

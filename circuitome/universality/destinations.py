@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import pyarrow.parquet as pq
 
@@ -41,7 +41,7 @@ class FolderWriter:
     ) -> None:
         self.path = Path(path)
         self._networks = networks
-        self._pairs: list[dict[str, Any]] = []
+        self._pairs: list[dict[str, object]] = []
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._stack = ExitStack()
         if not self.path.exists():
@@ -91,18 +91,15 @@ class FolderWriter:
         """Write one pair of networks."""
         for name, table in found.tables.items():
             if name not in self._writers:
-                self._writers[name] = pq.ParquetWriter(
-                    self._folder / f"{name}.parquet", table.schema
-                )
+                path = self._folder / f"{name}.parquet"
+                self._writers[name] = pq.ParquetWriter(path, table.schema)
             self._writers[name].write_table(table)
         picture = f"{found.a}--{found.b}.svg"
-        drawn = alignment_svg(
-            f"{found.a} (down) and {found.b} (across)", *found.names, list(found.matrices.items())
-        )
-        (self._folder / picture).write_text(drawn)
+        title = f"{found.a} (down) and {found.b} (across)"
+        self.put(picture, alignment_svg(title, *found.names, list(found.matrices.items())))
         rows = {name: table.num_rows for name, table in found.tables.items()}
-        parts = {"rows": rows, "layers": list(found.layers), "circuits": list(found.circuits)}
-        self._pairs.append({"a": found.a, "b": found.b, "picture": picture} | parts)
+        about = {"a": found.a, "b": found.b, "picture": picture, "rows": rows}
+        self._pairs.append({**about, "layers": found.layers, "circuits": found.circuits})
 
     def put(self, name: str, text: str) -> None:
         """Write one more file."""
@@ -114,16 +111,15 @@ class FolderWriter:
             "schema_version": SCHEMA_VERSION,
             "signatures_sha256": self._networks[0].sha256,
             "null": NULL,
-            "models": [
-                {
-                    name: one.bundle.manifest.model.get(name)
-                    for name in ("key", "architecture", "weights_sha256")
-                }
-                for one in self._networks
-            ],
+            "models": [_about(one) for one in self._networks],
             "pairs": self._pairs,
         }
-        (self._folder / MANIFEST).write_text(json.dumps(described, indent=1))
+        self.put(MANIFEST, json.dumps(described, indent=1))
+
+
+def _about(network: Signatures) -> dict[str, object]:
+    model = network.bundle.manifest.model
+    return {name: model.get(name) for name in ("key", "architecture", "weights_sha256")}
 
 
 def _is_comparison(path: Path) -> bool:
@@ -146,15 +142,12 @@ def pairs_to_compare(
     held = {row["key"]: row for row in database.models()}
     for one in networks:
         _check_held(one, held, database.store.address)
-    compared = (
-        set()
-        if force
-        else {(row["model"], row["other"]) for row in database.ask("compared_models").to_dicts()}
-    )
+    rows = () if force else database.ask("compared_models").to_dicts()
+    compared = {(row["model"], row["other"]) for row in rows}
     return [(a, b) for a, b in pairs if not {(a.model, b.model), (b.model, a.model)} <= compared]
 
 
-def _check_held(one: Signatures, held: Mapping[str, Mapping[str, Any]], address: str) -> None:
+def _check_held(one: Signatures, held: Mapping[str, Mapping[str, object]], address: str) -> None:
     row = held.get(one.model)
     if row is None or row.get("state") != "ready":
         raise CompareError(

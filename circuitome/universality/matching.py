@@ -60,23 +60,25 @@ def multiply(
     >>> multiply(line, np.array([0, 2]), line[::-1], np.array([0, 1, 2])).column_of
     array([1, 0])
     """
-    layers, firsts = len(row_starts) - 1, column_starts[:-1]
-    by_column_layer = np.empty((len(rows), len(firsts)), np.float32)
-    by_row_layer = np.empty((layers, len(columns)), np.float32)
-    column_of, row_of = np.empty(len(rows), np.int64), np.zeros(len(columns), np.int64)
-    best, squares = np.full(len(columns), -np.inf, np.float32), np.empty((layers, len(firsts)))
-    for layer, (start, stop) in enumerate(pairwise(row_starts)):
+    firsts, every = column_starts[:-1], np.arange(len(columns))
+    by_column_layer, column_of, by_row_layer, places, squares = [], [], [], [], []
+    for start, stop in pairwise(row_starts):
         scores = rows[start:stop] @ columns.T
-        by_column_layer[start:stop] = np.maximum.reduceat(scores, firsts, axis=1)
-        column_of[start:stop] = scores.argmax(1)
+        by_column_layer.append(np.maximum.reduceat(scores, firsts, axis=1))
+        column_of.append(scores.argmax(1))
         place = scores.argmax(0)
-        by_row_layer[layer] = scores[place, np.arange(len(columns))]
-        row_of = np.where(by_row_layer[layer] > best, start + place, row_of)
-        best = np.maximum(best, by_row_layer[layer])
-        squares[layer] = np.add.reduceat(
-            np.einsum("ij,ij->j", scores, scores, dtype=np.float64), firsts
-        )
-    return Products(by_column_layer, by_row_layer, column_of, row_of, squares)
+        by_row_layer.append(scores[place, every])
+        places.append(start + place)
+        total = np.einsum("ij,ij->j", scores, scores, dtype=np.float64)
+        squares.append(np.add.reduceat(total, firsts))
+    best = np.array(by_row_layer, np.float32)
+    return Products(
+        by_column_layer=np.concatenate(by_column_layer, dtype=np.float32),
+        by_row_layer=best,
+        column_of=np.concatenate(column_of),
+        row_of=np.array(places)[best.argmax(0), every],
+        squares=np.array(squares),
+    )
 
 
 def mutual_best(found: Products) -> np.ndarray:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain, starmap
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 import pyarrow as pa
 
@@ -26,7 +27,7 @@ from circuitome.graphdb.stores.protocol import Amendment, Removal
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["FILES", "PublishedError", "published_features", "record_published"]
+__all__ = ["FILES", "FeatureRow", "PublishedError", "published_features", "record_published"]
 
 FILES: Final = ("universality_features.json", "high_low_frequency.json")
 """What is read of the folder."""
@@ -37,13 +38,14 @@ class PublishedError(CircuitomeError):
     """A folder that does not hold the published features, or holds them damaged."""
 
 
-def published_features(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The features of a folder as rows of ``Feature``, by their keys; `PublishedError` where a
+def published_features(folder: str | os.PathLike[str]) -> list[FeatureRow]:
+    """The features of a folder as rows of ``Feature``, by their keys; `PublishedError` if a
     file is missing or damaged.
     """
     units, frequency = (_read(Path(folder) / name) for name in FILES)
     try:
-        return sorted([*_of_units(units), _high_low(frequency)], key=lambda row: row["key"])
+        high_low = _high_low(frequency["other_models"]["similar_directions"])
+        return sorted([*_of_units(units["features"]), high_low], key=lambda row: row["key"])
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
         raise PublishedError(
             f"{folder}: its features are not written as published ({type(error).__name__}: "
@@ -51,7 +53,7 @@ def published_features(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
@@ -62,33 +64,46 @@ def _read(path: Path) -> dict[str, Any]:
         raise PublishedError(f"{path}: not JSON ({error}); fetch the folder anew") from error
 
 
-def _of_units(published: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+class FeatureRow(TypedDict):
+    """A row of ``Feature``."""
+
+    key: str
+    name: str
+    models: int
+    size: int
+    source: str
+    addresses: list[str]
+    depths: NotRequired[list[float]]
+    depth: NotRequired[float]
+
+
+def _of_units(published: Any) -> Iterator[FeatureRow]:
     """Features by units of networks; no depths were published."""
-    for key, feature in published["features"].items():
+    for key, feature in published.items():
         networks = {network: units for network, units in feature["model_features"].items() if units}
-        addresses = [
-            f"{network} {unit['op']}:{int(unit['unit'])}"
-            for network, units in networks.items()
-            for unit in units
-        ]
+        addresses = list(chain.from_iterable(starmap(_addresses, networks.items())))
         if addresses:  # one entry is empty
             yield _row(f"multimodal/{key}", feature["name"], len(networks), addresses)
 
 
-def _high_low(published: Mapping[str, Any]) -> dict[str, Any]:
+def _addresses(network: str, units: Any) -> list[str]:
+    return [f"{network} {unit['op']}:{int(unit['unit'])}" for unit in units]
+
+
+def _high_low(networks: Any) -> FeatureRow:
     """High-low frequency detectors, with the depth of the layer that holds them."""
     addresses, depths = [], []
-    networks = published["other_models"]["similar_directions"]
     for network in networks:
         layer, layers = network["depthRatio"]
-        for unit in network["units"]:
-            addresses.append(f"{network['name']} {network['layerName']}:{int(unit)}")
-            depths.append(layer / layers)
+        place = f"{network['name']} {network['layerName']}"
+        addresses += [f"{place}:{int(unit)}" for unit in network["units"]]
+        depths += [layer / layers] * len(network["units"])
     key, name = "circuits/high-low-frequency", "High-Low Frequency Detectors"
-    return _row(key, name, len(networks), addresses) | {"depths": depths, "depth": median(depths)}
+    row = _row(key, name, len(networks), addresses)
+    return {**row, "depths": depths, "depth": median(depths)}
 
 
-def _row(key: str, name: str, models: int, addresses: list[str]) -> dict[str, Any]:
+def _row(key: str, name: str, models: int, addresses: list[str]) -> FeatureRow:
     return {
         "key": key,
         "name": name,
@@ -99,7 +114,7 @@ def _row(key: str, name: str, models: int, addresses: list[str]) -> dict[str, An
     }
 
 
-def record_published(database: Database, folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def record_published(database: Database, folder: str | os.PathLike[str]) -> list[FeatureRow]:
     """Put the features of a folder into a database, in place of all curated ones that it has;
     all or nothing.
     """

@@ -49,18 +49,17 @@ def _predicted(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     """
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y, new = x - x_mean, y - y_mean, new - x_mean
-    samples = len(x)
     if not x.shape[1]:
         return np.broadcast_to(y_mean, (len(new), y.shape[1]))
     size, along, onto = _components(x, new)
     shared = along.T @ y
-    penalties = samples * np.array(PENALTIES, np.float32)
+    penalties = len(x) * np.array(PENALTIES, np.float32)
     total = np.einsum("ij,ij->j", y, y)
     errors = []
     for penalty in penalties:
         kept = size / (size + penalty)
         left = total - ((1 - (1 - kept) ** 2) @ shared**2)
-        errors.append(left / (1 - (kept.sum() + 1) / samples) ** 2)
+        errors.append(left / (1 - (kept.sum() + 1) / len(x)) ** 2)
     chosen = penalties[np.argmin(errors, 0)]
     return onto @ (shared * np.sqrt(size)[:, None] / (size[:, None] + chosen)) + y_mean
 
