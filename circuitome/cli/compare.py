@@ -222,7 +222,7 @@ def _free(path: Path, *, force: bool) -> Path:
 
 def _write_table(path: Path, found: list[Feature]) -> None:
     from circuitome.universality.compare import CompareError
-    from circuitome.universality.features import table_csv
+    from circuitome.universality.periodic_table import table_csv
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +238,7 @@ def _show_table(
     links: Links, kinds: dict[str, str | None], found: list[Feature], where: _Output
 ) -> None:
     """The table for people, or its features as JSON; what chance gives goes to stderr."""
-    from circuitome.universality.features import grid
+    from circuitome.universality.periodic_table import grid
 
     shown = found[: where.limit]
     rows = [one.row() for one in shown] if where.as_json else grid(shown)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import pyarrow as pa
 
@@ -23,21 +23,28 @@ from circuitome.universality.compare import Comparison, open_all
 from circuitome.universality.compare import compare as compare_two
 from circuitome.universality.destinations import FolderWriter, pairs_to_compare, record
 from circuitome.universality.features import (
-    Feature,
-    Links,
+    PeriodicTable,
     describe_bundles,
     features,
     mutual_links,
     record_features,
-    table_csv,
 )
+from circuitome.universality.periodic_table import table_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparisons", "compare_all"]
 
-_MATCH = ("a", "b", "score", "mutual", "q")
+
+class Match(TypedDict):
+    """The best match of a neuron in another network."""
+
+    a: str
+    b: str
+    score: float
+    mutual: bool
+    q: float
 
 
 @dataclass(slots=True)
@@ -51,9 +58,9 @@ class Comparisons:
     """Number of pairs that the database did not have."""
     tables: list[pa.Table] = field(default_factory=list)
     """The best match of every neuron, a table for each pair: `ANALOGOUS_TO`."""
-    layers: list[Mapping[str, Any]] = field(default_factory=list)
+    layers: list[Mapping[str, object]] = field(default_factory=list)
     """Rows of layers, pair by pair."""
-    circuits: list[Mapping[str, Any]] = field(default_factory=list)
+    circuits: list[Mapping[str, object]] = field(default_factory=list)
     """Rows of preserved edges and motifs, pair by pair."""
 
     def add(self, found: Comparison) -> None:
@@ -62,24 +69,24 @@ class Comparisons:
         self.layers += found.layers
         self.circuits += found.circuits
 
-    def matches(self, *, q: float | None = None) -> list[dict[str, Any]]:
+    def matches(self, *, q: float | None = None) -> list[Match]:
         """The best match of every neuron, of at most this q; most significant first."""
-        rows: list[dict[str, Any]] = []
+        columns = ["from", "to", "score", "mutual", "q"]
+        rows: list[Match] = []
         for table in self.tables:
-            ends = table.select(["from", "to", *_MATCH[2:]]).rename_columns(list(_MATCH))
-            rows += ends.to_pylist()
+            rows += table.select(columns).rename_columns(list(Match.__annotations__)).to_pylist()
         kept = rows if q is None else [row for row in rows if row["q"] <= q]
         return sorted(kept, key=lambda row: (row["q"], -row["score"], row["a"], row["b"]))
 
-    def features(self) -> tuple[Links, dict[str, str | None], list[Feature]]:
+    def features(self) -> PeriodicTable:
         """Links between the networks, kinds of neurons, and clusters of neurons that match."""
         links = mutual_links(self.tables)
         kinds, groups = describe_bundles([one.bundle for one in self.networks])
-        return links, kinds, features(links, kinds=kinds, groups=groups)
+        return PeriodicTable(links, kinds, features(links, kinds=kinds, groups=groups))
 
     def to_pandas(self) -> pd.DataFrame:
         """The matches as a data frame."""
-        return Rows.of(self.matches()).to_pandas()
+        return Rows.of([dict(row) for row in self.matches()]).to_pandas()
 
 
 def compare_all(
@@ -118,7 +125,7 @@ def compare_all(
             # also if no pair is new: a run that was cut off may have left features of before
             record_features(database)
         if writer is not None:
-            writer.put("periodic_table.csv", table_csv(compared.features()[2]))
+            writer.put("periodic_table.csv", table_csv(compared.features().features))
     return compared
 
 

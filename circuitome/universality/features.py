@@ -12,21 +12,22 @@ independent matches close by accident.
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.significance import empirical_p
 from circuitome.universality.clusters import cluster
+from circuitome.universality.nulls import permutations
 from circuitome.vocabulary import Q_MAX
 
 if TYPE_CHECKING:
@@ -34,21 +35,22 @@ if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
 __all__ = [
-    "agreement",
     "Feature",
     "Links",
+    "PeriodicTable",
+    "agreement",
     "chance",
     "describe_bundles",
     "features",
     "features_of_database",
-    "grid",
+    "gathered",
     "mutual_links",
     "record_features",
-    "table_csv",
 ]
 
+T = TypeVar("T")
+
 COPIES: Final = 99  # permutations of `chance`
-_BANDS: Final = 10  # rows of the table
 _NO_KIND: Final = (None, "unexplained", "silent")
 
 
@@ -60,6 +62,19 @@ class Links:
     second: tuple[str, ...]
     score: np.ndarray  # (m,)
     depth: Mapping[str, float]  # of every neuron in them
+
+    @classmethod
+    def of(
+        cls,
+        first: Sequence[str],
+        second: Sequence[str],
+        score: Sequence[float],
+        *,
+        depths: Sequence[float],
+    ) -> Links:
+        """Links between neurons; ``depths`` are those of all first ends, then of all second."""
+        depth = dict(zip([*first, *second], depths, strict=True))
+        return cls(tuple(first), tuple(second), np.array(score, dtype=float), depth)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -91,7 +106,7 @@ class Feature:
         """Number of networks."""
         return len({_network(member) for member in self.members})
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """The feature as one row; ``neurons`` are its addresses."""
         return {
             "feature": self.key,
@@ -118,19 +133,14 @@ def mutual_links(matches: Iterable[pa.Table], *, q: float = Q_MAX) -> Links:
 
     They come in the order of their keys.
     """
-    names = ("from", "to", "score", "mutual", "q", "depth_from", "depth_to")
-    rows = [row for table in matches for row in table.select(names).to_pylist()]
-    significant = {_ends(row) for row in rows if row["mutual"] and row["q"] <= q}
-    upwards = {_ends(row): row for row in rows if row["from"] < row["to"]}
-    both = sorted(ends for ends in upwards if {ends, ends[::-1]} <= significant)
-    kept = [upwards[ends] for ends in both]
-    depth = {row[end]: row[f"depth_{end}"] for row in kept for end in ("from", "to")}
-    first, second = (tuple(ends[side] for ends in both) for side in (0, 1))
-    return Links(first, second, np.array([row["score"] for row in kept], dtype=float), depth)
-
-
-def _ends(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["from"], row["to"]
+    table = pa.concat_tables([arrow_schema("ANALOGOUS_TO").empty_table(), *matches])
+    believed = table.filter(pc.field("mutual") & (pc.field("q") <= q))
+    upwards = believed.filter(pc.field("from") < pc.field("to"))
+    back = believed.select(["from", "to"])
+    both = upwards.join(back, ["from", "to"], ["to", "from"], "left semi")
+    links = both.sort_by([("from", "ascending"), ("to", "ascending")]).to_pydict()
+    depths = [*links["depth_from"], *links["depth_to"]]
+    return Links.of(links["from"], links["to"], links["score"], depths=depths)
 
 
 def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[str]]:
@@ -145,66 +155,84 @@ def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[st
 def features(
     links: Links,
     *,
-    kinds: Mapping[str, str | None] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    kinds: Mapping[str, str | None] = MappingProxyType({}),
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Feature]:
-    """The features, those of most networks first, then the most alike; ``kinds`` and
-    ``groups``: what annotation says of neurons.
+    """The features, those of most networks first, then the most alike.
+
+    ``kinds`` and ``groups`` are what annotation says of neurons.
     """
-    pairs = map(frozenset, zip(links.first, links.second, strict=True))
-    score = dict(zip(pairs, links.score.tolist(), strict=True))
-    found = [
-        _feature(members, score, links.depth, kinds or {}, groups or {})
-        for members in _clusters(links)
-    ]
+    score = dict(zip(map(frozenset, links.ends()), links.score.tolist(), strict=True))
+    found = [_feature(members, score, links.depth) for members in _clusters(links)]
     found.sort(key=lambda one: (-one.models, -round(one.score, 9), one.members))
-    return [replace(one, key=f"u{number}") for number, one in enumerate(found, 1)]
+    return [
+        replace(
+            one,
+            key=f"u{number}",
+            kind=_kind(one.members, kinds),
+            family=_family(one.members, groups),
+        )
+        for number, one in enumerate(found, 1)
+    ]
 
 
 def _feature(
-    members: Sequence[str],
-    score: Mapping[frozenset[str], float],
-    depth: Mapping[str, float],
-    kinds: Mapping[str, str | None],
-    groups: Mapping[str, Sequence[str]],
+    members: Sequence[str], score: Mapping[frozenset[str], float], depth: Mapping[str, float]
 ) -> Feature:
-    """The feature of a cluster, without a key."""
-    linked = {
-        one: [score[pair] for pair in _pairs_with(one, members) if pair in score] for one in members
-    }
-    known = [kind for kind in map(kinds.get, members) if kind is not None]
-    turned = [group for member in members for group in set(groups.get(member, ()))]
+    """The feature of a cluster, without a key and what annotation says of it."""
+    linked = [_scores(one, members, score) for one in members]
     return Feature(
         key="",
         members=tuple(members),
-        scores=tuple(float(np.mean(values)) for values in linked.values()),
-        score=float(np.mean(list(itertools.chain.from_iterable(linked.values())))),
+        scores=tuple(float(np.mean(values)) for values in linked),
+        score=float(np.mean(np.concatenate(linked))),
         depth=float(np.median([depth[member] for member in members])),
-        kind=_most(known, len(known)),
-        family=_most(turned, len(members)),
+        kind=None,
+        family=None,
     )
 
 
-def _pairs_with(one: str, members: Sequence[str]) -> list[frozenset[str]]:
-    return [frozenset((one, other)) for other in members if other != one]
+def _scores(one: str, members: Sequence[str], score: Mapping[frozenset[str], float]) -> list[float]:
+    """Scores of a member's links with the others."""
+    pairs = (frozenset((one, other)) for other in members)
+    return [score[pair] for pair in pairs if pair in score]
 
 
-def _most(names: Sequence[str], of: int) -> str | None:
+def _kind(members: Sequence[str], kinds: Mapping[str, str | None]) -> str | None:
+    known = [kind for kind in map(kinds.get, members) if kind is not None]
+    return _most(known, len(known))
+
+
+def _family(members: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str | None:
+    of_each = (set(groups.get(member, ())) for member in members)
+    return _most(chain.from_iterable(of_each), len(members))
+
+
+def _most(names: Iterable[str], of: int) -> str | None:
     """The name that more than half of ``of`` have."""
     best = Counter(names).most_common(1)
     return best[0][0] if best and 2 * best[0][1] > of else None
 
 
-def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[str, Any]]:
+class ChanceRow(TypedDict):
+    """Features of at least so many networks, and those in permuted links."""
+
+    models: int
+    features: int
+    expected: float
+    sd: float
+    p: float
+
+
+def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[ChanceRow]:
     """For every number of networks: features found in at least so many, and how many in
     permuted links.
     """
-    most = len(links.networks)
-    second, null = np.array(links.second, dtype=object), np.zeros((copies, most + 1))
-    for copy, drawn in enumerate(
-        _permutations(links.first, links.second, copies if len(links) else 0, seed)
-    ):
-        null[copy] = _at_least(_clusters(links, second[drawn].tolist()), most)
+    most, second = len(links.networks), np.array(links.second, dtype=object)
+    null = np.zeros((copies, most + 1))
+    if len(links):
+        for copy, drawn in enumerate(_permuted(list(links.ends()), copies, seed)):
+            null[copy] = _at_least(_clusters(links, second[drawn].tolist()), most)
     found = _at_least(_clusters(links), most)
     return [
         {
@@ -218,41 +246,37 @@ def chance(links: Links, *, copies: int = COPIES, seed: int = 0) -> list[dict[st
     ]
 
 
-def _permutations(
-    first: Sequence[str], second: Sequence[str], copies: int, seed: int
-) -> Iterator[np.ndarray]:
+def _permuted(ends: Sequence[tuple[str, str]], copies: int, seed: int) -> Iterator[np.ndarray]:
     """Permutations of second ends among links from one network to one layer of another."""
-    rng = np.random.default_rng(seed)
-    group = np.array(
-        [f"{_network(a)} {_layer(b)}" for a, b in zip(first, second, strict=True)], dtype=str
-    )
-    home = np.argsort(group, kind="stable")
-    for _ in range(copies):
-        drawn = np.empty(len(group), np.int64)
-        drawn[home] = np.lexsort((rng.random(len(group)), group))
-        yield drawn
+    group = np.array([f"{_network(one)} {_layer(other)}" for one, other in ends], dtype=str)
+    return permutations(group, copies, np.random.default_rng(seed))
+
+
+class Agreement(TypedDict):
+    """How many links have a kind at both ends, and the share of one kind, also by chance."""
+
+    links: int
+    same: float
+    expected: float
+    p: float
 
 
 def agreement(
     links: Links, kinds: Mapping[str, str | None], *, copies: int = COPIES, seed: int = 0
-) -> dict[str, Any] | None:
-    """Share of links whose two neurons are of one kind, and that in permuted links; None where no
+) -> Agreement | None:
+    """Share of links whose two neurons are of one kind, and that in permuted links; None if no
     two have a kind.
 
     Kinds come from annotation, which knows nothing of matches. Links with a neuron of no kind,
     `unexplained` or `silent` are left out.
     """
-    ends = [
-        (a, b)
-        for a, b in zip(links.first, links.second, strict=True)
-        if kinds.get(a) not in _NO_KIND and kinds.get(b) not in _NO_KIND
-    ]
+    known = {neuron for neuron, kind in kinds.items() if kind not in _NO_KIND}
+    ends = [pair for pair in links.ends() if known.issuperset(pair)]
     if not ends:
         return None
-    one, other = (np.array([kinds[pair[side]] for pair in ends], dtype=object) for side in (0, 1))
+    one, other = np.vectorize(kinds.get, otypes=[object])(np.transpose(ends))
     found = float((one == other).mean())
-    permuted = _permutations([a for a, _ in ends], [b for _, b in ends], copies, seed)
-    null = np.array([(one == other[drawn]).mean() for drawn in permuted])
+    null = np.array([(one == other[drawn]).mean() for drawn in _permuted(ends, copies, seed)])
     p = float(empirical_p(found, null))
     return {"links": len(ends), "same": found, "expected": float(null.mean()), "p": p}
 
@@ -272,91 +296,84 @@ def describe_bundles(
     kinds: dict[str, str | None] = {}
     groups: dict[str, list[str]] = {}
     for bundle in bundles:
-        kinds |= {
-            row["key"]: row["kind"]
-            for row in bundle.table("Neuron").select(["key", "kind"]).to_pylist()
-        }
-        rows = bundle.table("Family").select(["key", "group", "q"]).to_pylist()
-        family = {row["key"]: row["group"] for row in rows if row["q"] is None or row["q"] <= Q_MAX}
-        for row in bundle.table("MEMBER_OF").select(["from", "to"]).to_pylist():
-            if family.get(row["to"]) is not None:
-                groups.setdefault(row["from"], []).append(family[row["to"]])
+        neurons = bundle.table("Neuron").select(["key", "kind"]).to_pydict()
+        kinds.update(zip(neurons["key"], neurons["kind"], strict=True))
+        groups |= gathered(_believed_groups(bundle))
     return kinds, groups
 
 
-def features_of_database(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
+def _believed_groups(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Each neuron of a believed family that has a transform group, with the group."""
+    families = bundle.table("Family").select(["key", "group", "q"]).to_pylist()
+    group = {row["key"]: row["group"] for row in families if row["q"] is None or row["q"] <= Q_MAX}
+    for row in bundle.table("MEMBER_OF").select(["from", "to"]).to_pylist():
+        if group.get(row["to"]) is not None:
+            yield row["from"], group[row["to"]]
+
+
+def gathered(pairs: Iterable[tuple[T, str]]) -> dict[T, list[str]]:
+    """What comes with each key, in order."""
+    found: dict[T, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+class PeriodicTable(NamedTuple):
+    """Features of several networks, and what they are made of."""
+
+    links: Links
+    kinds: dict[str, str | None]  # of the neurons
+    features: list[Feature]
+
+
+def features_of_database(database: Database) -> PeriodicTable:
     """The links of all networks that a database holds, the kinds of their neurons, and their
     features.
     """
-    rows = database.ask("mutual_matches", q=Q_MAX).to_dicts()
-    depth = {row[end]: row[f"depth_{end}"] for row in rows for end in ("first", "second")}
-    kinds = {row[end]: row[f"kind_{end}"] for row in rows for end in ("first", "second")}
-    groups: dict[str, list[str]] = {}
-    for row in database.ask("matched_families", q=Q_MAX) if rows else ():
-        groups.setdefault(row["neuron"], []).append(row["group"])
-    links = Links(
-        tuple(row["first"] for row in rows),
-        tuple(row["second"] for row in rows),
-        np.array([row["score"] for row in rows], dtype=float),
-        depth,
+    matches = database.ask("mutual_matches", q=Q_MAX).to_dicts()
+    families = database.ask("matched_families", q=Q_MAX) if matches else ()
+    links = Links.of(
+        _column(matches, "first"),
+        _column(matches, "second"),
+        _column(matches, "score"),
+        depths=_column(matches, "depth_first", "depth_second"),
     )
-    return links, kinds, features(links, kinds=kinds, groups=groups)
+    kinds = _column(matches, "kind_first", "kind_second")
+    kinds = dict(zip(_column(matches, "first", "second"), kinds, strict=True))
+    groups = gathered((row["neuron"], row["group"]) for row in families)
+    return PeriodicTable(links, kinds, features(links, kinds=kinds, groups=groups))
 
 
-def record_features(database: Database) -> tuple[Links, dict[str, str | None], list[Feature]]:
+def _column(rows: Sequence[Mapping[str, object]], *names: str) -> list[Any]:
+    return [row[name] for name in names for row in rows]
+
+
+def record_features(database: Database) -> PeriodicTable:
     """Make a database's features anew from all matches that it holds, as `features_of_database`
     gives them.
 
     Curated ones stay. All or nothing.
     """
-    links, kinds, found = features_of_database(database)
-    rows = [
-        {name: value for name, value in one.row().items() if name not in ("feature", "neurons")}
-        | {"key": one.key, "source": "computed"}
-        for one in found
-    ]
-    instances = [
-        {"from": member, "to": one.key, "score": score}
-        for one in found
-        for member, score in zip(one.members, one.scores, strict=True)
-    ]
-    tables = {"Feature": rows, "INSTANCE_OF": instances}
-    database.store.amend(
-        Amendment(
-            remove=(Removal("Feature", {"source": ["computed"]}),),
-            insert={
-                n: pa.Table.from_pylist(r, schema=arrow_schema(n)) for n, r in tables.items() if r
-            },
-        )
-    )
-    return links, kinds, found
+    table = features_of_database(database)
+    instances = chain.from_iterable(map(_instances, table.features))
+    rows = {"Feature": map(_node, table.features), "INSTANCE_OF": instances}
+    tables = {
+        name: pa.Table.from_pylist(list(some), schema=arrow_schema(name))
+        for name, some in rows.items()
+        if table.features
+    }
+    removal = Removal("Feature", {"source": ["computed"]})
+    database.store.amend(Amendment(remove=(removal,), insert=tables))
+    return table
 
 
-def grid(found: Sequence[Feature], *, named: int = 1) -> list[dict[str, Any]]:
-    """The table as rows by tenths of the depth and columns by kind, the commonest first.
-
-    A cell names its first features, ``u1x5`` for one of five networks, and counts the rest.
-    """
-    kinds = [kind for kind, _ in Counter(one.kind or "" for one in found).most_common()]
-    cells: dict[tuple[int, str], list[str]] = {}
-    for one in found:
-        band = min(int(one.depth * _BANDS + 1e-9), _BANDS - 1)
-        cells.setdefault((band, one.kind or ""), []).append(f"{one.key}x{one.models}")
-    rows = []
-    for band in sorted({band for band, _ in cells}):
-        row: dict[str, Any] = {"depth": f"{band / _BANDS:.1f}-{(band + 1) / _BANDS:.1f}"}
-        for kind in kinds:
-            keys = cells.get((band, kind), [])
-            rest = f" +{len(keys) - named}" if len(keys) > named else ""
-            row[kind or "(no kind)"] = " ".join(keys[:named]) + rest
-        rows.append(row)
-    return rows
+def _node(feature: Feature) -> dict[str, object]:
+    """A feature as a row of ``Feature``, whose schema has no place for its neurons."""
+    return feature.row() | {"key": feature.key, "source": "computed"}
 
 
-def table_csv(found: Sequence[Feature]) -> str:
-    """The table as CSV, one line a feature; its neurons are parted by blanks."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("feature", "models", "size", "depth", "kind", "family", "score", "neurons"))
-    writer.writerows([*list(one.row().values())[:-1], " ".join(one.members)] for one in found)
-    return text.getvalue()
+def _instances(feature: Feature) -> Iterator[dict[str, object]]:
+    """Rows of ``INSTANCE_OF``."""
+    for member, score in zip(feature.members, feature.scores, strict=True):
+        yield {"from": member, "to": feature.key, "score": score}

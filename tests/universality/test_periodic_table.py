@@ -30,11 +30,10 @@ from circuitome.universality.features import (
     describe_bundles,
     features,
     features_of_database,
-    grid,
     mutual_links,
     record_features,
-    table_csv,
 )
+from circuitome.universality.periodic_table import grid, table_csv
 from circuitome.universality.preserved import COPIES
 from circuitome.universality.published import PublishedError, published_features, record_published
 from tests.support.signed_networks import network, permuted, signed, small_gallery
