@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -43,9 +43,8 @@ __all__ = [
     "opponency",
 ]
 
-PARAMETERS: Final = (
-    9  # centre, two widths, frequency and direction of the carrier, cosine, sine, constant
-)
+PARAMETERS: Final = 9
+"""Centre, two widths, frequency and direction of the carrier, cosine, sine, constant."""
 STARTS: Final = 4
 """Fits to a filter, each from the best atom of another band of frequencies."""
 STEPS: Final = 60
@@ -63,8 +62,7 @@ class FilterError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class GaborFit:
-    """The best Gabor of each filter, one entry a filter; NaN if the kernel is too small or
-    constant.
+    """The best Gabor of each filter; NaN if the kernel is too small or constant.
 
     ``exp(-(u / along)**2 / 2 - (v / across)**2 / 2) * cos(2 pi frequency v + phase)`` times an
     amplitude plus a constant; ``u`` runs along the bars and ``v`` across them, from the centre
@@ -72,13 +70,11 @@ class GaborFit:
     """
 
     r2: np.ndarray  # share of the variance over positions
-    orientation_deg: (
-        np.ndarray
-    )  # along the bars, counter-clockwise as seen on the screen, in [0, 180)
+    # along the bars, counter-clockwise as seen on the screen, in [0, 180)
+    orientation_deg: np.ndarray
     frequency: np.ndarray  # cycles per pixel
-    phase_deg: (
-        np.ndarray
-    )  # of the cosine at the envelope's centre, in [0, 360): 0 an even filter with a bright bar
+    # of the cosine at the envelope's centre, in [0, 360): 0 an even filter with a bright bar
+    phase_deg: np.ndarray
     along: np.ndarray  # standard deviation of the envelope along the bars, pixels
     across: np.ndarray  # and across them
     x: np.ndarray  # centre of the envelope from the kernel's centre, pixels to the right
@@ -89,12 +85,10 @@ class GaborFit:
 class Opponency:
     """How much a filter is about colour, one entry a filter; NaN if it is constant and grey."""
 
-    chroma: (
-        np.ndarray
-    )  # energy orthogonal to grey, as a share of it and of the luminance's variance over positions
-    hue_deg: (
-        np.ndarray
-    )  # main axis of the chroma: the end with more weight, in [0, 360); red 0, green 120, blue 240
+    # energy orthogonal to grey, as a share of it and of the luminance's variance over positions
+    chroma: np.ndarray
+    # main axis of the chroma: the end with more weight, in [0, 360); red 0, green 120, blue 240
+    hue_deg: np.ndarray
     single_axis: np.ndarray  # share of the chroma's energy along that axis, from 0.5 to 1
 
 
@@ -131,10 +125,8 @@ def filter_kinds(weights: np.ndarray, *, seed: int = 0) -> FilterKinds:
 
 
 def main_pattern(weights: np.ndarray) -> np.ndarray:
-    """Pattern ``(filters, kh, kw)`` along the direction of colour in which each filter ``(filters,
-    3, kh, kw)`` varies most.
-
-    The direction is the one that leans towards white.
+    """Patterns ``(filters, kh, kw)`` along the direction of colour, towards white, in which each
+    filter ``(filters, 3, kh, kw)`` varies most.
     """
     pixels = weights.reshape(len(weights), 3, -1)
     around = pixels - pixels.mean(2, keepdims=True)
@@ -153,9 +145,7 @@ def _rgb(weights: np.ndarray) -> np.ndarray:
 
 
 def _permuted_bar(weights: np.ndarray, seed: int) -> float:
-    """R2 that `LEVEL` of the layer's filters do not reach once their entries are permuted over
-    places and colours.
-    """
+    """R2 that `LEVEL` of the layer's filters do not reach if all their entries are permuted."""
     if _too_small(weights.shape[2:]) or not len(weights):
         return float("nan")
     flat = np.repeat(weights.reshape(len(weights), -1), -(-PERMUTED // len(weights)), axis=0)
@@ -181,26 +171,30 @@ def opponency(weights: np.ndarray) -> Opponency:
     grey = pixels.sum(1) / np.sqrt(3)
     luminance = np.square(grey - grey.mean(1, keepdims=True)).sum(1)
     plane = np.einsum("ac,ncp->nap", _CHROMA, pixels)
-    second = np.einsum("nap,nbp->nab", plane, plane)
-    powers, axes = np.linalg.eigh(second)
+    powers, axes = np.linalg.eigh(np.einsum("nap,nbp->nab", plane, plane))
     chroma = powers.sum(1)
-    axis = axes[:, :, 1]
-    along = np.einsum("na,nap->n", axis, plane)
-    axis = axis * np.where(along < 0, -1, 1)[:, None]
-    hue = np.rad2deg(np.arctan2(axis[:, 1], axis[:, 0])) % 360
     noise = np.finfo(np.float64).eps * np.square(pixels).sum((1, 2)) * 16
-    coloured, any_energy = chroma > noise, chroma + luminance > noise
+    coloured = chroma > noise
     return Opponency(
-        chroma=np.where(any_energy, chroma / np.where(any_energy, chroma + luminance, 1), np.nan),
-        hue_deg=np.where(coloured, hue, np.nan),
-        single_axis=np.where(coloured, powers[:, 1] / np.where(coloured, chroma, 1), np.nan),
+        chroma=_ratio(chroma, chroma + luminance, where=chroma + luminance > noise),
+        hue_deg=np.where(coloured, _hue(axes[:, :, 1], plane), np.nan),
+        single_axis=_ratio(powers[:, 1], chroma, where=coloured),
     )
 
 
+def _hue(axis: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """Hue of the end with more weight of each axis ``(n, 2)``, degrees ``(n,)``."""
+    along = np.einsum("na,nap->n", axis, plane)
+    axis = axis * np.where(along < 0, -1, 1)[:, None]
+    return np.rad2deg(np.arctan2(axis[:, 1], axis[:, 0])) % 360
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, *, where: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=where)
+
+
 _CHROMA: Final = np.array([[2, -1, -1], [0, np.sqrt(3), -np.sqrt(3)]]) / np.sqrt(6)
-"""Orthonormal axes of the plane orthogonal to grey, ``(2, 3)``: towards red, and 90 degrees of hue
-further.
-"""
+"""Orthonormal axes of the plane orthogonal to grey, ``(2, 3)``: towards red, and across."""
 
 
 def _too_small(size: tuple[int, ...]) -> bool:
@@ -225,25 +219,28 @@ def fit_gabors(filters: np.ndarray) -> GaborFit:
     size = (filters.shape[1], filters.shape[2])
     if _too_small(size) or not len(filters):
         return GaborFit(*np.full((8, len(filters)), np.nan))
-    flat = filters.reshape(len(filters), -1)
+    unit = _unit(filters.reshape(len(filters), -1))
+    rows = [_fit(part, size) for part in np.array_split(unit, -(-len(unit) // CHUNK))]
+    return GaborFit(*np.where(unit.any(1), np.concatenate(rows, axis=1), np.nan))
+
+
+def _unit(flat: np.ndarray) -> np.ndarray:
+    """Rows of mean 0 and norm 1; constant ones become zeros."""
     centred = flat - flat.mean(1, keepdims=True)
     energy = np.square(centred).sum(1)
     varies = energy > np.finfo(np.float64).eps * np.square(flat).sum(1) * 16
-    unit = centred / np.sqrt(np.where(varies, energy, 1))[:, None]
-    rows = [_fit(part, size) for part in np.array_split(unit, -(-len(unit) // CHUNK))]
-    return GaborFit(*np.where(varies, np.concatenate(rows, axis=1), np.nan))
+    norm = np.sqrt(np.where(varies, energy, np.inf))
+    return centred / norm[:, None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Atoms:
     """A dictionary of Gabors without their phase: starts for the fit."""
 
-    shape: (
-        np.ndarray
-    )  # (bands, atoms, 6): centre x, y, log of the widths along and across, frequency, direction
-    basis: (
-        np.ndarray
-    )  # (bands, atoms, 3, kh * kw): an orthonormal basis of cosine, sine and constant
+    # (bands, atoms, 6): centre x, y, log of the widths along and across, frequency, direction
+    shape: np.ndarray
+    # (bands, atoms, 3, kh * kw): an orthonormal basis of cosine, sine and constant
+    basis: np.ndarray
 
 
 def _grid(size: tuple[int, int]) -> np.ndarray:
@@ -263,131 +260,124 @@ def _atoms(size: tuple[int, int]) -> _Atoms:
     mesh = np.meshgrid(frequencies, offsets_x, offsets_y, widths, directions, indexing="ij")
     frequency, x, y, width, direction = (part.reshape(len(frequencies), -1) for part in mesh)
     shape = np.stack([x, y, width, width, frequency, direction], axis=-1)
-    wave = _wave(shape.reshape(-1, 6), _grid(size))
-    columns = np.stack([wave.cosine, wave.sine, np.ones_like(wave.sine)], axis=-1)
+    columns = _columns(_wave(shape.reshape(-1, 6), _grid(size)))
     basis = np.linalg.qr(columns)[0].swapaxes(-1, -2)
     return _Atoms(shape, basis.reshape(*shape.shape[:2], 3, -1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wave:
-    """Gabors on the positions of a kernel, ``(n, positions)`` each."""
+def _wave(shape: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Gabors on the positions of a kernel, ``(4, n, positions)``.
 
-    u: np.ndarray  # along the bars, pixels from the centre
-    v: np.ndarray  # across
-    cosine: np.ndarray  # envelope times cosine of the carrier
-    sine: np.ndarray
-
-
-def _wave(shape: np.ndarray, grid: np.ndarray) -> _Wave:
+    The four: pixels from the centre along the bars and across them, and the envelope times the
+    cosine and the sine of the carrier.
+    """
     x, y, along, across, frequency, direction = (column[:, None] for column in shape.T)
     dx, dy = grid[0] - x, grid[1] - y
-    u = (
-        np.cos(direction) * dx - np.sin(direction) * dy
-    )  # y runs down, angles counter-clockwise as seen
+    # y runs down, angles counter-clockwise as seen
+    u = np.cos(direction) * dx - np.sin(direction) * dy
     v = np.sin(direction) * dx + np.cos(direction) * dy
     envelope = np.exp(-0.5 * (np.square(u / np.exp(along)) + np.square(v / np.exp(across))))
     angle = 2 * np.pi * frequency * v
-    return _Wave(u, v, envelope * np.cos(angle), envelope * np.sin(angle))
+    return np.stack([u, v, envelope * np.cos(angle), envelope * np.sin(angle)])
+
+
+def _columns(wave: np.ndarray) -> np.ndarray:
+    """Cosine, sine and constant at every position, ``(n, positions, 3)``."""
+    _, _, cosine, sine = wave
+    return np.stack([cosine, sine, np.ones_like(sine)], axis=-1)
 
 
 def _fit(unit: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Rows of `GaborFit` for filters of mean 0 and norm 1, ``(8, filters)``."""
     atoms, grid = _atoms(size), _grid(size)
     share = np.square(np.einsum("bakp,np->nbak", atoms.basis, unit, optimize=True)).sum(-1)
-    order = np.argsort(-share.max(2), axis=1, kind="stable")[:, :STARTS]  # the bands that hold most
-    start = atoms.shape[
-        order, np.take_along_axis(share.argmax(2), order, 1)
-    ]  # (filters, starts, 6)
-    count, bands = start.shape[:2]
-    target = np.repeat(unit, bands, axis=0)
+    bands = np.argsort(-share.max(2), axis=1, kind="stable")[:, :STARTS]  # those that hold most
+    start = atoms.shape[bands, np.take_along_axis(share.argmax(2), bands, 1)]
+    count, starts, _ = start.shape
+    target = np.repeat(unit, starts, axis=0)
     shape, loss = _descend(start.reshape(-1, 6), target, grid, size)
-    best = loss.reshape(count, bands).argmin(1)
-    chosen = shape.reshape(count, bands, 6)[np.arange(count), best]
-    return _describe(chosen, unit, grid, loss.reshape(count, bands).min(1))
+    loss = loss.reshape(count, starts)
+    chosen = shape.reshape(count, starts, 6)[np.arange(count), loss.argmin(1)]
+    return _describe(chosen, unit, grid, loss.min(1))
 
 
-def _solve(
-    shape: np.ndarray, target: np.ndarray, grid: np.ndarray
-) -> tuple[_Wave, np.ndarray, np.ndarray]:
-    """The waves, the best cosine, sine and constant ``(n, 3)`` and what they leave over ``(n,
-    positions)``.
-    """
+class _Solved(NamedTuple):
+    """Gabors of given shapes with their best linear weights."""
+
+    wave: np.ndarray  # (4, n, positions)
+    weights: np.ndarray  # (n, 3) of cosine, sine and constant
+    left: np.ndarray  # (n, positions) what they leave over
+
+
+def _solve(shape: np.ndarray, target: np.ndarray, grid: np.ndarray) -> _Solved:
     wave = _wave(shape, grid)
-    columns = np.stack([wave.cosine, wave.sine, np.ones_like(wave.sine)], axis=-1)
+    columns = _columns(wave)
     gram = columns.swapaxes(1, 2) @ columns + 1e-9 * np.eye(3)
     weights = np.linalg.solve(gram, np.einsum("npk,np->nk", columns, target)[..., None])[..., 0]
-    return wave, weights, target - np.einsum("npk,nk->np", columns, weights)
+    return _Solved(wave, weights, target - np.einsum("npk,nk->np", columns, weights))
 
 
 def _descend(
     shape: np.ndarray, target: np.ndarray, grid: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Levenberg-Marquardt steps on the shape, the linear weights solved for (Golub & Pereyra,
-    1973), each fit for itself.
+    """The shapes ``(n, 6)`` that Levenberg-Marquardt steps lead to, and squared residuals ``(n,)``.
 
-    Returns the shapes ``(n, 6)`` and the squared residuals ``(n,)``.
+    Each fit is for itself; the linear weights are solved for (Golub & Pereyra, 1973).
     """
     low, high = _bounds(size)
-    wave, weights, left = _solve(shape, target, grid)
-    loss, damping = np.square(left).sum(1), np.full(len(shape), 1e-2)
+    fit, damping = _solve(shape, target, grid), np.full(len(shape), 1e-2)
+    loss = np.square(fit.left).sum(1)
     for _ in range(STEPS):
-        slope = _jacobian(shape, wave, weights)
-        normal = slope.swapaxes(1, 2) @ slope
-        ridge = damping[:, None] * (np.einsum("nii->ni", normal) + 1e-6)
-        step = np.linalg.solve(
-            normal + ridge[:, :, None] * np.eye(6), np.einsum("npk,np->nk", slope, left)[..., None]
-        )
-        tried = np.clip(shape + step[..., 0], low, high)
-        new_wave, new_weights, new_left = _solve(tried, target, grid)
-        new_loss = np.square(new_left).sum(1)
+        tried = np.clip(shape + _step(shape, fit, damping), low, high)
+        new = _solve(tried, target, grid)
+        new_loss = np.square(new.left).sum(1)
         better = new_loss < loss
         damping = np.where(better, damping / 3, damping * 4)
-        shape, weights, left = (
-            np.where(better[:, None], new, old)
-            for new, old in ((tried, shape), (new_weights, weights), (new_left, left))
-        )
-        wave = _Wave(
-            *(
-                np.where(better[:, None], getattr(new_wave, f), getattr(wave, f))
-                for f in _Wave.__slots__
-            )
-        )
         loss = np.where(better, new_loss, loss)
+        better = better[:, None]
+        shape = np.where(better, tried, shape)
+        fit = _Solved(*(np.where(better, *pair) for pair in zip(new, fit, strict=True)))
     return shape, loss
 
 
+def _step(shape: np.ndarray, fit: _Solved, damping: np.ndarray) -> np.ndarray:
+    """The damped step of every shape, ``(n, 6)``."""
+    slope = _jacobian(shape, fit)
+    normal = slope.swapaxes(1, 2) @ slope
+    ridge = damping[:, None] * (np.einsum("nii->ni", normal) + 1e-6)
+    downhill = np.einsum("npk,np->nk", slope, fit.left)
+    return np.linalg.solve(normal + ridge[:, :, None] * np.eye(6), downhill[..., None])[..., 0]
+
+
 def _bounds(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Centre within the kernel, widths from half a pixel to the kernel's side, half a cycle a
-    kernel to half a cycle a pixel.
+    """Least and largest values of the parameters of a shape, ``(6,)`` each.
+
+    The centre is within the kernel, widths are from half a pixel to the kernel's side, and
+    frequencies from half a cycle a kernel to half a cycle a pixel.
     """
-    side = max(size)
-    half = ((size[1] - 1) / 2, (size[0] - 1) / 2)
-    low = np.array([-half[0], -half[1], np.log(0.5), np.log(0.5), 0.5 / side, -np.inf])
-    high = np.array([half[0], half[1], np.log(side), np.log(side), 0.5, np.inf])
+    side, half_y, half_x = max(size), (size[0] - 1) / 2, (size[1] - 1) / 2
+    low = np.array([-half_x, -half_y, np.log(0.5), np.log(0.5), 0.5 / side, -np.inf])
+    high = np.array([half_x, half_y, np.log(side), np.log(side), 0.5, np.inf])
     return low, high
 
 
-def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray:
-    """Slopes of the Gabor by the six parameters of its shape, the linear weights held, ``(n,
-    positions, 6)``.
-    """
+def _jacobian(shape: np.ndarray, fit: _Solved) -> np.ndarray:
+    """Slopes of the Gabor by the parameters of its shape alone, ``(n, positions, 6)``."""
     _, _, along, across, frequency, direction = (column[:, None] for column in shape.T)
-    a, b = weights[:, 0, None], weights[:, 1, None]
-    value = a * wave.cosine + b * wave.sine
-    turned = (
-        2 * np.pi * (b * wave.cosine - a * wave.sine)
-    )  # slope by the number of cycles at a position
-    by_u = -wave.u / np.exp(2 * along) * value
-    by_v = -wave.v / np.exp(2 * across) * value + frequency * turned
+    a, b, _ = (column[:, None] for column in fit.weights.T)
+    u, v, cosine, sine = fit.wave
+    value = a * cosine + b * sine
+    turned = 2 * np.pi * (b * cosine - a * sine)  # slope by the number of cycles at a position
+    by_u = -u / np.exp(2 * along) * value
+    by_v = -v / np.exp(2 * across) * value + frequency * turned
     cosine, sine = np.cos(direction), np.sin(direction)
     columns = (
         -cosine * by_u - sine * by_v,
         sine * by_u - cosine * by_v,
-        np.square(wave.u) / np.exp(2 * along) * value,
-        np.square(wave.v) / np.exp(2 * across) * value,
-        wave.v * turned,
-        -wave.v * by_u + wave.u * by_v,
+        np.square(u) / np.exp(2 * along) * value,
+        np.square(v) / np.exp(2 * across) * value,
+        v * turned,
+        -v * by_u + u * by_v,
     )
     return np.stack(columns, axis=-1)
 
@@ -395,19 +385,12 @@ def _jacobian(shape: np.ndarray, wave: _Wave, weights: np.ndarray) -> np.ndarray
 def _describe(
     shape: np.ndarray, unit: np.ndarray, grid: np.ndarray, loss: np.ndarray
 ) -> np.ndarray:
-    """Rows of `GaborFit`; ``v`` points down where the bars run to the right, so that each Gabor is
-    written in one way.
-    """
-    _, weights, _ = _solve(shape, unit, grid)
+    """Rows of `GaborFit`; ``v`` points down if the bars run to the right: one way for each."""
+    weights = _solve(shape, unit, grid).weights
     x, y, along, across, frequency, direction = shape.T
     turned = np.floor(direction / np.pi) % 2 == 1  # the same Gabor with v reversed
     phase = np.arctan2(-weights[:, 1], weights[:, 0]) * np.where(turned, -1, 1)
-    rows = (
-        1 - loss,
-        np.rad2deg(direction) % 180,
-        frequency,
-        np.rad2deg(phase) % 360,
-        np.exp(along),
-        np.exp(across),
+    angles = np.rad2deg(direction) % 180, np.rad2deg(phase) % 360
+    return np.stack(
+        [1 - loss, angles[0], frequency, angles[1], np.exp(along), np.exp(across), x, y]
     )
-    return np.stack([*rows, x, y])

@@ -47,9 +47,7 @@ class TuningError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the tuning curves of some neurons say, one entry a neuron; NaN if a neuron's
-    responses do not vary.
-    """
+    """What tuning curves say, one entry a neuron; NaN if a neuron's responses do not vary."""
 
     preferred: np.ndarray  # value at the peak of the fitted curve, in the units of the values
     preferred_sd: np.ndarray  # its standard deviation (circular on an axis with a period)
@@ -57,9 +55,8 @@ class Tuning:
     selectivity: np.ndarray
     """``|sum r exp(2 pi i v / period)| / sum r`` if periodic, or ``1 - mean r / max r``; r >= 0."""
     selectivity_sd: np.ndarray
-    echo: (
-        np.ndarray
-    )  # fitted response half a period from the peak over that at the peak; NaN without a period
+    # fitted response half a period from the peak over that at the peak; NaN without a period
+    echo: np.ndarray
     echo_sd: np.ndarray
 
 
@@ -102,14 +99,19 @@ def tune(
         >>> round(float(tune(angles, curve[None], period=360).preferred[0]))
         40
     """
-    values, responses = np.asarray(values, np.float64), np.asarray(responses, np.float64)
+    values, responses = (
+        np.asarray(values, np.float64),
+        np.asarray(responses, np.float64),
+    )
     _check(values, responses, period)
     axis, models = _models(tuple(values.tolist()), period)
     rng = np.random.default_rng(seed)
     parts = [_tune(axis, models, part, samples, rng) for part in _chunks(responses)]
-    return Tuning(
-        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Tuning))
-    )
+    return Tuning(*map(np.concatenate, zip(*map(_columns, parts), strict=True)))
+
+
+def _columns(tuning: Tuning) -> list[np.ndarray]:
+    return [getattr(tuning, field.name) for field in fields(tuning)]
 
 
 def _check(values: np.ndarray, responses: np.ndarray, period: float | None) -> None:
@@ -143,7 +145,10 @@ def _axis(values: np.ndarray, period: float | None) -> _Axis:
     grid = np.linspace(0, 1, GRID)
     points = low + grid * span
     return _Axis(
-        (at[:, None] - low) / span, grid[:, None], np.exp(points) if logarithmic else points, None
+        (at[:, None] - low) / span,
+        grid[:, None],
+        np.exp(points) if logarithmic else points,
+        None,
     )
 
 
@@ -163,9 +168,7 @@ def _covariance(a: np.ndarray, b: np.ndarray, shape: tuple[float, float]) -> np.
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """One covariance and noise on one axis: everything about the fit that does not depend on the
-    responses.
-    """
+    """One covariance and noise on one axis: all about the fit but the responses."""
 
     smoother: np.ndarray  # (n, g): responses @ smoother is the fitted curve
     penalty: np.ndarray  # (n, n): y @ penalty @ y / (n - 1) is the variance of the process
@@ -173,6 +176,14 @@ class _Model:
     noise: float  # variance of the noise over that of the process
     root: np.ndarray
     """``(g + n, g + n)``: root @ root.T is the covariance at the grid and the samples."""
+
+    def errors(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Errors of the fit, ``(count, g)``: curves of the prior, less what the fit would make of
+        their noisy samples (Journel & Huijbregts, *Mining Geostatistics*, 1978).
+        """
+        prior = rng.standard_normal((count, len(self.root))) @ self.root.T
+        noise = np.sqrt(self.noise) * rng.standard_normal((count, len(self.smoother)))
+        return prior[:, :GRID] - (prior[:, GRID:] + noise) @ self.smoother
 
 
 def _of_shape(axis: _Axis, shape: tuple[float, float]) -> list[_Model]:
@@ -192,9 +203,8 @@ def _model(between: np.ndarray, cross: np.ndarray, noise: float, root: np.ndarra
     inverse = np.linalg.inv(covariance)
     ones = inverse.sum(0)
     total = ones.sum()
-    smoother = (
-        inverse @ cross.T + np.outer(ones, 1 - cross @ ones) / total
-    )  # the mean is not known, but estimated
+    # the mean is not known, but estimated
+    smoother = inverse @ cross.T + np.outer(ones, 1 - cross @ ones) / total
     penalty = inverse - np.outer(ones, ones) / total
     constant = -0.5 * (np.linalg.slogdet(covariance)[1] + np.log(total))
     return _Model(smoother, penalty, float(constant), noise, root)
@@ -209,6 +219,47 @@ def _models(values: tuple[float, ...], period: float | None) -> tuple[_Axis, tup
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Posterior:
+    """What all models make of the curves of ``c`` neurons; ``m`` models."""
+
+    models: tuple[_Model, ...]
+    curves: np.ndarray  # (m, c, g) fitted by each model
+    spread: np.ndarray  # (m, c) standard deviation of the process
+    weight: np.ndarray  # (m, c) of each model, 1 in all
+    freedom: int  # samples less one
+
+    @classmethod
+    def of(cls, models: tuple[_Model, ...], responses: np.ndarray) -> _Posterior:
+        """Models weighted by their restricted likelihood of the responses ``(c, n)``."""
+        freedom = responses.shape[1] - 1
+        sums = np.stack([((responses @ model.penalty) * responses).sum(1) for model in models])
+        variance = np.maximum(sums / freedom, np.finfo(float).eps ** 2)
+        constants = np.array([model.constant for model in models])
+        evidence = constants[:, None] - 0.5 * freedom * np.log(variance)
+        weight = np.exp(evidence - evidence.max(0))
+        weight /= weight.sum(0)
+        curves = np.stack([responses @ model.smoother for model in models])
+        return cls(models, curves, np.sqrt(variance), weight, freedom)
+
+    def mean(self) -> np.ndarray:
+        """The fitted curves, ``(c, g)``."""
+        return np.einsum("mc,mcg->cg", self.weight, self.curves)
+
+    def draw(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Curves ``(samples, c, g)``: first the model, then its variance, then the curve."""
+        size = (samples, self.curves.shape[1])
+        chosen = (rng.random(size)[None] > self.weight.cumsum(0)[:-1, None]).sum(0)
+        factor = np.sqrt(self.freedom / rng.chisquare(self.freedom, size))
+        drawn = np.empty((*size, GRID))
+        for number, model in enumerate(self.models):
+            sample, neuron = np.nonzero(chosen == number)
+            scale = factor[sample, neuron] * self.spread[number, neuron]
+            error = model.errors(len(sample), rng) * scale[:, None]
+            drawn[sample, neuron] = self.curves[number, neuron] + error
+        return drawn
+
+
 def _tune(
     axis: _Axis,
     models: tuple[_Model, ...],
@@ -218,18 +269,11 @@ def _tune(
 ) -> Tuning:
     varies = np.ptp(responses, axis=1) > 0
     scale = np.where(varies, np.abs(responses).max(1), 1)
-    unit = responses / scale[:, None]
-    freedom = len(axis.at) - 1
-    variance = np.stack([((unit @ model.penalty) * unit).sum(1) for model in models]) / freedom
-    variance = np.maximum(variance, np.finfo(float).eps ** 2)
-    evidence = np.array([model.constant for model in models])[:, None] - 0.5 * freedom * np.log(
-        variance
+    posterior = _Posterior.of(models, responses / scale[:, None])
+    read, drawn = (
+        _read(axis, posterior.mean()),
+        _read(axis, posterior.draw(samples, rng)),
     )
-    weight = np.exp(evidence - evidence.max(0))
-    weight /= weight.sum(0)
-    curves = np.stack([unit @ model.smoother for model in models])
-    read = _read(axis, np.einsum("mc,mcg->cg", weight, curves))
-    drawn = _read(axis, _draw(models, curves, np.sqrt(variance), weight, freedom, samples, rng))
     columns = (
         read.preferred,
         _spread(drawn.preferred, axis.period),
@@ -240,40 +284,6 @@ def _tune(
         drawn.echo.std(0),
     )
     return Tuning(*(np.where(varies, column, np.nan) for column in columns))
-
-
-def _draw(
-    models: tuple[_Model, ...],
-    curves: np.ndarray,
-    spread: np.ndarray,
-    weight: np.ndarray,
-    freedom: int,
-    samples: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Curves from the posterior, ``(samples, neurons, g)``: first the model, then its variance,
-    then the curve.
-
-    A curve of the prior, less what the fit would make of its noisy samples, is the fit's error
-    (Journel & Huijbregts, *Mining Geostatistics*, 1978).
-    """
-    count = curves.shape[1]
-    chosen = (rng.random((samples, count))[None] > weight.cumsum(0)[:-1, None]).sum(
-        0
-    )  # (samples, neurons)
-    factor = np.sqrt(freedom / rng.chisquare(freedom, (samples, count)))
-    drawn = np.empty((samples, count, GRID))
-    for number, model in enumerate(models):
-        sample, neuron = np.nonzero(chosen == number)
-        prior = rng.standard_normal((len(sample), len(model.root))) @ model.root.T
-        noisy = prior[:, GRID:] + np.sqrt(model.noise) * rng.standard_normal(
-            (len(sample), len(model.smoother))
-        )
-        error = (prior[:, :GRID] - noisy @ model.smoother) * (
-            factor[sample, neuron] * spread[number, neuron]
-        )[:, None]
-        drawn[sample, neuron] = curves[number, neuron] + error
-    return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,30 +302,30 @@ def _read(axis: _Axis, curves: np.ndarray) -> _Read:
     rectified = np.maximum(curves, 0)
     total = np.maximum(rectified.sum(-1), np.finfo(float).tiny)
     if axis.period is None:
-        selectivity = 1 - total / GRID / np.maximum(rectified.max(-1), total / GRID)
-        return _Read(
-            np.interp(best + shift, np.arange(GRID), axis.values),
-            peak,
-            selectivity,
-            np.full(peak.shape, np.nan),
-        )
+        preferred = np.interp(best + shift, np.arange(GRID), axis.values)
+        mean = total / GRID
+        selectivity = 1 - mean / np.maximum(rectified.max(-1), mean)
+        return _Read(preferred, peak, selectivity, np.full(peak.shape, np.nan))
     turns = np.exp(2j * np.pi * axis.values / axis.period)
-    opposite = np.take_along_axis(rectified, ((best + GRID // 2) % GRID)[..., None], -1)[..., 0]
-    echo = opposite / np.maximum(peak, np.finfo(float).tiny)
-    preferred = (best + shift) / GRID * axis.period % axis.period
+    echo = _at(rectified, best + GRID // 2) / np.maximum(peak, np.finfo(float).tiny)
     return _Read(
-        preferred, peak, np.abs(rectified @ turns) / total, np.where(peak > 0, echo, np.nan)
+        preferred=(best + shift) / GRID * axis.period % axis.period,
+        peak=peak,
+        selectivity=np.abs(rectified @ turns) / total,
+        echo=np.where(peak > 0, echo, np.nan),
     )
+
+
+def _at(curves: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Curves ``(..., g)`` at one place of the grid each, ``(...)``; the grid is walked round."""
+    return np.take_along_axis(curves, (places % GRID)[..., None], -1)[..., 0]
 
 
 def _refine(axis: _Axis, curves: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the parabola through the peak and its neighbours is highest, in points of the grid from
     ``best``, and its height.
     """
-    before, here, after = (
-        np.take_along_axis(curves, ((best + step) % GRID)[..., None], -1)[..., 0]
-        for step in (-1, 0, 1)
-    )
+    before, here, after = (_at(curves, best + step) for step in (-1, 0, 1))
     bend = before - 2 * here + after
     inside = (bend < 0) & ((axis.period is not None) | ((best > 0) & (best < GRID - 1)))
     shift = np.where(inside, 0.5 * (before - after) / np.where(inside, bend, 1), 0)
