@@ -7,15 +7,14 @@ exists: nobody would notice them.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from circuitome.graphdb.cypher import code_of, parameters_of
-from circuitome.graphdb.schema import NODES, RELATIONSHIPS
-from circuitome.queries.query_file import Query, split_items
+from circuitome.queries import checks
+from circuitome.queries.query_file import Query
 
 __all__ = ["RULES", "Problem", "Rule", "dangers", "lint", "lint_query"]
 
@@ -84,206 +83,6 @@ def _pattern(expression: str) -> Callable[[str], Iterator[int]]:
     return lambda code: (match.start() for match in compiled.finditer(code))
 
 
-_CLAUSE: Final = re.compile(
-    r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT"
-    r"|UNION(?:\s+ALL)?)\b",
-    re.IGNORECASE,
-)
-_AGGREGATE: Final = re.compile(
-    r"\b(count|sum|avg|min|max|collect)\s*\(\s*(DISTINCT\b)?", re.IGNORECASE
-)
-
-
-def _clauses(code: str) -> list[tuple[str, int, str]]:
-    """Clauses at the top level: keyword, position, body."""
-    found = [match for match in _CLAUSE.finditer(code) if _depth(code, match.start()) == 0]
-    ends = [match.start() for match in found[1:]] + [len(code)]
-    return [
-        (" ".join(m.group(1).upper().split()), m.start(), code[m.end() : end])
-        for m, end in zip(found, ends, strict=True)
-    ]
-
-
-def _depth(code: str, position: int) -> int:
-    before = code[:position]
-    return sum(before.count(char) for char in "({[") - sum(before.count(char) for char in ")}]")
-
-
-def _distinct_before_aggregate(code: str) -> Iterator[int]:
-    for keyword, start, body in _clauses(code):
-        if keyword in ("WITH", "RETURN"):
-            calls = [(match.start(), bool(match.group(2))) for match in _AGGREGATE.finditer(body)]
-            first = next((place for place, distinct in calls if distinct), None)
-            if first is not None and any(
-                place > first and not distinct for place, distinct in calls
-            ):
-                yield start
-
-
-_CHAIN: Final = re.compile(r"\((\w*)[^()]*\)\s*(<?)-\s*(?:\[([^\]]*)\])?\s*-(>?)\s*(?=\((\w*))")
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """One relationship of a pattern, from tail to head."""
-
-    variable: str
-    types: frozenset[str]  # empty: any
-    tail: str
-    head: str
-
-
-def _links(pattern: str) -> list[_Link]:
-    links = []
-    for number, match in enumerate(_CHAIN.finditer(pattern)):
-        left, backwards, inner, _, right = match.groups()
-        variable, _, types = (inner or "").partition(":")
-        ends = (left or f"_{number}", right or f"_{number}'")
-        tail, head = reversed(ends) if backwards else ends
-        names = frozenset(re.findall(r"\w+", types.split("{")[0]))
-        links.append(_Link(variable.strip(), names, tail, head))
-    return links
-
-
-def _same_relationship_twice(code: str) -> Iterator[int]:
-    """Two relationships of a pattern that may be one: a walk in Kuzu, forbidden in Neo4j."""
-    apart = set(
-        map(frozenset, re.findall(r"(\w+)(?:\.key)?\s*(?:<>|<|>)\s*(\w+)(?:\.key)?\b", code))
-    )
-    for keyword, start, body in _clauses(code):
-        if keyword.endswith("MATCH"):
-            links = _links(body)
-            for first, second in itertools.combinations(links, 2):
-                overlap = not first.types or not second.types or first.types & second.types
-                if overlap and _may_coincide(first, second, links, apart):
-                    yield start
-
-
-def _may_coincide(
-    first: _Link, second: _Link, links: list[_Link], apart: set[frozenset[str]]
-) -> bool:
-    """Whether nothing keeps the two apart: no ``r <> s``, no two nodes that differ, no loop."""
-    if frozenset((first.variable, second.variable)) in apart and first.variable:
-        return False
-    groups = [{first.tail, second.tail}, {first.head, second.head}]
-    if groups[0] & groups[1]:
-        return False
-
-    def one(a: str, b: str) -> bool:
-        return a == b or any(a in group and b in group for group in groups)
-
-    if any(len(pair) == 2 and one(*pair) for pair in apart):
-        return False
-    return not any(one(link.tail, link.head) for link in links)
-
-
-def _unordered(code: str) -> Iterator[int]:
-    """A text whose rows have no fixed order: it must end in an ORDER BY with a key as last item."""
-    clauses = _clauses(code)
-    returns = [(start, body) for keyword, start, body in clauses if keyword == "RETURN"]
-    if not returns:
-        yield len(code.rstrip()) - 1 if code.strip() else 0
-        return
-    start, projection = returns[-1]
-    items = split_items(re.sub(r"^\s*DISTINCT\b", "", projection, flags=re.IGNORECASE))
-    if items and all(
-        _AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items
-    ):
-        return  # one row
-    orders = [body for keyword, place, body in clauses if keyword == "ORDER BY" and place > start]
-    last = (
-        re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE)
-        if orders
-        else ""
-    )
-    if not _is_key(last, code):
-        yield start
-
-
-def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether an item is ``x.key``, or a name for one by aliases, maps, or a choice of two."""
-    if re.fullmatch(r"\w+\.key", item):
-        return True
-    if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
-        return False
-    name = item.rpartition(".")[2]
-    sources = re.findall(rf"([\w.]+)\s+AS\s+{name}\b", code, re.IGNORECASE) if name == item else []
-    sources += re.findall(rf"[{{,]\s*{name}\s*:\s*(\w+)", code) if name != item else []
-    choices = re.findall(
-        rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b", code, re.IGNORECASE
-    )
-    return any(
-        all(_is_key(source, code, seen | {item}) for source in choice)
-        for choice in (*choices, *((source,) for source in sources))
-    )
-
-
-def _with_order_without_limit(code: str) -> Iterator[int]:
-    clauses = _clauses(code)
-    for place, (keyword, start, _) in enumerate(clauses):
-        if keyword == "WITH":
-            rest = list(
-                itertools.takewhile(
-                    lambda clause: clause[0] in ("ORDER BY", "SKIP", "LIMIT"), clauses[place + 1 :]
-                )
-            )
-            words = [word for word, _, _ in rest]
-            if "ORDER BY" in words and "LIMIT" not in words:
-                yield start
-
-
-def _limit_without_order(code: str) -> Iterator[int]:
-    words = [(keyword, start) for keyword, start, _ in _clauses(code)]
-    for (before, _), (keyword, start) in itertools.pairwise(words):
-        if keyword in ("LIMIT", "SKIP") and before not in ("ORDER BY", "SKIP"):
-            yield start
-
-
-def _null_aggregate(code: str) -> Iterator[int]:
-    """``sum`` and ``collect`` that may see no rows: NULL in Kuzu, 0 and [] in Neo4j."""
-    optional = False
-    for keyword, start, body in _clauses(code):
-        optional |= keyword == "OPTIONAL MATCH"
-        if keyword in ("WITH", "RETURN"):
-            items = split_items(body)
-            alone = all(_AGGREGATE.search(item) for item in items)
-            for match in re.finditer(
-                r"(coalesce\s*\(\s*)?\b(sum|collect)\s*\(", body, re.IGNORECASE
-            ):
-                if (alone or optional) and not match.group(1):
-                    yield start
-            optional = False
-
-
-def _alias_is_variable(code: str) -> Iterator[int]:
-    variables = set(re.findall(r"[(\[](\w+)\s*:", code)) | set(re.findall(r"\((\w+)\)\s*<?-", code))
-    for match in re.finditer(r"\bAS\s+(\w+)", code, re.IGNORECASE):
-        if match.group(1) in variables:
-            yield match.start()
-
-
-_PROPERTIES: Final = {
-    table.name: {column.name for column in table.columns}
-    for table in (*NODES.values(), *RELATIONSHIPS.values())
-}
-
-
-def _unknown_names(code: str) -> Iterator[int]:
-    """Labels, types and properties not in the schema; Kuzu refuses them, Neo4j finds nothing."""
-    tables: dict[str, set[str]] = {}
-    for match in re.finditer(r"[(\[]\s*(\w*)\s*:\s*(\w+(?:\s*\|\s*:?\w+)*)", code):
-        names = re.findall(r"\w+", match.group(2))
-        tables.setdefault(match.group(1), set()).update(names)
-        if any(name not in _PROPERTIES for name in names):
-            yield match.start()
-    for match in re.finditer(r"\b([A-Za-z_]\w*)\.(\w+)", code):
-        known = [
-            _PROPERTIES[name] for name in tables.get(match.group(1), ()) if name in _PROPERTIES
-        ]
-        if known and not any(match.group(2) in columns for columns in known):
-            yield match.start()
-
-
 def _spliced(code: str) -> Iterator[int]:
     """Traces of values put into the text: ``{name}``, ``%s``, ``+ name +`` are no Cypher here."""
     yield from _pattern(r"\{\s*\w*\s*\}|%\(?\w*\)?[sdr]\b|\bformat\s*\(")(code)
@@ -312,14 +111,14 @@ RULES: Final[tuple[Rule, ...]] = (
         "distinct-last",
         "Kuzu gives NULL or 0 for a grouped aggregate after a DISTINCT one: put DISTINCT "
         "aggregates last, or stage with WITH",
-        _distinct_before_aggregate,
+        checks.distinct_before_aggregate,
         _NOT_KUZU,
     ),
     Rule(
         "same-edge-twice",
         "Kuzu lets two relationships of a pattern be the same one, Neo4j does not: add `r <> s`, "
         "or say that two nodes differ",
-        _same_relationship_twice,
+        checks.same_relationship_twice,
         _NOT_KUZU,
     ),
     Rule(
@@ -353,7 +152,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "null-aggregate",
         "over no rows `sum` and `collect` give NULL in Kuzu: write `coalesce(sum(x), 0)`",
-        _null_aggregate,
+        checks.null_aggregate,
         _NOT_KUZU,
     ),
     Rule(
@@ -469,18 +268,18 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "with-order",
         "in Kuzu `WITH ... ORDER BY` needs a LIMIT: order at the end, or add one",
-        _with_order_without_limit,
+        checks.with_order_without_limit,
         _NOT_KUZU,
     ),
     Rule(
         "limit-order",
         "LIMIT without ORDER BY gives other rows each time: order first, ending in a key",
-        _limit_without_order,
+        checks.limit_without_order,
     ),
     Rule(
         "alias",
         "an alias that is also a variable breaks ORDER BY in Kuzu: choose another name",
-        _alias_is_variable,
+        checks.alias_is_variable,
         _NOT_KUZU,
     ),
     Rule(
@@ -489,11 +288,13 @@ RULES: Final[tuple[Rule, ...]] = (
         _pattern(r"\bORDER\s+BY\b[^;]*?\s,"),
         _NOT_KUZU,
     ),
-    Rule("order", "rows must come in a fixed order: end with `ORDER BY ..., key`", _unordered),
+    Rule(
+        "order", "rows must come in a fixed order: end with `ORDER BY ..., key`", checks.unordered
+    ),
     Rule(
         "schema",
         "the schema declares no such label, type or property: see docs/schema.md",
-        _unknown_names,
+        checks.unknown_names,
     ),
     Rule("spliced", "values belong in `$parameters`, never in the text", _spliced),
     Rule(

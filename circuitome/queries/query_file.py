@@ -31,39 +31,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from circuitome.graphdb.cypher import code_of, parameters_of
+from circuitome.queries.clauses import columns_of
 from circuitome.queries.errors import QueryError, near
-from circuitome.queries.values import TYPES, Parameter, convert
+from circuitome.queries.header import Header, Output, parse_header
+from circuitome.queries.values import Parameter, convert
 from circuitome.vocabulary import TRAITS, with_traits
 
 __all__ = [
     "DIALECTS",
     "LIBRARY",
-    "Output",
     "Query",
-    "columns_of",
     "load_file",
     "load_folder",
-    "parse_header",
 ]
 
 LIBRARY: Final = Path(__file__).parent / "library"
 DIALECTS: Final = ("kuzu", "neo4j")
-_RESERVED: Final = ("timeout", "database", "row_limit", "unsafe")
-_PARAMETER: Final = re.compile(r"(\w+)\s*\(([a-z ]+?)(?:\s*=\s*(.+?))?\)\s*:\s*(.*)")
-_OUTPUT: Final = re.compile(r"(\w+)\s*:\s*(.*)")
-_NOTE: Final = re.compile(r"(renamed|roles|instance|kuzu): +(.+)")
 _STIMULI: Final = re.compile(r"\bstimuli\('[^']*'(?:, '[^']*')*\)")
-_RENAMED: Final = re.compile(r"\w+ -> \w+(?:, \w+ -> \w+)*")
 _LARGEST: Final = 1_000_000  # bytes of a query file
-_LONGEST_LINE: Final = (
-    2_000  # characters; the pattern of a parameter takes time that grows with their square
-)
-_ONE_OF: Final = f"write one of: {', '.join(TYPES)}"
 _PLACEHOLDERS: Final = {
     "model": "model",
     "layer": "model/layer",
@@ -77,14 +67,6 @@ _PLACEHOLDERS: Final = {
     "float": 0.5,
     "boolean": True,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One column that a query returns."""
-
-    name: str
-    doc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +118,6 @@ class Query:
             )
         lines += [f":param {name} => {json.dumps(value)};" for name, value in shown.items()]
         return "\n".join([*lines, self.text_for("neo4j").strip().rstrip(";") + ";"]) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a header block says."""
-
-    title: str
-    doc: str
-    parameters: tuple[Parameter, ...] | None  # none where there is no `params:` section
-    returns: tuple[Output, ...]
-    notes: Mapping[str, str]  # word -> text of the lines `renamed:`, `roles:`, `instance:`, `kuzu:`
 
 
 def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
@@ -212,77 +183,6 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
             strict=strict,
         )
     return query
-
-
-def parse_header(text: str, *, where: str) -> Header:
-    """Read a header block: a title, the sections ``params:`` and ``returns:``, and prose.
-
-    ``text`` has its ``//`` already removed. `QueryError` names the line that cannot be read.
-    """
-    sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
-    current, seen = "title", set()
-    notes: dict[str, str] = {}
-    noted = None  # the note that the next line may go on with
-    for line in text.splitlines():
-        word = line.strip().removesuffix(":")
-        note = _NOTE.fullmatch(line) if current != "doc" else None
-        going_on, noted = noted if line.startswith("  ") else None, None
-        if note is not None:
-            noted = note.group(1)
-            notes[noted] = note.group(2)
-        elif going_on is not None:
-            noted = going_on
-            notes[noted] += f" {line.strip()}"
-        elif word in ("params", "returns") and line.strip().endswith(":"):
-            current = word
-            seen.add(word)
-        elif not line.strip():
-            current = "doc"
-            sections["doc"].append("")
-        elif current in ("params", "returns") and line.startswith("    ") and sections[current]:
-            sections[current][-1] += " " + line.strip()
-        else:
-            sections[current].append(line.strip())
-    return Header(
-        title=" ".join(sections["title"]),
-        doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
-        parameters=_parameters(sections["params"], notes.get("renamed"), where)
-        if "params" in seen
-        else None,
-        returns=tuple(_output(line, where) for line in sections["returns"]),
-        notes=notes,
-    )
-
-
-def columns_of(text: str) -> tuple[str, ...]:
-    """Names of the columns of the last ``RETURN`` of a query, as its text names them."""
-    code = code_of(text.replace("`", " "))
-    found = list(re.finditer(r"\bRETURN\b(?:\s+DISTINCT\b)?", code, re.IGNORECASE))
-    if not found:
-        return ()
-    clause = re.split(
-        r"\bORDER\s+BY\b|(?<![$.\w])(?:SKIP|LIMIT)\b|;",
-        code[found[-1].end() :],
-        flags=re.IGNORECASE,
-    )[0]
-    return tuple(_column_name(item) for item in split_items(clause))
-
-
-def split_items(clause: str) -> list[str]:
-    """Items of a projection, split at the commas that stand in no bracket."""
-    items, depth = [""], 0
-    for char in clause:
-        depth += (char in "([{") - (char in ")]}")
-        if char == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += char
-    return [item.strip() for item in items if item.strip()]
-
-
-def _column_name(item: str) -> str:
-    found = re.search(r"\bAS\s+(\w+)$", item, re.IGNORECASE)
-    return found.group(1) if found else item
 
 
 def _read(path: Path) -> str:
@@ -360,55 +260,6 @@ def _with_stimuli(cypher: str, *, where: str) -> str:
         return f"[{', '.join(repr(name) for name in with_traits(*traits))}]"
 
     return _STIMULI.sub(listed, cypher)
-
-
-def _parameters(lines: list[str], renamed: str | None, where: str) -> tuple[Parameter, ...]:
-    """The declared parameters, each with the names that it had before."""
-    declared = [_parameter(line, where) for line in lines]
-    names = [parameter.name for parameter in declared]
-    formerly: dict[str, tuple[str, ...]] = {}
-    for pair in renamed.split(", ") if renamed else ():
-        old, _, new = pair.partition(" -> ")
-        if not _RENAMED.fullmatch(pair) or new not in names or old in names:
-            raise QueryError(
-                f"{where}: `renamed: {pair}` does not fit the parameters {', '.join(names)}; "
-                "write `OLD -> NEW` with the name of a declared parameter"
-            )
-        formerly[new] = (*formerly.get(new, ()), old)
-    return tuple(replace(p, formerly=formerly.get(p.name, ())) for p in declared)
-
-
-def _parameter(line: str, where: str) -> Parameter:
-    match = _PARAMETER.fullmatch(line) if len(line) <= _LONGEST_LINE else None
-    if match is None:
-        raise QueryError(
-            f"{where}: cannot read the parameter {line[:200]!r}; write `name (type): doc` or "
-            "`name (type = default): doc`"
-        )
-    name, kind, default, doc = match.groups()
-    if kind not in TYPES:
-        raise QueryError(
-            f"{where}: parameter `{name}` has no known type `{kind}`; "
-            f"{near(kind, TYPES, otherwise=_ONE_OF)}"
-        )
-    if name in _RESERVED:
-        raise QueryError(f"{where}: a parameter cannot be called `{name}`; call it otherwise")
-    if default is None:
-        return Parameter(name, kind, doc)
-    try:
-        return Parameter(name, kind, doc, TYPES[kind][0](json.loads(default)), required=False)
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise QueryError(
-            f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in "
-            "JSON"
-        ) from None
-
-
-def _output(line: str, where: str) -> Output:
-    match = _OUTPUT.fullmatch(line)
-    if match is None:
-        raise QueryError(f"{where}: cannot read the column {line!r}; write `name: doc`")
-    return Output(*match.groups())
 
 
 def _agree(where: str, query: Query, text: str, *, strict: bool) -> None:

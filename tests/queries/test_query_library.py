@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from circuitome import vocabulary
 from circuitome.graphdb.schema import NODES
 from circuitome.queries.catalogue import find_query, library
+from circuitome.queries.clauses import columns_of
 from circuitome.queries.errors import QueryError
 from circuitome.queries.lint import RULES, dangers, lint, lint_query
 from circuitome.queries.motifs import MOTIFS
 from circuitome.queries.pages import queries_page
-from circuitome.queries.query_file import LIBRARY, Query, columns_of, load_file, load_folder
+from circuitome.queries.query_file import LIBRARY, Query, load_file, load_folder
 from circuitome.queries.values import TYPES, Parameter, Typed, bind, convert
 
 DOCS = Path(__file__).parents[2] / "docs" / "queries.md"

@@ -16,7 +16,8 @@ from circuitome.queries.algorithms.branches import layer_pairs
 from circuitome.queries.algorithms.read_back import pairs
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
+from circuitome.queries.header import parse_header
+from circuitome.queries.query_file import LIBRARY, Query, load_file
 from circuitome.queries.rows import Rows
 
 __all__ = ["algorithms"]

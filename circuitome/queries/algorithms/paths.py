@@ -26,7 +26,8 @@ import pyarrow as pa
 from circuitome.queries.asks import Asks
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import numbers_of
-from circuitome.queries.query_file import LIBRARY, Query, load_file, parse_header
+from circuitome.queries.header import parse_header
+from circuitome.queries.query_file import LIBRARY, Query, load_file
 from circuitome.queries.rows import Rows
 
 __all__ = ["Circuit", "algorithms", "downstream", "strongest_paths", "upstream"]
