@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError
-from circuitome.queries.motifs.motif import Motif, MotifRow, Tested
+from circuitome.queries.motifs.motif import Motif, Tested
+from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.registry import BUNDLED, MOTIFS, find_motif
 from circuitome.queries.motifs.search import Search
 from circuitome.queries.motifs.significance import NULLS, Significance

@@ -16,7 +16,8 @@ import numpy as np
 
 from circuitome.queries.asks import Asks
 from circuitome.queries.motifs.feature_circuit import NO_KINDS
-from circuitome.queries.motifs.motif import MotifRow, QueryRow, Tested, Value, instance
+from circuitome.queries.motifs.motif import Tested, Value
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
 from circuitome.queries.motifs.places import Place, Places
 from circuitome.significance import benjamini_hochberg, hypergeometric
 

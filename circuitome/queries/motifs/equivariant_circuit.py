@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from circuitome.graphdb.annotation import parts_done
 from circuitome.graphdb.bundle import Bundle
-from circuitome.queries.motifs.motif import MotifRow, QueryRow, Tested, Value, instance
+from circuitome.queries.motifs.motif import Tested, Value
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database

@@ -10,7 +10,8 @@ from typing import Final, cast
 
 from circuitome.queries.algorithms.branches import between, layer_pairs
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import MotifRow, QueryRow, Tested, tested
+from circuitome.queries.motifs.motif import Tested
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, tested
 from circuitome.significance import benjamini_hochberg
 
 __all__ = ["MOTIF", "NULL", "conclude"]

@@ -1,51 +1,36 @@
-"""What a motif is: a query whose header says all about it, and an array form that gives the same
-rows.
+"""What a motif is: a query whose header says all about it (`definition`), and an array form that
+gives the same rows.
 
-The header of the query has the title, the thresholds with their defaults, and which columns play
-which role:
-
-::
-
-    // roles: union = united; case = case_1, case_2
-    // instance: pair
-
-``instance`` names the column whose equal values make one instance; without it, a row is one.
 A motif's module has `find`, which gives all instances in a graph as arrays. Rows, scores and counts
 follow from both, here.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Final, NotRequired, Protocol, TypedDict, cast
+from typing import Protocol, cast
 
 import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
-from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.values import Parameter, bind
+from circuitome.queries.motifs.definition import Definition, definition_of
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
+from circuitome.queries.values import bind
 
 __all__ = [
     "Bundled",
-    "Definition",
     "Instances",
     "Members",
     "Motif",
     "MotifKind",
-    "MotifRow",
-    "QueryRow",
     "Source",
     "Tested",
     "Value",
-    "instance",
     "join",
-    "tested",
     "top_of",
 ]
 
@@ -54,56 +39,6 @@ MANY_INSTANCES: int = 1_000_000
 
 Value = float | int | str
 """Of a threshold."""
-
-QueryRow = Mapping[str, object]
-"""A row of a query: column -> value."""
-
-_ROLE: Final = re.compile(r"(\w+)(?: = (\w+(?:, \w+)*))?(?: if (\w+) = (\w+))?")
-
-
-class MotifRow(TypedDict):
-    """One instance. ``p``, ``q`` and ``null`` are None if no null model was asked: a candidate."""
-
-    kind: str
-    model: str
-    score: float
-    p: float | None
-    q: float | None
-    null: str | None  # null model of p or q
-    roles: dict[str, list[str]]  # role -> keys
-    key: NotRequired[str]  # of a saved motif
-    group: NotRequired[str]  # these four: of an equivariant circuit
-    circuit_class: NotRequired[str]
-    pairs: NotRequired[int]
-    compression: NotRequired[float]
-    observed: NotRequired[int]  # these seven: of a branch cluster
-    group_size: NotRequired[int]
-    branch_size: NotRequired[int]
-    block_size: NotRequired[int]
-    expected: NotRequired[float]
-    bonferroni: NotRequired[float]
-    tests: NotRequired[int]
-
-
-def tested(row: MotifRow, *, p: float | None, q: float | None, null: str | None) -> MotifRow:
-    """The row with what a null model says of it."""
-    found = row.copy()
-    found["p"], found["q"], found["null"] = p, q, null
-    return found
-
-
-def instance(
-    kind: str,
-    model: str,
-    score: float,
-    roles: Mapping[str, list[str]],
-    *,
-    p: float | None = None,
-    q: float | None = None,
-    null: str | None = None,
-) -> MotifRow:
-    """One motif row."""
-    return MotifRow(kind=kind, model=model, score=score, p=p, q=q, null=null, roles=dict(roles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,68 +93,6 @@ def _matrix(role: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Which columns of the query fill a role."""
-
-    role: str
-    columns: tuple[str, ...]
-    condition: tuple[str, str] | None  # column and the value that it has in rows that count
-
-    def of(self, rows: Sequence[QueryRow]) -> list[str]:
-        """The keys in this role, each once."""
-        if self.condition is not None:
-            column, value = self.condition
-            rows = [row for row in rows if row[column] == value]
-        keys: dict[str, None] = {}
-        for row, column in itertools.product(rows, self.columns):
-            value = row[column]
-            keys.update(dict.fromkeys(value if isinstance(value, list) else [str(value)]))
-        return list(keys)
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What the header of a motif's query says."""
-
-    title: str
-    parts: tuple[_Part, ...]
-    group: str | None  # column whose equal values make one instance; None: a row is one
-    thresholds: tuple[Parameter, ...]  # parameters but for the model and the limit
-    limit: int  # rows, by default
-
-    @classmethod
-    def of(cls, kind: str) -> Definition:
-        """The definition of a motif of the library.
-
-        Raises:
-            QueryError: its header has no roles, or they cannot be read.
-        """
-        query = library()[kind]
-        parts = []
-        for text in query.notes.get("roles", "").split("; "):
-            match = _ROLE.fullmatch(text)
-            if match is None:
-                raise QueryError(
-                    f"{kind}: cannot read the role {text!r}; write `// roles: ROLE = COLUMN; ROLE`"
-                )
-            role, columns, column, value = match.groups()
-            names = tuple((columns or role).split(", "))
-            parts.append(_Part(role, names, None if column is None else (column, value)))
-        limit = query.parameter("limit")
-        thresholds = [p for p in query.parameters if p.name not in ("model", "limit")]
-        return cls(
-            query.title,
-            tuple(parts),
-            query.notes.get("instance"),
-            tuple(thresholds),
-            cast("int", limit.default) if limit else 0,
-        )
-
-
-_definition = functools.cache(Definition.of)
-
-
-@dataclass(frozen=True, slots=True)
 class MotifKind:
     """What every motif has."""
 
@@ -235,7 +108,7 @@ class MotifKind:
     @property
     def definition(self) -> Definition:
         """What the header of its query says."""
-        return _definition(self.kind)
+        return definition_of(self.kind)
 
     @property
     def roles(self) -> tuple[str, ...]:

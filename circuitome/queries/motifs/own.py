@@ -21,7 +21,7 @@ from circuitome.graphdb.cypher import CypherError, check_reading, code_of
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.lint import dangers
-from circuitome.queries.motifs.motif import MotifRow, instance
+from circuitome.queries.motifs.motif_row import MotifRow, instance
 from circuitome.queries.motifs.null_tables import KEPT, NetworkTables
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.queries.motifs.search import ALL

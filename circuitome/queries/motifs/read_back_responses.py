@@ -23,7 +23,8 @@ from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.algorithms.follow import Followed, followed_around, following
 from circuitome.queries.algorithms.read_back import Chain, reflect
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Bundled, MotifRow, instance
+from circuitome.queries.motifs.motif import Bundled
+from circuitome.queries.motifs.motif_row import MotifRow, instance
 from circuitome.queries.motifs.superposition_read_back import MOTIF
 from circuitome.significance import empirical_p, target_decoy_q
 

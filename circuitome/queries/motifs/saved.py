@@ -18,7 +18,7 @@ from circuitome.graphdb.rows import table_of
 from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError
-from circuitome.queries.motifs.motif import MotifRow
+from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.registry import MOTIFS
 from circuitome.queries.motifs.search import Search
 from circuitome.queries.motifs.significance import Significance

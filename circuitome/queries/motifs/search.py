@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, MotifRow, Tested, Value
+from circuitome.queries.motifs.motif import Motif, Tested, Value
+from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
 
 if TYPE_CHECKING:

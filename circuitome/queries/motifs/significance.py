@@ -21,7 +21,8 @@ import numpy as np
 
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Motif, MotifRow, Tested, Value, tested
+from circuitome.queries.motifs.motif import Motif, Tested, Value
+from circuitome.queries.motifs.motif_row import MotifRow, tested
 from circuitome.queries.motifs.nulls import NULLS as NULL_MODELS
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.significance import empirical_p, target_decoy_q

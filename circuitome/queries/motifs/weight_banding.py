@@ -11,7 +11,8 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.kernels import banding_ratio, banding_variances
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Bundled, MotifRow, QueryRow, Tested, tested
+from circuitome.queries.motifs.motif import Bundled, Tested
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, tested
 from circuitome.significance import benjamini_hochberg, empirical_p
 
 __all__ = ["BUNDLED", "MOTIF", "NULL", "banding_p", "significant"]
