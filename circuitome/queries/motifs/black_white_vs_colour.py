@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from circuitome.queries.arrays import quotient
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.feature_circuit import lacking_kinds, of_kind
+from circuitome.queries.motifs.feature_circuit import lacking_kinds, of_kind, sent_by
 from circuitome.queries.motifs.motif import Instances, Members, Motif
 from circuitome.vocabulary import with_traits
 
@@ -17,38 +20,38 @@ _GREY: Final = with_traits("grey")
 _COLOURED: Final = with_traits("coloured")
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The inputs of one sort, grey or coloured; ``m`` edges, ``n`` neurons."""
+
+    edges: np.ndarray  # (m,)
+    net: np.ndarray  # (n,) sum of share times polarity
+    weight: np.ndarray  # (n,) sum of share
+
+    @classmethod
+    def of(cls, graph: SignedGraph, read: np.ndarray, kinds: Sequence[str]) -> _Side:
+        """Those among the edges ``read``, ``(e,)`` bool, that neurons of some kinds send."""
+        edges = sent_by(graph, kinds, read)
+        receiver, share, n = graph.receiver[edges], graph.share[edges], len(graph.keys)
+        net = np.bincount(receiver, share * graph.polarity[edges], n)
+        return cls(edges, net, np.bincount(receiver, share, n))
+
+    def agreeing(self, graph: SignedGraph, detectors: np.ndarray) -> Members:
+        """Senders of the edges into detectors that have the sign of the detector's net."""
+        agrees = graph.polarity[self.edges] * self.net[graph.receiver[self.edges]] > 0
+        edges = self.edges[agrees]
+        return Members.around(detectors, graph.receiver[edges], graph.sender[edges])
+
+
 def find(graph: SignedGraph, *, strength: float, min_score: float) -> Instances:
     """Detectors and the grey and coloured inputs that agree; the score is to nine digits."""
-    n = len(graph.keys)
     read = of_kind(graph, "bw_vs_colour")[graph.receiver] & (graph.strength >= strength)
-    sides = [
-        np.flatnonzero(read & of_kind(graph, *kinds)[graph.sender]) for kinds in (_GREY, _COLOURED)
-    ]
-    net, weight = (
-        [np.bincount(graph.receiver[edges], values[edges], n) for edges in sides]
-        for values in (graph.share * graph.polarity, graph.share)
-    )
-    grey, colour = net
-    both = weight[0] + weight[1]
-    weaker = np.minimum(np.abs(grey), np.abs(colour))
-    score = np.round(np.divide(2 * weaker, both, out=np.zeros(n), where=both > 0), 9)
-    detector = np.flatnonzero((grey * colour < 0) & (score >= min_score))
-    inputs = [
-        _agreeing(graph, detector, edges, total) for edges, total in zip(sides, net, strict=True)
-    ]
-    roles = {"detector": detector, "grey": inputs[0], "colour": inputs[1]}
-    return Instances(roles, score[detector])
-
-
-def _agreeing(
-    graph: SignedGraph, detector: np.ndarray, edges: np.ndarray, total: np.ndarray
-) -> Members:
-    """Senders of the edges into detectors that have the sign of the detector's total ``(n,)``."""
-    place = np.full(len(graph.keys), -1)
-    place[detector] = np.arange(len(detector))
-    receiver = graph.receiver[edges]
-    agrees = (place[receiver] >= 0) & (graph.polarity[edges] * total[receiver] > 0)
-    return Members(place[receiver[agrees]], graph.sender[edges[agrees]])
+    grey, colour = _Side.of(graph, read, _GREY), _Side.of(graph, read, _COLOURED)
+    weaker = np.minimum(np.abs(grey.net), np.abs(colour.net))
+    score = np.round(quotient(2 * weaker, grey.weight + colour.weight), 9)
+    detector = np.flatnonzero((grey.net * colour.net < 0) & (score >= min_score))
+    inputs = {"grey": grey.agreeing(graph, detector), "colour": colour.agreeing(graph, detector)}
+    return Instances({"detector": detector, **inputs}, score[detector])
 
 
 MOTIF: Final = Motif(

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from circuitome.queries.arrays import mean_by
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.feature_circuit import lacking_kinds, of_kind
 from circuitome.queries.motifs.motif import Instances, Members, Motif
@@ -28,35 +29,42 @@ def find(
 ) -> Instances:
     """Centres and the contrasts that agree; the score is the mean facing, to nine digits."""
     edges, facing = _faced(graph, strength=strength, apart=apart)
-    receiver, n = graph.receiver[edges], len(graph.keys)
-    mean = _mean_by(receiver, facing, graph.share[edges], size=n)
-    coloured = of_kind(graph, _COLOUR_CENTRE)
-    score = np.round(np.where(coloured, mean, np.abs(mean)), 9)
-    enough = np.bincount(receiver, minlength=n) >= max(min_inputs, 1)
-    centre = np.flatnonzero(enough & (score >= min_score))
-    place = np.full(n, -1)
-    place[centre] = np.arange(len(centre))
-    agrees = (place[receiver] >= 0) & (facing * mean[receiver] > 0)
-    contrasts = Members(place[receiver[agrees]], graph.sender[edges[agrees]])
+    receiver = graph.receiver[edges]
+    mean = mean_by(receiver, facing, graph.share[edges], size=len(graph.keys))
+    score = np.round(np.where(of_kind(graph, _COLOUR_CENTRE), mean, np.abs(mean)), 9)
+    number = np.bincount(receiver, minlength=len(mean))
+    centre = np.flatnonzero((number >= max(min_inputs, 1)) & (score >= min_score))
+    agree = edges[facing * mean[receiver] > 0]
+    contrasts = Members.around(centre, graph.receiver[agree], graph.sender[agree])
     return Instances({"centre": centre, "contrast": contrasts}, score[centre])
 
 
 def _faced(graph: SignedGraph, *, strength: float, apart: float) -> tuple[np.ndarray, np.ndarray]:
     """Strong edges from contrasts whose kernels have a way, and how much each faces, ``(m,)``."""
     edges = np.flatnonzero(_joined(graph) & (graph.strength >= strength))
+    x, y = _way(graph, edges)
+    length = np.sqrt(x * x + y * y)
+    kept = (length >= apart) & (length > 0)
+    edges, x, y = edges[kept], x[kept], y[kept]
+    angle = np.deg2rad(graph.preferences["orientation_deg"][graph.sender[edges]])
+    along = x * np.sin(angle) + y * np.cos(angle)
+    return edges, _same_hue(graph, edges) * along / length[kept]
+
+
+def _way(graph: SignedGraph, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels from where each kernel inhibits to where it excites, right and down, ``(m,)`` each."""
     plus = (1 + graph.polarity[edges]) / 2  # how much excites
     minus = (1 - graph.polarity[edges]) / 2  # how much inhibits
     x = plus * np.nan_to_num(graph.ex[edges]) - minus * np.nan_to_num(graph.ix[edges])
     y = plus * np.nan_to_num(graph.ey[edges]) - minus * np.nan_to_num(graph.iy[edges])
-    way = np.sqrt(x * x + y * y)
-    kept = (way >= apart) & (way > 0)
-    edges, x, y, way = edges[kept], x[kept], y[kept], way[kept]
-    sender, receiver = graph.sender[edges], graph.receiver[edges]
-    hue = graph.preferences["hue_deg"]
-    coloured = of_kind(graph, _COLOUR_CENTRE)[receiver]
-    same_hue = np.where(coloured, np.cos(np.deg2rad(hue[sender] - hue[receiver])), 1.0)
-    angle = np.deg2rad(graph.preferences["orientation_deg"][sender])
-    return edges, same_hue * (x * np.sin(angle) + y * np.cos(angle)) / way
+    return x, y
+
+
+def _same_hue(graph: SignedGraph, edges: np.ndarray) -> np.ndarray:
+    """Cosine of the hues of both ends of edges into centres of colour, ``(m,)``; 1 for others."""
+    sender, receiver, hue = graph.sender[edges], graph.receiver[edges], graph.preferences["hue_deg"]
+    alike = np.cos(np.deg2rad(hue[sender] - hue[receiver]))
+    return np.where(of_kind(graph, _COLOUR_CENTRE)[receiver], alike, 1.0)
 
 
 def _joined(graph: SignedGraph) -> np.ndarray:
@@ -70,14 +78,6 @@ def _joined(graph: SignedGraph) -> np.ndarray:
     sender, receiver = graph.sender, graph.receiver
     of_colour = colour[sender] & colour_centre[receiver]
     return of_colour | (light[sender] & light_centre[receiver])
-
-
-def _mean_by(group: np.ndarray, value: np.ndarray, weight: np.ndarray, *, size: int) -> np.ndarray:
-    """Weighted mean of values ``(m,)`` in each of ``size`` groups, ``(size,)``; 0 if empty."""
-    total = np.bincount(group, weight, size)
-    return np.divide(
-        np.bincount(group, weight * value, size), total, out=np.zeros(size), where=total > 0
-    )
 
 
 MOTIF: Final = Motif(

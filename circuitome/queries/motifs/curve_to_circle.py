@@ -14,7 +14,8 @@ import numpy as np
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Instances, Value
-from circuitome.queries.motifs.posed import ROUND, Edges, Pose
+from circuitome.queries.motifs.posed import ROUND, Pose
+from circuitome.queries.motifs.posed_edges import Edges
 
 __all__ = ["MOTIF", "POSES"]
 

@@ -7,16 +7,16 @@ of a pair and inhibits the other in ``E' I``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from circuitome.kernels import unit_rows
 from circuitome.queries.graph import Fan, SignedGraph
-from circuitome.queries.motifs.motif import join
+from circuitome.queries.motifs.motif import Instances, join
 
-__all__ = ["EdgeValues", "column_cosines", "fan_in_cosines", "likeness", "met", "wedges"]
+__all__ = ["EdgeValues", "column_cosines", "fan_in_cosines", "likeness", "met", "paired", "wedges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,12 @@ def likeness(graph: SignedGraph, neurons: np.ndarray, fans: list[Fan]) -> np.nda
     reads = np.any(rows, axis=1)
     common = (wired @ wired.T > 0) & np.outer(reads, reads)
     return np.where(common, rows @ rows.T, np.nan)
+
+
+def paired(found: Iterable[np.ndarray]) -> Instances:
+    """Instances of two cases, from tables of both and their score, ``(m, 3)`` each."""
+    pairs = np.concatenate([np.empty((0, 3)), *found])
+    return Instances({"case": pairs[:, :2].astype(np.int64)}, pairs[:, 2])
 
 
 def _unit_columns(matrix: np.ndarray) -> np.ndarray:

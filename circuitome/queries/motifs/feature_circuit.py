@@ -15,7 +15,7 @@ from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Value
 
-__all__ = ["NO_KINDS", "kinds_of", "lacking_kinds", "lacking_pairs", "of_kind"]
+__all__ = ["NO_KINDS", "kinds_of", "lacking_kinds", "lacking_pairs", "of_kind", "sent_by"]
 
 NO_KINDS: Final = (
     "no neuron of {} has a kind; `circuitome annotate BUNDLE` measures them, then "
@@ -27,6 +27,11 @@ NO_KINDS: Final = (
 def of_kind(graph: SignedGraph, *kinds: str) -> np.ndarray:
     """Which neurons are of one of these kinds, ``(n,)`` bool."""
     return np.isin(graph.kind, kinds)
+
+
+def sent_by(graph: SignedGraph, kinds: Sequence[str], edges: np.ndarray) -> np.ndarray:
+    """Numbers of those among the edges, ``(e,)`` bool, that neurons of these kinds send."""
+    return np.flatnonzero(edges & of_kind(graph, *kinds)[graph.sender])
 
 
 def kinds_of(database: Asks, model: str) -> set[str]:

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from circuitome.queries.motifs.posed import HUES, Edges, Pose
+from circuitome.queries.motifs.posed import HUES, Pose
+from circuitome.queries.motifs.posed_edges import Edges
 
 __all__ = ["MOTIF", "POSE", "agreement"]
 

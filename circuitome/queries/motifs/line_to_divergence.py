@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from circuitome.queries.motifs.posed import LINES, Edges, Pose
+from circuitome.queries.motifs.posed import LINES, Pose
+from circuitome.queries.motifs.posed_edges import Edges
 
 __all__ = ["MOTIF", "POSE", "agreement"]
 

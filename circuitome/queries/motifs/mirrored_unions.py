@@ -26,26 +26,33 @@ def find(
     q: float,
     opposed: float,
     together: float,
-    strength: float,
-    polarity: float,
+    **strong: float,
 ) -> Instances:
-    """Cases and what unites them; the score is the weaker of both cosines, to nine digits."""
-    n = len(graph.keys)
-    reads = EdgeValues(graph.receiver, graph.sender, graph.weight, n)
-    sends = EdgeValues(graph.sender, graph.receiver, graph.effect, n)
-    first, second = graph.partners.of(transform, q=q)
-    fan_in = reads.cosines(first, second)
-    kept = np.round(-fan_in, 9) >= opposed
-    first, second, fan_in = first[kept], second[kept], fan_in[kept]
-    fan_out = sends.cosines(first, second)
-    kept = np.round(fan_out, 9) >= together
-    cases = np.column_stack([first, second])[kept]
-    score = np.round(np.minimum(-fan_in, fan_out)[kept], 9)
-    strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
-    unions = [_common(graph, np.flatnonzero(strong), *pair) for pair in cases]
+    """Cases and what unites them; the score is the weaker of both cosines, to nine digits.
+
+    ``strong`` is what `SignedGraph.strong` asks of an edge to the union.
+    """
+    pairs = graph.partners.of(transform, q=q)
+    cases, score = _mirrored(graph, *pairs, opposed=opposed, together=together)
+    edges = np.flatnonzero(graph.strong(**strong) & graph.excites)
+    unions = [_common(graph, edges, *pair) for pair in cases]
     held = [place for place, receivers in enumerate(unions) if len(receivers)]
     roles = {"case": cases[held], "union": [unions[place] for place in held]}
     return Instances(roles, score[held])
+
+
+def _mirrored(
+    graph: SignedGraph, first: np.ndarray, second: np.ndarray, *, opposed: float, together: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs whose fan-ins oppose and whose fan-outs agree, ``(m, 2)``, and how much, ``(m,)``."""
+    n = len(graph.keys)
+    fan_in = EdgeValues(graph.receiver, graph.sender, graph.weight, n).cosines(first, second)
+    kept = np.round(-fan_in, 9) >= opposed
+    first, second, fan_in = first[kept], second[kept], fan_in[kept]
+    fan_out = EdgeValues(graph.sender, graph.receiver, graph.effect, n).cosines(first, second)
+    kept = np.round(fan_out, 9) >= together
+    score = np.round(np.minimum(-fan_in, fan_out), 9)
+    return np.column_stack([first, second])[kept], score[kept]
 
 
 def _common(graph: SignedGraph, edges: np.ndarray, one: int, other: int) -> np.ndarray:

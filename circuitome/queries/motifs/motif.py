@@ -27,6 +27,7 @@ __all__ = [
     "Members",
     "Motif",
     "MotifKind",
+    "Role",
     "Source",
     "Tested",
     "Value",
@@ -47,6 +48,15 @@ class Members:
 
     place: np.ndarray  # (k,) int64, number of the instance
     neuron: np.ndarray  # (k,) int64
+
+    @classmethod
+    def around(cls, centres: np.ndarray, ends: np.ndarray, neurons: np.ndarray) -> Members:
+        """Those among ``neurons`` whose edge ends in a centre, one centre an instance.
+
+        ``centres``: ``(m,)``, ascending; ``ends`` and ``neurons``: ``(e,)``, both ends of edges.
+        """
+        held = np.isin(ends, centres)
+        return cls(np.searchsorted(centres, ends[held]), neurons[held])
 
     def of(self, places: np.ndarray) -> list[np.ndarray]:
         """The neurons of some instances, ascending."""

@@ -9,6 +9,7 @@ layer, ``(senders, neurons)``, the wedges are counted by ``W = E' I`` and the in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -29,14 +30,29 @@ def find(graph: SignedGraph, *, strength: float, polarity: float) -> Instances:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Wedges:
+    """Senders that excite one neuron of a layer and inhibit another, ``(m,)`` each."""
+
+    source: np.ndarray
+    excited: np.ndarray
+    inhibited: np.ndarray
+    weakest: np.ndarray  # strength of the weaker edge
+
+    @classmethod
+    def of(cls, graph: SignedGraph, edges: np.ndarray) -> _Wedges:
+        plus, minus = edges[graph.excites[edges]], edges[~graph.excites[edges]]
+        place = graph.sender * len(graph.layers) + graph.layer[graph.receiver]
+        i, j = join(place[plus], place[minus])
+        plus, minus = plus[i], minus[j]
+        weakest = np.minimum(graph.strength[plus], graph.strength[minus])
+        return cls(graph.sender[plus], graph.receiver[plus], graph.receiver[minus], weakest)
+
+
 def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Instances:
     edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity))
-    size, n = graph.strength, len(graph.keys)
-    plus, minus = edges[graph.excites[edges]], edges[~graph.excites[edges]]
-    place = graph.sender * len(graph.layers) + graph.layer[graph.receiver]
-    i, j = join(place[plus], place[minus])
-    excited, inhibited = graph.receiver[plus[i]], graph.receiver[minus[j]]
-    source, weakest = graph.sender[plus[i]], np.minimum(size[plus[i]], size[minus[j]])
+    wedges, n = _Wedges.of(graph, edges), len(graph.keys)
+    excited, inhibited, source = wedges.excited, wedges.inhibited, wedges.source
     up = excited < inhibited
     first, second = np.flatnonzero(up), np.flatnonzero(~up)
     i, j = join((excited * n + inhibited)[first], (inhibited * n + excited)[second])
@@ -45,7 +61,7 @@ def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Instan
         "case": np.column_stack([excited[first], inhibited[first]]),
         "source": np.column_stack([source[first], source[second]]),
     }
-    return Instances(roles, np.minimum(weakest[first], weakest[second]))
+    return Instances(roles, np.minimum(wedges.weakest[first], wedges.weakest[second]))
 
 
 def count(graph: SignedGraph, *, strength: float, polarity: float) -> int:

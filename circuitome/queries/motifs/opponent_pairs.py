@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.fans import fan_in_cosines, wedges
+from circuitome.queries.motifs.fans import fan_in_cosines, paired, wedges
 from circuitome.queries.motifs.motif import Instances, Motif
 
 __all__ = ["MOTIF", "find"]
@@ -17,7 +17,7 @@ __all__ = ["MOTIF", "find"]
 
 def find(graph: SignedGraph, *, cosine: float, strength: float, polarity: float) -> Instances:
     """Both cases, the lower first; the score is how much they oppose, to nine digits."""
-    found = [np.empty((0, 3))]
+    found = []
     for fan in graph.fans():
         wedge = wedges(graph, fan, strength=strength, polarity=polarity)
         one, other = np.nonzero(np.triu(wedge & wedge.T, 1))
@@ -27,8 +27,7 @@ def find(graph: SignedGraph, *, cosine: float, strength: float, polarity: float)
         opposed = score >= cosine
         cases = fan.neurons[one[opposed]], fan.neurons[other[opposed]]
         found.append(np.column_stack([*cases, score[opposed]]))
-    pairs = np.concatenate(found)
-    return Instances({"case": pairs[:, :2].astype(np.int64)}, pairs[:, 2])
+    return paired(found)
 
 
 MOTIF: Final = Motif("opponent_pairs", find)

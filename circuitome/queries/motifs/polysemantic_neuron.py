@@ -6,12 +6,14 @@ are. Two seeds, the strongest input and the strongest that is unlike it, gather 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from circuitome.queries.graph import SignedGraph
+from circuitome.queries.graph import Fan, SignedGraph
 from circuitome.queries.motifs.fans import likeness
 from circuitome.queries.motifs.motif import Instances, Motif
 
@@ -29,6 +31,16 @@ class _Groups:
     min_inputs: int  # of each
 
 
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A neuron, and the two groups that its inputs fall into."""
+
+    neuron: int
+    score: float  # mean cosine of the looser group, to nine digits
+    group_1: np.ndarray
+    group_2: np.ndarray
+
+
 def find(
     graph: SignedGraph,
     *,
@@ -39,35 +51,46 @@ def find(
     min_inputs: int,
 ) -> Instances:
     """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits."""
-    asked = _Groups(alike, apart, min_inputs)
     strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
-    fans = {fan.layer: fan for fan in graph.fans()}
-    cosines: dict[tuple[int, ...], np.ndarray] = {}  # layers that are read together -> theirs
-    neurons: list[int] = []
-    scores: list[float] = []
-    groups: list[tuple[np.ndarray, np.ndarray]] = []
-    for fan in fans.values():
-        mine = strong[fan.edges]
-        rank = np.full((len(fan.senders), len(fan.neurons)), _NOWHERE)
-        rank[fan.row[mine], fan.column[mine]] = graph.rank[fan.edges][mine]
-        enough = np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * min_inputs)
-        read = tuple(np.unique(graph.layer[fan.senders]).tolist())
-        if len(enough) and read not in cosines:
-            into = [fans[layer] for layer in read if layer in fans]
-            cosines[read] = likeness(graph, fan.senders, into)
-        for column in enough:
-            split = _split(rank[:, column], cosines[read], asked)
-            if split is not None:
-                score, *places = split
-                neurons.append(int(fan.neurons[column]))
-                scores.append(score)
-                groups.append((fan.senders[places[0]], fan.senders[places[1]]))
+    found = list(_splits(graph, strong, _Groups(alike, apart, min_inputs)))
     roles = {
-        "neuron": np.array(neurons, np.int64),
-        "group_1": [first for first, _ in groups],
-        "group_2": [second for _, second in groups],
+        "neuron": np.array([split.neuron for split in found], np.int64),
+        "group_1": [split.group_1 for split in found],
+        "group_2": [split.group_2 for split in found],
     }
-    return Instances(roles, np.array(scores, np.float64))
+    return Instances(roles, np.array([split.score for split in found], np.float64))
+
+
+def _splits(graph: SignedGraph, strong: np.ndarray, asked: _Groups) -> Iterator[_Split]:
+    cosines = _likeness_within(graph)
+    for fan in graph.fans():
+        rank = _ranks(graph, fan, strong)
+        read = tuple(np.unique(graph.layer[fan.senders]).tolist())
+        for column in np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * asked.min_inputs):
+            split = _split(rank[:, column], cosines(read), asked)
+            if split is not None:
+                score, *groups = split
+                yield _Split(int(fan.neurons[column]), score, *(fan.senders[g] for g in groups))
+
+
+def _likeness_within(graph: SignedGraph) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """Cosines of the fan-ins of all neurons of layers that are read together, by these layers."""
+    fans = {fan.layer: fan for fan in graph.fans()}
+
+    @functools.cache
+    def cosines(read: tuple[int, ...]) -> np.ndarray:
+        senders = np.flatnonzero(np.isin(graph.layer, read))
+        return likeness(graph, senders, [fans[layer] for layer in read if layer in fans])
+
+    return cosines
+
+
+def _ranks(graph: SignedGraph, fan: Fan, strong: np.ndarray) -> np.ndarray:
+    """Rank of each strong input, ``(s, c)``; `_NOWHERE` for any other."""
+    mine = strong[fan.edges]
+    rank = np.full((len(fan.senders), len(fan.neurons)), _NOWHERE)
+    rank[fan.row[mine], fan.column[mine]] = graph.rank[fan.edges][mine]
+    return rank
 
 
 def _split(
@@ -78,26 +101,22 @@ def _split(
     ``rank`` of its strong inputs, ``(s,)``; ``cosines`` of all senders, ``(s, s)``.
     """
     inputs = np.flatnonzero(rank < _NOWHERE)
-    first = inputs[np.argmin(rank[inputs])]
-    like_1 = cosines[first, inputs]
+    like_1 = cosines[inputs[np.argmin(rank[inputs])], inputs]
     near = np.round(like_1, 9)
     unlike = inputs[near < asked.apart]
     if not len(unlike):
         return None
-    second = unlike[np.argmin(rank[unlike])]
-    like_2 = cosines[second, inputs]
+    like_2 = cosines[unlike[np.argmin(rank[unlike])], inputs]
     far = np.round(like_2, 9)
-    in_1 = (near >= asked.alike) & (far < asked.apart)
-    in_2 = (near < asked.apart) & (far >= asked.alike)
-    grouped = in_1 | in_2
-    in_1, in_2 = grouped & (near >= asked.alike), grouped & (near < asked.alike)
-    if min(in_1.sum(), in_2.sum()) < max(asked.min_inputs, 2):
+    of_first = near >= asked.alike
+    grouped = (of_first & (far < asked.apart)) | ((near < asked.apart) & (far >= asked.alike))
+    groups = [(like_1, grouped & of_first), (like_2, grouped & ~of_first)]
+    if min(group.sum() for _, group in groups) < max(asked.min_inputs, 2):
         return None
-    means = [
-        (like[group].sum() - 1) / (group.sum() - 1)  # each is alike to itself
-        for like, group in ((like_1, in_1), (like_2, in_2))
-    ]
-    return float(np.round(min(means), 9)), inputs[in_1], inputs[in_2]
+    # each seed is alike to itself
+    means = [(like[group].sum() - 1) / (group.sum() - 1) for like, group in groups]
+    first, second = (inputs[group] for _, group in groups)
+    return float(np.round(min(means), 9)), first, second
 
 
 MOTIF: Final = Motif("polysemantic_neuron", find, null="relabel")

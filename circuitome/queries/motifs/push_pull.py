@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from circuitome.queries.graph import Fan, SignedGraph
-from circuitome.queries.motifs.fans import column_cosines, fan_in_cosines, met, wedges
+from circuitome.queries.motifs.fans import column_cosines, fan_in_cosines, met, paired, wedges
 from circuitome.queries.motifs.motif import Instances, Motif
 
 __all__ = ["MOTIF", "find"]
@@ -22,27 +22,29 @@ __all__ = ["MOTIF", "find"]
 def find(graph: SignedGraph, *, cosine: float, strength: float, polarity: float) -> Instances:
     """Both cases, the lower first; the score is the weaker opposition, to nine digits."""
     strong = graph.strong(strength=strength, polarity=polarity)
-    effect, fans = graph.effect, {fan.layer: fan for fan in graph.fans()}
-    found = [np.empty((0, 3))]
-    for layer, fan in fans.items():
-        readers = [other for other in fans.values() if (graph.layer[other.senders] == layer).any()]
-        if not readers:
-            continue
-        wedge = wedges(graph, fan, strength=strength, polarity=polarity)
-        opposed = np.any([_opposed(graph, fan, reader, strong) for reader in readers], axis=0)
-        one, other = np.nonzero(np.triu((wedge | wedge.T) & (opposed | opposed.T), 1))
-        fan_in = -fan_in_cosines(graph, fan, one, other, near=-cosine)
-        apart = fan_in >= cosine
-        one, other, fan_in = one[apart], other[apart], fan_in[apart]
-        if not len(one):
-            continue
-        sent = np.concatenate([_sent(graph, layer, reader, effect) for reader in readers])
-        score = np.minimum(fan_in, -column_cosines(sent, one, other, near=-cosine))
-        apart = score >= cosine
-        cases = fan.neurons[one[apart]], fan.neurons[other[apart]]
-        found.append(np.column_stack([*cases, score[apart]]))
-    pairs = np.concatenate(found)
-    return Instances({"case": pairs[:, :2].astype(np.int64)}, pairs[:, 2])
+    found = []
+    for fan in graph.fans():
+        readers = [each for each in graph.fans() if (graph.layer[each.senders] == fan.layer).any()]
+        if readers:
+            wedge = wedges(graph, fan, strength=strength, polarity=polarity)
+            opposed = np.any([_opposed(graph, fan, reader, strong) for reader in readers], axis=0)
+            pairs = np.triu((wedge | wedge.T) & (opposed | opposed.T), 1)
+            found.append(_apart(graph, fan, readers, pairs, cosine))
+    return paired(found)
+
+
+def _apart(
+    graph: SignedGraph, fan: Fan, readers: list[Fan], pairs: np.ndarray, cosine: float
+) -> np.ndarray:
+    """The pairs ``(c, c)`` bool that oppose each other: both neurons and the score, ``(m, 3)``."""
+    one, other = np.nonzero(pairs)
+    score = -fan_in_cosines(graph, fan, one, other, near=-cosine)
+    one, other, score = (values[score >= cosine] for values in (one, other, score))
+    if len(one):
+        sent = np.concatenate([_sent(graph, fan.layer, reader) for reader in readers])
+        score = np.minimum(score, -column_cosines(sent, one, other, near=-cosine))
+    cases = np.column_stack([fan.neurons[one], fan.neurons[other], score])
+    return cases[score >= cosine]
 
 
 def _opposed(graph: SignedGraph, fan: Fan, reader: Fan, strong: np.ndarray) -> np.ndarray:
@@ -54,9 +56,9 @@ def _opposed(graph: SignedGraph, fan: Fan, reader: Fan, strong: np.ndarray) -> n
     return met(reader.column[plus], one, reader.column[minus], other, size=len(fan.neurons))
 
 
-def _sent(graph: SignedGraph, layer: int, reader: Fan, effect: np.ndarray) -> np.ndarray:
+def _sent(graph: SignedGraph, layer: int, reader: Fan) -> np.ndarray:
     """What the neurons of a layer send to one that reads it, ``(receivers, c)``."""
-    return reader.matrix(effect[reader.edges])[graph.layer[reader.senders] == layer].T
+    return reader.matrix(graph.effect[reader.edges])[graph.layer[reader.senders] == layer].T
 
 
 MOTIF: Final = Motif("push_pull", find)

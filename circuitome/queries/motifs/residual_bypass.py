@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from circuitome.queries.arrays import quotient
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Instances, Motif, Value, join
@@ -33,22 +34,26 @@ class Bypasses:
 
 def bypasses(graph: SignedGraph, *, min_score: float) -> Bypasses:
     """All instances, in no order."""
-    adds, convolves = graph.op == "add", graph.op == "conv"
-    added = np.flatnonzero(adds[graph.receiver])
-    one, other = join(graph.receiver[added], graph.receiver[added])
-    past, last = added[one], added[other]
-    written = convolves[graph.sender[last]] & (graph.sender[past] != graph.sender[last])
-    past, last = past[written], last[written]
+    past, last = _additions(graph)
     i, product = _through_block(graph, past, last)
     block = np.bincount(i, product, len(past))
-    wired = np.bincount(i, minlength=len(past)) > 0
     bypass = graph.weight[past]
-    size = np.abs(bypass)
-    total = size + np.abs(block)
-    score = np.round(np.divide(size, total, out=np.zeros_like(size), where=total > 0), 9)
+    total = np.abs(bypass) + np.abs(block)
+    score = np.round(quotient(np.abs(bypass), total), 9)
+    wired = np.bincount(i, minlength=len(past)) > 0
     kept = np.flatnonzero(wired & (total > 0) & (score >= min_score))
     ends = graph.sender[past[kept]], graph.receiver[past[kept]], graph.sender[last[kept]]
     return Bypasses(*ends, bypass[kept], block[kept], score[kept])
+
+
+def _additions(graph: SignedGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of edges into one addition: one from any source, and one from a writer, ``(m,)``."""
+    added = np.flatnonzero((graph.op == "add")[graph.receiver])
+    one, other = join(graph.receiver[added], graph.receiver[added])
+    past, last = added[one], added[other]
+    written = (graph.op == "conv")[graph.sender[last]]
+    written &= graph.sender[past] != graph.sender[last]
+    return past[written], last[written]
 
 
 def _through_block(

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from circuitome.queries.arrays import quotient
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Instances, Members, Motif
 
@@ -18,20 +19,21 @@ __all__ = ["MOTIF", "find"]
 
 def find(graph: SignedGraph, *, strength: float, polarity: float, hosts: int) -> Instances:
     """Features and their hosts; the score is the effective number of hosts, to nine digits."""
-    n = len(graph.keys)
     into = np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
-    best = np.full(n, np.iinfo(np.int64).max)
-    np.minimum.at(best, graph.sender, graph.rank)
-    sender, share = graph.sender[into], graph.share[into]
-    number = np.bincount(sender, minlength=n)
+    sender, share, n = graph.sender[into], graph.share[into], len(graph.keys)
     total, squares = np.bincount(sender, share, n), np.bincount(sender, share * share, n)
-    feature = np.flatnonzero((best > 1) & (number >= hosts) & (squares > 0))
-    spread = np.round(total[feature] * total[feature] / squares[feature], 9)
-    place = np.full(n, -1)
-    place[feature] = np.arange(len(feature))
-    held = place[sender] >= 0
-    members = Members(place[sender[held]], graph.receiver[into[held]])
-    return Instances({"feature": feature, "host": members}, spread)
+    spread = np.round(quotient(total * total, squares), 9)
+    enough = np.bincount(sender, minlength=n) >= hosts
+    feature = np.flatnonzero((_best_rank(graph) > 1) & enough & (squares > 0))
+    members = Members.around(feature, sender, graph.receiver[into])
+    return Instances({"feature": feature, "host": members}, spread[feature])
+
+
+def _best_rank(graph: SignedGraph) -> np.ndarray:
+    """The best rank that each neuron has as an input, ``(n,)``."""
+    best = np.full(len(graph.keys), np.iinfo(np.int64).max)
+    np.minimum.at(best, graph.sender, graph.rank)
+    return best
 
 
 MOTIF: Final = Motif("superposition", find)

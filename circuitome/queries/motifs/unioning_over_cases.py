@@ -21,23 +21,31 @@ __all__ = ["MOTIF", "count", "find"]
 def find(graph: SignedGraph, *, strength: float, polarity: float) -> Instances:
     """United neuron, cases and sources; the score is the strength of the weakest edge."""
     opposed = mutual_inhibition.find(graph, strength=strength, polarity=polarity)
-    leaving = _excitatory(graph, strength, polarity)
-    sender, receiver = graph.sender[leaving], graph.receiver[leaving]
-    size, n = graph.strength[leaving], len(graph.keys)
     case_1, case_2, source_1, source_2 = opposed.columns()
     # what both cases excite, once a pair of cases and not once an opposition
+    n = len(graph.keys)
     pairs, pair = np.unique(case_1 * n + case_2, return_inverse=True)
-    i, first = join(pairs // n, sender)
-    united = receiver[first]
-    j, second = join((pairs % n)[i] * n + united, sender * n + receiver)
-    i, united, weakest = i[j], united[j], np.minimum(size[first[j]], size[second])
-    i, j = join(pair, i)
+    leaving = _excitatory(graph, strength, polarity)
+    together, first, second = _united(graph, leaving, pairs // n, pairs % n)
+    i, j = join(pair, together)
+    first, second = first[j], second[j]
     roles = {
-        "union": united[j],
+        "union": graph.receiver[first],
         "case": np.column_stack([case_1[i], case_2[i]]),
         "source": np.column_stack([source_1[i], source_2[i]]),
     }
-    return Instances(roles, np.minimum(opposed.score[i], weakest[j]))
+    weakest = np.minimum(graph.strength[first], graph.strength[second])
+    return Instances(roles, np.minimum(opposed.score[i], weakest))
+
+
+def _united(
+    graph: SignedGraph, edges: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of ``first`` and ``second`` whose edges meet: the pair, and both edges, ``(m,)``."""
+    sender, receiver, n = graph.sender[edges], graph.receiver[edges], len(graph.keys)
+    i, one = join(first, sender)
+    j, other = join(second[i] * n + receiver[one], sender * n + receiver)
+    return i[j], edges[one[j]], edges[other]
 
 
 def count(graph: SignedGraph, *, strength: float, polarity: float) -> int:
