@@ -25,11 +25,15 @@ from circuitome.graphdb.signatures import Signatures
 from circuitome.queries.algorithms.read_back import Chain, chains, effective_number
 from circuitome.queries.graph import SignedGraph
 
-__all__ = ["Followed", "followed", "followed_around", "following"]
+__all__ = ["Followed", "Pairs", "followed", "followed_around", "following"]
 
 _UNRELATED: Final = 0.3  # |C| of senders that have nothing to do with each other
 _SHARED: Final = 0.7  # least part of the drive through hosts that follow something else better
 _WIRED: Final = 2.0  # times the root mean square of the reader's row
+
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Places of senders and of readers around one layer of hosts, and gains, each ``(m,)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,8 @@ class Followed:
     elsewhere: np.ndarray  # (k, i) bool, the host follows a sender unrelated to i better than i
 
 
-def following(
-    around: Followed, chain: Chain, *, gain: float, hosts: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs around one layer of hosts: places of senders and of readers, and gains, each ``(m,)``.
+def following(around: Followed, chain: Chain, *, gain: float, hosts: float) -> Pairs:
+    """Pairs around one layer of hosts.
 
     ``chain`` holds the weights, which a null network may have changed; the responses stay.
     """

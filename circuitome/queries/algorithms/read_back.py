@@ -15,14 +15,15 @@ library algorithm over `edges`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
 from circuitome.queries.graph import SignedGraph
 
 __all__ = [
+    "NULLS",
     "Chain",
     "ReadBack",
     "chains",
@@ -31,6 +32,7 @@ __all__ = [
     "read_back",
     "reflect",
     "reflected",
+    "relabel",
 ]
 
 
@@ -127,7 +129,16 @@ def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
     into, _ = chain.centred()
     axes = np.linalg.eigh(into @ into.T)[1]
     turned = (chain.out @ axes * rng.choice([-1.0, 1.0], len(axes))) @ axes.T
-    return Chain(chain.senders, chain.hosts, chain.readers, chain.into, turned)
+    return replace(chain, out=turned)
+
+
+def relabel(chain: Chain, rng: np.random.Generator) -> Chain:
+    """The chain with its hosts permuted as inputs of the readers."""
+    return replace(chain, out=chain.out[:, rng.permutation(chain.out.shape[1])])
+
+
+NULLS: Final = {"relabel": relabel, "reflect": reflect}
+"""Null models of a chain, by name: each changes what the readers read."""
 
 
 def reflected(

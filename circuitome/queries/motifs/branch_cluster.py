@@ -8,8 +8,8 @@ Distill 2021).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final, TypedDict, cast
 
 import numpy as np
@@ -17,8 +17,8 @@ import numpy as np
 from circuitome.queries.asks import Asks
 from circuitome.queries.motifs.feature_circuit import NO_KINDS
 from circuitome.queries.motifs.motif import Tested, Value
-from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
-from circuitome.queries.motifs.places import Place, Places
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
+from circuitome.queries.motifs.places import Places, spans_branches
 from circuitome.significance import benjamini_hochberg, hypergeometric
 
 __all__ = ["GROUPINGS", "MOTIF", "NULL", "clusters", "missing"]
@@ -49,53 +49,42 @@ def clusters(model: str, rows: Sequence[QueryRow]) -> list[MotifRow]:
     Only branches that have more of a group than expected; ``tests`` is the number of pairs.
     """
     pairs = cast("Sequence[_Cluster]", rows)
-    p = hypergeometric(
-        np.array([row["observed"] for row in pairs], np.int64),
-        np.array([row["branch_size"] for row in pairs], np.int64),
-        special=np.array([row["group_size"] for row in pairs], np.int64),
-        total=np.array([row["block_size"] for row in pairs], np.int64),
-    ).tolist()
-    found = []
-    for row, chance, q in zip(pairs, p, benjamini_hochberg(p).tolist(), strict=True):
-        if row["score"] > 0:
-            roles = {"group": [row["group"]], "branch": [row["branch"]]}
-            cluster = instance(MOTIF.kind, model, row["score"], roles, p=chance, q=q, null=NULL)
-            cluster["observed"] = row["observed"]
-            cluster["group_size"] = row["group_size"]
-            cluster["branch_size"] = row["branch_size"]
-            cluster["block_size"] = row["block_size"]
-            cluster["expected"] = row["group_size"] * row["branch_size"] / row["block_size"]
-            cluster["bonferroni"] = min(1.0, chance * len(rows))
-            cluster["tests"] = len(rows)
-            found.append(cluster)
-    return found
+    counts = np.array([_counts(row) for row in pairs], np.int64).reshape(-1, 4)
+    observed, branch, group, block = counts.T
+    p = hypergeometric(observed, branch, special=group, total=block).tolist()
+    found = zip(pairs, p, benjamini_hochberg(p).tolist(), strict=True)
+    return [
+        _concluded(model, row, p=chance, q=rate, tests=len(rows))
+        for row, chance, rate in found
+        if row["score"] > 0
+    ]
+
+
+def _counts(row: _Cluster) -> tuple[int, ...]:
+    return row["observed"], row["branch_size"], row["group_size"], row["block_size"]
+
+
+def _concluded(model: str, row: _Cluster, *, p: float, q: float, tests: int) -> MotifRow:
+    roles = {"group": [row["group"]], "branch": [row["branch"]]}
+    cluster = tested(instance(MOTIF.kind, model, row["score"], roles), p=p, q=q, null=NULL)
+    cluster["observed"] = row["observed"]
+    cluster["group_size"] = row["group_size"]
+    cluster["branch_size"] = row["branch_size"]
+    cluster["block_size"] = row["block_size"]
+    cluster["expected"] = row["group_size"] * row["branch_size"] / row["block_size"]
+    cluster["bonferroni"] = min(1.0, p * tests)
+    cluster["tests"] = tests
+    return cluster
 
 
 def _table(places: Places, *, grouping: str, min_size: int) -> Sequence[QueryRow]:
     """The rows of the query, from arrays alone."""
-    rows = [_row(place) for place in places.counts(grouping, min_size=min_size)]
-    rows.sort(key=lambda row: (-row["score"], row["group"], row["branch"]))
-    return cast("list[QueryRow]", rows)
-
-
-def _row(place: Place) -> _Cluster:
-    """The score: observed less expected in standard deviations; 0 if a group fills its block."""
-    block, group, branch = place.block_size, place.group_size, place.branch_size
-    expected = 1.0 * group * branch / block
-    left_over = 1.0 * (block - branch) / block * (block - group) / (block - 1.0)
-    score = 0.0
-    if left_over > 0:
-        score = round((place.observed - expected) / math.sqrt(expected * left_over), 9)
-    return _Cluster(
-        group=place.group,
-        branch=place.branch,
-        block=place.block,
-        observed=place.observed,
-        group_size=group,
-        branch_size=branch,
-        block_size=block,
-        score=score,
-    )
+    found = [
+        _Cluster(**asdict(place), score=place.score)
+        for place in places.counts(grouping, min_size=min_size)
+    ]
+    found.sort(key=lambda row: (-row["score"], row["group"], row["branch"]))
+    return cast("list[QueryRow]", found)
 
 
 def missing(database: Asks, model: str, *, grouping: str, **_: Value) -> str | None:
@@ -107,12 +96,8 @@ def missing(database: Asks, model: str, *, grouping: str, **_: Value) -> str | N
         )
     if grouping == "kind" and not len(database.ask("explained_by_layer", model=model)):
         return NO_KINDS.format(model)
-    spanning = [
-        row
-        for row in database.ask("families", model=model)
-        if row["source"] != "computed" or row["layer"] is None
-    ]
-    if grouping == "family" and not spanning:
+    families = database.ask("families", model=model)
+    if grouping == "family" and not any(spans_branches(row) for row in families):
         return (
             f"no family of {model} can be in several branches: those that `annotate` finds lie in "
             "one layer each; put curated families into the bundle, or group by kind "

@@ -35,6 +35,18 @@ class Part:
     columns: tuple[str, ...]
     condition: tuple[str, str] | None  # column and the value that it has in rows that count
 
+    @classmethod
+    def read(cls, text: str, *, where: str) -> Part:
+        """The part that a header writes as ``ROLE = COLUMN, COLUMN if COLUMN = VALUE``."""
+        match = _ROLE.fullmatch(text)
+        if match is None:
+            raise QueryError(
+                f"{where}: cannot read the role {text!r}; write `// roles: ROLE = COLUMN; ROLE`"
+            )
+        role, columns, column, value = match.groups()
+        names = tuple((columns or role).split(", "))
+        return cls(role, names, None if column is None else (column, value))
+
     def of(self, rows: Sequence[QueryRow]) -> list[str]:
         """The keys in this role, each once."""
         if self.condition is not None:
@@ -65,16 +77,7 @@ class Definition:
             QueryError: its header has no roles, or they cannot be read.
         """
         query = library()[kind]
-        parts = []
-        for text in query.notes.get("roles", "").split("; "):
-            match = _ROLE.fullmatch(text)
-            if match is None:
-                raise QueryError(
-                    f"{kind}: cannot read the role {text!r}; write `// roles: ROLE = COLUMN; ROLE`"
-                )
-            role, columns, column, value = match.groups()
-            names = tuple((columns or role).split(", "))
-            parts.append(Part(role, names, None if column is None else (column, value)))
+        parts = [Part.read(text, where=kind) for text in query.notes.get("roles", "").split("; ")]
         limit = query.parameter("limit")
         thresholds = [p for p in query.parameters if p.name not in ("model", "limit")]
         return cls(

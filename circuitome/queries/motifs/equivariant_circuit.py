@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 from circuitome.graphdb.annotation import parts_done
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.motifs.motif import Tested, Value
-from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
@@ -62,8 +62,8 @@ def circuits(model: str, rows: Sequence[QueryRow]) -> list[MotifRow]:
     found = []
     for row in cast("Sequence[_Circuit]", rows):
         roles = {"sender": [row["sender"]], "receiver": [row["receiver"]]}
-        own = {"p": row["p"], "q": row["q"], "null": row["null"]}
-        circuit = instance(MOTIF.kind, model, row["score"], roles, **own)
+        circuit = instance(MOTIF.kind, model, row["score"], roles)
+        circuit = tested(circuit, p=row["p"], q=row["q"], null=row["null"])
         circuit["group"] = row["group"]
         circuit["circuit_class"] = row["circuit_class"]
         circuit["pairs"] = row["pairs"]

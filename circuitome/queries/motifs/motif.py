@@ -18,7 +18,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.definition import Definition, definition_of
-from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance
+from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
 from circuitome.queries.values import bind
 
 __all__ = [
@@ -141,18 +141,16 @@ class MotifKind:
 
     def gather(self, model: str, rows: Iterable[QueryRow]) -> list[MotifRow]:
         """Motif rows from the rows of the query, in their order."""
-        group, parts = self.definition.group, self.definition.parts
+        group = self.definition.group
         numbered = enumerate(rows)
-        found = []
-        for _, items in itertools.groupby(
-            numbered, key=lambda item: item[1][group] if group else item[0]
-        ):
-            members = [row for _, row in items]
-            first = members[0]
-            roles = {part.role: part.of(members) for part in parts}
-            score, p = cast("float", first["score"]), cast("float | None", first.get("p"))
-            found.append(instance(self.kind, model, score, roles, p=p))
-        return found
+        grouped = itertools.groupby(numbered, lambda item: item[1][group] if group else item[0])
+        return [self._gathered(model, [row for _, row in items]) for _, items in grouped]
+
+    def _gathered(self, model: str, rows: Sequence[QueryRow]) -> MotifRow:
+        """One motif row from the rows of the query that make it."""
+        score, p = cast("float", rows[0]["score"]), cast("float | None", rows[0].get("p"))
+        roles = {part.role: part.of(rows) for part in self.definition.parts}
+        return tested(instance(self.kind, model, score, roles), p=p, q=None, null=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +168,9 @@ class Motif(MotifKind):
         """The motif rows of the query, from arrays alone, strongest first."""
         thresholds = self.bound(given)
         limit = self.definition.limit if limit is None else limit
-        if self.quick_count is not None:
-            if limit < 1:
-                return []
-            strength, polarity = float(thresholds["strength"]), float(thresholds["polarity"])
-            thresholds["strength"] = top_of(
-                graph, limit, strength=strength, polarity=polarity, count=self.quick_count
-            )
-        found = self.find(graph, **thresholds)
+        if limit < 1 and self.quick_count is not None:
+            return []
+        found = self._strongest(graph, limit, thresholds)
         places = found.order()[:limit]
         scores = found.score[places].tolist()
         names = [found.named(role, places, graph) for role in self.roles]
@@ -185,6 +178,15 @@ class Motif(MotifKind):
             instance(self.kind, graph.model, score, dict(zip(self.roles, members, strict=True)))
             for score, *members in zip(scores, *names, strict=True)
         ]
+
+    def _strongest(self, graph: SignedGraph, limit: int, thresholds: dict[str, Value]) -> Instances:
+        """Instances among which the first ``limit`` are."""
+        if self.quick_count is not None:
+            strength, polarity = float(thresholds["strength"]), float(thresholds["polarity"])
+            thresholds["strength"] = top_of(
+                graph, limit, strength=strength, polarity=polarity, count=self.quick_count
+            )
+        return self.find(graph, **thresholds)
 
     def instances(self, graph: SignedGraph, **given: Value) -> Instances:
         """All instances, as arrays."""

@@ -42,15 +42,8 @@ def tested(row: MotifRow, *, p: float | None, q: float | None, null: str | None)
     return found
 
 
-def instance(
-    kind: str,
-    model: str,
-    score: float,
-    roles: Mapping[str, list[str]],
-    *,
-    p: float | None = None,
-    q: float | None = None,
-    null: str | None = None,
-) -> MotifRow:
-    """One motif row."""
-    return MotifRow(kind=kind, model=model, score=score, p=p, q=q, null=null, roles=dict(roles))
+def instance(kind: str, model: str, score: float, roles: Mapping[str, list[str]]) -> MotifRow:
+    """One motif row, a candidate."""
+    return MotifRow(
+        kind=kind, model=model, score=score, p=None, q=None, null=None, roles=dict(roles)
+    )

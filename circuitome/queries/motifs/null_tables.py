@@ -55,22 +55,30 @@ class NetworkTables:
         """The tables of a model; ``names`` are the words of the query's text."""
         graph = SignedGraph.of_database(database, model=model).by_receiver()
         edges = pa.concat_tables([_table(database, name, model, names) for name in EDGE_TYPES])
-        keys, n = pa.array(graph.keys), len(graph.keys)
-        ends = numbers_of(edges["to"], keys) * n + numbers_of(edges["from"], keys)
-        ranked = np.argsort(graph.receiver * n + graph.sender)
-        order = np.empty(len(ranked), np.int64)
-        order[ranked] = np.argsort(ends)
-        wanted = {name for name in KEPT if name in names} | {"Neuron"}
-        for name in list(wanted):
-            kind = table_type(name)
-            if isinstance(kind, RelationshipType):
-                wanted |= {kind.source, kind.target}
-        fixed = {name: _table(database, name, model, names) for name in KEPT if name in wanted}
-        return cls(graph, edges.take(pa.array(order)), fixed)
+        tables = [name for name in KEPT if name in _wanted(names)]
+        fixed = {name: _table(database, name, model, names) for name in tables}
+        return cls(graph, edges.take(pa.array(_order(graph, edges))), fixed)
 
     def rewired(self, copy: SignedGraph) -> dict[str, pa.Table]:
         """All tables of a rewired copy of the graph."""
         return self.fixed | rewired_tables(self.graph, copy, self.edges)
+
+
+def _order(graph: SignedGraph, edges: pa.Table) -> np.ndarray:
+    """The row of each of the graph's edges in a table of them, ``(e,)``."""
+    keys, n = pa.array(graph.keys), len(graph.keys)
+    ends = numbers_of(edges["to"], keys) * n + numbers_of(edges["from"], keys)
+    order = np.empty(len(ends), np.int64)
+    order[np.argsort(graph.receiver * n + graph.sender)] = np.argsort(ends)
+    return order
+
+
+def _wanted(names: Collection[str]) -> set[str]:
+    """The tables that are named, with both ends of each relationship, and the neurons."""
+    named = {name for name in KEPT if name in names}
+    kinds = [table_type(name) for name in named]
+    ends = [(kind.source, kind.target) for kind in kinds if isinstance(kind, RelationshipType)]
+    return named.union({"Neuron"}, *ends)
 
 
 def rewired_tables(graph: SignedGraph, copy: SignedGraph, edges: pa.Table) -> dict[str, pa.Table]:
@@ -90,9 +98,8 @@ def rewired_tables(graph: SignedGraph, copy: SignedGraph, edges: pa.Table) -> di
         elif name in EDGE_COLUMNS:
             columns[name] = pa.array(getattr(copy, name), from_pandas=True)
         elif name == "excitation":
-            columns[name] = pa.array(
-                _excitation(graph, copy, edges[name].to_numpy(), resized=resized)
-            )
+            excitation = edges[name].to_numpy()
+            columns[name] = pa.array(_excitation(graph, copy, excitation, resized=resized))
         else:
             columns[name] = pa.nulls(len(edges), edges[name].type) if resized else edges[name]
     whole = pa.table(columns)

@@ -25,6 +25,7 @@ from typing import Final
 
 import numpy as np
 
+from circuitome.queries.arrays import place_in_run, quotient
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import EDGE_COLUMNS, SignedGraph
 
@@ -38,18 +39,13 @@ _ROUNDS: Final = 8  # trades of each receiver in `swap`
 
 def kernels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     """Whole edges permuted over the senders that each receiver has."""
-    sender = np.empty_like(graph.sender)
-    place, drawn = _shuffled_within(graph.receiver, rng)
-    sender[place] = graph.sender[drawn]
+    sender = _moved(graph.sender, *_shuffled_within(graph.receiver, rng))
     return graph.rewired("strength", "strong", "effect", sender=sender)
 
 
 def signs(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     """Signs permuted among each receiver's edges; sizes stay in place."""
-    excites = np.empty_like(graph.excites)
-    place, drawn = _shuffled_within(graph.receiver, rng)
-    excites[place] = graph.excites[drawn]
-    return _signed(graph, excites)
+    return _signed(graph, _moved(graph.excites, *_shuffled_within(graph.receiver, rng)))
 
 
 def swap(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
@@ -83,9 +79,7 @@ def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     column, edge_column = np.unique(pair * k + graph.sender, return_inverse=True)
     row, edge_row = np.unique(pair * k + graph.receiver, return_inverse=True)
     part = graph.once(("parts",), lambda: _parts(edge_column, edge_row, len(column), len(row)))
-    place, drawn = _shuffled_within(part, rng)
-    sender = np.empty_like(column)
-    sender[place] = column[drawn] % k
+    sender = _moved(column % k, *_shuffled_within(part, rng))
     return graph.rewired("strength", "strong", "effect", sender=sender[edge_column])
 
 
@@ -95,26 +89,17 @@ def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     Edges travel in units of their receiver (share and weight over the receiver's norm), and each
     receiver's shares are made to sum to what they did; ranks follow from them.
     """
-    norm = np.sqrt(np.bincount(graph.receiver, graph.weight**2, len(graph.keys)))
-    place, drawn = _shuffled_within(
-        graph.sender * len(graph.layers) + graph.layer[graph.receiver], rng
-    )
-    scale = norm[graph.receiver[place]] / np.maximum(
-        norm[graph.receiver[drawn]], np.finfo(float).tiny
-    )
-    names = ("excites", *EDGE_COLUMNS)
-    moved = {name: np.empty_like(getattr(graph, name)) for name in names if name != "rank"}
-    for name, values in moved.items():
-        values[place] = getattr(graph, name)[drawn]
-    moved["weight"][place] *= scale
-    before, after = (
-        np.bincount(graph.receiver, share, len(graph.keys))
-        for share in (graph.share, moved["share"])
-    )
-    moved["share"] *= np.divide(before, after, out=np.zeros_like(before), where=after > 0)[
-        graph.receiver
-    ]
-    return dataclasses.replace(graph, **moved, rank=_ranks(graph.receiver, moved["share"]))
+    n, receiver = len(graph.keys), graph.receiver
+    pair = graph.sender * len(graph.layers) + graph.layer[receiver]
+    place, drawn = _shuffled_within(pair, rng)
+    names = [name for name in ("excites", *EDGE_COLUMNS) if name != "rank"]
+    moved = {name: _moved(getattr(graph, name), place, drawn) for name in names}
+    norm = np.sqrt(np.bincount(receiver, graph.weight**2, n))
+    before = np.maximum(norm[receiver[drawn]], np.finfo(float).tiny)
+    moved["weight"][place] *= norm[receiver[place]] / before
+    total, found = (np.bincount(receiver, share, n) for share in (graph.share, moved["share"]))
+    moved["share"] *= quotient(total, found)[receiver]
+    return dataclasses.replace(graph, **moved, rank=_ranks(receiver, moved["share"]))
 
 
 def labels(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
@@ -181,6 +166,13 @@ def _shuffled_within(group: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
     return there, np.argsort(key)
 
 
+def _moved(values: np.ndarray, place: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The values with those at ``drawn`` put to ``place``."""
+    found = np.empty_like(values)
+    found[place] = values[drawn]
+    return found
+
+
 def _signed(graph: SignedGraph, excites: np.ndarray) -> SignedGraph:
     """The graph with other signs; an edge of |polarity| 0 keeps it."""
     turned = excites != graph.excites
@@ -210,23 +202,26 @@ def _traded(
     for _ in range(_ROUNDS if half else 0):
         drawn = rng.permutation(len(receivers))
         one, other = drawn[:half], drawn[half : 2 * half]
-        upper, lower = sign[one], sign[other]
-        differ = upper * lower < 0
-        key = np.where(
-            differ, rng.random(differ.shape, dtype=np.float32), 2
-        )  # those that differ come first
-        rank = np.argsort(np.argsort(key, axis=1), axis=1)
-        positive = rank < (differ & (upper > 0)).sum(1, keepdims=True)
-        new = np.where(positive, 1, -1).astype(np.int8)
-        sign[one], sign[other] = np.where(differ, new, upper), np.where(differ, -new, lower)
+        sign[one], sign[other] = _trade(sign[one], sign[other], rng)
     return sign[row, column] > 0
+
+
+def _trade(
+    upper: np.ndarray, lower: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signs of receivers and of their partners, ``(r, s)`` each, dealt anew where they differ."""
+    differ = upper * lower < 0
+    drawn = rng.random(differ.shape, dtype=np.float32)
+    key = np.where(differ, drawn, 2)  # those that differ come first
+    rank = np.argsort(np.argsort(key, axis=1), axis=1)
+    positive = rank < (differ & (upper > 0)).sum(1, keepdims=True)
+    new = np.where(positive, 1, -1).astype(np.int8)
+    return np.where(differ, new, upper), np.where(differ, -new, lower)
 
 
 def _ranks(receiver: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Rank of each edge among those of its receiver by share, from 1."""
     order = np.lexsort((-share, receiver))
-    first = np.flatnonzero(np.diff(receiver[order], prepend=-1))
-    start = np.repeat(first, np.diff(first, append=len(order)))
     rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - start + 1
+    rank[order] = place_in_run(receiver[order]) + 1
     return rank

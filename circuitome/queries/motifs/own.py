@@ -8,6 +8,7 @@ two places of the role ``case``; the column ``score`` is its score, 1 without th
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from circuitome.graphdb.cypher import CypherError, check_reading, code_of
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.lint import dangers
-from circuitome.queries.motifs.motif_row import MotifRow, instance
+from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.null_tables import KEPT, NetworkTables
 from circuitome.queries.motifs.nulls import find_null
+from circuitome.queries.motifs.own_rows import instances_of
 from circuitome.queries.motifs.search import ALL
 from circuitome.queries.motifs.significance import NULLS, Drawn, Significance, check_nulls
 from circuitome.queries.query_file import Query, load_file
@@ -40,6 +42,22 @@ Progress = Callable[[int, int], None]
 _INSTANCE_NULL: Final = "kernels"
 _NULLS: Final[tuple[str, ...]] = ("signs", "swap", "relabel", "columns", "kernels")
 """Null models that rewire edges and leave the neurons."""
+
+_UNTYPED: Final = (
+    "a relationship without a type is another thing in a null network; "
+    "write its type, as in `-[r:EXCITES|INHIBITS]->`"
+)
+_NOT_REWIRED: Final = (
+    "null networks have rewired edges and no {}; leave out --null, "
+    "or ask for EXCITES and INHIBITS alone"
+)
+_NO_EDGES: Final = (
+    "it reads no edges (EXCITES, INHIBITS), so rewiring them changes nothing; leave out --null"
+)
+_CUT: Final = (
+    "its LIMIT cuts the counts that are compared; make it a parameter, "
+    "`//   limit (integer = 100): at most so many rows` and `LIMIT $limit`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +104,7 @@ class _Asked:
         text = self.motif.query.text_for("kuzu")
         with Scratch(tables) as scratch:
             rows = scratch.run(text, self.values, timeout=self.timeout)
-        found = _instances(self.motif, "", rows, self.keys)
+        found = instances_of(self.motif.path, "", rows, self.keys)
         return np.array([row["score"] for row in found])
 
 
@@ -125,7 +143,7 @@ def find_own(
     """
     model = database.model_key(model)
     found = database.query(motif.path, model=model, timeout=timeout, **parameters).table
-    return _instances(motif, model, found, _keys(database, model))
+    return instances_of(motif.path, model, found, _keys(database, model))
 
 
 def find_own_significant(
@@ -159,11 +177,7 @@ def find_own_significant(
     """
     model = database.model_key(model)
     check_nulls(nulls)
-    if null not in _NULLS:
-        known = f"there are {', '.join(_NULLS)}"
-        raise QueryError(
-            f"no null model of edges is called {null!r}; {near(null, _NULLS, otherwise=known)}"
-        )
+    _check_null_model(null)
     names = _check_for_nulls(motif)
     limit = parameters.pop("limit", None)
     given = {"model": model, **parameters}
@@ -171,13 +185,21 @@ def find_own_significant(
         given["limit"] = ALL
     found = database.query(motif.path, timeout=timeout, **given).table
     keys = _keys(database, model)
-    rows = _instances(motif, model, found, keys)
+    rows = instances_of(motif.path, model, found, keys)
     asked = _Asked(motif, _bound(database, motif.query, given), keys, timeout)
     tables = NetworkTables.of_database(database, model=model, names=names)
     drawn = _drawn(asked, tables, null, nulls=nulls, seed=seed, progress=progress)
     scores = np.array([row["score"] for row in rows], np.float64)
     significance = Significance.of(motif.kind, model, scores, drawn)
     return significance.annotate(rows[: motif.shown(limit)]), significance
+
+
+def _check_null_model(null: str) -> None:
+    if null not in _NULLS:
+        known = f"there are {', '.join(_NULLS)}"
+        raise QueryError(
+            f"no null model of edges is called {null!r}; {near(null, _NULLS, otherwise=known)}"
+        )
 
 
 def _drawn(
@@ -192,10 +214,10 @@ def _drawn(
     """What is found in so many null networks of each of both null models."""
     models = list(dict.fromkeys((_INSTANCE_NULL, null)))
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    jobs = [(name, number) for number in range(nulls) for name in models]
+    jobs = list(itertools.product(range(nulls), models))
     tell = progress or (lambda done, total: None)
     tell(0, len(jobs))
-    for done, (name, number) in enumerate(jobs, start=1):
+    for done, (number, name) in enumerate(jobs, start=1):
         rng = np.random.default_rng([seed, models.index(name), number])
         copy = find_null(name)(tables.graph, rng)
         found[name].append(asked.scores_in(tables.rewired(copy)))
@@ -206,56 +228,6 @@ def _drawn(
 
 def _keys(database: Database, model: str) -> frozenset[str]:
     return frozenset(database.ask("neurons", model=model).table["neuron"].to_pylist())
-
-
-def _instances(
-    motif: OwnMotif, model: str, rows: pa.Table, keys: Collection[str]
-) -> list[MotifRow]:
-    """Motif rows, strongest first: each set of neurons in their roles once, with its best score."""
-    if not rows.num_rows:
-        return []
-    columns = {name: rows[name].to_pylist() for name in rows.column_names}
-    members = {name: _members(values, keys) for name, values in columns.items()}
-    parts = {name: part for name, part in members.items() if part is not None}
-    if not parts:
-        raise QueryError(
-            f"{motif.path}: none of its columns ({', '.join(rows.column_names)}) holds neuron "
-            "keys; return some, as in `RETURN n.key AS neuron`"
-        )
-    scores = _scores(motif, columns)
-    found: dict[tuple[tuple[str, ...], ...], MotifRow] = {}
-    for place in np.argsort(-scores, kind="stable").tolist():
-        neurons = tuple(tuple(values[place]) for values in parts.values())
-        if neurons not in found:
-            roles: dict[str, list[str]] = {}
-            for name, some in zip(parts, neurons, strict=True):
-                roles.setdefault(re.sub(r"_\d+$", "", name), []).extend(some)
-            found[neurons] = instance(motif.kind, model, float(scores[place]), roles)
-    return list(found.values())
-
-
-def _members(values: list[object], keys: Collection[str]) -> list[list[str]] | None:
-    """The neurons of each row of a column; None if it holds anything else."""
-    found, some = [], False
-    for value in values:
-        items = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(isinstance(item, str) and item in keys for item in items):
-            return None
-        found.append(items)
-        some = some or bool(items)
-    return found if some else None
-
-
-def _scores(motif: OwnMotif, columns: Mapping[str, list[object]]) -> np.ndarray:
-    if "score" not in columns:
-        return np.ones(len(next(iter(columns.values()))))
-    scores = columns["score"]
-    for score in scores:
-        if isinstance(score, bool) or not isinstance(score, int | float):
-            raise QueryError(
-                f"{motif.path}: the column `score` holds {score!r}; make it a number in every row"
-            )
-    return np.array(scores, dtype=float)
 
 
 def _bound(database: Database, query: Query, given: Mapping[str, object]) -> dict[str, object]:
@@ -284,27 +256,21 @@ def _check_for_nulls(motif: OwnMotif) -> frozenset[str]:
         raise QueryError(f"{motif.path}, line {problem.line}: {problem.message}")
     code = code_of(text.replace("`", " "))
     words = frozenset(re.findall(r"\w+", code))
-    if re.search(r"-\s*\[\s*\w*\s*\]\s*-|\)\s*<?--", code):
-        raise QueryError(
-            f"{motif.path}: a relationship without a type is another thing in a null network; "
-            "write its type, as in `-[r:EXCITES|INHIBITS]->`"
-        )
-    known = {*KEPT, *EDGE_TYPES}
-    unfit = [name for name in (*NODES, *RELATIONSHIPS) if name in words - known]
-    if unfit:
-        raise QueryError(
-            f"{motif.path}: null networks have rewired edges and no {unfit[0]}; leave out --null, "
-            "or ask for EXCITES and INHIBITS alone"
-        )
-    if not words & set(EDGE_TYPES):
-        raise QueryError(
-            f"{motif.path}: it reads no edges (EXCITES, INHIBITS), so rewiring them changes "
-            "nothing; leave out --null"
-        )
-    last = re.split(r"\bRETURN\b", code, flags=re.IGNORECASE)[-1]
-    if re.search(r"(?<![$.\w])LIMIT\s+\d", last, re.IGNORECASE):
-        raise QueryError(
-            f"{motif.path}: its LIMIT cuts the counts that are compared; make it a parameter, "
-            "`//   limit (integer = 100): at most so many rows` and `LIMIT $limit`"
-        )
+    reason = _unfit(code, words)
+    if reason is not None:
+        raise QueryError(f"{motif.path}: {reason}")
     return words
+
+
+def _unfit(code: str, words: Collection[str]) -> str | None:
+    """Why null networks say nothing of a text; None if they do."""
+    if re.search(r"-\s*\[\s*\w*\s*\]\s*-|\)\s*<?--", code):
+        return _UNTYPED
+    known = {*KEPT, *EDGE_TYPES}
+    for name in (*NODES, *RELATIONSHIPS):
+        if name in words and name not in known:
+            return _NOT_REWIRED.format(name)
+    if not any(name in words for name in EDGE_TYPES):
+        return _NO_EDGES
+    last = re.split(r"\bRETURN\b", code, flags=re.IGNORECASE)[-1]
+    return _CUT if re.search(r"(?<![$.\w])LIMIT\s+\d", last, re.IGNORECASE) else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle
 
-__all__ = ["Place", "Places"]
+__all__ = ["Place", "Places", "spans_branches"]
 
 _NO_KINDS: Final = (None, "unexplained", "silent")
 
@@ -27,6 +29,16 @@ class Place:
     branch_size: int  # neurons that the branch hands to the block's end
     block_size: int  # neurons that all branches hand to it
 
+    @property
+    def score(self) -> float:
+        """Observed less expected in standard deviations; 0 if a group fills its block."""
+        block, group, branch = self.block_size, self.group_size, self.branch_size
+        expected = 1.0 * group * branch / block
+        left_over = 1.0 * (block - branch) / block * (block - group) / (block - 1.0)
+        if left_over <= 0:
+            return 0.0
+        return round((self.observed - expected) / math.sqrt(expected * left_over), 9)
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -42,23 +54,12 @@ class Places:
         """The places that a bundle holds."""
         neurons = bundle.table("Neuron").select(["key", "kind"]).to_pylist()
         number = {row["key"]: place for place, row in enumerate(neurons)}
-        block = {row["key"]: row["block"] for row in bundle.table("Branch").to_pylist()}
-        channels = bundle.table("IN_BLOCK").column("channel").to_pylist()
-        inside = zip(_ends(bundle, "IN_BLOCK"), channels, strict=True)
-        at_end = {ends for ends, channel in inside if channel is not None}
-        paths = [
-            (branch, n) for n, branch in _ends(bundle, "IN_BRANCH") if (n, block[branch]) in at_end
-        ]
-        spanning = {
-            row["key"]
-            for row in bundle.table("Family").to_pylist()
-            if row["source"] != "computed" or row["layer"] is None
-        }
-        families = [(family, n) for n, family in _ends(bundle, "MEMBER_OF") if family in spanning]
+        spanning = {row["key"] for row in bundle.table("Family").to_pylist() if spans_branches(row)}
+        members = _ends(bundle.table("MEMBER_OF"))
+        families = [(family, neuron) for neuron, family in members if family in spanning]
         kinds = [(row["kind"], row["key"]) for row in neurons if row["kind"] not in _NO_KINDS]
-        ends = {branch: (block[branch], held) for branch, held in _sets(paths, number).items()}
         groups = {"family": _sets(families, number), "kind": _sets(kinds, number)}
-        return cls(bundle.model, ends, groups)
+        return cls(bundle.model, _handed_on(bundle, number), groups)
 
     def counts(self, grouping: str, *, min_size: int) -> Iterator[Place]:
         """One place a group of a block and branch of that block, in no order."""
@@ -76,9 +77,23 @@ class Places:
                     yield Place(group, branch, block, number, sum(observed), size, sum(sizes))
 
 
-def _ends(bundle: Bundle, table: str) -> Iterator[tuple[str, str]]:
+def spans_branches(family: Mapping[str, object]) -> bool:
+    """Whether a family can be in several branches: those that annotation finds lie in a layer."""
+    return family["source"] != "computed" or family["layer"] is None
+
+
+def _handed_on(bundle: Bundle, number: Mapping[str, int]) -> dict[str, tuple[str, np.ndarray]]:
+    """Branch -> its block, and which neurons it hands to its end, ``(n,)`` bool."""
+    block = {row["key"]: row["block"] for row in bundle.table("Branch").to_pylist()}
+    inside = bundle.table("IN_BLOCK")
+    at_end = set(_ends(inside.filter(inside.column("channel").is_valid())))
+    paths = _ends(bundle.table("IN_BRANCH"))
+    held = [(branch, neuron) for neuron, branch in paths if (neuron, block[branch]) in at_end]
+    return {branch: (block[branch], neurons) for branch, neurons in _sets(held, number).items()}
+
+
+def _ends(rows: pa.Table) -> Iterator[tuple[str, str]]:
     """Both ends of each row of a table."""
-    rows = bundle.table(table)
     return zip(rows.column("from").to_pylist(), rows.column("to").to_pylist(), strict=True)
 
 

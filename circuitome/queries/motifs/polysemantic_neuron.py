@@ -42,17 +42,14 @@ class _Split:
 
 
 def find(
-    graph: SignedGraph,
-    *,
-    strength: float,
-    polarity: float,
-    alike: float,
-    apart: float,
-    min_inputs: int,
+    graph: SignedGraph, *, alike: float, apart: float, min_inputs: int, **strong: float
 ) -> Instances:
-    """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits."""
-    strong = graph.strong(strength=strength, polarity=polarity) & graph.excites
-    found = list(_splits(graph, strong, _Groups(alike, apart, min_inputs)))
+    """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits.
+
+    ``strong`` is what `SignedGraph.strong` asks of an input.
+    """
+    edges = graph.strong(**strong) & graph.excites
+    found = list(_splits(graph, edges, _Groups(alike, apart, min_inputs)))
     roles = {
         "neuron": np.array([split.neuron for split in found], np.int64),
         "group_1": [split.group_1 for split in found],
@@ -108,15 +105,18 @@ def _split(
         return None
     like_2 = cosines[unlike[np.argmin(rank[unlike])], inputs]
     far = np.round(like_2, 9)
-    of_first = near >= asked.alike
-    grouped = (of_first & (far < asked.apart)) | ((near < asked.apart) & (far >= asked.alike))
-    groups = [(like_1, grouped & of_first), (like_2, grouped & ~of_first)]
+    in_1 = near >= asked.alike
+    grouped = (in_1 & (far < asked.apart)) | ((near < asked.apart) & (far >= asked.alike))
+    groups = [(like_1, grouped & in_1), (like_2, grouped & ~in_1)]
     if min(group.sum() for _, group in groups) < max(asked.min_inputs, 2):
         return None
-    # each seed is alike to itself
-    means = [(like[group].sum() - 1) / (group.sum() - 1) for like, group in groups]
+    means = [_mean_without_seed(like[group]) for like, group in groups]
     first, second = (inputs[group] for _, group in groups)
     return float(np.round(min(means), 9)), first, second
+
+
+def _mean_without_seed(cosines: np.ndarray) -> float:
+    return (cosines.sum() - 1) / (len(cosines) - 1)
 
 
 MOTIF: Final = Motif("polysemantic_neuron", find, null="relabel")

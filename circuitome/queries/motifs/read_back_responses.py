@@ -12,7 +12,8 @@ bundle with signatures is all that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +21,11 @@ import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.signatures import Signatures
-from circuitome.queries.algorithms.follow import Followed, followed_around, following
-from circuitome.queries.algorithms.read_back import Chain, reflect
+from circuitome.queries.algorithms.follow import Followed, Pairs, followed_around, following
+from circuitome.queries.algorithms.read_back import NULLS
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Bundled
-from circuitome.queries.motifs.motif_row import MotifRow, instance
+from circuitome.queries.motifs.motif_row import MotifRow, instance, tested
 from circuitome.queries.motifs.superposition_read_back import MOTIF
 from circuitome.significance import empirical_p, target_decoy_q
 
@@ -51,51 +52,45 @@ def read_back_by_responses(
     """
     graph = SignedGraph.of_bundle(bundle)
     around = followed_around(graph, Signatures.open(bundle))
-    pairs = [following(each, each.chain, gain=gain, hosts=hosts) for each in around]
-
-    def drawn(name: str, number: int, place: int) -> np.ndarray:
-        """Gains of the pairs in one null network."""
-        rng = np.random.default_rng([seed, number, place])
-        chains = [_NULLS[name](each.chain, rng) for each in around]
-        found = [
-            following(each, chain, gain=gain, hosts=hosts)[2]
-            for each, chain in zip(around, chains, strict=True)
-        ]
-        return np.concatenate([np.empty(0), *found])
-
-    decoys = {
-        name: [drawn(name, number, place) for place in range(nulls)]
-        for number, name in enumerate(_NULLS, start=1)
-    }
-    counts = {name: [len(gains) for gains in found] for name, found in decoys.items()}
-    observed = np.concatenate([np.empty(0), *(gains for _, _, gains in pairs)])
+    find = functools.partial(following, gain=gain, hosts=hosts)
+    pairs = [find(each, each.chain) for each in around]
+    decoys = {name: _drawn(name, around, find, nulls=nulls, seed=seed) for name in NULLS}
+    observed = _gains(pairs)
     q = target_decoy_q(observed, np.concatenate(decoys["relabel"]), copies=nulls).tolist()
-    found = [
-        (each, *pair)
-        for each, ends in zip(around, pairs, strict=True)
-        for pair in zip(*(end.tolist() for end in ends), strict=True)
+    rows = [
+        tested(row, p=None, q=rate, null="relabel")
+        for row, rate in zip(_rows(graph, around, pairs), q, strict=True)
     ]
-    rows = [_row(graph, *pair, q=value) for pair, value in zip(found, q, strict=True)]
     rows.sort(key=lambda row: (-row["score"], row["roles"]["feature"], row["roles"]["reader"]))
+    counts = {name: [len(gains) for gains in found] for name, found in decoys.items()}
     p = {name: float(empirical_p(len(observed), numbers)) for name, numbers in counts.items()}
     return ByResponses(rows, counts, p)
 
 
-def _relabel(chain: Chain, rng: np.random.Generator) -> Chain:
-    """The chain with its hosts permuted as inputs of the readers."""
-    out = chain.out[:, rng.permutation(chain.out.shape[1])]
-    return Chain(chain.senders, chain.hosts, chain.readers, chain.into, out)
+def _drawn(
+    name: str, around: Sequence[Followed], find: Callable[..., Pairs], *, nulls: int, seed: int
+) -> list[np.ndarray]:
+    """Gains of the pairs in each null network of one model."""
+    found = []
+    for place in range(nulls):
+        rng = np.random.default_rng([seed, list(NULLS).index(name) + 1, place])
+        found.append(_gains(find(each, NULLS[name](each.chain, rng)) for each in around))
+    return found
 
 
-_NULLS: Final[dict[str, Callable[[Chain, np.random.Generator], Chain]]] = {
-    "relabel": _relabel,
-    "reflect": reflect,
-}
+def _gains(pairs: Iterable[Pairs]) -> np.ndarray:
+    return np.concatenate([np.empty(0), *(gains for _, _, gains in pairs)])
 
 
-def _row(
-    graph: SignedGraph, around: Followed, i: int, r: int, gain: float, *, q: float
-) -> MotifRow:
+def _rows(
+    graph: SignedGraph, around: Sequence[Followed], pairs: Sequence[Pairs]
+) -> Iterator[MotifRow]:
+    for each, ends in zip(around, pairs, strict=True):
+        for i, r, gain in zip(*map(np.ndarray.tolist, ends), strict=True):
+            yield _row(graph, each, i, r, gain)
+
+
+def _row(graph: SignedGraph, around: Followed, i: int, r: int, gain: float) -> MotifRow:
     chain = around.chain
     into, out = chain.centred()
     drive = out[r] * into[:, i]
@@ -105,7 +100,7 @@ def _row(
         "host": graph.names(chain.hosts[order[drive[order] > 0]]),
         "reader": graph.names(chain.readers[[r]]),
     }
-    return instance(MOTIF.kind, graph.model, gain, roles, q=q, null="relabel")
+    return instance(MOTIF.kind, graph.model, gain, roles)
 
 
 def _of_bundle(
@@ -114,13 +109,10 @@ def _of_bundle(
     found = read_back_by_responses(bundle, nulls=199 if nulls is None else nulls, seed=seed)
     said = []
     for name, counts in found.counts.items():
-        mean = sum(counts) / len(counts)
-        against = f"{mean:.1f} in null networks `{name}`, p = {found.p[name]:.4g}"
-        said.append(f"instances: {len(found.rows):,}; {against}")
-    said.append(
-        "a random network has them, too: hold the number against that of a twin (docs/motifs.md)"
-    )
-    return found.rows[:limit], said
+        against = f"{sum(counts) / len(counts):.1f} in null networks `{name}`"
+        said.append(f"instances: {len(found.rows):,}; {against}, p = {found.p[name]:.4g}")
+    twin = "a random network has them, too: hold the number against that of a twin (docs/motifs.md)"
+    return found.rows[:limit], [*said, twin]
 
 
 BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle)

@@ -174,32 +174,31 @@ def save(database: Database, model: str, findings: Sequence[Finding]) -> list[li
     All or nothing. The rows of each finding come back with their ``key``, each motif once.
     """
     kept = [_once(finding.rows) for finding in findings]
-    every = [row for rows in kept for row in rows]
-    kinds = [finding.kind for finding in findings]
+    pairs = zip(kept, findings, strict=True)
+    saved = [(row, finding) for rows, finding in pairs for row in rows]
     renewed = [finding for finding in findings if finding.enrichment is not None]
-    motifs = [
-        _motif_row(row, finding)
-        for finding, rows in zip(findings, kept, strict=True)
-        for row in rows
-    ]
     tables = {
         "MotifKind": [_kind_row(finding) for finding in findings],
-        "Motif": motifs,
+        "Motif": [_motif_row(row, finding) for row, finding in saved],
         "ENRICHED_IN": [_enrichment_row(finding, model) for finding in renewed],
-        "OF_KIND": [{"from": _key(row), "to": row["kind"]} for row in every],
-        "HAS_ROLE": _role_rows(database, every),
+        "OF_KIND": [{"from": _key(row), "to": row["kind"]} for row, _ in saved],
+        "HAS_ROLE": _role_rows(database, [row for row, _ in saved]),
     }
-    enriched = {"key": [finding.kind for finding in renewed]}
-    database.store.amend(
-        Amendment(
-            remove=(
-                Removal("Motif", {"model": [model], "kind": kinds}),
-                Removal("ENRICHED_IN", source=enriched, target={"key": [model]}),
-            ),
-            insert={name: table_of(name, rows) for name, rows in tables.items() if rows},
-        )
-    )
+    insert = {name: table_of(name, rows) for name, rows in tables.items() if rows}
+    database.store.amend(Amendment(_superseded(model, findings, renewed), insert))
     return kept
+
+
+def _superseded(
+    model: str, findings: Sequence[Finding], renewed: Sequence[Finding]
+) -> tuple[Removal, Removal]:
+    """The motifs of the same kinds, and what was said of those of which more is said now."""
+    kinds = [finding.kind for finding in findings]
+    enriched = {"key": [finding.kind for finding in renewed]}
+    return (
+        Removal("Motif", {"model": [model], "kind": kinds}),
+        Removal("ENRICHED_IN", source=enriched, target={"key": [model]}),
+    )
 
 
 def save_summary(
@@ -243,6 +242,18 @@ def find_saved(database: Database, key: str) -> Instance:
     wanted, found = key.strip().lower(), []
     if len(wanted) >= _SHORTEST:
         found = database.ask("look_up_motif", motif=wanted).to_dicts()
+    _check_only(key, [row["motif"] for row in found])
+    motif = _saved_motif(found[0])
+    order = list(motif["roles"])
+    members = database.ask("motif_members", motif=motif["key"]).to_dicts()
+    members.sort(key=lambda member: (order.index(member["role"]), member["position"]))
+    neurons = sorted({member["neuron"] for member in members})
+    edges = database.ask("edges_between", neurons=neurons).to_dicts() if neurons else []
+    return Instance(motif, cast("list[Member]", members), cast("list[Edge]", edges))
+
+
+def _check_only(key: str, found: Sequence[str]) -> None:
+    """`QueryError` if the motifs found by a key are none, or several."""
     if not found:
         raise QueryError(
             f"no motif {key!r} is saved in the database; give at least {_SHORTEST} digits of a key "
@@ -251,23 +262,19 @@ def find_saved(database: Database, key: str) -> Instance:
         )
     if len(found) > 1:
         raise QueryError(
-            f"{len(found)} saved motifs begin with {key!r}; "
-            f"give more of its digits: {found[0]['motif']}"
+            f"{len(found)} saved motifs begin with {key!r}; give more of its digits: {found[0]}"
         )
-    row = found[0]
+
+
+def _saved_motif(row: Mapping[str, object]) -> SavedMotif:
+    """From a row of the query `look_up_motif`."""
     roles: dict[str, list[str]] = {}
-    for role, member in zip(row["roles"], row["members"], strict=True):
+    members = zip(cast("list[str]", row["roles"]), cast("list[str]", row["members"]), strict=True)
+    for role, member in members:
         roles.setdefault(role, []).append(member)
     same = {name: row[name] for name in ("kind", "title", "model", "score", "p", "q")}
     motif = {"key": row["motif"], **same, "null": row["null_model"], "roles": roles}
-    order = {role: place for place, role in enumerate(roles)}
-    members = database.ask("motif_members", motif=row["motif"]).to_dicts()
-    members.sort(key=lambda member: (order[member["role"]], member["position"]))
-    neurons = sorted({member["neuron"] for member in members})
-    edges = database.ask("edges_between", neurons=neurons).to_dicts() if neurons else []
-    return Instance(
-        cast("SavedMotif", motif), cast("list[Member]", members), cast("list[Edge]", edges)
-    )
+    return cast("SavedMotif", motif)
 
 
 def looks_like_a_motif(key: str) -> bool:

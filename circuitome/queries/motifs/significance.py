@@ -12,6 +12,7 @@ network.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Task:
     scores: Scores  # graph -> scores of all instances
     instance_null: str  # null model of q
     null: str  # null model of p
+
+    @property
+    def null_models(self) -> tuple[str, str]:
+        """That of q and that of p."""
+        return self.instance_null, self.null
 
     @classmethod
     def of(cls, motif: Motif | Tested, given: Mapping[str, Value] | None = None) -> Task:
@@ -155,34 +161,42 @@ def assess(
         QueryError: an unknown null model, or fewer than one null network.
     """
     check_nulls(nulls)
-    graph = graph.by_receiver()
-    models = list(dict.fromkeys(name for task in tasks for name in (task.instance_null, task.null)))
-    jobs = [(name, number) for name in models for number in range(nulls)]
+    models = dict.fromkeys(itertools.chain.from_iterable(task.null_models for task in tasks))
     for name in models:
         find_null(name)
+    jobs = list(itertools.product(models, range(nulls)))
+    graph = graph.by_receiver()
     # before its copies, which share what stays the same
     observed = [task.scores(graph) for task in tasks]
-
-    def draw(job: tuple[str, int]) -> dict[int, np.ndarray]:
-        """Task -> scores of all instances in one null network, of the tasks that ask for it."""
-        name, number = job
-        rng = np.random.default_rng([seed, list(NULL_MODELS).index(name), number])
-        rewired = find_null(name)(graph, rng)
-        return {
-            place: task.scores(rewired)
-            for place, task in enumerate(tasks)
-            if name in (task.instance_null, task.null)
-        }
-
     with ThreadPoolExecutor(workers) as pool:
-        drawn = dict(zip(jobs, pool.map(draw, jobs), strict=True))
-    found = []
-    for place, task in enumerate(tasks):
-        decoys = [drawn[task.instance_null, number][place] for number in range(nulls)]
-        counts = [len(drawn[task.null, number][place]) for number in range(nulls)]
-        of_task = Drawn(decoys, counts, task.instance_null, task.null)
-        found.append(Significance.of(task.kind, graph.model, observed[place], of_task))
-    return found
+        scores = pool.map(lambda job: _scores_in(graph, tasks, *job, seed=seed), jobs)
+        drawn = dict(zip(jobs, scores, strict=True))
+    return [
+        Significance.of(task.kind, graph.model, scores, _of_task(task, place, drawn, nulls))
+        for place, (task, scores) in enumerate(zip(tasks, observed, strict=True))
+    ]
+
+
+def _of_task(
+    task: Task,
+    place: int,
+    drawn: Mapping[tuple[str, int], Mapping[int, np.ndarray]],
+    nulls: int,
+) -> Drawn:
+    """What was found of the task at that place; ``drawn`` holds all scores by null network."""
+    decoys = [drawn[task.instance_null, number][place] for number in range(nulls)]
+    counts = [len(drawn[task.null, number][place]) for number in range(nulls)]
+    return Drawn(decoys, counts, task.instance_null, task.null)
+
+
+def _scores_in(
+    graph: SignedGraph, tasks: Sequence[Task], null: str, number: int, *, seed: int
+) -> dict[int, np.ndarray]:
+    """Place of each task that asks for this null model -> its scores in one null network."""
+    rng = np.random.default_rng([seed, list(NULL_MODELS).index(null), number])
+    rewired = find_null(null)(graph, rng)
+    asked = [place for place, task in enumerate(tasks) if null in task.null_models]
+    return {place: tasks[place].scores(rewired) for place in asked}
 
 
 def instance_q(

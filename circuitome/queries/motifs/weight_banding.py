@@ -52,13 +52,7 @@ def significant(
             f"{bundle.path}: holds {bundle.model}, not {rows[0]['model']}; "
             "give the bundle of that model"
         )
-    known: dict[str, float] = {}
-    names = [name for name in bundle.kernels.arrays() if name.startswith("kernel/")]
-    for place, name in enumerate(sorted(names)):
-        rng = np.random.default_rng([seed, place])
-        p = banding_p(bundle.kernels.arrays()[name], nulls=nulls, rng=rng)
-        if p is not None:
-            known[f"{bundle.model}/{name.removeprefix('kernel/')}"] = p
+    known = _p_by_layer(bundle, nulls=nulls, seed=seed)
     q = dict(zip(known, benjamini_hochberg(list(known.values())).tolist(), strict=True))
     found = []
     for row in rows:
@@ -66,6 +60,19 @@ def significant(
         null = NULL if layer in known else None
         found.append(tested(row, p=known.get(layer), q=q.get(layer), null=null))
     return found
+
+
+def _p_by_layer(bundle: Bundle, *, nulls: int, seed: int) -> dict[str, float]:
+    """Key of each layer that has a p, and that."""
+    known: dict[str, float] = {}
+    kernels = bundle.kernels.arrays()
+    names = sorted(name for name in kernels if name.startswith("kernel/"))
+    for place, name in enumerate(names):
+        rng = np.random.default_rng([seed, place])
+        p = banding_p(kernels[name], nulls=nulls, rng=rng)
+        if p is not None:
+            known[f"{bundle.model}/{name.removeprefix('kernel/')}"] = p
+    return known
 
 
 def _table(graph: SignedGraph, *, min_score: float) -> list[QueryRow]:
