@@ -6,7 +6,7 @@ import functools
 import os
 from pathlib import Path
 
-from circuitome.queries.algorithms import matrices, paths
+from circuitome.queries.algorithms.declared import algorithms
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.query_file import Query, load_file, load_folder
 
@@ -20,7 +20,7 @@ def library() -> dict[str, Query]:
     >>> library()["inputs"].title
     'What a neuron reads: its strongest inputs.'
     """
-    queries = load_folder() | paths.algorithms() | matrices.algorithms()
+    queries = load_folder() | algorithms()
     return {
         query.name: query
         for query in sorted(queries.values(), key=lambda query: (query.topic, query.name))

@@ -20,14 +20,14 @@ from typing import Any, Final
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import ModelRow
 from circuitome.graphdb.stores.opening import open_store
-from circuitome.graphdb.stores.protocol import Progress, Store, StoreError
+from circuitome.graphdb.stores.protocol import Progress, Store, StoreError, Value
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError
 from circuitome.queries.keys import Keys
 from circuitome.queries.lint import dangers
 from circuitome.queries.query_file import Query
 from circuitome.queries.rows import Rows
-from circuitome.queries.values import bind
+from circuitome.queries.values import bind, rows_at_most
 
 __all__ = ["DEFAULT_TIMEOUT", "Database", "open_database"]
 
@@ -71,7 +71,7 @@ class Database(AbstractContextManager["Database"]):
         if query.algorithm is None:
             self._refuse_dangers(query)
         if limit is not None and query.parameter("limit") is None:
-            row_limit = _whole(query, limit)
+            row_limit = rows_at_most(query.name, limit)
         bound = self._bound(query, parameters, limit)
         database = self if timeout is None else Database(self.store, timeout)
         try:
@@ -150,7 +150,7 @@ class Database(AbstractContextManager["Database"]):
     def _answer(
         self,
         query: Query,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Value],
         *,
         most: int | None = None,
         unsafe: bool = False,
@@ -163,8 +163,8 @@ class Database(AbstractContextManager["Database"]):
         return Rows(table)
 
     def _bound(
-        self, query: Query, given: Mapping[str, Any], limit: int | str | None
-    ) -> dict[str, Any]:
+        self, query: Query, given: Mapping[str, object], limit: int | str | None
+    ) -> dict[str, Value]:
         """Values of all parameters, every key among them looked up."""
         values = dict(given)
         if limit is not None and query.parameter("limit") is not None:
@@ -180,7 +180,7 @@ class Database(AbstractContextManager["Database"]):
     def _checked(self, query: Query, name: str, kind: str, value: Any) -> Any:
         """The value, with every key in it looked up, and never a negative number of rows."""
         if name == "limit" and isinstance(value, int):
-            return _whole(query, value)
+            return rows_at_most(query.name, value)
         if kind == "list of neuron" and not value:
             raise QueryError(f"{query.name}: `{name}` is empty; give at least one neuron key")
         keys = self._keys
@@ -202,16 +202,6 @@ class Database(AbstractContextManager["Database"]):
 def _flat(values: Iterable[object]) -> Iterator[object]:
     for value in values:
         yield from value if isinstance(value, list) else [value]
-
-
-def _whole(query: Query, limit: int | str) -> int:
-    try:
-        number = int(limit)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise QueryError(f"{query.name}: `limit` cannot be {limit!r}; give a whole number from 0")
-    return number
 
 
 def open_database(

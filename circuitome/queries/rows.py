@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,9 @@ class Rows:
     table: pa.Table
 
     @classmethod
-    def of(cls, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> Rows:
+    def of(cls, rows: Sequence[Mapping[str, object]], schema: pa.Schema | None = None) -> Rows:
         """Rows from dictionaries; ``schema`` names the columns where there may be no rows."""
-        return cls(pa.Table.from_pylist(rows, schema=schema))
+        return cls(pa.Table.from_pylist(list(rows), schema=schema))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Rows:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as dictionaries that JSON can hold; what is not finite becomes None."""
-        return [{name: plain(value) for name, value in row.items()} for row in self]
+        return [plain(row) for row in self]
 
     def head(self, limit: int) -> Rows:
         """The first ``limit`` rows."""

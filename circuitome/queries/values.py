@@ -9,11 +9,11 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from circuitome.queries.errors import QueryError, near
 
-__all__ = ["TYPES", "Parameter", "Typed", "bind", "convert"]
+__all__ = ["TYPES", "Parameter", "Typed", "at_least_one", "bind", "convert", "rows_at_most"]
 
 
 class Typed(str):
@@ -81,11 +81,9 @@ def _list(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 def _items(value: Any) -> list[Any]:
     if isinstance(value, str):
         text = value.strip()
-        return (
-            json.loads(text)
-            if text.startswith("[")
-            else [item.strip() for item in text.split(",") if item.strip()]
-        )
+        if text.startswith("["):
+            return json.loads(text)
+        return [item.strip() for item in text.split(",") if item.strip()]
     if isinstance(value, Mapping):
         raise ValueError
     return list(value)
@@ -126,7 +124,9 @@ TYPES: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
 """Every declared type: its converter, which raises ``ValueError``, and what it accepts."""
 
 
-def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+def bind(
+    where: str, declared: tuple[Parameter, ...], given: Mapping[str, object]
+) -> dict[str, Any]:
     """Values of all declared parameters: those given, converted, and the defaults of the rest.
 
     ``where`` names the query in messages. `QueryError` for a parameter that is not declared, a
@@ -135,8 +135,14 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
     >>> bind("hubs", (Parameter("limit", "integer", "at most so many", 20, False),), {"limit": "5"})
     {'limit': 5}
     """
+    _check_known(where, declared, given)
+    return {parameter.name: _value(where, parameter, given) for parameter in declared}
+
+
+def _check_known(where: str, declared: tuple[Parameter, ...], given: Mapping[str, object]) -> None:
     names = [parameter.name for parameter in declared]
     renamed = {old: parameter.name for parameter in declared for old in parameter.formerly}
+    takes = f"it takes {', '.join(map('`{}`'.format, names))}" if names else "it takes none"
     for name in given:
         if name in renamed:
             raise QueryError(
@@ -144,18 +150,11 @@ def bind(where: str, declared: tuple[Parameter, ...], given: Mapping[str, Any]) 
                 "name"
             )
         if name not in names:
-            takes = (
-                f"it takes {', '.join(f'`{other}`' for other in names)}"
-                if names
-                else "it takes none"
-            )
-            raise QueryError(
-                f"{where}: no parameter `{name}`; {near(name, names, otherwise=takes)}"
-            )
-    return {parameter.name: _value(where, parameter, given) for parameter in declared}
+            cure = near(name, names, otherwise=takes)
+            raise QueryError(f"{where}: no parameter `{name}`; {cure}")
 
 
-def _value(where: str, parameter: Parameter, given: Mapping[str, Any]) -> Any:
+def _value(where: str, parameter: Parameter, given: Mapping[str, object]) -> Any:
     if parameter.name in given:
         return convert(where, parameter, given[parameter.name])
     if parameter.required:
@@ -177,3 +176,21 @@ def convert(where: str, parameter: Parameter, value: Any) -> Any:
         raise QueryError(
             f"{where}: `{parameter.name}` cannot be {value!r}; give {accepts}"
         ) from None
+
+
+def at_least_one(where: str, **numbers: int) -> None:
+    """`QueryError` for a number below 1; ``where`` names the query in messages."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise QueryError(f"{where}: `{name}` cannot be {number}; give a whole number from 1")
+
+
+def rows_at_most(where: str, limit: object) -> int:
+    """A number of rows; `QueryError` for what is none."""
+    try:
+        number = int(cast("int | str", limit))
+    except (TypeError, ValueError):
+        number = -1
+    if number < 0:
+        raise QueryError(f"{where}: `limit` cannot be {limit!r}; give a whole number from 0")
+    return number

@@ -13,19 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 
-from circuitome.queries.errors import QueryError
+from circuitome.queries.arrays import quotient
 from circuitome.queries.graph import Fan, SignedGraph
+from circuitome.queries.values import at_least_one
+from circuitome.significance import p_of_count
 
-__all__ = ["ROLES", "Between", "balanced", "between", "dealt", "layer_pairs", "second_share"]
+__all__ = [
+    "ROLES",
+    "Between",
+    "LayerPair",
+    "balanced",
+    "between",
+    "dealt",
+    "layer_pairs",
+    "second_share",
+]
 
-_ROUNDS: Final = (
-    10  # of scaling rows and columns; the dense matrices of trained layers take two or three
-)
-
+_ROUNDS: Final = 10  # of scaling; the dense matrices of trained layers take two or three
 
 ROLES: Final = ("sender_1", "receiver_1", "sender_2", "receiver_2")
 """The groups of a pair of layers, as columns of its row."""
@@ -72,13 +80,9 @@ def balanced(norms: np.ndarray) -> np.ndarray:
     rows, columns = norms.shape
     down, across = np.ones(rows), np.ones(columns)
     for _ in range(_ROUNDS):
-        across = _over(rows, down @ norms)
-        down = _over(columns, norms @ across)
+        across = quotient(rows, down @ norms)
+        down = quotient(columns, norms @ across)
     return down[:, None] * norms * across
-
-
-def _over(number: int, sums: np.ndarray) -> np.ndarray:
-    return np.divide(number, sums, out=np.zeros_like(sums), where=sums > 0)
 
 
 def second_share(norms: np.ndarray) -> np.ndarray:
@@ -101,46 +105,58 @@ def dealt(pair: Between, rng: np.random.Generator) -> np.ndarray:
     """The norms with each sender's permuted over the receivers that it is wired to, ``(s, c)``."""
     drawn = np.where(pair.wired, rng.random(pair.norms.shape, dtype=np.float32), 2)
     order = np.argsort(drawn, axis=1)  # a random order of the wired ones, then the others
-    place = np.argsort(
-        ~pair.wired, axis=1, kind="stable"
-    )  # the wired ones in their order, then the others
+    place = np.argsort(~pair.wired, axis=1, kind="stable")  # those in their order, then the others
     moved = np.empty_like(pair.norms)
     np.put_along_axis(moved, place, np.take_along_axis(pair.norms, order, 1), 1)
     return moved
 
 
+class LayerPair(TypedDict):
+    """A row of the query."""
+
+    sends: str
+    receives: str
+    sender_1: list[str]
+    receiver_1: list[str]
+    sender_2: list[str]
+    receiver_2: list[str]
+    share: float
+    null_mean: float
+    score: float
+    p: float
+
+
 def layer_pairs(
     graph: SignedGraph, *, members: int = 8, nulls: int = 99, seed: int = 0, limit: int = 100
-) -> list[dict[str, Any]]:
+) -> list[LayerPair]:
     """The rows of the query, in its order. `QueryError` for fewer than one null matrix or
     member.
     """
-    for name, number in (("nulls", nulls), ("members", members)):
-        if number < 1:
-            raise QueryError(
-                f"latent_branches: `{name}` cannot be {number}; give a whole number from 1"
-            )
-    rows = []
+    at_least_one("latent_branches", nulls=nulls, members=members)
+    rows: list[LayerPair] = []
     for place, pair in enumerate(between(graph, members=members)):
         rng = np.random.default_rng([seed, place])
-        share = float(second_share(pair.norms))
         drawn = np.array([second_share(balanced(dealt(pair, rng))) for _ in range(nulls)])
-        mean = float(drawn.mean())
-        named = dict(
-            zip(ROLES, (graph.names(ends) for ends in _groups(pair, members)), strict=True)
-        )
-        rows.append(
-            {
-                "sends": str(graph.layers[graph.layer[pair.senders[0]]]),
-                "receives": str(graph.layers[graph.layer[pair.receivers[0]]]),
-                **named,
-                "share": round(share, 9),
-                "null_mean": round(mean, 9),
-                "score": round(share / mean, 9) if mean > 0 else 0.0,
-                "p": float((1 + (drawn >= share - 1e-9).sum()) / (1 + nulls)),
-            }
-        )
+        rows.append(_row(graph, pair, drawn, members))
     return sorted(rows, key=lambda row: (-row["score"], row["sends"], row["receives"]))[:limit]
+
+
+def _row(graph: SignedGraph, pair: Between, drawn: np.ndarray, members: int) -> LayerPair:
+    """The row of a pair of layers; ``drawn`` are its shares in null matrices."""
+    share, mean = float(second_share(pair.norms)), float(drawn.mean())
+    sender_1, receiver_1, sender_2, receiver_2 = map(graph.names, _groups(pair, members))
+    return LayerPair(
+        sends=str(graph.layers[graph.layer[pair.senders[0]]]),
+        receives=str(graph.layers[graph.layer[pair.receivers[0]]]),
+        sender_1=sender_1,
+        receiver_1=receiver_1,
+        sender_2=sender_2,
+        receiver_2=receiver_2,
+        share=round(share, 9),
+        null_mean=round(mean, 9),
+        score=round(share / mean, 9) if mean > 0 else 0.0,
+        p=float(p_of_count((drawn >= share - 1e-9).sum(), len(drawn))),
+    )
 
 
 def _groups(pair: Between, members: int) -> list[np.ndarray]:
@@ -148,9 +164,8 @@ def _groups(pair: Between, members: int) -> list[np.ndarray]:
     first.
     """
     left, _, right = np.linalg.svd(pair.norms, full_matrices=False)
-    turn = np.sign(
-        left[np.argmax(np.round(np.abs(left[:, 1]), 9)), 1]
-    )  # a pair of singular vectors has either sign
+    outermost = np.argmax(np.round(np.abs(left[:, 1]), 9))
+    turn = np.sign(left[outermost, 1])  # a pair of singular vectors has either sign
     found = []
     for end in (1, -1):
         for neurons, vectors in ((pair.senders, left), (pair.receivers, right.T)):

@@ -16,6 +16,7 @@ are a pair if
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,15 +80,12 @@ def followed_around(graph: SignedGraph, signatures: Signatures) -> list[Followed
     """The same around every layer of hosts whose neurons all have a signature."""
     rows = signatures.copy()
     place = {key: number for number, key in enumerate(signatures.neuron_keys())}
-
-    def rows_of(neurons: np.ndarray) -> np.ndarray | None:
-        keys = graph.names(neurons)
-        known = all(key in place for key in keys)
-        return rows[[place[key] for key in keys]] if known else None
-
     found = []
     for chain in chains(graph):
-        senders, hosts, readers = map(rows_of, (chain.senders, chain.hosts, chain.readers))
-        if senders is not None and hosts is not None and readers is not None:
-            found.append(followed(chain, senders, hosts, readers))
+        sides = chain.senders, chain.hosts, chain.readers
+        keys = [graph.names(side) for side in sides]
+        if all(key in place for key in itertools.chain.from_iterable(keys)):
+            found.append(
+                followed(chain, *(rows[list(map(place.__getitem__, side))] for side in keys))
+            )
     return found

@@ -14,18 +14,22 @@ library algorithm over `edges`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 
+from circuitome.kernels import cosines
+from circuitome.queries.arrays import quotient
 from circuitome.queries.graph import SignedGraph
 
 __all__ = [
     "NULLS",
     "Chain",
     "ReadBack",
+    "ReadBackRow",
     "chains",
     "effective_number",
     "pairs",
@@ -91,7 +95,7 @@ def chains(graph: SignedGraph) -> Iterator[Chain]:
 def read_back(chain: Chain, *, cosine: float, hosts: float) -> ReadBack:
     """The instances of one chain, by reader."""
     into, out = chain.centred()
-    match = _unit(out, 1) @ _unit(into, 0)
+    match = cosines(out, into.T)
     best = match.argmax(1)
     mutual = match.argmax(0)[best] == np.arange(len(out))
     r = np.flatnonzero(mutual & (match[np.arange(len(out)), best] >= cosine))
@@ -117,7 +121,7 @@ def effective_number(drive: np.ndarray) -> np.ndarray:
     array([2., 0.])
     """
     total, squares = drive.sum(1), np.square(drive).sum(1)
-    return np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
+    return quotient(total**2, squares)
 
 
 def reflect(chain: Chain, rng: np.random.Generator) -> Chain:
@@ -148,41 +152,52 @@ def reflected(
     `reflect` does.
     """
     found = list(chains(graph))
-    return [
-        sum(
-            len(read_back(reflect(chain, rng), cosine=cosine, hosts=hosts).score)
-            for chain, rng in zip(
-                found, np.random.default_rng([seed, place]).spawn(len(found)), strict=True
-            )
-        )
-        for place in range(nulls)
-    ]
+    drawn = (np.random.default_rng([seed, place]) for place in range(nulls))
+    return [_number_reflected(found, rng, cosine=cosine, hosts=hosts) for rng in drawn]
+
+
+def _number_reflected(
+    found: Sequence[Chain], rng: np.random.Generator, *, cosine: float, hosts: float
+) -> int:
+    pairs = zip(found, rng.spawn(len(found)), strict=True)
+    turned = (reflect(chain, own) for chain, own in pairs)
+    return sum(len(read_back(chain, cosine=cosine, hosts=hosts).score) for chain in turned)
+
+
+class ReadBackRow(TypedDict):
+    """A row of the query."""
+
+    feature: str
+    hosts: list[str]
+    reader: str
+    spread: float
+    score: float
 
 
 def pairs(
     graph: SignedGraph, *, cosine: float = 0.6, hosts: float = 3, limit: int = 100
-) -> list[dict[str, Any]]:
+) -> list[ReadBackRow]:
     """The rows of the query, in its order.
 
     Of the hosts those with the largest drive are named, as many as the effective number has whole
     ones.
     """
-    rows = []
+    rows: list[ReadBackRow] = []
     for chain in chains(graph):
         found = read_back(chain, cosine=cosine, hosts=hosts)
-        columns = {
-            "feature": graph.names(found.feature),
-            "hosts": [graph.names(some) for some in found.main_hosts(chain)],
-            "reader": graph.names(found.reader),
-            "spread": np.round(found.spread, 9).tolist(),
-            "score": found.score.tolist(),
-        }
-        rows += [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
+        rows += itertools.starmap(
+            _row,
+            zip(
+                graph.names(found.feature),
+                map(graph.names, found.main_hosts(chain)),
+                graph.names(found.reader),
+                np.round(found.spread, 9).tolist(),
+                found.score.tolist(),
+                strict=True,
+            ),
+        )
     return sorted(rows, key=lambda row: (-row["score"], row["feature"], row["reader"]))[:limit]
 
 
-def _unit(matrix: np.ndarray, axis: int) -> np.ndarray:
-    norm = np.linalg.norm(matrix, axis=axis, keepdims=True)
-    return np.divide(matrix, norm, out=np.zeros_like(matrix), where=norm > 0)
+def _row(feature: str, hosts: list[str], reader: str, spread: float, score: float) -> ReadBackRow:
+    return {"feature": feature, "hosts": hosts, "reader": reader, "spread": spread, "score": score}

@@ -62,7 +62,7 @@ def read_back_by_responses(
         for row, rate in zip(_rows(graph, around, pairs), q, strict=True)
     ]
     rows.sort(key=lambda row: (-row["score"], row["roles"]["feature"], row["roles"]["reader"]))
-    counts = {name: [len(gains) for gains in found] for name, found in decoys.items()}
+    counts = {name: list(map(len, found)) for name, found in decoys.items()}
     p = {name: float(empirical_p(len(observed), numbers)) for name, numbers in counts.items()}
     return ByResponses(rows, counts, p)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
+from circuitome.queries.values import rows_at_most
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
@@ -47,14 +47,14 @@ class Search:
         """
         thresholds = {name: value for name, value in given.items() if name != "limit"}
         limit = given.get("limit", motif.definition.limit)
-        return cls(motif, model, motif.bound(thresholds), _whole(motif.kind, limit), timeout)
+        return cls(motif, model, motif.bound(thresholds), rows_at_most(motif.kind, limit), timeout)
 
     def rows(self, database: Database) -> list[MotifRow]:
         """Instances, strongest first; candidates, unless each brings a test of its own."""
         motif = self.motif
         own_test = motif.conclude if isinstance(motif, Tested) else None
         limit = self.limit if own_test is None else ALL  # q is over all rows
-        given: dict[str, Any] = {"model": self.model, **self.thresholds}
+        given = {"model": self.model, **self.thresholds}
         rows = database.query(motif.kind, limit=limit, timeout=self.timeout, **given)
         if own_test is None:
             return motif.gather(self.model, rows)
@@ -78,13 +78,3 @@ class Search:
         graph = SignedGraph.of_database(database, model=self.model)
         (found,) = assess(graph, [task], nulls=nulls, seed=seed)
         return found.annotate(rows), found
-
-
-def _whole(kind: str, limit: object) -> int:
-    try:
-        number = int(cast("int | str", limit))
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
-        raise QueryError(f"{kind}: `limit` cannot be {limit!r}; give a whole number from 0")
-    return number

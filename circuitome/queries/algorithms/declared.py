@@ -1,18 +1,20 @@
-"""Motifs that are sums over whole matrices: library algorithms over the edges of a model.
+"""The library algorithms as queries: a header each, and the query whose rows it goes on from.
 
-A motif that compares every sender with every reader over every neuron between them, or that is a
-decomposition of a matrix, is no pattern that an engine could join. The engine gives the edges;
-arrays do the sums.
+Hop bounds cannot be parameters in Cypher, and a pattern over many hops enumerates every path: those
+over one-hop queries grow a frontier at a time. A motif that compares every sender with every reader
+over every neuron between them, or that is a decomposition of a matrix, is no pattern that an engine
+could join: the engine gives the edges, arrays do the sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
-from circuitome.queries.algorithms.branches import layer_pairs
+from circuitome.queries.algorithms.branches import ROLES, layer_pairs
+from circuitome.queries.algorithms.paths import downstream, strongest_paths, upstream
 from circuitome.queries.algorithms.read_back import pairs
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
@@ -22,6 +24,69 @@ from circuitome.queries.rows import Rows
 
 __all__ = ["algorithms"]
 
+_EDGES_DOC: Final = """\
+  distance: hops from the neuron, from 1
+  sender: key of the sending neuron
+  receiver: key of the receiving neuron
+  effect: `excites` or `inhibits`
+  share: share of the receiver's squared fan-in norm
+  weight: signed sum of the kernel
+  polarity: -1 (only inhibits) to 1 (only excites)
+"""
+
+_UPSTREAM: Final = f"""\
+The circuit that feeds a neuron: its strongest inputs, and theirs.
+
+params:
+  neuron (neuron): the neuron
+  depth (integer = 2): hops
+  k (integer = 5): at most so many inputs of each neuron
+  min_share (float = 0): least share of the receiver's squared fan-in norm
+renamed: least -> min_share
+returns:
+{_EDGES_DOC}
+One query a hop: a library algorithm over `inputs_of`. In Python
+`circuitome.queries.algorithms.paths.upstream` gives the nodes with their distances, too.
+"""
+
+_DOWNSTREAM: Final = f"""\
+The circuit that a neuron feeds: the receivers in which it has the largest share, and theirs.
+
+params:
+  neuron (neuron): the neuron
+  depth (integer = 2): hops
+  k (integer = 5): at most so many receivers of each neuron
+  min_share (float = 0): least share of the receiver's squared fan-in norm
+renamed: least -> min_share
+returns:
+{_EDGES_DOC}
+One query a hop: a library algorithm over `outputs_of`. In Python
+`circuitome.queries.algorithms.paths.downstream` gives the nodes with their distances, too.
+"""
+
+_STRONGEST_PATHS: Final = """\
+The strongest paths from one neuron to another.
+
+params:
+  source (neuron): where the paths begin
+  target (neuron): where they end, in a later layer
+  k (integer = 10): so many paths
+  min_share (float = 0): least share of every edge
+renamed: least -> min_share
+returns:
+  place: 1 for the strongest
+  strength: product of the shares of its edges
+  effect: `excites` or `inhibits`: the product of the signs of its edges
+  hops: number of edges
+  neurons: keys along the path
+  shares: share of each edge
+  weights: signed sum of the kernel of each edge
+
+The strength is the probability that a walk from the target, choosing at every neuron one input by
+its share, goes along this path (the w²-rule of Montavon et al., *Deep Taylor decomposition*, 2017).
+Exact, by dynamic programming from the target down, one query a layer: a library algorithm over
+`inputs_of`. A path is a walk over weights alone: which of them matter for an image is not asked.
+"""
 
 _READ_BACK: Final = """\
 A feature that is spread over several hosts of a narrow layer and recovered by a neuron that reads
@@ -104,17 +169,22 @@ _LATENT_ROW: Final = pa.schema(
     [
         ("sends", pa.string()),
         ("receives", pa.string()),
-        *(
-            (name, pa.list_(pa.string()))
-            for name in ("sender_1", "receiver_1", "sender_2", "receiver_2")
-        ),
+        *((name, pa.list_(pa.string())) for name in ROLES),
         *((name, pa.float64()) for name in ("share", "null_mean", "score", "p")),
     ]
 )
 
 
+def _run_upstream(database: Asks, **parameters: Any) -> Rows:
+    return upstream(database, **parameters).edges
+
+
+def _run_downstream(database: Asks, **parameters: Any) -> Rows:
+    return downstream(database, **parameters).edges
+
+
 def _over_edges(
-    rows: Callable[..., list[dict[str, Any]]], schema: pa.Schema
+    rows: Callable[..., Sequence[Mapping[str, object]]], schema: pa.Schema
 ) -> Callable[..., Rows]:
     """The function that makes ``rows`` from the edges of a model in a database."""
 
@@ -126,27 +196,33 @@ def _over_edges(
 
 
 def algorithms() -> dict[str, Query]:
-    """The algorithms as queries of the library, by name; ``text`` is that of the edges that
-    they read.
-    """
+    """The algorithms as queries of the library, by name; ``text`` is that of the query they ask."""
+    read_back = _over_edges(pairs, _READ_BACK_ROW)
+    branches = _over_edges(layer_pairs, _LATENT_ROW)
+    edges = "connections/edges.cypher"
     declared = (
-        ("latent_branches", _LATENT_BRANCHES, _over_edges(layer_pairs, _LATENT_ROW)),
-        ("superposition_read_back", _READ_BACK, _over_edges(pairs, _READ_BACK_ROW)),
+        _query("paths", "downstream", _DOWNSTREAM, _run_downstream, "paths/outputs_of.cypher"),
+        _query(
+            "paths", "strongest_paths", _STRONGEST_PATHS, strongest_paths, "paths/inputs_of.cypher"
+        ),
+        _query("paths", "upstream", _UPSTREAM, _run_upstream, "paths/inputs_of.cypher"),
+        _query("motifs", "latent_branches", _LATENT_BRANCHES, branches, edges),
+        _query("motifs", "superposition_read_back", _READ_BACK, read_back, edges),
     )
-    step = load_file(LIBRARY / "connections" / "edges.cypher")
-    queries = {}
-    for name, text, run in declared:
-        header = parse_header(text, where=name)
-        queries[name] = Query(
-            name,
-            "motifs",
-            header.title,
-            header.doc,
-            header.parameters or (),
-            header.returns,
-            step.text,
-            algorithm=run,
-            step=step,
-            notes=header.notes,
-        )
-    return queries
+    return {query.name: query for query in declared}
+
+
+def _query(topic: str, name: str, text: str, run: Callable[..., Rows], file: str) -> Query:
+    header, step = parse_header(text, where=name), load_file(LIBRARY / file)
+    return Query(
+        name=name,
+        topic=topic,
+        title=header.title,
+        doc=header.doc,
+        parameters=header.parameters or (),
+        returns=header.returns,
+        text=step.text,
+        algorithm=run,
+        step=step,
+        notes=header.notes,
+    )
