@@ -25,16 +25,13 @@ __all__ = [
 
 def distinct_before_aggregate(code: str) -> Iterator[int]:
     """Projections with a plain aggregate after a DISTINCT one."""
-    for keyword, start, body in clauses_of(code):
-        if keyword in ("WITH", "RETURN"):
-            calls = [(match.start(), bool(match.group(2))) for match in AGGREGATE.finditer(body)]
-            first = next((place for place, distinct in calls if distinct), None)
-            if first is not None and any(
-                place > first and not distinct for place, distinct in calls
-            ):
-                yield start
+    for clause in clauses_of(code):
+        distinct = [bool(match[2]) for match in AGGREGATE.finditer(clause.body)]
+        if clause.projects and distinct != sorted(distinct):
+            yield clause.start
 
 
+_CUTS: Final = ("ORDER BY", "SKIP", "LIMIT")
 _CHAIN: Final = re.compile(r"\((\w*)[^()]*\)\s*(<?)-\s*(?:\[([^\]]*)\])?\s*-(>?)\s*(?=\((\w*))")
 
 
@@ -95,24 +92,26 @@ def _may_coincide(
 def unordered(code: str) -> Iterator[int]:
     """A text whose rows have no fixed order: it must end in an ORDER BY with a key as last item."""
     clauses = clauses_of(code)
-    returns = [(start, body) for keyword, start, body in clauses if keyword == "RETURN"]
+    returns = [clause for clause in clauses if clause.keyword == "RETURN"]
     if not returns:
         yield len(code.rstrip()) - 1 if code.strip() else 0
-        return
-    start, projection = returns[-1]
+    elif not _is_one_row(returns[-1].body):
+        start = returns[-1].start
+        orders = [c.body for c in clauses if c.keyword == "ORDER BY" and c.start > start]
+        if not orders or not _is_key(_last_item(orders[-1]), code):
+            yield start
+
+
+def _is_one_row(projection: str) -> bool:
+    """Whether there are aggregates alone, so that nothing is grouped."""
     items = split_items(re.sub(r"^\s*DISTINCT\b", "", projection, flags=re.IGNORECASE))
-    if items and all(
-        AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items
-    ):
-        return  # one row
-    orders = [body for keyword, place, body in clauses if keyword == "ORDER BY" and place > start]
-    last = (
-        re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", split_items(orders[-1])[-1], flags=re.IGNORECASE)
-        if orders
-        else ""
-    )
-    if not _is_key(last, code):
-        yield start
+    single = [AGGREGATE.match(item) or item.lower().startswith("coalesce") for item in items]
+    return bool(items) and all(single)
+
+
+def _last_item(order: str) -> str:
+    last = split_items(order)[-1]
+    return re.sub(r"\s+(ASC|DESC)(ENDING)?$", "", last, flags=re.IGNORECASE)
 
 
 def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
@@ -121,39 +120,37 @@ def _is_key(item: str, code: str, seen: frozenset[str] = frozenset()) -> bool:
         return True
     if not re.fullmatch(r"\w+(\.\w+)?", item) or item in seen:
         return False
+    for choice in _sources(item, code):
+        if all(_is_key(source, code, seen | {item}) for source in choice):
+            return True
+    return False
+
+
+def _sources(item: str, code: str) -> list[tuple[str, ...]]:
+    """What an item may be a name for; of a choice of two it is for both."""
     name = item.rpartition(".")[2]
-    sources = re.findall(rf"([\w.]+)\s+AS\s+{name}\b", code, re.IGNORECASE) if name == item else []
-    sources += re.findall(rf"[{{,]\s*{name}\s*:\s*(\w+)", code) if name != item else []
-    choices = re.findall(
-        rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b", code, re.IGNORECASE
-    )
-    return any(
-        all(_is_key(source, code, seen | {item}) for source in choice)
-        for choice in (*choices, *((source,) for source in sources))
-    )
+    pattern = rf"([\w.]+)\s+AS\s+{name}\b" if name == item else rf"[{{,]\s*{name}\s*:\s*(\w+)"
+    flags = re.IGNORECASE if name == item else re.NOFLAG
+    choice = rf"\bTHEN\s+([\w.]+)\s+ELSE\s+([\w.]+)\s+END\s+AS\s+{name}\b"
+    sources = [(source,) for source in re.findall(pattern, code, flags)]
+    return [*re.findall(choice, code, re.IGNORECASE), *sources]
 
 
 def with_order_without_limit(code: str) -> Iterator[int]:
     """A ``WITH`` that orders all its rows."""
     clauses = clauses_of(code)
-    for place, (keyword, start, _) in enumerate(clauses):
-        if keyword == "WITH":
-            rest = list(
-                itertools.takewhile(
-                    lambda clause: clause[0] in ("ORDER BY", "SKIP", "LIMIT"), clauses[place + 1 :]
-                )
-            )
-            words = [word for word, _, _ in rest]
-            if "ORDER BY" in words and "LIMIT" not in words:
-                yield start
+    for place, clause in enumerate(clauses, start=1):
+        rest = itertools.takewhile(lambda later: later.keyword in _CUTS, clauses[place:])
+        words = {later.keyword for later in rest}
+        if clause.keyword == "WITH" and "ORDER BY" in words and "LIMIT" not in words:
+            yield clause.start
 
 
 def limit_without_order(code: str) -> Iterator[int]:
     """A ``LIMIT`` or ``SKIP`` of rows in no order."""
-    words = [(keyword, start) for keyword, start, _ in clauses_of(code)]
-    for (before, _), (keyword, start) in itertools.pairwise(words):
-        if keyword in ("LIMIT", "SKIP") and before not in ("ORDER BY", "SKIP"):
-            yield start
+    for before, clause in itertools.pairwise(clauses_of(code)):
+        if clause.keyword in ("LIMIT", "SKIP") and before.keyword not in ("ORDER BY", "SKIP"):
+            yield clause.start
 
 
 def null_aggregate(code: str) -> Iterator[int]:

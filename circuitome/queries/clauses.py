@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from circuitome.graphdb.cypher import code_of
 
-__all__ = ["AGGREGATE", "clauses_of", "columns_of", "split_items"]
+__all__ = ["AGGREGATE", "Clause", "clauses_of", "columns_of", "split_items"]
 
 _CLAUSE: Final = re.compile(
     r"(?<![$.\w])(OPTIONAL\s+MATCH|MATCH|WHERE|WITH|RETURN|UNWIND|ORDER\s+BY|SKIP|LIMIT"
@@ -19,12 +19,25 @@ AGGREGATE: Final = re.compile(
 )
 
 
-def clauses_of(code: str) -> list[tuple[str, int, str]]:
-    """Clauses at the top level: keyword, position, body."""
+class Clause(NamedTuple):
+    """A clause at the top level of a text."""
+
+    keyword: str  # in capitals, one space between words
+    start: int  # position of the keyword
+    body: str
+
+    @property
+    def projects(self) -> bool:
+        """Whether it makes columns."""
+        return self.keyword in ("WITH", "RETURN")
+
+
+def clauses_of(code: str) -> list[Clause]:
+    """The clauses at the top level."""
     found = [match for match in _CLAUSE.finditer(code) if _depth(code, match.start()) == 0]
     ends = [match.start() for match in found[1:]] + [len(code)]
     return [
-        (" ".join(m.group(1).upper().split()), m.start(), code[m.end() : end])
+        Clause(" ".join(m[1].upper().split()), m.start(), code[m.end() : end])
         for m, end in zip(found, ends, strict=True)
     ]
 

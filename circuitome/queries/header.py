@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from circuitome.queries.errors import QueryError, near
@@ -48,47 +48,71 @@ def parse_header(text: str, *, where: str) -> Header:
 
     ``text`` has its ``//`` already removed. `QueryError` names the line that cannot be read.
     """
-    sections: dict[str, list[str]] = {"title": [], "params": [], "returns": [], "doc": []}
-    current, seen = "title", set()
-    notes: dict[str, str] = {}
-    noted = None  # the note that the next line may go on with
+    sections = _Sections()
     for line in text.splitlines():
-        word = line.strip().removesuffix(":")
-        note = _NOTE.fullmatch(line) if current != "doc" else None
-        going_on, noted = noted if line.startswith("  ") else None, None
-        if note is not None:
-            noted = note.group(1)
-            notes[noted] = note.group(2)
-        elif going_on is not None:
-            noted = going_on
-            notes[noted] += f" {line.strip()}"
-        elif word in ("params", "returns") and line.strip().endswith(":"):
-            current = word
-            seen.add(word)
-        elif not line.strip():
-            current = "doc"
-            sections["doc"].append("")
-        elif current in ("params", "returns") and line.startswith("    ") and sections[current]:
-            sections[current][-1] += " " + line.strip()
-        else:
-            sections[current].append(line.strip())
+        sections.read(line)
+    lines, notes = sections.lines, sections.notes
+    declared = lines.get("params")
     return Header(
-        title=" ".join(sections["title"]),
-        doc=re.sub(r"\n{3,}", "\n\n", "\n".join(sections["doc"])).strip(),
-        parameters=_parameters(sections["params"], notes.get("renamed"), where)
-        if "params" in seen
-        else None,
-        returns=tuple(_output(line, where) for line in sections["returns"]),
+        title=" ".join(lines["title"]),
+        doc=re.sub(r"\n{3,}", "\n\n", "\n".join(lines["doc"])).strip(),
+        parameters=None if declared is None else _parameters(declared, notes.get("renamed"), where),
+        returns=tuple(_output(line, where) for line in lines.get("returns", [])),
         notes=notes,
     )
+
+
+@dataclass(slots=True)
+class _Sections:
+    """A header as far as it is read."""
+
+    lines: dict[str, list[str]] = field(default_factory=lambda: {"title": [], "doc": []})
+    # section -> its lines
+    notes: dict[str, str] = field(default_factory=dict)  # word -> text
+    current: str = "title"  # section
+    noted: str | None = None  # the note that the next line may go on with
+
+    def read(self, line: str) -> None:
+        """Take in the next line."""
+        text, listed = line.strip(), self.current in ("params", "returns")
+        if self._takes_note(line):
+            return
+        if text in ("params:", "returns:"):
+            self.current = text.removesuffix(":")
+            self.lines.setdefault(self.current, [])
+        elif not text:
+            self.current = "doc"
+            self.lines["doc"].append("")
+        elif listed and line.startswith("    ") and self.lines[self.current]:
+            self.lines[self.current][-1] += f" {text}"
+        else:
+            self.lines[self.current].append(text)
+
+    def _takes_note(self, line: str) -> bool:
+        """Whether the line is a note, or goes on with one."""
+        note = _NOTE.fullmatch(line) if self.current != "doc" else None
+        if note is not None:
+            self.noted = note[1]
+            self.notes[note[1]] = note[2]
+        elif self.noted is not None and line.startswith("  "):
+            self.notes[self.noted] += f" {line.strip()}"
+        else:
+            self.noted = None
+        return self.noted is not None
 
 
 def _parameters(lines: list[str], renamed: str | None, where: str) -> tuple[Parameter, ...]:
     """The declared parameters, each with the names that it had before."""
     declared = [_parameter(line, where) for line in lines]
     names = [parameter.name for parameter in declared]
+    formerly = _formerly(renamed.split(", ") if renamed else [], names, where)
+    return tuple(replace(p, formerly=formerly.get(p.name, ())) for p in declared)
+
+
+def _formerly(pairs: list[str], names: list[str], where: str) -> dict[str, tuple[str, ...]]:
+    """Name of a parameter -> those that it had before, from pairs ``OLD -> NEW``."""
     formerly: dict[str, tuple[str, ...]] = {}
-    for pair in renamed.split(", ") if renamed else ():
+    for pair in pairs:
         old, _, new = pair.partition(" -> ")
         if not _RENAMED.fullmatch(pair) or new not in names or old in names:
             raise QueryError(
@@ -96,7 +120,7 @@ def _parameters(lines: list[str], renamed: str | None, where: str) -> tuple[Para
                 "write `OLD -> NEW` with the name of a declared parameter"
             )
         formerly[new] = (*formerly.get(new, ()), old)
-    return tuple(replace(p, formerly=formerly.get(p.name, ())) for p in declared)
+    return formerly
 
 
 def _parameter(line: str, where: str) -> Parameter:
@@ -107,21 +131,27 @@ def _parameter(line: str, where: str) -> Parameter:
             "`name (type = default): doc`"
         )
     name, kind, default, doc = match.groups()
-    if kind not in TYPES:
-        raise QueryError(
-            f"{where}: parameter `{name}` has no known type `{kind}`; "
-            f"{near(kind, TYPES, otherwise=_ONE_OF)}"
-        )
-    if name in _RESERVED:
-        raise QueryError(f"{where}: a parameter cannot be called `{name}`; call it otherwise")
+    _check_named(name, kind, where)
     if default is None:
         return Parameter(name, kind, doc)
+    return Parameter(name, kind, doc, _default(name, kind, default, where), required=False)
+
+
+def _check_named(name: str, kind: str, where: str) -> None:
+    if kind not in TYPES:
+        cure = near(kind, TYPES, otherwise=_ONE_OF)
+        raise QueryError(f"{where}: parameter `{name}` has no known type `{kind}`; {cure}")
+    if name in _RESERVED:
+        raise QueryError(f"{where}: a parameter cannot be called `{name}`; call it otherwise")
+
+
+def _default(name: str, kind: str, text: str, where: str) -> object:
+    converter, accepts = TYPES[kind]
     try:
-        return Parameter(name, kind, doc, TYPES[kind][0](json.loads(default)), required=False)
+        return converter(json.loads(text))
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise QueryError(
-            f"{where}: the default {default} of `{name}` is not {TYPES[kind][1]}; write it as in "
-            "JSON"
+            f"{where}: the default {text} of `{name}` is not {accepts}; write it as in JSON"
         ) from None
 
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -93,31 +93,31 @@ class Query:
         """The declared parameter of that name, if any."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
-    def browser_text(self, values: Mapping[str, Any] | None = None) -> str:
+    def browser_text(self, values: Mapping[str, object] | None = None) -> str:
         """Text to paste into Neo4j Browser or cypher-shell: the title, a ``:param`` line a
         parameter, then the Cypher.
 
         ``values`` are used where given, then defaults, then placeholders to be edited. `QueryError`
         for a value that does not convert.
         """
-        used = parameters_of(self.text_for("neo4j"))
-        declared = [
-            (self.step or self).parameter(name) or Parameter(name, "any", "") for name in used
-        ]
-        shown = {p.name: _PLACEHOLDERS.get(p.type) if p.required else p.default for p in declared}
-        shown |= {
-            p.name: convert(self.name, p, values[p.name])
-            for p in declared
-            if values and p.name in values
-        }
+        text, asked = self.text_for("neo4j"), self.step or self
         lines = [f"// {self.title}"]
         if self.algorithm is not None:
             lines.append(
                 "// A library algorithm: `circuitome query` asks this query, once or step by "
                 "step, and goes on from its rows."
             )
-        lines += [f":param {name} => {json.dumps(value)};" for name, value in shown.items()]
-        return "\n".join([*lines, self.text_for("neo4j").strip().rstrip(";") + ";"]) + "\n"
+        for name in parameters_of(text):
+            parameter = asked.parameter(name) or Parameter(name, "any", "")
+            value = self._shown(parameter, values or {})
+            lines.append(f":param {name} => {json.dumps(value)};")
+        return "\n".join([*lines, text.strip().rstrip(";") + ";"]) + "\n"
+
+    def _shown(self, parameter: Parameter, values: Mapping[str, object]) -> object:
+        """What a ``:param`` line shows."""
+        if parameter.name in values:
+            return convert(self.name, parameter, values[parameter.name])
+        return _PLACEHOLDERS.get(parameter.type) if parameter.required else parameter.default
 
 
 def load_folder(folder: Path = LIBRARY) -> dict[str, Query]:
@@ -150,39 +150,45 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
     Without ``strict`` the header may be missing: then the parameters are those that the text uses,
     of any type. `QueryError` says what is wrong with the file and how to mend it.
     """
-    text = _read(path)
-    header_text, body = _split(text)
-    body = _with_stimuli(body, where=str(path))
-    header = parse_header(header_text, where=str(path))
-    if not code_of(body).strip():
-        raise QueryError(f"{path}: no Cypher in it; write the query below its `//` header")
-    if strict and not header.title:
-        raise QueryError(
-            f"{path}: no header; begin with `// What it answers.`, then `// params:` and `// "
-            "returns:`"
-        )
-    parameters = header.parameters
-    if parameters is None and not strict:
-        parameters = tuple(Parameter(name, "any", "") for name in parameters_of(body))
+    header, body = _parts(path, strict=strict)
     query = Query(
         name=path.stem,
         topic=topic,
         title=header.title or path.stem,
         doc=header.doc,
-        parameters=parameters or (),
+        parameters=_declared(header, body, strict=strict),
         returns=header.returns,
         text=body.strip() + "\n",
         notes=header.notes,
         variants={} if _dialect(path) else _hinted(body, header, where=str(path)) | _variants(path),
     )
-    for dialect, cypher in {"": query.text, **query.variants}.items():
-        _agree(
-            f"{path.with_suffix(f'.{dialect}.cypher')}" if dialect else str(path),
-            query,
-            cypher,
-            strict=strict,
-        )
+    _agree(str(path), query, query.text, strict=strict)
+    for dialect, cypher in query.variants.items():
+        _agree(str(path.with_suffix(f".{dialect}.cypher")), query, cypher, strict=strict)
     return query
+
+
+def _parts(path: Path, *, strict: bool) -> tuple[Header, str]:
+    """The header of a file, and the Cypher below."""
+    where = str(path)
+    header_text, body = _split(_read(path))
+    body = _with_stimuli(body, where=where)
+    header = parse_header(header_text, where=where)
+    if not code_of(body).strip():
+        raise QueryError(f"{where}: no Cypher in it; write the query below its `//` header")
+    if strict and not header.title:
+        raise QueryError(
+            f"{where}: no header; begin with `// What it answers.`, then `// params:` and `// "
+            "returns:`"
+        )
+    return header, body
+
+
+def _declared(header: Header, body: str, *, strict: bool) -> tuple[Parameter, ...]:
+    """The parameters of the header; those that the text uses where it does not say."""
+    if header.parameters is None and not strict:
+        return tuple(Parameter(name, "any", "") for name in parameters_of(body))
+    return header.parameters or ()
 
 
 def _read(path: Path) -> str:
@@ -263,25 +269,29 @@ def _with_stimuli(cypher: str, *, where: str) -> str:
 
 
 def _agree(where: str, query: Query, text: str, *, strict: bool) -> None:
-    declared, used = [parameter.name for parameter in query.parameters], parameters_of(text)
+    """`QueryError` if a text and its header do not say the same."""
+    _agree_on_parameters(where, [one.name for one in query.parameters], parameters_of(text))
+    if strict or query.returns:
+        _agree_on_columns(where, query, text)
+
+
+def _agree_on_parameters(where: str, declared: Sequence[str], used: Sequence[str]) -> None:
     for name in declared:
         if declared.count(name) > 1:
             raise QueryError(f"{where}: the parameter `{name}` is declared twice; remove one")
         if name not in used:
-            raise QueryError(
-                f"{where}: the parameter `{name}` is declared and not used; "
-                f"{near(name, used, otherwise=f'remove it, or use ${name}')}"
-            )
+            cure = near(name, used, otherwise=f"remove it, or use ${name}")
+            raise QueryError(f"{where}: the parameter `{name}` is declared and not used; {cure}")
     for name in used:
         if name not in declared:
-            raise QueryError(
-                f"{where}: ${name} is used and not declared; "
-                f"{near(name, declared, otherwise='add it under `// params:`')}"
-            )
-    if strict or query.returns:
-        columns, documented = columns_of(text), tuple(output.name for output in query.returns)
-        if columns != documented:
-            raise QueryError(
-                f"{where}: it returns {', '.join(columns)} and documents "
-                f"{', '.join(documented)}; make `// returns:` the same"
-            )
+            cure = near(name, declared, otherwise="add it under `// params:`")
+            raise QueryError(f"{where}: ${name} is used and not declared; {cure}")
+
+
+def _agree_on_columns(where: str, query: Query, text: str) -> None:
+    columns, documented = columns_of(text), tuple(output.name for output in query.returns)
+    if columns != documented:
+        raise QueryError(
+            f"{where}: it returns {', '.join(columns)} and documents "
+            f"{', '.join(documented)}; make `// returns:` the same"
+        )
