@@ -163,94 +163,100 @@ class SignedGraph:
 
     def _fans(self) -> Iterator[Fan]:
         into = self.layer[self.receiver]
-        order = np.argsort(
-            into.astype(np.int16 if len(self.layers) < 1 << 15 else np.int64), kind="stable"
-        )
+        small = np.int16 if len(self.layers) < 1 << 15 else np.int64
+        order = np.argsort(into.astype(small), kind="stable")
         bounds = np.searchsorted(into[order], np.arange(len(self.layers) + 1))
-        place = np.empty(len(self.keys), np.int64)
         for layer in np.flatnonzero(np.diff(bounds)):
-            edges = order[bounds[layer] : bounds[layer + 1]]
-            read = np.zeros(len(self.layers), bool)
-            read[self.layer[self.sender[edges]]] = True
-            senders, neurons = np.flatnonzero(read[self.layer]), np.flatnonzero(self.layer == layer)
-            place[senders] = np.arange(len(senders))
-            row = place[self.sender[edges]]
-            place[neurons] = np.arange(len(neurons))
-            yield Fan(int(layer), edges, senders, neurons, row, place[self.receiver[edges]])
+            yield self._fan(int(layer), order[bounds[layer] : bounds[layer + 1]])
+
+    def _fan(self, layer: int, edges: np.ndarray) -> Fan:
+        read = np.zeros(len(self.layers), bool)
+        read[self.layer[self.sender[edges]]] = True
+        senders, neurons = np.flatnonzero(read[self.layer]), np.flatnonzero(self.layer == layer)
+        place = np.empty(len(self.keys), np.int64)
+        place[senders] = np.arange(len(senders))
+        row = place[self.sender[edges]]
+        place[neurons] = np.arange(len(neurons))
+        return Fan(layer, edges, senders, neurons, row, place[self.receiver[edges]])
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> SignedGraph:
         """The graph of a bundle; its edges in the order of the tables."""
-        columns = ["from", "to", *EDGE_COLUMNS]
-        tables = [bundle.table(name).select(columns) for name in EDGE_TYPES]
-        excites = np.repeat(
-            [name == "EXCITES" for name in EDGE_TYPES], [table.num_rows for table in tables]
-        )
-        edges = pa.concat_tables([_plain(table) for table in tables]).rename_columns(
-            ["sender", "receiver", *columns[2:]]
-        )
+        edges, excites = _edges_of_bundle(bundle)
         known = ["layer", "op", "fan_in", "kind", *PREFERENCES]
         neurons = bundle.table("Neuron").select(["key", *known]).rename_columns(["neuron", *known])
-        layers = bundle.table("Layer").rename_columns(
-            {"key": "layer", "banding_ratio": "score", "banding_p": "p"}
-        )
-        ends = ["from", "to"]
-        pairs = bundle.table("EQUIVARIANT_TO").select([*ends, "transform", "amount", "q"])
-        return cls._of(bundle.model, neurons, edges, excites, layers, pairs)
+        named = {"key": "layer", "banding_ratio": "score", "banding_p": "p"}
+        layers = bundle.table("Layer").rename_columns(named)
+        pairs = bundle.table("EQUIVARIANT_TO").select(["from", "to", "transform", "amount", "q"])
+        return _Tables(neurons, edges, layers, pairs).graph(bundle.model, excites)
 
     @classmethod
     def of_database(cls, database: Asks, *, model: str | None = None) -> SignedGraph:
         """The graph of a model in a database; the only one, where none is named."""
         model = database.model_key(model)
-        edges = _edges(database, model)
-        excites = _array(edges.column("weight")) >= 0
-        bands = database.ask("weight_banding", model=model, limit=1_000_000).table
-        pairs = database.ask("equivariant_pairs", model=model).table
-        return cls._of(
-            model, database.ask("neurons", model=model).table, edges, excites, bands, pairs
+        tables = _Tables(
+            neurons=database.ask("neurons", model=model).table,
+            edges=_edges(database, model),
+            layers=database.ask("weight_banding", model=model, limit=1_000_000).table,
+            pairs=database.ask("equivariant_pairs", model=model).table,
         )
+        return tables.graph(model, _array(tables.edges.column("weight")) >= 0)
 
-    @classmethod
-    def _of(
-        cls,
-        model: str,
-        neurons: pa.Table,
-        edges: pa.Table,
-        excites: np.ndarray,
-        layers: pa.Table,
-        pairs: pa.Table,
-    ) -> SignedGraph:
-        neurons = neurons.sort_by("neuron")
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What a graph is made from, by bundle or database."""
+
+    neurons: pa.Table  # columns as in the query `neurons`
+    edges: pa.Table  # sender, receiver, `EDGE_COLUMNS`
+    layers: pa.Table  # layer, score (banding ratio), p
+    pairs: pa.Table  # both ends, transform, amount, q
+
+    def graph(self, model: str, excites: np.ndarray) -> SignedGraph:
+        """The graph; ``excites`` says it of each edge, ``(e,)`` bool."""
+        neurons = self.neurons.sort_by("neuron")
         keys = neurons.column("neuron").combine_chunks()
-        names = neurons.column("layer").unique().sort()
-        bands = [
-            row
-            for row in layers.select(["layer", "score", "p"]).to_pylist()
-            if row["score"] is not None
-        ]
-        return cls(
+        layers = neurons.column("layer").unique().sort()
+        return SignedGraph(
             model=model,
             keys=_array(keys),
-            layers=_array(names),
-            layer=numbers_of(neurons.column("layer"), names),
-            op=_array(neurons.column("op").cast(pa.string()).fill_null("")),
+            layers=_array(layers),
+            layer=numbers_of(neurons.column("layer"), layers),
+            op=_text(neurons.column("op")),
             fan_in=_array(neurons.column("fan_in").fill_null(0)),
-            sender=numbers_of(edges.column("sender"), keys),
-            receiver=numbers_of(edges.column("receiver"), keys),
+            sender=numbers_of(self.edges.column("sender"), keys),
+            receiver=numbers_of(self.edges.column("receiver"), keys),
             excites=excites,
-            **{
-                name: _array(edges.column(name)).astype(np.int64 if name == "rank" else np.float64)
-                for name in EDGE_COLUMNS
-            },
-            kind=_array(neurons.column("kind").cast(pa.string()).fill_null("")),
+            **self._measures(),
+            kind=_text(neurons.column("kind")),
             preferences={
                 name: _array(neurons.column(name)).astype(np.float64) for name in PREFERENCES
             },
-            partners=_partners(
-                pairs.rename_columns(["first", "second", "transform", "amount", "q"]), keys
-            ),
-            banding=tuple((row["layer"], row["score"], row["p"]) for row in bands),
+            partners=_partners(self.pairs, keys),
+            banding=self._banding(),
         )
+
+    def _measures(self) -> dict[str, np.ndarray]:
+        """`EDGE_COLUMNS` as arrays."""
+        columns = {name: _array(self.edges.column(name)) for name in EDGE_COLUMNS}
+        kinds = {"rank": np.int64}
+        return {name: col.astype(kinds.get(name, np.float64)) for name, col in columns.items()}
+
+    def _banding(self) -> tuple[tuple[str, float, float | None], ...]:
+        rows = self.layers.select(["layer", "score", "p"]).to_pylist()
+        return tuple(
+            (row["layer"], row["score"], row["p"]) for row in rows if row["score"] is not None
+        )
+
+
+def _edges_of_bundle(bundle: Bundle) -> tuple[pa.Table, np.ndarray]:
+    """The edges of both types, and which of them excite, ``(e,)`` bool."""
+    columns = ["from", "to", *EDGE_COLUMNS]
+    tables = [_plain(bundle.table(name).select(columns)) for name in EDGE_TYPES]
+    sizes = [table.num_rows for table in tables]
+    excites = np.repeat([name == "EXCITES" for name in EDGE_TYPES], sizes)
+    names = ["sender", "receiver", *EDGE_COLUMNS]
+    return pa.concat_tables(tables).rename_columns(names), excites
 
 
 def _edges(database: Asks, model: str) -> pa.Table:
@@ -268,9 +274,8 @@ def _edges(database: Asks, model: str) -> pa.Table:
 
 
 def _partners(table: pa.Table, keys: pa.Array) -> Partners:
-    """The pairs of a table with the columns ``first``, ``second``, ``transform``, ``amount``
-    and ``q``.
-    """
+    """The pairs of a table: both ends, ``transform``, ``amount`` and ``q``, in this order."""
+    table = table.rename_columns(["first", "second", "transform", "amount", "q"])
     first, second = (
         numbers_of(table.column(name).cast(pa.string()), keys) for name in ("first", "second")
     )
@@ -298,9 +303,12 @@ def _plain(table: pa.Table) -> pa.Table:
     )
 
 
+def _text(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A column of text; empty where there is none."""
+    return _array(column.cast(pa.string()).fill_null(""))
+
+
 def _array(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    return (
-        column.to_numpy()
-        if isinstance(column, pa.ChunkedArray)
-        else column.to_numpy(zero_copy_only=False)
-    )
+    if isinstance(column, pa.ChunkedArray):
+        return column.to_numpy()
+    return column.to_numpy(zero_copy_only=False)

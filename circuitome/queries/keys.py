@@ -37,21 +37,23 @@ class Keys:
     def model_here(self, model: str | None = None, rows: Sequence[ModelRow] | None = None) -> str:
         """The key of a model that is there, in whatever state; ``rows`` are the store's models."""
         names = [str(row["key"]) for row in (self.store.models() if rows is None else rows)]
+        if model in names:
+            return model
         address, listed = self.store.address, ", ".join(names)
         if not names:
             raise QueryError(
                 f"{address}: the database holds no model; "
                 f"`circuitome load BUNDLE --db {address}` puts one in"
             )
-        if model is None and len(names) > 1:
+        if model is not None:
+            cure = near(model, names, otherwise=f"it holds {listed}")
+            raise QueryError(f"no model {model!r} in the database; {cure}")
+        if len(names) > 1:
             raise QueryError(
                 f"the database holds {len(names)} models ({listed}); "
                 "name one: `--model MODEL`, or `-p model=MODEL` of a query"
             )
-        if model is not None and model not in names:
-            cure = near(model, names, otherwise=f"it holds {listed}")
-            raise QueryError(f"no model {model!r} in the database; {cure}")
-        return names[0] if model is None else model
+        return names[0]
 
     def neuron(self, key: str) -> str:
         """The whole key of a neuron."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.catalogue import library
@@ -30,6 +30,7 @@ from circuitome.queries.motifs import (
 from circuitome.queries.motifs.own import find_own, find_own_significant, load_own
 from circuitome.queries.motifs.saved import Enrichment, Finding, save, save_summary, stored
 from circuitome.queries.motifs.significance import NULLS
+from circuitome.queries.query_file import Query
 from circuitome.queries.rows import Rows
 from circuitome.vocabulary import Q_MAX
 
@@ -39,10 +40,25 @@ if TYPE_CHECKING:
 __all__ = ["Occurrences", "Question", "Survey", "known_motifs", "occurrences", "survey"]
 
 _SAVED: Final = 100
-_SURVEY_COLUMNS: Final = (
-    *("kind", "model", "instances", "strongest", "q", "q_null"),
-    *("p", "null", "null_mean", "null_sd", "nulls"),
-)
+
+
+class SurveyRow(TypedDict):
+    """What is known of one motif in one model; None is what was not asked."""
+
+    kind: str
+    model: str
+    instances: int
+    strongest: float | None
+    q: float | None  # least of an instance
+    q_null: str | None  # null model of that
+    p: float | None  # of the number of instances
+    null: str | None  # null model of that
+    null_mean: float | None
+    null_sd: float | None
+    nulls: int | None
+
+
+_SURVEY_COLUMNS: Final = tuple(SurveyRow.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +124,30 @@ class Occurrences:
         Raises:
             QueryError: if a file is called like a motif of the library.
         """
-        asked = self.question
-        own = load_own(Path(asked.kind)).query if asked.own else None
-        if own is not None and own.name in MOTIFS:
-            raise QueryError(
-                f"a motif of the library is called {own.name}; "
-                f"rename {asked.kind}, so that both can be saved"
-            )
-        given = dict(asked.parameters)
-        if own is not None and own.parameter("limit") is None:
-            given.pop("limit", None)
-        model, found = database.model_key(asked.model), self.significance
+        asked, found = self.question, self.significance
+        model = database.model_key(asked.model)
         enrichment = None if found is None else Enrichment.of(found, seed=asked.seed)
-        motif = own or find_motif(asked.kind).kind
+        motif, given = self._searched()
         finding = Finding.of(motif, self.rows, model=model, enrichment=enrichment, **given)
         (rows,) = save(database, model, [finding])
         return replace(self, rows=rows)
+
+    def _searched(self) -> tuple[Query | str, dict[str, object]]:
+        """The query of a file, or the kind of a motif, and the parameters that it was given."""
+        asked = self.question
+        if not asked.own:
+            return find_motif(asked.kind).kind, dict(asked.parameters)
+        query = load_own(Path(asked.kind)).query
+        if query.name in MOTIFS:
+            raise QueryError(
+                f"a motif of the library is called {query.name}; "
+                f"rename {asked.kind}, so that both can be saved"
+            )
+        limited = query.parameter("limit") is not None
+        given = {
+            name: value for name, value in asked.parameters.items() if limited or name != "limit"
+        }
+        return query, given
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -136,8 +160,8 @@ class Occurrences:
         return Rows.of([_flat(row) for row in self.rows]).to_pandas()
 
 
-def _flat(row: MotifRow) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "roles"} | dict(row["roles"])
+def _flat(row: MotifRow) -> dict[str, object]:
+    return {name: value for name, value in row.items() if name != "roles"} | row["roles"]
 
 
 def occurrences(
@@ -198,15 +222,24 @@ def _of_bundle(database: Database, question: Question, path: Path) -> Occurrence
     return Occurrences(question, rows, lacking=lacking, remarks=tuple(remarks))
 
 
-def known_motifs(evidence: str = "all") -> list[dict[str, Any]]:
+class KnownMotif(TypedDict):
+    """A motif of the library."""
+
+    kind: str
+    roles: list[str]
+    evidence: str
+    title: str
+
+
+def known_motifs(evidence: str = "all") -> list[KnownMotif]:
     """The motifs of the library: kind, roles, evidence, title; ``evidence`` is weights or all."""
     return [
-        {
-            "kind": kind,
-            "roles": list(motif.roles),
-            "evidence": motif.evidence,
-            "title": library()[kind].title,
-        }
+        KnownMotif(
+            kind=kind,
+            roles=list(motif.roles),
+            evidence=motif.evidence,
+            title=library()[kind].title,
+        )
         for kind, motif in MOTIFS.items()
         if evidence in ("all", motif.evidence)
     ]
@@ -217,7 +250,7 @@ class Survey:
     """All motifs in one model, each with two answers of null networks."""
 
     model: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[SurveyRow]
     """A row for each motif."""
     found: Sequence[Significance | Tally] = ()
     """What was computed; empty if the rows were saved before."""
@@ -247,7 +280,7 @@ class Survey:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[SurveyRow]:
         return iter(self.rows)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -277,12 +310,13 @@ def survey(
     return Survey(key, [_survey_row(item) for item in found], found, seed)
 
 
-def _stored_row(row: Mapping[str, Any], model: str) -> dict[str, Any]:
+def _stored_row(row: Mapping[str, object], model: str) -> SurveyRow:
     values = {**row, "model": model, "null": row["null_model"]}
-    return {name: values[name] for name in _SURVEY_COLUMNS}
+    return cast("SurveyRow", {name: values[name] for name in _SURVEY_COLUMNS})
 
 
-def _survey_row(found: Significance | Tally) -> dict[str, Any]:
+def _survey_row(found: Significance | Tally) -> SurveyRow:
     """The row of one motif; one that edges have no null model for has no p."""
     names = {"q": "least_q", "q_null": "instance_null"}
-    return {name: getattr(found, names.get(name, name), None) for name in _SURVEY_COLUMNS}
+    row = {name: getattr(found, names.get(name, name), None) for name in _SURVEY_COLUMNS}
+    return cast("SurveyRow", row)

@@ -62,18 +62,19 @@ def query_section(query: Query) -> str:
         parts.append("")
     parts.append("| column | |\n|---|---|")
     parts += [f"| `{output.name}` | {_cell(output.doc)} |" for output in query.returns]
+    return "\n".join([*parts, *_texts(query)])
+
+
+def _texts(query: Query) -> list[str]:
+    """The Cypher, or which query an algorithm asks."""
     if query.step is not None:
-        parts.append(
-            "\nA library algorithm: the query that it asks is "
-            f"[`{query.step.name}`](#{query.step.name}).\n"
-        )
-    else:
-        parts.append(f"\n```cypher\n{query.text.rstrip()}\n```\n")
-        parts += [
-            f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n"
-            for dialect, text in query.variants.items()
-        ]
-    return "\n".join(parts)
+        step = query.step.name
+        return [f"\nA library algorithm: the query that it asks is [`{step}`](#{step}).\n"]
+    variants = [
+        f"In {dialect}:\n\n```cypher\n{text.rstrip()}\n```\n"
+        for dialect, text in query.variants.items()
+    ]
+    return [f"\n```cypher\n{query.text.rstrip()}\n```\n", *variants]
 
 
 def _default(parameter: Parameter) -> str:

@@ -144,10 +144,11 @@ class MotifKind:
         group = self.definition.group
         numbered = enumerate(rows)
         grouped = itertools.groupby(numbered, lambda item: item[1][group] if group else item[0])
-        return [self._gathered(model, [row for _, row in items]) for _, items in grouped]
+        return [self._gathered(model, items) for _, items in grouped]
 
-    def _gathered(self, model: str, rows: Sequence[QueryRow]) -> MotifRow:
-        """One motif row from the rows of the query that make it."""
+    def _gathered(self, model: str, numbered: Iterable[tuple[int, QueryRow]]) -> MotifRow:
+        """One motif row from the rows of the query that make it, with their numbers."""
+        rows = [row for _, row in numbered]
         score, p = cast("float", rows[0]["score"]), cast("float | None", rows[0].get("p"))
         roles = {part.role: part.of(rows) for part in self.definition.parts}
         return tested(instance(self.kind, model, score, roles), p=p, q=None, null=None)

@@ -14,9 +14,10 @@ __all__ = ["BUNDLED", "MOTIFS", "find_motif"]
 
 _HERE: Final = __name__.rpartition(".")[0]
 
+_KINDS: Final = sorted(query.name for query in library().values() if query.topic == "motifs")
+
 MOTIFS: Final[dict[str, Motif | Tested]] = {
-    name: importlib.import_module(f"{_HERE}.{name}").MOTIF
-    for name in sorted(query.name for query in library().values() if query.topic == "motifs")
+    name: importlib.import_module(f"{_HERE}.{name}").MOTIF for name in _KINDS
 }
 """Every motif by its kind."""
 

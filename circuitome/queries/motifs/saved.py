@@ -174,27 +174,35 @@ def save(database: Database, model: str, findings: Sequence[Finding]) -> list[li
     All or nothing. The rows of each finding come back with their ``key``, each motif once.
     """
     kept = [_once(finding.rows) for finding in findings]
-    pairs = zip(kept, findings, strict=True)
-    saved = [(row, finding) for rows, finding in pairs for row in rows]
-    renewed = [finding for finding in findings if finding.enrichment is not None]
-    tables = {
-        "MotifKind": [_kind_row(finding) for finding in findings],
-        "Motif": [_motif_row(row, finding) for row, finding in saved],
-        "ENRICHED_IN": [_enrichment_row(finding, model) for finding in renewed],
-        "OF_KIND": [{"from": _key(row), "to": row["kind"]} for row, _ in saved],
-        "HAS_ROLE": _role_rows(database, [row for row, _ in saved]),
-    }
+    tables = _rows_to_save(database, model, findings, kept)
     insert = {name: table_of(name, rows) for name, rows in tables.items() if rows}
-    database.store.amend(Amendment(_superseded(model, findings, renewed), insert))
+    database.store.amend(Amendment(_superseded(model, findings), insert))
     return kept
 
 
-def _superseded(
-    model: str, findings: Sequence[Finding], renewed: Sequence[Finding]
-) -> tuple[Removal, Removal]:
+def _rows_to_save(
+    database: Database, model: str, findings: Sequence[Finding], kept: Sequence[list[MotifRow]]
+) -> dict[str, list[dict[str, object]]]:
+    """Table -> its rows; ``kept`` are the motif rows of each finding, with their keys."""
+    pairs = zip(kept, findings, strict=True)
+    saved = [(row, finding) for rows, finding in pairs for row in rows]
+    return {
+        "MotifKind": [_kind_row(finding) for finding in findings],
+        "Motif": [_motif_row(row, finding) for row, finding in saved],
+        "ENRICHED_IN": [_enrichment_row(finding, model) for finding in _renewed(findings)],
+        "OF_KIND": [{"from": _key(row), "to": row["kind"]} for row, _ in saved],
+        "HAS_ROLE": _role_rows(database, [row for row, _ in saved]),
+    }
+
+
+def _renewed(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.enrichment is not None]
+
+
+def _superseded(model: str, findings: Sequence[Finding]) -> tuple[Removal, Removal]:
     """The motifs of the same kinds, and what was said of those of which more is said now."""
     kinds = [finding.kind for finding in findings]
-    enriched = {"key": [finding.kind for finding in renewed]}
+    enriched = {"key": [finding.kind for finding in _renewed(findings)]}
     return (
         Removal("Motif", {"model": [model], "kind": kinds}),
         Removal("ENRICHED_IN", source=enriched, target={"key": [model]}),
