@@ -78,7 +78,9 @@ def draw_scenes(count: int, *, seed: int) -> Scenes:
     """
     rng = np.random.default_rng(seed)
     chunks = [_draw_chunk(rng, min(_CHUNK, count - start)) for start in range(0, count, _CHUNK)]
-    labels = {name: np.concatenate([chunk.labels[name] for chunk in chunks]) for name in CLASSES}
+    labels = {}
+    for name in CLASSES:
+        labels[name] = np.concatenate([chunk.labels[name] for chunk in chunks])
     images = np.concatenate([chunk.images for chunk in chunks])
     return Scenes(images, labels, np.concatenate([chunk.masks for chunk in chunks]))
 

@@ -129,13 +129,11 @@ def accuracies(net: nn.Module, scenes: Scenes, *, batch: int = 250) -> dict[str,
     """Share of right answers by question, over the scenes that answer it."""
     with torch.no_grad():
         outputs = [net(normalise(part)) for part in torch.from_numpy(scenes.images).split(batch)]
-    answers = {
-        name: torch.cat([output[name].argmax(1) for output in outputs]).numpy() for name in CLASSES
-    }
-    asked = {name: labels != IGNORED for name, labels in scenes.labels.items()}
-    return {
-        name: float((answers[name] == scenes.labels[name])[asked[name]].mean()) for name in CLASSES
-    }
+    right = {}
+    for name, labels in scenes.labels.items():
+        answers = torch.cat([output[name].argmax(1) for output in outputs]).numpy()
+        right[name] = float((answers == labels)[labels != IGNORED].mean())
+    return right
 
 
 def _parameter_groups(trainee: _Trainee, recipe: Recipe) -> list[dict[str, object]]:
@@ -151,10 +149,8 @@ def _parameter_groups(trainee: _Trainee, recipe: Recipe) -> list[dict[str, objec
 
 def _batches(scenes: Scenes, steps: int, size: int, seed: int) -> Iterator[_Batch]:
     """Random batches, half of the scenes mirrored, contrast varied."""
-    rng = np.random.default_rng([seed, 1])
-    order = np.concatenate(
-        [rng.permutation(len(scenes.images)) for _ in range(-(-steps * size // len(scenes.images)))]
-    )
+    rng, count = np.random.default_rng([seed, 1]), len(scenes.images)
+    order = np.concatenate([rng.permutation(count) for _ in range(-(-steps * size // count))])
     for chosen in order[: steps * size].reshape(steps, size):
         mirrored = torch.from_numpy(rng.random(size) < 0.5)
         contrast = torch.from_numpy(rng.uniform(0.6, 1.2, (size, 1, 1, 1)).astype(np.float32))
@@ -188,9 +184,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _means(entries: list[dict[str, float]]) -> dict[str, float]:
-    return {
-        name: round(float(np.mean([entry[name] for entry in entries])), 4) for name in entries[0]
-    }
+    columns = zip(entries[0], zip(*map(dict.values, entries), strict=True), strict=True)
+    return {name: round(float(np.mean(values)), 4) for name, values in columns}
 
 
 def _stored(net: nn.Module) -> dict[str, Tensor]:

@@ -45,11 +45,8 @@ def black_and_white(evidence: Evidence) -> Iterator[Finding]:
 
 def curve_features(evidence: Evidence) -> Iterator[Finding]:
     """The curve features of mixed3b: a union of families that the article does not list."""
-    titles = [
-        family.title
-        for family in evidence.truth.families
-        if family.layer == "mixed3b" and any(word in family.title.lower() for word in CURVE_WORDS)
-    ]
+    families = [family for family in evidence.truth.families if family.layer == "mixed3b"]
+    titles = [family.title for family in families if _is_curve(family.title)]
     claim = _Claim(
         "curve features are in mixed3b_5x5",
         published="30 of 30, p < 1e-20",
@@ -68,6 +65,10 @@ def curve_features(evidence: Evidence) -> Iterator[Finding]:
         f"({', '.join(claim.titles)}), merged by hand; "
         f"with {OUTSIDE} it is {inside} of {len(wider)}, p = {p:.1e}",
     )
+
+
+def _is_curve(title: str) -> bool:
+    return any(word in title.lower() for word in CURVE_WORDS)
 
 
 def _neurons(evidence: Evidence, layer: str, titles: Sequence[str]) -> list[str]:

@@ -7,9 +7,11 @@ left out.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -21,7 +23,8 @@ from circuitome.thread.published import Tile, in_layer
 
 __all__ = ["DecodedKernels", "chosen_tiles", "decoded_edges", "decoded_kernels", "expanded_edges"]
 
-HOPS: Final = 2  # conv2d2 -> mixed3a -> mixed3b, bottlenecks not counted
+# hops: conv2d2 -> mixed3a -> mixed3b, bottlenecks not counted
+_HOW: Final[Mapping[str, object]] = {"hops": 2, "linearised": True}
 
 Row = dict[str, object]
 
@@ -58,8 +61,7 @@ class DecodedKernels:
 def decoded_kernels(truth: GroundTruth, tiles: Sequence[Tile]) -> DecodedKernels:
     """The kernels of the tiles, in the place that each has in its layer."""
     size = tiles[0].kernel.shape
-    receivers = [in_layer(tile.receiver) for tile in tiles]
-    shown = {truth.branch_of(*receiver).name for receiver in receivers}
+    shown = {truth.branch_of(*in_layer(tile.receiver)).name for tile in tiles}
     layers: dict[str, np.ndarray] = {}
     first_row: dict[str, int] = {}
     rows = 0
@@ -71,12 +73,14 @@ def decoded_kernels(truth: GroundTruth, tiles: Sequence[Tile]) -> DecodedKernels
                 first_row[branch.name] = rows
                 rows += shape[0] * shape[1]
     row_of = {}
-    for tile, (layer, channel) in zip(tiles, receivers, strict=True):
+    for tile in tiles:
+        (layer, channel), (_, sender) = in_layer(tile.receiver), in_layer(tile.sender)
         branch = truth.branch_of(layer, channel)
-        neuron, sender = channel - branch.start, in_layer(tile.sender)[1]
-        layers[branch.name][neuron, sender] = tile.kernel
-        row = neuron * truth.fan_in(layer) + sender
-        row_of[tile.sender, tile.receiver] = first_row[branch.name] + row
+        place = (channel - branch.start, sender)
+        kernels = layers[branch.name]
+        kernels[place] = tile.kernel
+        row = np.ravel_multi_index(place, kernels.shape[:2])
+        row_of[tile.sender, tile.receiver] = first_row[branch.name] + int(row)
     return DecodedKernels(layers, row_of)
 
 
@@ -120,29 +124,24 @@ def _among_inputs(receivers: Sequence[str], kernels: np.ndarray) -> dict[str, np
 
 
 def _or_none(value: float) -> float | None:
-    return None if value != value else value
+    return None if math.isnan(value) else value
 
 
 def expanded_edges(truth: GroundTruth) -> list[Row]:
     """Rows of ``EXPANDED``; how far paths cancel is not published, and left empty."""
     expanded = truth.expanded
-    weight = expanded.kernels.sum((2, 3))
-    excitation = np.maximum(expanded.kernels, 0).sum((2, 3))
     mass = np.square(expanded.kernels).sum((2, 3))
-    share = mass / mass.sum(0)
-    rank = np.argsort(np.argsort(-mass, axis=0, kind="stable"), axis=0) + 1
+    order = np.argsort(-mass, axis=0, kind="stable")
+    columns = {
+        "weight": expanded.kernels.sum((2, 3)),
+        "excitation": np.maximum(expanded.kernels, 0).sum((2, 3)),
+        "share": mass / mass.sum(0),
+        "rank": np.argsort(order, axis=0) + 1,
+    }
     senders = [neuron_key(truth, f"conv2d2:{unit}") for unit in expanded.senders]
     receivers = [neuron_key(truth, f"mixed3b:{unit}") for unit in expanded.receivers]
+    values = zip(*(column.ravel().tolist() for column in columns.values()), strict=True)
     return [
-        {
-            "from": senders[i],
-            "to": receivers[j],
-            "weight": float(weight[i, j]),
-            "excitation": float(excitation[i, j]),
-            "share": float(share[i, j]),
-            "rank": int(rank[i, j]),
-            "hops": HOPS,
-            "linearised": True,
-        }
-        for i, j in np.ndindex(weight.shape)
+        {"from": sender, "to": receiver, **dict(zip(columns, row, strict=True)), **_HOW}
+        for (sender, receiver), row in zip(product(senders, receivers), values, strict=True)
     ]

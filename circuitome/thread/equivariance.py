@@ -101,15 +101,14 @@ def _from_opposite_sides(evidence: Evidence, circuit_name: str, what: str) -> Fi
         )
     opposite = [apart(one, other) for one, other in zip(*sides, strict=True)]
     gaps = [_gaps(each) for each in sides]
-    listed = " and ".join(_degrees(each) for each in gaps)
     measured = (
         f"the sides of the two lie {_degrees(opposite)} degrees apart; "
-        f"those of one are {listed} degrees from the next"
+        f"those of one are {' and '.join(map(_degrees, gaps))} degrees from the next"
     )
-    opposed = min(opposite) > 180 - ALIGNED
-    spread = all(abs(gap - 90) < ALIGNED for each in gaps for gap in each)
+    spread = np.abs(np.concatenate(gaps) - 90) < ALIGNED
+    holds = min(opposite) > 180 - ALIGNED and bool(spread.all())
     published = "contrast -> centre: the kernels turn with the contrast"
-    return Finding(claim, ARTICLE, published, measured, verdict(opposed and spread))
+    return Finding(claim, ARTICLE, published, measured, verdict(holds))
 
 
 def _sides(evidence: Evidence, senders: Sequence[str], unit: str) -> list[float]:

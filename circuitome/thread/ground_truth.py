@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import numpy as np
 
@@ -266,7 +266,7 @@ class GroundTruth:
             return tuple(content["equivariant_families"]["scale_circles"])
 
     @cached_property
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, object]:
         return {}
 
     @contextmanager
@@ -295,25 +295,56 @@ class GroundTruth:
         )
 
 
-def _slices(entries: Sequence[Mapping[str, Any]]) -> tuple[BranchSlice, ...]:
+class _Slice(TypedDict):
+    name: str
+    start: int
+    stop: int
+
+
+class _Edge(TypedDict):
+    """A tile as it is written; ``weights`` are rows downwards."""
+
+    pre: str
+    post: str
+    weights: list[list[float]]
+    figure: str
+    flag: NotRequired[str | None]
+
+
+class _Arrow(TypedDict):
+    pre: str
+    role: str
+
+
+class _Circuit(TypedDict, total=False):
+    """A named circuit as it is written."""
+
+    pre: str | Sequence[str]
+    post: str | Sequence[str]
+    edges: Sequence[_Arrow]
+    units: Mapping[str, Sequence[int]]
+
+
+def _slices(entries: Sequence[_Slice]) -> tuple[BranchSlice, ...]:
     return tuple(BranchSlice(entry["name"], entry["start"], entry["stop"]) for entry in entries)
 
 
-def _tile(entry: Mapping[str, Any]) -> Tile:
+def _tile(entry: _Edge) -> Tile:
     kernel = np.array(entry["weights"], np.float32)
     return Tile(entry["pre"], entry["post"], kernel, entry["figure"], entry.get("flag"))
 
 
-def _circuit(entry: Mapping[str, Any]) -> NamedCircuit:
+def _circuit(entry: _Circuit) -> NamedCircuit:
     return NamedCircuit(
         senders=_several(entry.get("pre", ())),
         receivers=_several(entry.get("post", ())),
         roles={edge["role"]: edge["pre"] for edge in entry.get("edges", ())},
-        units={
-            layer: tuple(f"{layer}:{channel}" for channel in channels)
-            for layer, channels in entry.get("units", {}).items()
-        },
+        units={layer: _units(layer, some) for layer, some in entry.get("units", {}).items()},
     )
+
+
+def _units(layer: str, channels: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f"{layer}:{channel}" for channel in channels)
 
 
 def _several(units: str | Sequence[str]) -> tuple[str, ...]:

@@ -98,21 +98,19 @@ def write_inception(truth: GroundTruth, path: Path, *, force: bool = False) -> B
     with BundleWriter(path, force=force) as writer:
         for name, rows in tables.items():
             writer.write(name, pa.Table.from_pylist(rows, schema=arrow_schema(name)))
+        model = tables["Model"][0]
+        layers = [{"name": branch.name} for _, branch in _branches(truth)]
+        kernels = decoded.layers.items()
         writer.finish(
             model={
                 "key": MODEL,
                 "architecture": "InceptionV1",
-                "weights_sha256": tables["Model"][0]["weights_sha256"],
+                "weights_sha256": model["weights_sha256"],
             },
             notes={"note": NOTE, "counts": {name: len(rows) for name, rows in tables.items()}},
-            wiring={
-                "layers": [{"name": branch.name} for _, branch in _branches(truth)],
-                "note": NOTE,
-            },
-            kernels={f"kernel/{name}": array for name, array in decoded.layers.items()},
-            kernel_rows=[
-                (name, array.shape[0] * array.shape[1]) for name, array in decoded.layers.items()
-            ],
+            wiring={"layers": layers, "note": NOTE},
+            kernels={f"kernel/{name}": array for name, array in kernels},
+            kernel_rows=[(name, array.shape[0] * array.shape[1]) for name, array in kernels],
         )
     return Bundle.open(path)
 
@@ -193,24 +191,20 @@ def _has_bottleneck(truth: GroundTruth, branch: BranchSlice) -> bool:
 
 def _blocks(truth: GroundTruth) -> dict[str, list[Row]]:
     """Rows of `Block`, `Branch`, `IN_BLOCK` and `IN_BRANCH`."""
-    names = ("Block", "Branch", "IN_BLOCK", "IN_BRANCH")
-    tables: dict[str, list[Row]] = {name: [] for name in names}
-    for block in EARLY_LAYERS:
-        branches = truth.branches[block]
-        if len(branches) == 1:
-            continue
-        key, size = layer_key(block), len(branches)
-        row = {"key": key, "model": MODEL, "name": block, "join": "concat", "branches": size}
-        tables["Block"].append(row)
+    blocks = [block for block in EARLY_LAYERS if len(truth.branches[block]) > 1]
+    tables: dict[str, list[Row]] = {"Block": [], "Branch": [], "IN_BLOCK": [], "IN_BRANCH": []}
+    for block in blocks:
+        branches, key = truth.branches[block], layer_key(block)
+        about = {"model": MODEL, "join": "concat", "branches": len(branches)}
+        tables["Block"].append({"key": key, "name": block, **about})
         for index, branch in enumerate(branches):
             path = f"{key}#{branch.name}"
             about = {"key": path, "model": MODEL, "block": key, "name": branch.name}
             tables["Branch"].append({**about, "index": index, "channels": branch.size})
             for channel in range(branch.size):
-                neuron = f"{layer_key(branch.name)}:{channel}"
+                neuron, place = f"{layer_key(branch.name)}:{channel}", branch.start + channel
                 tables["IN_BRANCH"].append({"from": neuron, "to": path})
-                place = {"channel": branch.start + channel}
-                tables["IN_BLOCK"].append({"from": neuron, "to": key, **place})
+                tables["IN_BLOCK"].append({"from": neuron, "to": key, "channel": place})
     return tables
 
 
