@@ -831,7 +831,7 @@ def test_a_manifest_names_code_and_none_is_run(here: Path) -> None:
 def test_a_path_in_a_manifest_does_not_lead_out(name: str, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "toy")
     (tmp_path / "outside").write_bytes(b"secret")
-    manifest = bundle.manifest.to_json()
+    manifest: dict[str, Any] = bundle.manifest.to_json()
     manifest["files"] = {**manifest["files"], name: {"bytes": 6, "sha256": "0" * 64, "rows": 1}}
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="is not a file of the bundle's folder"):
