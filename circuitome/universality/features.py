@@ -149,7 +149,7 @@ def _clusters(links: Links, second: Sequence[str] | None = None) -> list[list[st
     names = [_network(key) for key in keys]
     network = np.unique(names, return_inverse=True)[1] if names else np.zeros(0, np.int64)
     found = cluster(places[: len(links)], places[len(links) :], links.score, network)
-    return [[str(keys[n]) for n in members] for members in found]
+    return [keys[members].tolist() for members in found]
 
 
 def features(

@@ -20,7 +20,8 @@ def grid(found: Sequence[Feature], *, named: int = 1) -> list[dict[str, str]]:
 
     A cell names its first features, ``u1x5`` for one of five networks, and counts the rest.
     """
-    kinds = [kind for kind, _ in Counter(one.kind or "" for one in found).most_common()]
+    number = Counter(one.kind or "" for one in found)
+    kinds = [kind for kind, _ in number.most_common()]
     cells = gathered(((_band(one), one.kind or ""), f"{one.key}x{one.models}") for one in found)
     rows = []
     for band in sorted({band for band, _ in cells}):

@@ -279,10 +279,7 @@ def with_edges(graph: SignedGraph, edges: np.ndarray) -> SignedGraph:
 
 def preserved_table(found: Sequence[Preserved]) -> pa.Table:
     """Rows of ``PRESERVED_IN``."""
-    names = ("senders", "edges", "preserved", "expected", "sd", "p", "null")
     rows = [
-        {"from": row["receivers"], "to": one.other} | {name: row[name] for name in names}
-        for one in found
-        for row in one.judged()
+        row | {"from": row["receivers"], "to": one.other} for one in found for row in one.judged()
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema("PRESERVED_IN"))
