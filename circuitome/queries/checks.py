@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
@@ -178,7 +179,7 @@ def alias_is_variable(code: str) -> Iterator[int]:
 
 
 _PROPERTIES: Final = {
-    table.name: {column.name for column in table.columns}
+    table.name: set(map(attrgetter("name"), table.columns))
     for table in (*NODES.values(), *RELATIONSHIPS.values())
 }
 

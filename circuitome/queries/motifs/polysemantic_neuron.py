@@ -44,10 +44,7 @@ class _Split:
 def find(
     graph: SignedGraph, *, alike: float, apart: float, min_inputs: int, **strong: float
 ) -> Instances:
-    """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits.
-
-    ``strong`` is what `SignedGraph.strong` asks of an input.
-    """
+    """Neurons and both groups; the score is the mean cosine of the looser one, to nine digits."""
     edges = graph.strong(**strong) & graph.excites
     found = list(_splits(graph, edges, _Groups(alike, apart, min_inputs)))
     roles = {
