@@ -17,8 +17,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import result_pages
@@ -28,10 +26,9 @@ from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.twins import twin
 from circuitome.graphdb.bundle import Bundle
 from circuitome.networks import BUNDLED
-from circuitome.queries.algorithms.read_back import reflected
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS, Motif, MotifRow
-from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
+from circuitome.queries.motifs.significance import Significance, Task, assess
 from circuitome.queries.motifs.weight_banding import significant
 
 __all__ = ["EVERY", "bundle_of", "exact", "main", "possible", "tested"]
@@ -116,9 +113,7 @@ def findings(name: str, bundle: Bundle) -> list[Row]:
     tasks = tested(graph, parts)
     results = assess(graph, tasks)
     rows = [_row(name, graph, task, result) for task, result in zip(tasks, results, strict=True)]
-    rows += _reflected(
-        name, graph, next(result.instances for result in results if result.kind == READ_BACK)
-    )
+    rows += _reflected(name, graph)
     rows += [_exact(name, kind, found) for kind, found in exact(bundle, graph, parts) if found]
     took, spent = time.perf_counter() - start, time.process_time() - spent
     print(
@@ -140,21 +135,12 @@ def _row(name: str, graph: SignedGraph, task: Task, result: Significance) -> Row
     return {"network": name, "motif": result.kind, "null": result.null} | numbers | best
 
 
-def _reflected(name: str, graph: SignedGraph, observed: int) -> Iterator[Row]:
-    counts = reflected(graph, nulls=NULLS)
-    if any(counts) or observed:
-        p = (1 + sum(count >= observed for count in counts)) / (1 + len(counts))
-        numbers = {
-            "found": observed,
-            "mean": float(np.mean(counts)),
-            "sd": float(np.std(counts)),
-            "p": p,
-        }
-        yield (
-            {"network": name, "motif": READ_BACK, "null": "reflect"}
-            | numbers
-            | {"strongest": None, "q": None}
-        )
+def _reflected(name: str, graph: SignedGraph) -> Iterator[Row]:
+    """What `reflect` says of superposition read back."""
+    task = Task.of(MOTIFS[READ_BACK], null="reflect")
+    (result,) = assess(graph, [task])
+    if result.instances or result.null_mean:
+        yield _row(name, graph, task, result) | {"strongest": None, "q": None, "believed": None}
 
 
 def _exact(name: str, kind: str, rows: list[MotifRow]) -> Row:

@@ -27,8 +27,10 @@ from circuitome.graphdb.rows import Row
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 from circuitome.queries import about
 from circuitome.queries.database import Database, open_database
-from circuitome.queries.occurrences import Occurrences, Question, Survey, occurrences
+from circuitome.queries.errors import QueryError
+from circuitome.queries.occurrences import Occurrences, Survey, occurrences
 from circuitome.queries.occurrences import survey as survey_of
+from circuitome.queries.question import Question
 from circuitome.queries.rows import Rows
 from circuitome.universality.every_pair import Comparisons, compare_all
 
@@ -106,18 +108,22 @@ def motifs(
     db: Place = DATABASE,
     model: str | None = None,
     nulls: int | None = None,
+    null_model: str | None = None,
     bundle: Path | None = None,
     **parameters: Any,
 ) -> Occurrences | Survey:
     """Instances of a motif of the library or of a ``.cypher`` file; without ``kind``, a survey.
 
-    ``nulls`` is the number of null networks to compare with. The survey has all motifs, as they
-    were saved, or computed.
+    ``nulls`` is the number of null networks to compare with, and ``null_model`` that of p, such as
+    ``reflect`` for ``superposition_read_back``. The survey has all motifs, as they were saved, or
+    computed. `QueryError` for what would change nothing.
     """
+    if kind is None and (bundle is not None or null_model is not None):
+        raise QueryError("a bundle and a null model are of one motif; name it")
     with _opened(db) as database:
         if kind is None:
             return survey_of(database, model=model, nulls=nulls, **parameters)
-        question = Question(str(kind), model, parameters, nulls, bundle=bundle)
+        question = Question(str(kind), model, parameters, nulls, null_model, bundle=bundle)
         return occurrences(database, question)
 
 

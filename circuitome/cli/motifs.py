@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,16 +25,20 @@ from circuitome.cli.options import (
     parameter_values,
 )
 from circuitome.cli.output import note, number, plural, progress, show_rows
+from circuitome.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
     from circuitome.queries.motifs import MotifRow, Significance
-    from circuitome.queries.occurrences import Occurrences, Question
+    from circuitome.queries.occurrences import Occurrences, SurveyRow
+    from circuitome.queries.question import Question
 
 __all__ = ["motifs"]
 
 _ROW: Final = ("key", "kind", "model", "score", "p", "q", "null", "roles")
 """What every motif row has; some motifs have counts beside."""
+_PATIENCE: Final = 3.0
+"""Seconds after which null networks are told to take long."""
 _GRACE: Final = 300.0
 """Seconds beyond its time-out for a user's query, with all that is made of its rows ..."""
 _MEMORY: Final = 8.0
@@ -81,16 +85,17 @@ Nulls = Annotated[
         min=1,
         show_default=False,
         help="Number of null networks (rewired copies) to compare with.  "
-        "[default: 199 for the summary]",
+        "[default: 199 for the summary and --q]",
     ),
 ]
 NullModel = Annotated[
     str | None,
     typer.Option(
         "--null-model",
-        metavar="signs|swap|relabel|columns|kernels",
+        metavar="signs|swap|relabel|columns|kernels|reflect",
         show_default=False,
-        help="Null model of p for FILE.cypher.  [default: signs]",
+        help="Null model of p: for FILE.cypher any but reflect  [default: signs]; for "
+        "superposition_read_back relabel or reflect  [default: relabel].",
     ),
 ]
 LargestQ = Annotated[
@@ -98,11 +103,19 @@ LargestQ = Annotated[
     typer.Option(
         "--q",
         metavar="Q",
-        help="Only instances with at most this q; a summary saves those at 0.05.",
+        help="Only instances with at most this q; a summary saves (--save) those at 0.05.",
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="SEED", min=0, max=LARGEST_NUMBER, help="Seed of the null networks.")
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="SEED",
+        min=0,
+        max=LARGEST_NUMBER,
+        show_default=False,
+        help="Seed of the null networks.  [default: 0]",
+    ),
 ]
 KernelBundle = Annotated[
     Path | None,
@@ -132,6 +145,7 @@ ListMotifs = Annotated[bool, typer.Option("--list", help="Show the motifs of the
 
 
 def motifs(
+    context: typer.Context,
     kind: Kind = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
     model: ModelKey = None,
@@ -141,7 +155,7 @@ def motifs(
     nulls: Nulls = None,
     null_model: NullModel = None,
     q: LargestQ = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     bundle: KernelBundle = None,
     save: Save = False,
     evidence: EvidenceOption = Evidence.all,
@@ -152,12 +166,12 @@ def motifs(
 
     Without KIND: every motif, with two significance values. q is that of its best instance,
     compared with networks whose connections are rewired. p is that of the number of instances,
-    compared with networks that keep the wiring. Saved values are shown at once; --null computes
-    them again.
+    compared with networks that keep the wiring. Saved values are shown at once; --null or --seed
+    compute them again. A motif that cannot occur is not asked; the last column says what it needs.
 
     With KIND: a row is one instance, with its neurons in their roles and a score. Without --null
-    the instances are candidates, not findings: random networks have them, too. --save keeps them;
-    `circuitome circuit MOTIF` draws one.
+    or --q the instances are candidates, not findings: random networks have them, too. --save keeps
+    them; `circuitome circuit MOTIF` draws one.
 
     With FILE.cypher: your own query is the motif. It has a header and a parameter `model`. Columns
     that hold neuron keys are its roles (`case_1` and `case_2` both fill `case`), and the column
@@ -167,7 +181,8 @@ def motifs(
     Examples:
       circuitome motifs
       circuitome motifs --list
-      circuitome motifs opponent-pairs --null 199 --q 0.05
+      circuitome motifs opponent-pairs --q 0.05
+      circuitome motifs superposition-read-back --null 199 --null-model reflect
       circuitome motifs weight-banding --bundle squeezenet1_1.circuitome
       circuitome motifs branch-cluster -p grouping=kind --q 0.05
       circuitome motifs mutual-inhibition --limit 5
@@ -176,35 +191,41 @@ def motifs(
       circuitome motifs --evidence weights
       circuitome motifs mine.cypher --null 199 --null-model relabel
     """
-    from circuitome.queries.occurrences import Question, known_motifs
+    from circuitome.queries.occurrences import known_motifs
+    from circuitome.queries.question import Question
 
+    refuse_unused(context)
     known = known_motifs(evidence.value)
     if list_motifs:
         return show_rows(known, as_json=as_json)
     kinds = [row["kind"] for row in known]
-    _refuse(kind, null_model, kinds)
-    given: dict[str, object] = {**parameter_values(parameters, kind=_TAKEN)}
-    if limit is not None:
-        given["limit"] = limit
+    given = _parameters(parameters, limit)
     question = Question(kind or "", model, given, nulls, null_model, seed, bundle, timeout)
     wish = _Wish(q, limit, save, as_json)
     if kind is None:
         return _summary(db, question, kinds, wish)
+    _check_evidence(question, kinds)
+    if q is not None:
+        question = replace(question, nulls=question.nulls_of_q)
     return _instances(db, question, wish)
 
 
-def _refuse(kind: str | None, null_model: str | None, kinds: list[str]) -> None:
-    """Wrong use if the options do not fit the motif."""
-    from circuitome.queries.motifs import find_motif
+def _parameters(texts: list[str] | None, limit: int | None) -> dict[str, object]:
+    """The parameters of the motif's query; wrong use if the limit is given twice."""
+    given: dict[str, object] = {**parameter_values(texts, kind=_TAKEN, model="--model")}
+    if limit is None:
+        return given
+    if "limit" in given:
+        raise typer.BadParameter("'limit' is given twice, here and as -p", param_hint="--limit")
+    return given | {"limit": limit}
 
-    own = kind is not None and kind.endswith(".cypher")
-    if null_model is not None and not own:
+
+def _check_evidence(question: Question, kinds: list[str]) -> None:
+    """Wrong use if the motif is not among those of the evidence."""
+    motif = question.motif
+    if motif is not None and motif.kind not in kinds:
         raise typer.BadParameter(
-            "the motifs of the library have theirs; leave it out", param_hint="--null-model"
-        )
-    if kind is not None and not own and find_motif(kind).kind not in kinds:
-        raise typer.BadParameter(
-            f"{find_motif(kind).kind} needs what annotation measured; leave it out",
+            f"{motif.kind} needs what annotation measured; leave it out",
             param_hint="--evidence weights",
         )
 
@@ -218,16 +239,21 @@ def _instances(db: str, question: Question, wish: _Wish) -> None:
         shown = every if wish.q is None else every.at_most(wish.q)
         if wish.save:
             shown = shown.saved(database)
-    none = f"no instances: {every.lacking}" if every.lacking else "no instances"
-    show_rows(
-        list(shown) if wish.as_json else [_for_people(row) for row in shown],
-        as_json=wish.as_json,
-        empty="" if every.candidates else none,
-    )
-    for line in (*every.remarks, *_verdict(every, wish.q)):
+    rows = list(shown) if wish.as_json else [_for_people(row) for row in shown]
+    show_rows(rows, as_json=wish.as_json)
+    if not rows:
+        note(_nothing(every, wish.q))
+    for line in (*every.remarks, *_verdict(every)):
         note(line)
     if wish.save:
         _tell_saved(shown)
+
+
+def _nothing(found: Occurrences, q: float | None) -> str:
+    """Why there is no row to show."""
+    if found.rows:
+        return f"no instance has a q of at most {q:g}"
+    return f"no instances: {found.lacking}" if found.lacking else "no instances"
 
 
 def _tell_saved(shown: Occurrences) -> None:
@@ -236,33 +262,27 @@ def _tell_saved(shown: Occurrences) -> None:
 
 
 def _asked(database: Database, question: Question) -> Occurrences:
-    """The instances; a user's own query is watched, and its null networks are counted."""
+    """The instances; a user's own query is watched, and null networks are counted."""
     from circuitome.queries.database import DEFAULT_TIMEOUT
     from circuitome.queries.occurrences import occurrences
 
-    if not question.own:
-        return occurrences(database, question)
-    timeout = DEFAULT_TIMEOUT if question.timeout is None else question.timeout
-    bars = nullcontext() if question.nulls is None else _told()
-    with watched(question.kind, timeout, grace=_GRACE, memory=_MEMORY) as again, bars as tell:
+    with nullcontext(_untold) if question.nulls is None else _told() as tell:
+        if not question.own:
+            return occurrences(database, question, progress=tell)
+        timeout = DEFAULT_TIMEOUT if question.timeout is None else question.timeout
+        with watched(question.kind, timeout, grace=_GRACE, memory=_MEMORY) as again:
 
-        def step(done: int, total: int) -> None:
-            again()
-            if tell is not None:
+            def step(done: int, total: int) -> None:
+                again()
                 tell(done, total)
 
-        return occurrences(database, question, progress=step)
+            return occurrences(database, question, progress=step)
 
 
-def _verdict(found: Occurrences, q: float | None) -> Iterator[str]:
+def _verdict(found: Occurrences) -> Iterator[str]:
     """What null networks say, or that none were asked for."""
     if found.significance is not None:
         yield _in_words(found.significance)
-    elif found.candidates and q is not None:
-        yield (
-            "candidates have no q without a null model; "
-            "leave out --q to see them, or compare with --null 199"
-        )
     elif found.candidates:
         yield (
             f"{plural(len(found), 'candidate')}, not findings: no null model was asked for "
@@ -270,21 +290,26 @@ def _verdict(found: Occurrences, q: float | None) -> Iterator[str]:
         )
 
 
+def _untold(done: int, total: int) -> None:
+    """Say nothing: no null networks are asked for."""
+
+
 @contextmanager
 def _told() -> Iterator[Callable[[int, int], None]]:
-    """Tell how long the null networks will take, as soon as one is done, and how far they are."""
-    start = time.perf_counter()
+    """Show how far null networks are; say how long they will take if they are not done at once."""
+    start, said = time.perf_counter(), False
     with progress() as bars:
 
         def tell(done: int, total: int) -> None:
+            nonlocal start, said
             if done == 0:
-                nonlocal start
                 start = time.perf_counter()
-            elif done == 1:
-                each = time.perf_counter() - start
+            passed = time.perf_counter() - start
+            if 0 < done < total and passed >= _PATIENCE and not said:
+                said = True
                 note(
-                    f"{plural(total, 'null network')}, {each:.1f} s for the first: about "
-                    f"{_long(each * total)} in all"
+                    f"{done} of {plural(total, 'null network')} in {_long(passed)}: about "
+                    f"{_long(passed / done * total)} in all; --null N asks for fewer"
                 )
             bars("null networks", done, total)
 
@@ -317,11 +342,20 @@ def _summary(db: str, question: Question, kinds: list[str], wish: _Wish) -> None
         )
         if wish.save:
             saved = found.save(database, q=wish.q, limit=wish.limit)
-            note(f"saved {plural(saved, 'motif')} of {plural(len(found), 'kind')}")
+            note(f"saved {plural(saved, 'motif')} of {plural(found.asked, 'kind')}")
     if found.stored:
         note("these values were saved before; --null N computes them again")
-    show_rows(found.rows, as_json=wish.as_json)
+    rows = found.rows if wish.as_json else [_with_dashes(row) for row in found.rows]
+    show_rows(rows, as_json=wish.as_json)
     note(_COLUMNS)
+
+
+def _with_dashes(row: SurveyRow) -> dict[str, object]:
+    """A row of the summary for people: a motif that was not asked has dashes, and no numbers."""
+    values = dict[str, object](row)
+    if row["instances"] is not None:
+        return values
+    return {name: "-" if value is None else value for name, value in values.items()}
 
 
 def _in_words(found: Significance) -> str:

@@ -86,7 +86,8 @@ def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Tabl
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
+        values = [row.get(column) for row in rows]
+        numeric = all(value == "-" or isinstance(value, int | float | None) for value in values)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))

@@ -6,8 +6,9 @@ were asked for, with what they say. `survey` asks for all motifs at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
@@ -18,19 +19,20 @@ from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import (
     MOTIFS,
     MotifRow,
+    NotAsked,
     Significance,
     Tally,
-    find,
     find_in_bundle,
     find_motif,
-    find_significant,
-    missing,
+    not_asked,
     summary,
 )
 from circuitome.queries.motifs.own import find_own, find_own_significant, load_own
 from circuitome.queries.motifs.saved import Enrichment, Finding, save, save_summary, stored
-from circuitome.queries.motifs.significance import NULLS
+from circuitome.queries.motifs.search import Search
+from circuitome.queries.motifs.significance import NULLS, Progress
 from circuitome.queries.query_file import Query
+from circuitome.queries.question import Question
 from circuitome.queries.rows import Rows
 from circuitome.vocabulary import Q_MAX
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Occurrences", "Question", "Survey", "known_motifs", "occurrences", "survey"]
 
 _SAVED: Final = 100
+_TAKEN: Final = frozenset({"nulls", "null", "seed", "progress"})
+"""What is said of null networks, so that no parameter of a query file can be called so."""
 
 
 class SurveyRow(TypedDict):
@@ -47,7 +51,7 @@ class SurveyRow(TypedDict):
 
     kind: str
     model: str
-    instances: int
+    instances: int | None  # None: the motif cannot occur in the model and was not asked
     strongest: float | None
     q: float | None  # least of an instance
     q_null: str | None  # null model of that
@@ -56,41 +60,10 @@ class SurveyRow(TypedDict):
     null_mean: float | None
     null_sd: float | None
     nulls: int | None
+    remark: str | None  # why it was not asked, such as ``needs annotate --parts kinds``
 
 
 _SURVEY_COLUMNS: Final = tuple(SurveyRow.__annotations__)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A search for instances of one motif."""
-
-    kind: str
-    """A motif of the library (``-`` and ``_`` are the same), or the path of a ``.cypher`` file."""
-    model: str | None = None
-    """Key of the model; None if the database holds one."""
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    """Parameters of the motif's query, ``limit`` among them."""
-    nulls: int | None = None
-    """Number of null networks; None compares with none (a bundle: with its motif's own number)."""
-    null_model: str | None = None
-    """Null model of p for a file; None is ``signs``."""
-    seed: int = 0
-    """Seed of the null networks."""
-    bundle: Path | None = None
-    """The model's bundle, for motifs of kernels or responses."""
-    timeout: float | None = None
-    """Seconds for the query; None is the database's own."""
-
-    @property
-    def own(self) -> bool:
-        """Whether the motif is a query file of the user's."""
-        return self.kind.endswith(".cypher")
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """Arguments of the functions that find instances in a database."""
-        return {"model": self.model, "timeout": self.timeout, **self.parameters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +87,14 @@ class Occurrences:
         return bool(self.rows) and not asked and all(row["null"] is None for row in self.rows)
 
     def at_most(self, q: float) -> Occurrences:
-        """Those with at most this q; a row without q has none to show."""
+        """Those with at most this q.
+
+        Raises:
+            QueryError: the rows are candidates, which have no q.
+        """
+        if self.candidates:
+            kind = self.rows[0]["kind"]
+            raise QueryError(f"{kind}: candidates have no q; {self.question.way_to_q}")
         rows = [row for row in self.rows if (1.0 if row["q"] is None else row["q"]) <= q]
         return replace(self, rows=rows)
 
@@ -126,7 +106,7 @@ class Occurrences:
         """
         asked, found = self.question, self.significance
         model = database.model_key(asked.model)
-        enrichment = None if found is None else Enrichment.of(found, seed=asked.seed)
+        enrichment = None if found is None else Enrichment.of(found, seed=asked.seed or 0)
         motif, given = self._searched()
         finding = Finding.of(motif, self.rows, model=model, enrichment=enrichment, **given)
         (rows,) = save(database, model, [finding])
@@ -168,43 +148,70 @@ def occurrences(
     database: Database,
     question: Question,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Occurrences:
-    """Instances of the motif that is asked for; ``progress`` counts null networks of a file.
+    """Instances of the motif that is asked for; ``progress`` counts null networks.
+
+    A motif that cannot occur in the model is not held against null networks.
 
     Raises:
-        QueryError: for an unknown motif, model or parameter, and a bundle of another model.
+        QueryError: for an unknown motif, model or parameter, a bundle of another model, and what
+            would change nothing.
     """
+    question.check()
     if question.own:
         return _of_file(database, question, progress)
     if question.bundle is not None:
         return _of_bundle(database, question, question.bundle)
+    search = _search(database, question)
     if question.nulls is None:
-        rows, found = find(database, question.kind, **question.asked), None
-    else:
-        nulls = {"nulls": question.nulls, "seed": question.seed}
-        rows, found = find_significant(database, question.kind, **nulls, **question.asked)
-    return Occurrences(question, rows, found, _lacking(database, question, rows))
+        rows = search.rows(database)
+        return Occurrences(question, rows, lacking=_lacking(search, database, rows))
+    search.task(question.null_model)
+    lacking = _lacking(search, database, ())
+    if lacking is not None:
+        return Occurrences(question, [], lacking=lacking)
+    rows, found = search.significant(
+        database,
+        nulls=question.nulls,
+        null=question.null_model,
+        seed=question.seed or 0,
+        progress=progress,
+    )
+    return Occurrences(question, rows, found)
 
 
-def _lacking(database: Database, question: Question, rows: Sequence[object]) -> str | None:
-    return None if rows else missing(database, question.kind, **question.asked)
+def _search(database: Database, question: Question) -> Search:
+    motif, model = find_motif(question.kind), database.model_key(question.model)
+    return Search.of(motif, model, question.parameters, timeout=question.timeout)
 
 
-def _of_file(
-    database: Database, question: Question, progress: Callable[[int, int], None] | None
-) -> Occurrences:
+def _lacking(search: Search, database: Database, rows: Sequence[object]) -> str | None:
+    """Why there are no rows, if the motif cannot occur in the model."""
+    lack = None if rows else search.lack(database)
+    return None if lack is None else lack.reason
+
+
+def _of_file(database: Database, question: Question, progress: Progress) -> Occurrences:
     motif = load_own(Path(question.kind))
+    asked: dict[str, Any] = {"model": question.model, "timeout": question.timeout}
+    asked |= question.parameters
     if question.nulls is None:
-        return Occurrences(question, find_own(database, motif, **question.asked))
+        return Occurrences(question, find_own(database, motif, **asked))
+    taken = sorted(_TAKEN & question.parameters.keys())
+    if taken:
+        raise QueryError(
+            f"{question.kind}: null networks have a {taken[0]!r} of their own; call the parameter "
+            "otherwise"
+        )
     rows, found = find_own_significant(
         database,
         motif,
         nulls=question.nulls,
         null=question.null_model or "signs",
-        seed=question.seed,
+        seed=question.seed or 0,
         progress=progress,
-        **question.asked,
+        **asked,
     )
     return Occurrences(question, rows, found)
 
@@ -216,10 +223,9 @@ def _of_bundle(database: Database, question: Question, path: Path) -> Occurrence
             f"{path}: holds {bundle.model}, not {model}; give the bundle of that model"
         )
     rows, remarks = find_in_bundle(
-        bundle, question.kind, nulls=question.nulls, seed=question.seed, **question.parameters
+        bundle, question.kind, nulls=question.nulls, seed=question.seed or 0, **question.parameters
     )
-    lacking = _lacking(database, question, rows)
-    return Occurrences(question, rows, lacking=lacking, remarks=tuple(remarks))
+    return Occurrences(question, rows, remarks=tuple(remarks))
 
 
 class KnownMotif(TypedDict):
@@ -252,7 +258,7 @@ class Survey:
     model: str
     rows: Sequence[SurveyRow]
     """A row for each motif."""
-    found: Sequence[Significance | Tally] = ()
+    found: Sequence[Significance | Tally | NotAsked] = ()
     """What was computed; empty if the rows were saved before."""
     seed: int = 0
     """Seed of the null networks."""
@@ -261,6 +267,11 @@ class Survey:
     def stored(self) -> bool:
         """Whether the rows were saved before."""
         return not self.found
+
+    @property
+    def asked(self) -> int:
+        """Number of motifs that were asked: those that can occur in the model."""
+        return sum(row["instances"] is not None for row in self.rows)
 
     def save(self, database: Database, *, q: float | None, limit: int | None) -> int:
         """Save the survey, and of each motif at most ``limit`` instances of at most this q.
@@ -294,29 +305,43 @@ def survey(
     model: str | None = None,
     kinds: Collection[str] = MOTIFS.keys(),
     nulls: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     stored_too: bool = True,
 ) -> Survey:
-    """Every motif over one model: as it was saved, or computed if ``nulls`` are given.
+    """Every motif over one model: as it was saved, or computed if ``nulls`` or a seed are given.
 
     ``stored_too=False`` always computes.
     """
     key = database.model_key(model)
-    saved = stored(database, model=key) if stored_too and nulls is None else {}
-    if set(kinds) <= set(saved):
-        return Survey(key, [_stored_row(row, key) for kind, row in saved.items() if kind in kinds])
-    number = NULLS if nulls is None else nulls
+    if stored_too and nulls is None and seed is None:
+        rows = _stored_rows(database, key, kinds)
+        if rows is not None:
+            return Survey(key, rows)
+    number, seed = NULLS if nulls is None else nulls, seed or 0
     found = summary(database, model=key, nulls=number, seed=seed, kinds=kinds)
     return Survey(key, [_survey_row(item) for item in found], found, seed)
 
 
+def _stored_rows(database: Database, model: str, kinds: Collection[str]) -> list[SurveyRow] | None:
+    """The rows of a survey that was saved; None if there is a motif of which nothing was."""
+    saved = {kind: row for kind, row in stored(database, model=model).items() if kind in kinds}
+    rest = [kind for kind in kinds if kind not in saved]
+    unasked = list(not_asked(database, model, rest)) if saved else []
+    if len(unasked) < len(rest):
+        return None
+    rows = [_stored_row(row, model) for row in saved.values()] + list(map(_survey_row, unasked))
+    return sorted(rows, key=itemgetter("kind"))
+
+
 def _stored_row(row: Mapping[str, object], model: str) -> SurveyRow:
-    values = {**row, "model": model, "null": row["null_model"]}
+    values = {**row, "model": model, "null": row["null_model"], "remark": None}
     return cast("SurveyRow", {name: values[name] for name in _SURVEY_COLUMNS})
 
 
-def _survey_row(found: Significance | Tally) -> SurveyRow:
+def _survey_row(found: Significance | Tally | NotAsked) -> SurveyRow:
     """The row of one motif; one that edges have no null model for has no p."""
     names = {"q": "least_q", "q_null": "instance_null"}
     row = {name: getattr(found, names.get(name, name), None) for name in _SURVEY_COLUMNS}
+    if isinstance(found, NotAsked):
+        row["remark"] = f"needs {found.lack.needs}"
     return cast("SurveyRow", row)

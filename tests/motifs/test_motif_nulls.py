@@ -32,7 +32,7 @@ from circuitome.queries.motifs import (
     nulls,
     summary,
 )
-from circuitome.queries.motifs.significance import Task, assess, instance_q
+from circuitome.queries.motifs.significance import Significance, Task, assess, instance_q
 from circuitome.queries.motifs.weight_banding import banding_p, significant
 from circuitome.significance import empirical_p
 from tests.support.planted_pairs import plant
@@ -326,7 +326,10 @@ def test_read_back_is_enriched_where_it_is_planted(tmp_path: Path) -> None:
     (result,) = assess(graph, [Task.of(MOTIFS["superposition_read_back"])], nulls=99)
     assert result.p == 0.01
     assert result.null == "relabel"
-    assert sum(n >= result.instances for n in read_back.reflected(graph, nulls=19)) == 0
+    (turned,) = assess(
+        graph, [Task.of(MOTIFS["superposition_read_back"], null="reflect")], nulls=19
+    )
+    assert (turned.null, turned.p) == ("reflect", 0.05)
 
 
 def test_reflected_readers_read_as_much_of_each_principal_component(tmp_path: Path) -> None:
@@ -353,7 +356,8 @@ def test_rows_of_a_database_get_q_and_the_name_of_its_null(tmp_path: Path) -> No
         assert (found.null, found.nulls, found.p) == ("signs", 39, 0.025)
         every = {item.kind: item for item in summary(database, nulls=3)}
         assert every.keys() == MOTIFS.keys()
-        assert every["opponent_pairs"].instances == found.instances
+        pairs = every["opponent_pairs"]
+        assert isinstance(pairs, Significance) and pairs.instances == found.instances
         with pytest.raises(QueryError, match="weight_banding: edges alone have no null model"):
             find_significant(database, "weight_banding")
 

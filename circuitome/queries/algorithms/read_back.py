@@ -15,7 +15,7 @@ library algorithm over `edges`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypedDict
 
@@ -35,7 +35,6 @@ __all__ = [
     "pairs",
     "read_back",
     "reflect",
-    "reflected",
     "relabel",
 ]
 
@@ -143,25 +142,6 @@ def relabel(chain: Chain, rng: np.random.Generator) -> Chain:
 
 NULLS: Final = {"relabel": relabel, "reflect": reflect}
 """Null models of a chain, by name: each changes what the readers read."""
-
-
-def reflected(
-    graph: SignedGraph, *, nulls: int, seed: int = 0, cosine: float = 0.6, hosts: float = 3
-) -> list[int]:
-    """Numbers of instances in so many copies of the graph whose readers are reflected, as
-    `reflect` does.
-    """
-    found = list(chains(graph))
-    drawn = (np.random.default_rng([seed, place]) for place in range(nulls))
-    return [_number_reflected(found, rng, cosine=cosine, hosts=hosts) for rng in drawn]
-
-
-def _number_reflected(
-    found: Sequence[Chain], rng: np.random.Generator, *, cosine: float, hosts: float
-) -> int:
-    pairs = zip(found, rng.spawn(len(found)), strict=True)
-    turned = (reflect(chain, own) for chain, own in pairs)
-    return sum(len(read_back(chain, cosine=cosine, hosts=hosts).score) for chain in turned)
 
 
 class ReadBackRow(TypedDict):

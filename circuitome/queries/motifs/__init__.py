@@ -15,7 +15,7 @@ from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.registry import BUNDLED, MOTIFS, find_motif
 from circuitome.queries.motifs.search import Search
 from circuitome.queries.motifs.significance import NULLS, Significance
-from circuitome.queries.motifs.summary import Tally, summary
+from circuitome.queries.motifs.summary import NotAsked, Tally, not_asked, summary
 from circuitome.queries.values import bind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "MOTIFS",
     "Motif",
     "MotifRow",
+    "NotAsked",
     "Search",
     "Significance",
     "Tally",
@@ -36,6 +37,7 @@ __all__ = [
     "find_motif",
     "find_significant",
     "missing",
+    "not_asked",
     "search",
     "summary",
 ]
@@ -105,7 +107,8 @@ def missing(
 ) -> str | None:
     """What a model lacks for a motif, such as an annotation, and how to get it; None: nothing."""
     asked = search(database, kind, model=model, timeout=timeout, **parameters)
-    return asked.missing(database)
+    lack = asked.lack(database)
+    return None if lack is None else lack.reason
 
 
 def find_significant(

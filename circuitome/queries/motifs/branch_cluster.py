@@ -15,7 +15,7 @@ from typing import Final, TypedDict, cast
 import numpy as np
 
 from circuitome.queries.asks import Asks
-from circuitome.queries.motifs.feature_circuit import NO_KINDS
+from circuitome.queries.motifs.lack import Lack, no_kinds
 from circuitome.queries.motifs.motif import Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
 from circuitome.queries.motifs.places import Places, spans_branches
@@ -87,21 +87,23 @@ def _table(places: Places, *, grouping: str, min_size: int) -> Sequence[QueryRow
     return cast("list[QueryRow]", found)
 
 
-def missing(database: Asks, model: str, *, grouping: str, **_: Value) -> str | None:
+def missing(database: Asks, model: str, *, grouping: str, **_: Value) -> Lack | None:
     """What a model lacks for this motif and how to get it, in words; None if it has all."""
     if not any(row["meets_by"] != "add" for row in database.ask("branches", model=model)):
-        return (
+        return Lack(
+            "branches that meet by concatenation",
             f"{model} has no branches that meet by concatenation, and no grouped convolutions; "
-            "there is nothing to test"
+            "there is nothing to test",
         )
     if grouping == "kind" and not len(database.ask("explained_by_layer", model=model)):
-        return NO_KINDS.format(model)
+        return no_kinds(model)
     families = database.ask("families", model=model)
     if grouping == "family" and not any(spans_branches(row) for row in families):
-        return (
+        return Lack(
+            "annotate --families FILE",
             f"no family of {model} can be in several branches: those that `annotate` finds lie in "
-            "one layer each; put curated families into the bundle, or group by kind "
-            "(-p grouping=kind)"
+            "one layer each; put curated families into the bundle (`circuitome annotate BUNDLE "
+            "--families FILE`), or group by kind (-p grouping=kind)",
         )
     return None
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.lack import Lack
 from circuitome.queries.motifs.motif import Instances, Value
 from circuitome.queries.motifs.posed import ROUND, Pose
 from circuitome.queries.motifs.posed_edges import Edges
@@ -40,7 +41,7 @@ def _find(graph: SignedGraph, *, points: str, **thresholds: Any) -> Instances:
     return POSES[points].find(graph, **thresholds)
 
 
-def _missing(database: Asks, model: str, *, points: str, **thresholds: Value) -> str | None:
+def _missing(database: Asks, model: str, *, points: str, **thresholds: Value) -> Lack | None:
     return POSES[points].missing(database, model, **thresholds)
 
 

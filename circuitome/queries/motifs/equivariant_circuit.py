@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict, cast
 
-from circuitome.graphdb.annotation import parts_done
 from circuitome.graphdb.bundle import Bundle
+from circuitome.queries.motifs.lack import Lack, annotated
 from circuitome.queries.motifs.motif import Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
 
@@ -83,16 +83,16 @@ def _table(feeds: Feeds, *, circuit_class: str, min_score: float) -> list[QueryR
     return cast("list[QueryRow]", rows)
 
 
-def missing(database: Database, model: str, **_: Value) -> str | None:
-    """What a model lacks for this motif and how to get it, in words; None if it has all."""
-    row = next(row for row in database.models() if row["key"] == model)
-    if "circuits" not in parts_done(row):
-        return (
+def missing(database: Database, model: str, **_: Value) -> Lack | None:
+    """What a model lacks for this motif and how to get it; None if it has all."""
+    if not annotated(database, model, "circuits"):
+        return Lack(
+            "annotate --parts circuits",
             f"the weights between the families of {model} were not looked at; "
-            "`circuitome annotate BUNDLE --parts circuits` does so, then load the bundle again"
+            "`circuitome annotate BUNDLE --parts circuits` does so, then load the bundle again",
         )
     if not len(database.ask("families", model=model)):
-        return f"{model} has no families, so there is nothing between them"
+        return Lack("families", f"{model} has no families, so there is nothing between them")
     return None
 
 

@@ -18,6 +18,7 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.definition import Definition, definition_of
+from circuitome.queries.motifs.lack import Lack
 from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, instance, tested
 from circuitome.queries.values import bind
 
@@ -109,8 +110,8 @@ class MotifKind:
     kind: str  # stem of its query file and of its module
     _: KW_ONLY
     evidence: str = "weights"  # or `responses`: kinds, pairs or families, which annotation measured
-    needs: Callable[..., str | None] | None = None
-    # (database, model, *, thresholds) -> what the model lacks for it, and how to get it
+    needs: Callable[..., Lack | None] | None = None
+    # (database, model, *, thresholds) -> what the model lacks for it; None: nothing
     choices: Mapping[str, Sequence[str]] | None = None  # threshold -> the values that it may have
     quick_count: Callable[..., int] | None = None
     # (graph, *, thresholds) -> number of instances, if there is a faster way than to list them
@@ -162,6 +163,14 @@ class Motif(MotifKind):
     _: KW_ONLY
     null: str = "signs"  # null model of the enrichment
     instance_null: str = "kernels"  # null model of an instance's q
+    own_nulls: Mapping[str, Callable[..., np.ndarray]] | None = None
+    # other null models of the enrichment, which rewire no edges: name ->
+    # (graph, generator of random numbers, *, thresholds) -> scores in one null network
+
+    @property
+    def null_models(self) -> tuple[str, ...]:
+        """Null models that the enrichment may have, the usual one first."""
+        return (self.null, *(self.own_nulls or ()))
 
     def rows(
         self, graph: SignedGraph, *, limit: int | None = None, **given: Value

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,13 @@ from circuitome.queries.motifs.null_tables import KEPT, NetworkTables
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.queries.motifs.own_rows import instances_of
 from circuitome.queries.motifs.search import ALL
-from circuitome.queries.motifs.significance import NULLS, Drawn, Significance, check_nulls
+from circuitome.queries.motifs.significance import (
+    NULLS,
+    Drawn,
+    Progress,
+    Significance,
+    check_nulls,
+)
 from circuitome.queries.query_file import Query, load_file
 from circuitome.queries.values import bind
 
@@ -35,9 +41,6 @@ if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
 __all__ = ["OwnMotif", "find_own", "find_own_significant", "load_own"]
-
-Progress = Callable[[int, int], None]
-"""Called with null networks done and null networks in all."""
 
 _INSTANCE_NULL: Final = "kernels"
 _NULLS: Final[tuple[str, ...]] = ("signs", "swap", "relabel", "columns", "kernels")

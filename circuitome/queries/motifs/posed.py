@@ -18,7 +18,8 @@ import numpy as np
 
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.feature_circuit import NO_KINDS, kinds_of
+from circuitome.queries.motifs.feature_circuit import kinds_of
+from circuitome.queries.motifs.lack import Lack, no_kinds
 from circuitome.queries.motifs.motif import Instances, Members, Motif, Role, Value
 from circuitome.queries.motifs.posed_edges import Edges, means, places
 from circuitome.vocabulary import with_traits
@@ -94,17 +95,18 @@ class Pose:
             roles[role] = Members.around(neurons, receiver[side], sender[side])
         return Instances(roles, score[neurons])
 
-    def missing(self, database: Asks, model: str, **_: Value) -> str | None:
+    def missing(self, database: Asks, model: str, **_: Value) -> Lack | None:
         """What a model lacks for this motif and how to get it; None if it has both ends."""
         kinds = kinds_of(database, model)
         if not kinds:
-            return NO_KINDS.format(model)
+            return no_kinds(model)
         for what, wanted in (("that receives", self.receivers), ("that sends", self.senders)):
             if wanted and not kinds & set(wanted):
                 names = ", ".join(wanted)
-                return (
+                return Lack(
+                    f"neurons of kind {' or '.join(wanted)}",
                     f"no neuron of {model} is of a kind {what} here ({names}); annotation "
-                    "found none"
+                    "found none",
                 )
         return None
 

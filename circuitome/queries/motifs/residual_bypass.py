@@ -15,6 +15,7 @@ import numpy as np
 from circuitome.queries.arrays import quotient
 from circuitome.queries.asks import Asks
 from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.lack import Lack
 from circuitome.queries.motifs.motif import Instances, Motif, Value, join
 
 __all__ = ["MOTIF", "Bypasses", "bypasses", "find", "missing"]
@@ -92,11 +93,12 @@ def find(graph: SignedGraph, *, min_score: float) -> Instances:
     return Instances(roles, found.score)
 
 
-def missing(database: Asks, model: str, **_: Value) -> str | None:
+def missing(database: Asks, model: str, **_: Value) -> Lack | None:
     """What a model lacks for this motif, in words; None if it has all."""
     if any(row["op"] == "add" for row in database.ask("layers", model=model)):
         return None
-    return f"{model} has no residual additions; there is nothing to pass a block by"
+    reason = f"{model} has no residual additions; there is nothing to pass a block by"
+    return Lack("residual additions", reason)
 
 
 MOTIF: Final = Motif("residual_bypass", find, null="relabel", needs=missing)

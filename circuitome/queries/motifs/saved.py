@@ -22,7 +22,7 @@ from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.registry import MOTIFS
 from circuitome.queries.motifs.search import Search
 from circuitome.queries.motifs.significance import Significance
-from circuitome.queries.motifs.summary import Tally
+from circuitome.queries.motifs.summary import NotAsked, Tally
 from circuitome.queries.query_file import Query
 from circuitome.queries.values import bind
 from circuitome.vocabulary import Q_MAX
@@ -211,7 +211,7 @@ def _superseded(model: str, findings: Sequence[Finding]) -> tuple[Removal, Remov
 
 def save_summary(
     database: Database,
-    found: Sequence[Significance | Tally],
+    found: Sequence[Significance | Tally | NotAsked],
     *,
     model: str | None = None,
     q: float = Q_MAX,
@@ -220,12 +220,14 @@ def save_summary(
 ) -> dict[str, int]:
     """Put what a summary found into the database, and the best instances of each motif.
 
-    Saved are instances of at most this ``q``, at most ``limit`` of a motif. How many of each kind
-    comes back.
+    Saved are instances of at most this ``q``, at most ``limit`` of a motif, and nothing of a motif
+    that was not asked. How many of each kind comes back.
     """
     model = database.model_key(model)
     findings = []
     for item in found:
+        if isinstance(item, NotAsked):
+            continue
         search = Search.of(MOTIFS[item.kind], model, {"limit": limit})
         rows = search.rows(database)
         rows = item.annotate(rows) if isinstance(item, Significance) else rows

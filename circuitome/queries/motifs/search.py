@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.lack import Lack
 from circuitome.queries.motifs.motif import Motif, Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow
-from circuitome.queries.motifs.significance import NULLS, Significance, Task, assess
+from circuitome.queries.motifs.significance import NULLS, Progress, Significance, Task, assess
 from circuitome.queries.values import rows_at_most
 
 if TYPE_CHECKING:
@@ -60,21 +61,32 @@ class Search:
             return motif.gather(self.model, rows)
         return own_test(self.model, rows.to_dicts())[: self.limit]
 
-    def missing(self, database: Database) -> str | None:
-        """What the model lacks for the motif, and how to get it; None if it has all."""
+    def lack(self, database: Database) -> Lack | None:
+        """What the model lacks for the motif, which then cannot occur; None if it has all."""
         needs = self.motif.needs
         return None if needs is None else needs(database, self.model, **self.thresholds)
 
-    def task(self) -> Task:
-        """What is counted in null networks; `QueryError` if no null of edges fits the motif."""
-        return Task.of(self.motif, self.thresholds)
+    def task(self, null: str | None = None) -> Task:
+        """What is counted in null networks; ``null`` is the null model of p, or None for the usual
+        one.
+
+        Raises:
+            QueryError: no null of edges fits the motif, or it does not have this one.
+        """
+        return Task.of(self.motif, self.thresholds, null=null)
 
     def significant(
-        self, database: Database, *, nulls: int = NULLS, seed: int = 0
+        self,
+        database: Database,
+        *,
+        nulls: int = NULLS,
+        null: str | None = None,
+        seed: int = 0,
+        progress: Progress = lambda done, total: None,
     ) -> tuple[list[MotifRow], Significance]:
         """As `rows`, each with its q, and what null networks say of the motif as a whole."""
-        task = self.task()
+        task = self.task(null)
         rows = self.rows(database)
         graph = SignedGraph.of_database(database, model=self.model)
-        (found,) = assess(graph, [task], nulls=nulls, seed=seed)
+        (found,) = assess(graph, [task], nulls=nulls, seed=seed, progress=progress)
         return found.annotate(rows), found

@@ -12,15 +12,16 @@ network.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from circuitome.queries.errors import QueryError
+from circuitome.queries.errors import QueryError, near
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Motif, Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow, tested
@@ -28,12 +29,26 @@ from circuitome.queries.motifs.nulls import NULLS as NULL_MODELS
 from circuitome.queries.motifs.nulls import find_null
 from circuitome.significance import empirical_p, target_decoy_q
 
-__all__ = ["NULLS", "Drawn", "Significance", "Task", "assess", "check_nulls", "instance_q"]
+__all__ = [
+    "NULLS",
+    "Drawn",
+    "Progress",
+    "Significance",
+    "Task",
+    "assess",
+    "check_null_model",
+    "check_nulls",
+    "instance_q",
+]
 
 NULLS: Final = 199
 """Null networks if nothing else is said: the least p is 0.005."""
 
 Scores = Callable[[SignedGraph], np.ndarray]
+Draw = Callable[[SignedGraph, np.random.Generator], np.ndarray]
+"""A graph and a generator in, scores of all instances in one null network out."""
+Progress = Callable[[int, int], None]
+"""Called with null networks done and null networks in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class Task:
     scores: Scores  # graph -> scores of all instances
     instance_null: str  # null model of q
     null: str  # null model of p
+    own: Mapping[str, Draw] = field(default_factory=dict)  # null models that rewire no edges
 
     @property
     def null_models(self) -> tuple[str, str]:
@@ -51,23 +67,35 @@ class Task:
         return self.instance_null, self.null
 
     @classmethod
-    def of(cls, motif: Motif | Tested, given: Mapping[str, Value] | None = None) -> Task:
+    def of(
+        cls,
+        motif: Motif | Tested,
+        given: Mapping[str, Value] | None = None,
+        *,
+        null: str | None = None,
+    ) -> Task:
         """The task of a motif of the library, with the header's thresholds for those not given.
 
+        ``null`` is the null model of p, or None for the motif's usual one.
+
         Raises:
-            QueryError: no null of edges fits the motif.
+            QueryError: no null of edges fits the motif, or it does not have this one.
         """
+        check_null_model(motif, null)
         if isinstance(motif, Tested):
             raise QueryError(
                 f"{motif.kind}: edges alone have no null model for it; leave out --null"
             )
         thresholds = motif.bound(given or {})
         find = motif.find
+        draws = motif.own_nulls or {}
+        own = {name: functools.partial(draw, **thresholds) for name, draw in draws.items()}
         return cls(
             motif.kind,
             lambda graph: find(graph, **thresholds).score,
             motif.instance_null,
-            motif.null,
+            motif.null if null is None else null,
+            own,
         )
 
 
@@ -144,6 +172,23 @@ def check_nulls(nulls: int) -> None:
         )
 
 
+def check_null_model(motif: Motif | Tested, null: str | None) -> None:
+    """`QueryError` for a null model of p that the motif does not have; None is its usual one."""
+    if null is None:
+        return
+    if isinstance(motif, Tested):
+        raise QueryError(f"{motif.kind}: its test is its own; leave out --null-model")
+    known = motif.null_models
+    if null in known:
+        return
+    if len(known) == 1:
+        raise QueryError(
+            f"{motif.kind}: its p is against `{motif.null}` and no other; leave out --null-model"
+        )
+    cure = near(null, known, otherwise=f"there are {', '.join(known)}")
+    raise QueryError(f"{motif.kind} has no null model {null!r} (--null-model); {cure}")
+
+
 def assess(
     graph: SignedGraph,
     tasks: Sequence[Task],
@@ -151,26 +196,30 @@ def assess(
     nulls: int = NULLS,
     seed: int = 0,
     workers: int = 2,
+    progress: Progress = lambda done, total: None,
 ) -> list[Significance]:
     """The significance of each task, in their order.
 
     Each null network is made once for all tasks that ask for its null model. ``workers`` threads
     share the null networks; their number changes nothing in the result, nor do the other tasks.
+    ``progress`` is told how many null networks are done.
 
     Raises:
         QueryError: an unknown null model, or fewer than one null network.
     """
     check_nulls(nulls)
-    models = dict.fromkeys(itertools.chain.from_iterable(task.null_models for task in tasks))
-    for name in models:
-        find_null(name)
+    models = dict.fromkeys(itertools.chain.from_iterable(map(_null_models, tasks)))
     jobs = list(itertools.product(models, range(nulls)))
     graph = graph.by_receiver()
     # before its copies, which share what stays the same
     observed = [task.scores(graph) for task in tasks]
     with ThreadPoolExecutor(workers) as pool:
         scores = pool.map(lambda job: _scores_in(graph, tasks, *job, seed=seed), jobs)
-        drawn = dict(zip(jobs, scores, strict=True))
+        drawn = {}
+        progress(0, len(jobs))
+        for done, (job, found) in enumerate(zip(jobs, scores, strict=True), start=1):
+            drawn[job] = found
+            progress(done, len(jobs))
     return [
         Significance.of(task.kind, graph.model, scores, _of_task(task, place, drawn, nulls))
         for place, (task, scores) in enumerate(zip(tasks, observed, strict=True))
@@ -193,10 +242,23 @@ def _scores_in(
     graph: SignedGraph, tasks: Sequence[Task], null: str, number: int, *, seed: int
 ) -> dict[int, np.ndarray]:
     """Place of each task that asks for this null model -> its scores in one null network."""
+    asked = [place for place, task in enumerate(tasks) if null in task.null_models]
+    if null not in NULL_MODELS:
+        return {
+            place: tasks[place].own[null](graph, np.random.default_rng([seed, number]))
+            for place in asked
+        }
     rng = np.random.default_rng([seed, list(NULL_MODELS).index(null), number])
     rewired = find_null(null)(graph, rng)
-    asked = [place for place, task in enumerate(tasks) if null in task.null_models]
     return {place: tasks[place].scores(rewired) for place in asked}
+
+
+def _null_models(task: Task) -> tuple[str, str]:
+    """The null models of a task; `QueryError` for an unknown one."""
+    for name in task.null_models:
+        if name not in task.own:
+            find_null(name)
+    return task.null_models
 
 
 def instance_q(

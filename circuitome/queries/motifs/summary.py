@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from circuitome.queries.graph import SignedGraph
+from circuitome.queries.motifs.lack import Lack
 from circuitome.queries.motifs.motif import Motif, Tested
 from circuitome.queries.motifs.registry import MOTIFS
 from circuitome.queries.motifs.search import ALL, Search
@@ -15,7 +16,7 @@ from circuitome.queries.motifs.significance import NULLS, Significance, Task, as
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["Tally", "summary"]
+__all__ = ["NotAsked", "Tally", "not_asked", "summary"]
 
 
 def summary(
@@ -25,16 +26,37 @@ def summary(
     nulls: int = NULLS,
     seed: int = 0,
     kinds: Collection[str] = MOTIFS.keys(),
-) -> list[Significance | Tally]:
+) -> list[Significance | Tally | NotAsked]:
     """Every motif over one model, or those of some kinds, with the queries' own thresholds.
 
-    A motif that edges have no null for has a `Tally`.
+    A motif that edges have no null for has a `Tally`; one that cannot occur is `NotAsked`.
     """
+    model = database.model_key(model)
+    found: dict[str, Significance | Tally | NotAsked] = {}
+    found.update((item.kind, item) for item in not_asked(database, model, kinds))
     graph = SignedGraph.of_database(database, model=model)
     chosen = [motif for kind, motif in MOTIFS.items() if kind in kinds]
-    tasks = [Task.of(motif) for motif in chosen if isinstance(motif, Motif)]
-    found = {item.kind: item for item in assess(graph, tasks, nulls=nulls, seed=seed)}
-    return [found.get(motif.kind) or _tally(database, graph.model, motif) for motif in chosen]
+    asked = [motif for motif in chosen if motif.kind not in found]
+    tasks = [Task.of(motif) for motif in asked if isinstance(motif, Motif)]
+    found.update((item.kind, item) for item in assess(graph, tasks, nulls=nulls, seed=seed))
+    return [found.get(motif.kind) or _tally(database, model, motif) for motif in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """A motif that cannot occur in a model, such as one of kinds in a network without."""
+
+    kind: str
+    model: str
+    lack: Lack
+
+
+def not_asked(database: Database, model: str, kinds: Collection[str]) -> Iterator[NotAsked]:
+    """The motifs among some kinds that cannot occur in a model, and what it lacks for them."""
+    for kind in kinds:
+        lack = Search.of(MOTIFS[kind], model, {}).lack(database)
+        if lack is not None:
+            yield NotAsked(kind, model, lack)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from circuitome.queries.algorithms.read_back import chains, read_back
+from circuitome.queries.algorithms.read_back import chains, read_back, reflect
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Instances, Motif
 
-__all__ = ["MOTIF", "find"]
+__all__ = ["MOTIF", "find", "reflected"]
 
 
 def find(graph: SignedGraph, *, cosine: float, hosts: float) -> Instances:
@@ -29,4 +29,16 @@ def find(graph: SignedGraph, *, cosine: float, hosts: float) -> Instances:
     return Instances(roles, np.concatenate([np.empty(0), *scores]))
 
 
-MOTIF: Final = Motif("superposition_read_back", find, null="relabel")
+def reflected(
+    graph: SignedGraph, rng: np.random.Generator, *, cosine: float, hosts: float
+) -> np.ndarray:
+    """Scores of all instances in a copy of the graph whose readers are reflected, ``(m,)``."""
+    found = graph.once(("chains",), lambda: tuple(chains(graph)))
+    turned = [reflect(chain, own) for chain, own in zip(found, rng.spawn(len(found)), strict=True)]
+    scores = [read_back(chain, cosine=cosine, hosts=hosts).score for chain in turned]
+    return np.concatenate([np.empty(0), *scores])
+
+
+MOTIF: Final = Motif(
+    "superposition_read_back", find, null="relabel", own_nulls={"reflect": reflected}
+)
