@@ -35,19 +35,18 @@ INTRODUCTION = (
 )
 POINTS = (
     "**Opponent pairs and push-pull** (two neurons of a layer with opposite inputs, or with "
-    "opposite inputs and outputs) exceed shuffled signs in {opponent_pairs} networks that have "
-    "opponent pairs, and in {push_pull} that have push-pull. They did **not** in the first "
-    "held-out "
-    "network that has them, a SqueezeNet 1.1 trained on Places365: {places_opponent_pairs} and "
-    "{places_push_pull}. The CIFAR ResNets have none.",
+    "opposite inputs and outputs) exceed shuffled signs in {opponent_pairs} networks of the table "
+    "that have opponent pairs, and in {push_pull} that have push-pull. They did **not** in the "
+    "first held-out network that has them, a SqueezeNet 1.1 trained on Places365: "
+    "{places_opponent_pairs} and {places_push_pull}. The CIFAR ResNets have none.",
     "**Posed pairs** exceed their null in {posed_pairs} networks that have any, **mirrored "
     "unions** "
     "in {mirrored_unions}, **two groups of inputs** (`polysemantic_neuron`) in "
     "{polysemantic_neuron}. On Places365 the last two hold, {places_mirrored_unions} and "
     "{places_polysemantic_neuron}; of posed pairs it has {places_posed_pairs}.",
     "**Superposition read back** exceeds its null in {superposition_read_back} networks that have "
-    "any. It is no mark of learning: a held-out ResNet-20 that was hardly trained has "
-    "{untrained_read_back}.",
+    "any. It is no mark of learning: of six ResNet-20s, three of them held out, the one that was "
+    "hardly trained has most, {untrained_read_back}.",
     "**Mutual inhibition**, counted bare, does not replicate: it exceeds shuffled signs in "
     "{mutual_inhibition} networks that have any, and SqueezeNet 1.1 has {mutual_found} instances "
     "against {mutual_mean}. **Bare unions over cases** exceed shuffled signs in "

@@ -115,8 +115,9 @@ it is positive. That is ten million paths around one layer of SqueezeNet, more t
 memory for: a library algorithm over `edges`.
 
 A row by itself is **not a finding**: ask for its q (`circuitome motifs superposition_read_back
---null 199`), and most rows have q above 0.05. As a motif it is enriched in networks with
-bottlenecks: see the page of motifs.
+--null 199`, with `--null-model reflect` for the stricter null of p), and most rows have q above
+0.05. It is no mark of training: a hardly trained ResNet-20 has 18 against 12.1 with reflected
+readers (p = 0.02), the trained ones 2 to 12.
 
 Source: this project; superposition as in Elhage et al., *Toy Models of Superposition*, 2022.
 """

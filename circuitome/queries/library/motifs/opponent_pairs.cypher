@@ -20,7 +20,8 @@
 //
 // A row by itself is **not a finding**: ask for its q (`circuitome motifs opponent_pairs --null
 // 199`). On SqueezeNet 1.1 and 1.0 there are about three times as many as after the signs are
-// shuffled among each receiver's inputs, where the bare four edges are scarcer than shuffled.
+// shuffled among each receiver's inputs, where the bare four edges are scarcer than shuffled. A
+// held-out SqueezeNet with leaky rectifiers has no more than that: 4 against 3.1 (p = 0.4).
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020.
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)

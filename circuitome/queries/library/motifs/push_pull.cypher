@@ -23,7 +23,7 @@
 //
 // A row by itself is **not a finding**: ask for its q (`circuitome motifs push_pull --null 199`).
 // On SqueezeNet 1.1 there are more than twice as many as after the signs are shuffled among each
-// receiver's inputs.
+// receiver's inputs. A held-out SqueezeNet with leaky rectifiers has fewer: 1 against 20.3.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020; push-pull inhibition
 // is an old name of the visual cortex.

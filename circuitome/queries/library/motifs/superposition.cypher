@@ -21,9 +21,9 @@
 //
 // The bare form, from edges alone: a ranked list of candidates, **not a finding**. That the hosts'
 // main inputs are one coherent group needs their fan-ins and is not asked here; and on SqueezeNet
-// 1.1 and 1.0 even the literal form (with it) is no more frequent than in rewired networks. What
-// held there is another motif, a feature that is spread out and *read back* by the next layer: 210
-// against 51 +- 6 and 92 +- 8.
+// 1.1 and 1.0 even the literal form (with it) is no more frequent than in rewired networks. Another
+// motif is: a feature that is spread out and *read back* by the next layer. But a hardly trained
+// network has that as well (`superposition_read_back`).
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (car: `4c:447 ->
 // 4d:241,277,417`); the effective number is the participation ratio, as in Elhage et al., *Toy
