@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 __all__ = ["ANIMALS", "SHAPES", "SILHOUETTES", "Field"]
 
 Field = NDArray[np.floating]
+Point = tuple[float, float]
 Silhouette = Callable[[Field, Field], Field]
 
 
@@ -33,8 +34,9 @@ def _ellipse(
     return k * (k - 1) / (np.hypot(p / a**2, q / b**2) + 1e-6)
 
 
-def _capsule(u: Field, v: Field, x0: float, y0: float, x1: float, y1: float, r: float) -> Field:
-    """Thick line from (x0, y0) to (x1, y1), `r` its half width."""
+def _capsule(u: Field, v: Field, start: Point, end: Point, r: float) -> Field:
+    """Thick line between two points, `r` its half width."""
+    (x0, y0), (x1, y1) = start, end
     dx, dy = x1 - x0, y1 - y0
     t = np.clip(((u - x0) * dx + (v - y0) * dy) / (dx * dx + dy * dy), 0, 1)
     return np.hypot(u - x0 - t * dx, v - y0 - t * dy) - r
@@ -50,7 +52,7 @@ def _polygon(u: Field, v: Field, *corners: tuple[float, float]) -> Field:
     nearest = np.full(u.shape, 1e9, np.float32)
     inside = np.zeros(u.shape, bool)
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
-        nearest = np.minimum(nearest, _capsule(u, v, x0, y0, x1, y1, 0.0))
+        nearest = np.minimum(nearest, _capsule(u, v, (x0, y0), (x1, y1), 0.0))
         if y0 != y1:
             inside ^= ((v < y0) != (v < y1)) & (u < x0 + (v - y0) * (x1 - x0) / (y1 - y0))
     return np.where(inside, -nearest, nearest)
@@ -99,21 +101,23 @@ def _ess(u: Field, v: Field) -> Field:
     """Two half rings, one above the other, open to opposite sides."""
     upper = np.where(u > 0, np.hypot(u, v + 1.0) * 0 + 9, np.abs(_disc(u, v, 0, -0.45, 0.45)))
     lower = np.where(u < 0, np.hypot(u, v) * 0 + 9, np.abs(_disc(u, v, 0, 0.45, 0.45)))
-    tips = _union(_capsule(u, v, 0, -0.9, 0.5, -0.9, 0), _capsule(u, v, 0, 0.9, -0.5, 0.9, 0))
+    tips = _union(
+        _capsule(u, v, (0, -0.9), (0.5, -0.9), 0), _capsule(u, v, (0, 0.9), (-0.5, 0.9), 0)
+    )
     return _union(upper, lower, tips) - 0.19
 
 
 def _dog(u: Field, v: Field) -> Field:
-    legs = [_capsule(u, v, x, 0.1, x, 0.8, 0.1) for x in (-0.6, -0.35, 0.3, 0.55)]
-    head = _union(_disc(u, v, 0.75, -0.45, 0.27), _capsule(u, v, 0.8, -0.4, 1.1, -0.35, 0.12))
-    tail = _capsule(u, v, -0.7, -0.1, -1.0, -0.6, 0.08)
+    legs = [_capsule(u, v, (x, 0.1), (x, 0.8), 0.1) for x in (-0.6, -0.35, 0.3, 0.55)]
+    head = _union(_disc(u, v, 0.75, -0.45, 0.27), _capsule(u, v, (0.8, -0.4), (1.1, -0.35), 0.12))
+    tail = _capsule(u, v, (-0.7, -0.1), (-1.0, -0.6), 0.08)
     return _union(_ellipse(u, v, 0, 0, 0.8, 0.33), head, tail, *legs)
 
 
 def _bird(u: Field, v: Field) -> Field:
     beak = _polygon(u, v, (0.8, -0.68), (1.2, -0.48), (0.8, -0.36))
     tail = _polygon(u, v, (-0.4, 0.05), (-1.15, 0.25), (-1.05, 0.6), (-0.3, 0.4))
-    legs = [_capsule(u, v, x, 0.5, x, 0.95, 0.05) for x in (0.0, 0.2)]
+    legs = [_capsule(u, v, (x, 0.5), (x, 0.95), 0.05) for x in (0.0, 0.2)]
     return _union(
         _ellipse(u, v, 0.05, 0.12, 0.65, 0.45, -20), _disc(u, v, 0.62, -0.5, 0.3), beak, tail, *legs
     )
@@ -126,27 +130,27 @@ def _fish(u: Field, v: Field) -> Field:
 
 
 def _snail(u: Field, v: Field) -> Field:
-    horn = _capsule(u, v, 0.85, 0.2, 1.0, -0.3, 0.05)
-    foot = _capsule(u, v, -1.0, 0.68, 0.7, 0.62, 0.15)
+    horn = _capsule(u, v, (0.85, 0.2), (1.0, -0.3), 0.05)
+    foot = _capsule(u, v, (-1.0, 0.68), (0.7, 0.62), 0.15)
     return _union(_disc(u, v, -0.15, -0.05, 0.65), foot, _disc(u, v, 0.82, 0.4, 0.24), horn)
 
 
 def _giraffe(u: Field, v: Field) -> Field:
-    legs = [_capsule(u, v, x, 0.2, x, 1.05, 0.07) for x in (-0.6, -0.42, 0.1, 0.28)]
-    neck = _capsule(u, v, 0.25, 0.05, 0.55, -0.85, 0.12)
+    legs = [_capsule(u, v, (x, 0.2), (x, 1.05), 0.07) for x in (-0.6, -0.42, 0.1, 0.28)]
+    neck = _capsule(u, v, (0.25, 0.05), (0.55, -0.85), 0.12)
     head = _ellipse(u, v, 0.75, -0.92, 0.32, 0.14, 15)
     return _union(
         _ellipse(u, v, -0.15, 0.15, 0.6, 0.3),
         neck,
         head,
-        _capsule(u, v, -0.7, 0.1, -0.9, 0.5, 0.05),
+        _capsule(u, v, (-0.7, 0.1), (-0.9, 0.5), 0.05),
         *legs,
     )
 
 
 def _rabbit(u: Field, v: Field) -> Field:
     ears = [_ellipse(u, v, x, -0.85, 0.11, 0.38, t) for x, t in ((0.38, -20), (0.62, 5))]
-    feet = _capsule(u, v, -0.3, 0.82, 0.6, 0.82, 0.13)
+    feet = _capsule(u, v, (-0.3, 0.82), (0.6, 0.82), 0.13)
     body = _ellipse(u, v, -0.1, 0.3, 0.68, 0.5, -15)
     return _union(body, _disc(u, v, 0.55, -0.25, 0.33), _disc(u, v, -0.82, 0.45, 0.2), feet, *ears)
 
