@@ -244,11 +244,12 @@ class Neo4jStore(AbstractContextManager["Neo4jStore"]):
                 self._connection.write(f"DROP {item.what.upper()} `{name}` IF EXISTS")
 
     def _forget_plans(self) -> None:
-        """Plans that were made for what the database held before are kept for ten seconds or more:
-        one for an empty database looks at all relationships of a type for each row.
+        """Let the server count its indexes and plan anew. Plans for what the database held before
+        are kept for ten seconds or more: one for an empty database looks at all relationships of a
+        type for each row.
         """
         with contextlib.suppress(Forbidden):  # roles of Enterprise may not be allowed to
-            self._connection.write("CALL db.clearQueryCaches()")
+            self._connection.write("CALL db.prepareForReplanning(60)")
 
     def _check_schema(self) -> None:
         """`OutdatedError` where a model was loaded with another schema; asked once."""
