@@ -23,7 +23,15 @@ from circuitome.graphdb.schema import (
     arrow_schema,
 )
 
-__all__ = ["Plan", "annotated", "edge_columns", "write_bundle", "write_planted", "write_residual"]
+__all__ = [
+    "Plan",
+    "annotated",
+    "edge_columns",
+    "write_bundle",
+    "write_planted",
+    "write_plans",
+    "write_residual",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,17 @@ def write_planted(
         )
         for layer, channels in layers.items()
     ]
+    return _write(path, name, plans, keep=1.0, seed=0, force=force)
+
+
+def write_plans(
+    path: str | os.PathLike[str],
+    plans: Sequence[Plan],
+    *,
+    name: str = "planned",
+    force: bool = False,
+) -> Bundle:
+    """Write a bundle of some layers, senders before receivers, and open it."""
     return _write(path, name, plans, keep=1.0, seed=0, force=force)
 
 
