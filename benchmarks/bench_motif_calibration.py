@@ -77,11 +77,9 @@ def null_networks(folder: Path) -> Iterator[Try]:
     for place in range(TRIES):
         at = place % len(graphs)
         tasks = tested(graphs[at], parts[at])
-        for name in dict.fromkeys(
-            null for task in tasks for null in (task.instance_null, task.null)
-        ):
+        for name in dict.fromkeys(null for task in tasks for null in task.null_models):
             drawn = nulls.find_null(name)(graphs[at], np.random.default_rng([7, place]))
-            asked = [_only(task, name) for task in tasks if name in (task.instance_null, task.null)]
+            asked = [_only(task, name) for task in tasks if name in task.null_models]
             yield from _tries(drawn, asked, name, place)
         if "kinds" in parts[at]:
             yield {"motif": "branch_cluster", "of": "nulls", "asks": "q", "p": None} | _dealt(
@@ -92,7 +90,7 @@ def null_networks(folder: Path) -> Iterator[Try]:
 def _residual(graph: SignedGraph) -> Iterator[Try]:
     task = Task.of(MOTIFS["residual_bypass"])
     for place in range(TRIES):
-        for name in (task.instance_null, task.null):
+        for name in task.null_models:
             drawn = nulls.find_null(name)(graph, np.random.default_rng([7, place]))
             yield from _tries(drawn, [_only(task, name)], name, place)
 

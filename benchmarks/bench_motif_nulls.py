@@ -36,8 +36,8 @@ __all__ = ["EVERY", "bundle_of", "exact", "main", "possible", "tested"]
 ROOT = Path(__file__).parents[1]
 WEIGHTS = Path(os.environ.get("CIRCUITOME_WEIGHTS", ROOT.parent / "shared" / "weights"))
 BUNDLES = Path(os.environ.get("CIRCUITOME_BUNDLES", "bundles"))
-CIFAR = f"{ROOT / 'tests' / 'architectures' / 'cifar_resnet.py'}"
-INCEPTION = f"{ROOT / 'tests' / 'architectures' / 'inception_v3_2015.py'}"
+CIFAR = f"{ROOT / 'tests' / 'support' / 'architectures' / 'cifar_resnet.py'}"
+INCEPTION = f"{ROOT / 'tests' / 'support' / 'architectures' / 'inception_v3_2015.py'}"
 SIDES = {"imagenet": (3, 224, 224), "inception": (3, 299, 299), "cifar": (3, 32, 32)}
 NETWORKS: dict[str, tuple[str, str, tuple[int, int, int]]] = {
     "squeezenet1_1": ("squeezenet1_1", "squeezenet1_1_imagenet", SIDES["imagenet"]),
@@ -130,6 +130,8 @@ def _row(name: str, graph: SignedGraph, task: Task, result: Significance) -> Row
         "sd": result.null_sd,
         "p": result.p,
     }
+    if MOTIFS[result.kind].about_p is not None and result.p is not None:
+        numbers["counted"] = result.counted
     believed = sum(result.q_of(score) <= Q_MAX for score in task.scores(graph))
     best = {"strongest": result.strongest, "q": result.least_q, "believed": believed}
     return {"network": name, "motif": result.kind, "null": result.null} | numbers | best

@@ -8,7 +8,7 @@ and a test holds the pages to it. The benchmarks that measure call it at their e
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import thresholds
 from benchmarks.front_page import finding
-from benchmarks.results import HELD_OUT, Q_MAX, TITLES, Row, grid, markdown, number, read
+from benchmarks.results import HELD_OUT, Q_MAX, TITLES, Row, grid, markdown, named, number, read
 from circuitome.queries.motifs import MOTIFS
 
 __all__ = ["PAGES", "into", "main", "render"]
@@ -47,7 +47,9 @@ def findings() -> str:
 
 def _finding(row: Row) -> list[str]:
     chance = "" if row["mean"] is None else f"{row['mean']:,.1f} ± {row['sd']:,.1f}"
-    found = [row["motif"], TITLES[row["network"]], f"{row['found']:,}", chance, f"`{row['null']}`"]
+    counted = f" ({row['counted']:,})" if "counted" in row else ""
+    number_found = f"{row['found']:,}{counted}"
+    found = [row["motif"], TITLES[row["network"]], number_found, chance, named(row["null"])]
     best = [number(row["strongest"], ".3g"), number(row["q"], ".3g")]
     return [*found, number(row["p"], ".3f"), *best, number(row.get("believed"), ",")]
 
@@ -59,7 +61,7 @@ def held_out() -> str:
     lines = []
     for motif, null in sorted({(row["motif"], row["null"]) for row in rows}):
         row = [cells.get((motif, null, network), "") for network in HELD_OUT]
-        lines.append([motif, f"`{null}`", *row])
+        lines.append([motif, named(null), *row])
     head = " | ".join(HELD_OUT.values())
     return markdown(f"| motif | null | {head} |", f"|---|---|{'---:|' * len(HELD_OUT)}", lines)
 
@@ -69,25 +71,6 @@ def _against(row: Row) -> str:
         return str(row["found"])
     text = f"{row['found']:,} / {row['mean']:,g}, {row['p']:g}"
     return f"**{text}**" if row["p"] <= Q_MAX else text
-
-
-def planted_p() -> str:
-    """p against shuffled signs in networks into which circuits were written."""
-    rows = [row for row in read("motif_held_out") if "p_from" in row]
-    return markdown(
-        "| motif | planted in each | networks | p from | to |",
-        "|---|---:|---:|---:|---:|",
-        (
-            [
-                row["motif"],
-                number(row["planted"], "d"),
-                str(row["networks"]),
-                f"{row['p_from']:g}",
-                f"{row['p_to']:g}",
-            ]
-            for row in rows
-        ),
-    )
 
 
 def read_back() -> str:
@@ -151,12 +134,49 @@ def _calibrated(row: Row) -> list[str]:
     found = sum(q is not None and q <= Q_MAX for q in row["q"])
     null = f"`{motif.instance_null}`" if motif.instance_null is not None else "its own"
     cells = [row["motif"], row["of"], null, f"{found} of {len(row['q'])}"]
-    if not row["p"]:
+    if not row["p"] or motif.null is None:
         return [*cells, "", "", "", ""]
     p = np.array(row["p"])
     test = kstest(p, "uniform", alternative="greater").pvalue
     below = [f"{(p <= limit).mean():.2f}" for limit in (0.05, 0.25)]
     return [*cells, f"`{motif.null}`", *below, f"{test:.2f}"]
+
+
+def power() -> str:
+    """What p and q find of motifs that stand in networks, by how many do."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in read("motif_power"):
+        if row["planted"]:
+            found.setdefault(row["motif"], {})[row["planted"]] = row
+    numbers = sorted({number for rows in found.values() for number in rows})
+    head = "".join(f" p: {number} |" for number in numbers)
+    head += " null of q |" + "".join(f" q: {number} |" for number in numbers)
+    ruler = "---:|" * len(numbers)
+    lines = (_powered(motif, [rows[number] for number in numbers]) for motif, rows in found.items())
+    return markdown(f"| motif | null of p |{head}", f"|---|---|{ruler}---|{ruler}", lines)
+
+
+def _powered(motif: str, rows: Sequence[Row]) -> list[str]:
+    p = ["-" if row["p"] is None else f"{row['p'] / row['networks']:.2f}" for row in rows]
+    q = [f"{row['found'] / row['instances']:.2f}" for row in rows]
+    null, of_q = MOTIFS[motif].null, MOTIFS[motif].instance_null
+    return [motif, named(null), *p, named(of_q), *q]
+
+
+def unplanted() -> str:
+    """What p and q find in networks that hold none of a motif."""
+    rows = [row for row in read("motif_power") if not row["planted"]]
+    return markdown(
+        "| motif | in networks with | p <= 0.05 | a row at q <= 0.05 |",
+        "|---|---|---:|---:|",
+        map(_unplanted, sorted(rows, key=lambda row: (row["motif"], row["of"]))),
+    )
+
+
+def _unplanted(row: Row) -> list[str]:
+    of = f" of {row['networks']}"
+    p = "-" if row["p"] is None else f"{row['p']}{of}"
+    return [row["motif"], row["of"], p, f"{row['found']}{of}"]
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -172,7 +192,8 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/motif_calibration.md": {
         "calibration": calibration,
         "planted": planted,
-        "planted-p": planted_p,
+        "power": power,
+        "unplanted": unplanted,
     },
 }
 """The pages with tables from `results/`: the name of each table's two comments, and its text."""

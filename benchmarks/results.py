@@ -18,6 +18,7 @@ __all__ = [
     "about",
     "grid",
     "markdown",
+    "named",
     "number",
     "read",
     "write",
@@ -97,11 +98,17 @@ def number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def named(null: str | None) -> str:
+    """The name of a null model, or a dash."""
+    return f"`{null}`" if null else "-"
+
+
 def times(row: Mapping[str, Any]) -> str:
     """How many times the mean of the null networks were found, bold where p is at most 0.05."""
-    if not row["found"] and not row["mean"]:
+    counted = row.get("counted", row["found"])
+    if not counted and not row["mean"]:
         return "–"
-    ratio = row["found"] / row["mean"] if row["mean"] else float("inf")
+    ratio = counted / row["mean"] if row["mean"] else float("inf")
     text = "> 100" if ratio > 100 else f"{ratio:.1f}"
     return f"**{text}**" if row["p"] <= Q_MAX else text
 
@@ -114,12 +121,14 @@ def cell(row: Mapping[str, Any]) -> str:
     return str(row["found"]) if kept_only else f"{row['believed']} of {row['found']}"
 
 
-def grid(rows: Sequence[Row], asked: Sequence[tuple[str, str]], titles: Mapping[str, str]) -> str:
+def grid(
+    rows: Sequence[Row], asked: Sequence[tuple[str, str | None]], titles: Mapping[str, str]
+) -> str:
     """A line a motif and null, a column a network."""
     cells = {(row["motif"], row["null"], row["network"]): cell(row) for row in rows}
     head = " | ".join(short(title) for title in titles.values())
     lines = []
     for motif, null in asked:
         row = [cells.get((motif, null, network), "") for network in titles]
-        lines.append([motif, f"`{null}`", *row])
+        lines.append([motif, named(null), *row])
     return markdown(f"| motif | null | {head} |", f"|---|---|{'---:|' * len(titles)}", lines)

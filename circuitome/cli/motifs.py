@@ -345,25 +345,44 @@ def _summary(db: str, question: Question, kinds: list[str], wish: _Wish) -> None
             note(f"saved {plural(saved, 'motif')} of {plural(found.asked, 'kind')}")
     if found.stored:
         note("these values were saved before; --null N computes them again")
+    from circuitome.queries.motifs import about_p
+
     rows = found.rows if wish.as_json else [_with_dashes(row) for row in found.rows]
     show_rows(rows, as_json=wish.as_json)
     note(_COLUMNS)
+    for row in found.rows:
+        if said := about_p(row["kind"]):
+            note(f"{row['kind']}: {said}")
 
 
 def _with_dashes(row: SurveyRow) -> dict[str, object]:
-    """A row of the summary for people: a motif that was not asked has dashes, and no numbers."""
+    """A row of the summary for people: a dash for the numbers of a motif that was not asked, and
+    for the p of one that has none.
+    """
     values = dict[str, object](row)
     if row["instances"] is not None:
-        return values
+        return values | ({"p": "-"} if row["p"] is None else {})
     return {name: "-" if value is None else value for name, value in values.items()}
 
 
 def _in_words(found: Significance) -> str:
     return (
-        f"{plural(found.instances, 'instance')} of {found.kind} in {found.model}, "
-        f"{found.null_mean:.1f} ± {found.null_sd:.1f} in "
-        f"{plural(found.nulls, 'null network')} `{found.null}`: p = {number(found.p)}; "
-        f"q of a row is against `{found.instance_null}`"
+        f"{plural(found.instances, 'instance')} of {found.kind} in {found.model}"
+        f"{_of_p(found)}; q of a row is against `{found.instance_null}`"
+    )
+
+
+def _of_p(found: Significance) -> str:
+    """What p says, what it counts if that is not the instances, or why there is none."""
+    from circuitome.queries.motifs import about_p
+
+    said = about_p(found.kind)
+    if found.p is None:
+        return f"; {said}"
+    counted = f"; {said}: {found.counted:,}" if said else ""
+    return (
+        f"{counted}, {found.null_mean:.1f} ± {found.null_sd:.1f} in "
+        f"{plural(found.nulls, 'null network')} `{found.null}`: p = {number(found.p)}"
     )
 
 

@@ -39,7 +39,15 @@ from circuitome.vocabulary import Q_MAX
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Occurrences", "Question", "Survey", "known_motifs", "occurrences", "survey"]
+__all__ = [
+    "Occurrences",
+    "Question",
+    "Survey",
+    "SurveyRow",
+    "known_motifs",
+    "occurrences",
+    "survey",
+]
 
 _SAVED: Final = 100
 _TAKEN: Final = frozenset({"nulls", "null", "seed", "progress"})
@@ -55,7 +63,7 @@ class SurveyRow(TypedDict):
     strongest: float | None
     q: float | None  # least of an instance
     q_null: str | None  # null model of that
-    p: float | None  # of the number of instances
+    p: float | None  # of the number of instances, or of what the motif counts; None: no null fits
     null: str | None  # null model of that
     null_mean: float | None
     null_sd: float | None

@@ -427,13 +427,11 @@ def test_null_networks_have_few_findings_and_no_small_p(bundled: list[SignedGrap
     )
     for place in range(tries):
         graph = bundled[place % len(bundled)]
-        for name in dict.fromkeys(
-            null for task in tasks for null in (task.instance_null, task.null)
-        ):
+        for name in dict.fromkeys(null for task in tasks for null in task.null_models):
             asked = [
                 replace(task, instance_null=name, null=name)
                 for task in tasks
-                if name in (task.instance_null, task.null)
+                if name in task.null_models
             ]
             for result in assess(
                 rewired(graph, name, seed=1000 + place), asked, nulls=19, seed=place

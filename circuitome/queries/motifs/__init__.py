@@ -12,7 +12,7 @@ from circuitome.queries.catalogue import library
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs.motif import Motif, Tested
 from circuitome.queries.motifs.motif_row import MotifRow
-from circuitome.queries.motifs.registry import BUNDLED, MOTIFS, find_motif
+from circuitome.queries.motifs.registry import BUNDLED, MOTIFS, about_p, find_motif
 from circuitome.queries.motifs.search import Search
 from circuitome.queries.motifs.significance import NULLS, Significance
 from circuitome.queries.motifs.summary import NotAsked, Tally, not_asked, summary
@@ -32,6 +32,7 @@ __all__ = [
     "Significance",
     "Tally",
     "Tested",
+    "about_p",
     "find",
     "find_in_bundle",
     "find_motif",

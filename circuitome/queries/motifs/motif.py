@@ -115,6 +115,7 @@ class MotifKind:
     choices: Mapping[str, Sequence[str]] | None = None  # threshold -> the values that it may have
     quick_count: Callable[..., int] | None = None
     # (graph, *, thresholds) -> number of instances, if there is a faster way than to list them
+    about_p: str | None = None  # what p counts, if not the instances, or why there is none
 
     @property
     def definition(self) -> Definition:
@@ -161,8 +162,10 @@ class Motif(MotifKind):
 
     find: Callable[..., Instances]  # (graph, *, thresholds) -> all instances
     _: KW_ONLY
-    null: str = "signs"  # null model of the enrichment
+    null: str | None = "signs"  # null model of the enrichment; None: none has power, so no p
     instance_null: str = "kernels"  # null model of an instance's q
+    enriched: Callable[..., int] | None = None
+    # (graph, *, thresholds) -> what p counts, if it is not the number of instances
     own_nulls: Mapping[str, Callable[..., np.ndarray]] | None = None
     # other null models of the enrichment, which rewire no edges: name ->
     # (graph, generator of random numbers, *, thresholds) -> scores in one null network
@@ -170,7 +173,7 @@ class Motif(MotifKind):
     @property
     def null_models(self) -> tuple[str, ...]:
         """Null models that the enrichment may have, the usual one first."""
-        return (self.null, *(self.own_nulls or ()))
+        return (*((self.null,) if self.null else ()), *(self.own_nulls or ()))
 
     def rows(
         self, graph: SignedGraph, *, limit: int | None = None, **given: Value

@@ -17,7 +17,7 @@ import numpy as np
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs.motif import Instances, Motif, join
 
-__all__ = ["MOTIF", "count", "find", "pair_counts"]
+__all__ = ["MOTIF", "count", "find", "only_opposed", "pair_counts"]
 
 
 def find(graph: SignedGraph, *, strength: float, polarity: float) -> Instances:
@@ -64,6 +64,34 @@ def _oppositions(graph: SignedGraph, strength: float, polarity: float) -> Instan
     return Instances(roles, np.minimum(wedges.weakest[first], wedges.weakest[second]))
 
 
+def only_opposed(
+    graph: SignedGraph, *, strength: float, polarity: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of cases that oppose each other in every strong input that they share, ``(m, 2)``.
+
+    And the number of instances of each pair, ``(m,)``.
+    """
+    return graph.once(
+        ("only opposed", strength, polarity), lambda: _only_opposed(graph, strength, polarity)
+    )
+
+
+def _only_opposed(
+    graph: SignedGraph, strength: float, polarity: float
+) -> tuple[np.ndarray, np.ndarray]:
+    n = len(graph.keys)
+    case_1, case_2, _, _ = find(graph, strength=strength, polarity=polarity).columns()
+    pairs, number = np.unique(case_1 * n + case_2, return_counts=True)
+    first, second = pairs // n, pairs % n
+    edges = np.flatnonzero(graph.strong(strength=strength, polarity=polarity))
+    sender, receiver, excites = graph.sender[edges], graph.receiver[edges], graph.excites[edges]
+    i, one = join(first, receiver)
+    j, other = join(second[i] * n + sender[one], receiver * n + sender)
+    alike = i[j][excites[one[j]] == excites[other]]
+    kept = np.bincount(alike, minlength=len(pairs)) == 0
+    return np.column_stack([first, second])[kept], number[kept]
+
+
 def count(graph: SignedGraph, *, strength: float, polarity: float) -> int:
     """Number of instances, by matrix products."""
     counts = pair_counts(graph, strength=strength, polarity=polarity)
@@ -89,4 +117,10 @@ def pair_counts(
         yield cases, np.triu(wedges * wedges.T, 1)
 
 
-MOTIF: Final = Motif("mutual_inhibition", find, quick_count=count)
+MOTIF: Final = Motif(
+    "mutual_inhibition",
+    find,
+    null=None,
+    quick_count=count,
+    about_p="no p: no null model tells mutual inhibition from chance among copies of neurons",
+)

@@ -80,7 +80,8 @@ def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     row, edge_row = np.unique(pair * k + graph.receiver, return_inverse=True)
     part = graph.once(("parts",), lambda: _parts(edge_column, edge_row, len(column), len(row)))
     sender = _moved(column % k, *_shuffled_within(part, rng))
-    return graph.rewired("strength", "strong", "effect", sender=sender[edge_column])
+    same = ("strength", "strong", "effect", "only opposed")
+    return graph.rewired(*same, sender=sender[edge_column])
 
 
 def columns(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:

@@ -10,7 +10,7 @@ from circuitome.queries.errors import QueryError, near
 from circuitome.queries.motifs import read_back_responses, weight_banding
 from circuitome.queries.motifs.motif import Bundled, Motif, Tested
 
-__all__ = ["BUNDLED", "MOTIFS", "find_motif"]
+__all__ = ["BUNDLED", "MOTIFS", "about_p", "find_motif"]
 
 _HERE: Final = __name__.rpartition(".")[0]
 
@@ -38,3 +38,12 @@ def find_motif(kind: str) -> Motif | Tested:
         known = f"there are {', '.join(MOTIFS)}"
         raise QueryError(f"no motif is called {kind!r}; {near(name, MOTIFS, otherwise=known)}")
     return MOTIFS[name]
+
+
+def about_p(kind: str) -> str | None:
+    """What the p of a motif counts, if not its instances, or why it has none.
+
+    None for a motif that is not in the library.
+    """
+    motif = MOTIFS.get(kind)
+    return None if motif is None else motif.about_p

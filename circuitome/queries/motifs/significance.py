@@ -45,6 +45,7 @@ NULLS: Final = 199
 """Null networks if nothing else is said: the least p is 0.005."""
 
 Scores = Callable[[SignedGraph], np.ndarray]
+Count = Callable[[SignedGraph], int]
 Draw = Callable[[SignedGraph, np.random.Generator], np.ndarray]
 """A graph and a generator in, scores of all instances in one null network out."""
 Progress = Callable[[int, int], None]
@@ -58,13 +59,18 @@ class Task:
     kind: str  # name of the motif
     scores: Scores  # graph -> scores of all instances
     instance_null: str  # null model of q
-    null: str  # null model of p
+    null: str | None  # null model of p; None: no p
+    counted: Count | None = None  # graph -> what p counts; None: all instances
     own: Mapping[str, Draw] = field(default_factory=dict)  # null models that rewire no edges
 
     @property
-    def null_models(self) -> tuple[str, str]:
-        """That of q and that of p."""
-        return self.instance_null, self.null
+    def null_models(self) -> tuple[str, ...]:
+        """That of q and that of p, if there is one."""
+        return (self.instance_null,) if self.null is None else (self.instance_null, self.null)
+
+    def count(self, graph: SignedGraph) -> int:
+        """What p counts."""
+        return len(self.scores(graph)) if self.counted is None else self.counted(graph)
 
     @classmethod
     def of(
@@ -87,7 +93,7 @@ class Task:
                 f"{motif.kind}: edges alone have no null model for it; leave out --null"
             )
         thresholds = motif.bound(given or {})
-        find = motif.find
+        find, enriched = motif.find, motif.enriched
         draws = motif.own_nulls or {}
         own = {name: functools.partial(draw, **thresholds) for name, draw in draws.items()}
         return cls(
@@ -95,6 +101,7 @@ class Task:
             lambda graph: find(graph, **thresholds).score,
             motif.instance_null,
             motif.null if null is None else null,
+            None if enriched is None else lambda graph: enriched(graph, **thresholds),
             own,
         )
 
@@ -104,9 +111,9 @@ class Drawn:
     """What was found in null networks."""
 
     decoys: Sequence[np.ndarray]  # scores of all instances, of each network of `instance_null`
-    counts: Sequence[int]  # number of instances, of each network of `null`
+    counts: Sequence[int]  # what p counts, of each network of `null`; empty without it
     instance_null: str
-    null: str
+    null: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +127,28 @@ class Significance:
     levels: np.ndarray  # (m,) float64, the scores that occur, descending
     q: np.ndarray  # (m,) float64, q of an instance of each score
     instance_null: str  # null model of q
-    p: float  # enrichment: p of the number of instances
-    null: str  # null model of p
+    counted: int  # what p counts in the network: all instances, or some of what they are made of
+    p: float | None  # enrichment: p of that number; None: no null model has power
+    null: str | None  # null model of p
     nulls: int  # null networks of each
-    null_mean: float  # instances in those of p
-    null_sd: float  # standard deviation of that
+    null_mean: float | None  # what p counts in those of p
+    null_sd: float | None  # standard deviation of that
 
     @classmethod
-    def of(cls, kind: str, model: str, observed: np.ndarray, drawn: Drawn) -> Significance:
-        """What null networks say of the scores of all instances, ``(m,)``."""
-        counts = drawn.counts
+    def of(
+        cls,
+        kind: str,
+        model: str,
+        observed: np.ndarray,
+        drawn: Drawn,
+        *,
+        counted: int | None = None,
+    ) -> Significance:
+        """What null networks say of the scores of all instances, ``(m,)``.
+
+        ``counted`` is what p counts; None: all instances.
+        """
+        counts, counted = drawn.counts, len(observed) if counted is None else counted
         levels, q = instance_q(observed, np.concatenate(drawn.decoys), nulls=len(drawn.decoys))
         return cls(
             kind=kind,
@@ -139,11 +158,12 @@ class Significance:
             levels=levels,
             q=q,
             instance_null=drawn.instance_null,
-            p=float(empirical_p(len(observed), counts)),
+            counted=counted,
+            p=float(empirical_p(counted, counts)) if counts else None,
             null=drawn.null,
-            nulls=len(counts),
-            null_mean=float(np.mean(counts)),
-            null_sd=float(np.std(counts)),
+            nulls=len(drawn.decoys),
+            null_mean=float(np.mean(counts)) if counts else None,
+            null_sd=float(np.std(counts)) if counts else None,
         )
 
     @property
@@ -181,6 +201,8 @@ def check_null_model(motif: Motif | Tested, null: str | None) -> None:
     known = motif.null_models
     if null in known:
         return
+    if not known:
+        raise QueryError(f"{motif.kind}: {motif.about_p}; leave out --null-model")
     if len(known) == 1:
         raise QueryError(
             f"{motif.kind}: its p is against `{motif.null}` and no other; leave out --null-model"
@@ -212,48 +234,64 @@ def assess(
     jobs = list(itertools.product(models, range(nulls)))
     graph = graph.by_receiver()
     # before its copies, which share what stays the same
-    observed = [task.scores(graph) for task in tasks]
+    observed = [(task.scores(graph), task.count(graph)) for task in tasks]
     with ThreadPoolExecutor(workers) as pool:
-        scores = pool.map(lambda job: _scores_in(graph, tasks, *job, seed=seed), jobs)
+        scores = pool.map(lambda job: _found_in(graph, tasks, *job, seed=seed), jobs)
         drawn = {}
         progress(0, len(jobs))
         for done, (job, found) in enumerate(zip(jobs, scores, strict=True), start=1):
             drawn[job] = found
             progress(done, len(jobs))
     return [
-        Significance.of(task.kind, graph.model, scores, _of_task(task, place, drawn, nulls))
-        for place, (task, scores) in enumerate(zip(tasks, observed, strict=True))
+        Significance.of(
+            task.kind, graph.model, scores, _of_task(task, place, drawn, nulls), counted=counted
+        )
+        for place, (task, (scores, counted)) in enumerate(zip(tasks, observed, strict=True))
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one null network has of a task."""
+
+    scores: np.ndarray  # (m,), of all instances; empty if q is against another null model
+    count: int  # what p counts; 0 if p is against another one
+
+    @classmethod
+    def of(cls, task: Task, graph: SignedGraph, null: str) -> _Found:
+        """What a network of that null model has."""
+        scores = task.scores(graph) if null == task.instance_null else np.empty(0)
+        return cls(scores, task.count(graph) if null == task.null else 0)
+
+
 def _of_task(
-    task: Task,
-    place: int,
-    drawn: Mapping[tuple[str, int], Mapping[int, np.ndarray]],
-    nulls: int,
+    task: Task, place: int, drawn: Mapping[tuple[str, int], Mapping[int, _Found]], nulls: int
 ) -> Drawn:
-    """What was found of the task at that place; ``drawn`` holds all scores by null network."""
-    decoys = [drawn[task.instance_null, number][place] for number in range(nulls)]
-    counts = [len(drawn[task.null, number][place]) for number in range(nulls)]
+    """What was found of the task at that place; ``drawn`` holds all by null network."""
+    numbers = range(nulls)
+    decoys = [drawn[task.instance_null, number][place].scores for number in numbers]
+    if task.null is None:
+        return Drawn(decoys, [], task.instance_null, None)
+    counts = [drawn[task.null, number][place].count for number in numbers]
     return Drawn(decoys, counts, task.instance_null, task.null)
 
 
-def _scores_in(
+def _found_in(
     graph: SignedGraph, tasks: Sequence[Task], null: str, number: int, *, seed: int
-) -> dict[int, np.ndarray]:
-    """Place of each task that asks for this null model -> its scores in one null network."""
+) -> dict[int, _Found]:
+    """Place of each task that asks for this null model -> what one null network has of it."""
     asked = [place for place, task in enumerate(tasks) if null in task.null_models]
     if null not in NULL_MODELS:
+        rng = np.random.default_rng([seed, number])
         return {
-            place: tasks[place].own[null](graph, np.random.default_rng([seed, number]))
-            for place in asked
+            place: _Found(np.empty(0), len(tasks[place].own[null](graph, rng))) for place in asked
         }
     rng = np.random.default_rng([seed, list(NULL_MODELS).index(null), number])
     rewired = find_null(null)(graph, rng)
-    return {place: tasks[place].scores(rewired) for place in asked}
+    return {place: _Found.of(tasks[place], rewired, null) for place in asked}
 
 
-def _null_models(task: Task) -> tuple[str, str]:
+def _null_models(task: Task) -> tuple[str, ...]:
     """The null models of a task; `QueryError` for an unknown one."""
     for name in task.null_models:
         if name not in task.own:

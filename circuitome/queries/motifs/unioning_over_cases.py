@@ -15,7 +15,7 @@ from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import mutual_inhibition
 from circuitome.queries.motifs.motif import Instances, Motif, join
 
-__all__ = ["MOTIF", "count", "find"]
+__all__ = ["MOTIF", "count", "enriched", "find"]
 
 
 def find(graph: SignedGraph, *, strength: float, polarity: float) -> Instances:
@@ -62,8 +62,28 @@ def count(graph: SignedGraph, *, strength: float, polarity: float) -> int:
     return int(total)
 
 
+def enriched(graph: SignedGraph, *, strength: float, polarity: float) -> int:
+    """Number of mutual inhibitions that a neuron unites, of cases that only oppose each other.
+
+    Each is counted once, however many neurons unite it. Near-copies that oppose each other in two
+    inputs and agree in others do not count.
+    """
+    pairs, number = mutual_inhibition.only_opposed(graph, strength=strength, polarity=polarity)
+    leaving = _excitatory(graph, strength, polarity)
+    united, _, _ = _united(graph, leaving, *pairs.T)
+    return int(number[np.unique(united)].sum())
+
+
 def _excitatory(graph: SignedGraph, strength: float, polarity: float) -> np.ndarray:
     return np.flatnonzero(graph.strong(strength=strength, polarity=polarity) & graph.excites)
 
 
-MOTIF: Final = Motif("unioning_over_cases", find, quick_count=count)
+MOTIF: Final = Motif(
+    "unioning_over_cases",
+    find,
+    null="relabel",
+    quick_count=count,
+    enriched=enriched,
+    about_p="p counts united mutual inhibitions of cases that oppose in all strong inputs they "
+    "share",
+)

@@ -19,11 +19,12 @@
 // join the four edges in an order that needs gigabytes; here every pair of cases collects its
 // sources instead.
 //
-// The bare form, from edges alone: a list of candidates, **not a finding**. On SqueezeNet 1.1
-// four-edge patterns of this kind occur 800 times, and 896 times after the signs are shuffled among
-// each receiver's inputs: strong edges merely sit together. What held there: pairs whose whole
-// fan-ins oppose each other (cosine below -0.5), 117 against 42 +- 6.6 with shuffled signs. The
-// number of instances explodes as `strength` falls: there, 22 at 8, 15,575 at 4, 2.8 million at 2.
+// The bare form, from edges alone: a list of candidates, **not a finding**. A row has a q, and the
+// motif has no p: shuffled signs turn copies of a neuron into neurons that oppose each other, and
+// other null models call neurons that merely share inputs. What held on SqueezeNet 1.1: pairs whose
+// whole fan-ins oppose each other (cosine below -0.5), 117 against 42 +- 6.6 with shuffled signs.
+// The number of instances explodes as `strength` falls: there, 22 at 8, 15,575 at 4, 2.8 million
+// at 2.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020.
 // naming the model everywhere keeps an engine from joining the edges of the others

@@ -18,17 +18,21 @@
 // `(a1)-[:EXCITES]->(b1)-[:EXCITES]->(u), (a1)-[:INHIBITS]->(b2)` and the same with 1 and 2
 // exchanged.
 //
-// The bare form, from edges alone: a list of candidates, **not a finding**. On SqueezeNet 1.1 the
-// six edges occur 133 times at one set of thresholds, and 206 times after the signs are shuffled
-// among each receiver's inputs. That the cases are copies of one another (mirrored, turned), and
-// that the union is invariant, cannot be seen from edges alone; pairs that oppose each other *and*
-// mirror each other's responses held on the same network: 111 of 217 against 28.7 +- 4.9. The
-// number of bare instances explodes with the number of edges (33,597 at 29,788 edges, 35 million at
-// 107,393): raise `strength` before `limit`.
+// The bare form, from edges alone: a list of candidates, **not a finding**. The p of the motif
+// counts part of it, against relabelled channels: mutual inhibitions that some neuron unites, each
+// once, of cases that oppose each other in every strong input that they share. A small p says that
+// opposing cases are read together more often than if each neuron had the readers of another one.
+// Neurons that share inputs and readers, whatever the signs, have that, too.
+//
+// That the cases are copies of one another (mirrored, turned), and that the union is invariant,
+// cannot be seen from edges alone; pairs that oppose each other *and* mirror each other's responses
+// held on SqueezeNet 1.1: 111 of 217 against 28.7 +- 4.9. The number of bare instances explodes
+// with the number of edges (33,597 at 29,788 edges, 35 million at 107,393): raise `strength` before
+// `limit`.
 //
 // Source: Olah et al., *Zoom In: An Introduction to Circuits*, Distill 2020 (dog heads:
-// `4a:222,234,235,308 -> 4b:418`). naming the model everywhere keeps an engine from joining the
-// edges of the others
+// `4a:222,234,235,308 -> 4b:418`).
+// naming the model everywhere keeps an engine from joining the edges of the others
 MATCH (b:Neuron)<-[r:EXCITES]-(a:Neuron)-[s:INHIBITS]->(c:Neuron)
 WHERE a.model = $model AND b.model = $model AND c.model = $model AND b.layer = c.layer
   AND r.share * b.fan_in >= $strength AND abs(r.polarity) >= $polarity
