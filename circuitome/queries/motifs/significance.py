@@ -282,10 +282,9 @@ def _found_in(
     """Place of each task that asks for this null model -> what one null network has of it."""
     asked = [place for place, task in enumerate(tasks) if null in task.null_models]
     if null not in NULL_MODELS:
-        rng = np.random.default_rng([seed, number])
-        return {
-            place: _Found(np.empty(0), len(tasks[place].own[null](graph, rng))) for place in asked
-        }
+        scores = [tasks[n].own[null](graph, np.random.default_rng([seed, number])) for n in asked]
+        counts = [_Found(np.empty(0), len(found)) for found in scores]
+        return dict(zip(asked, counts, strict=True))
     rng = np.random.default_rng([seed, list(NULL_MODELS).index(null), number])
     rewired = find_null(null)(graph, rng)
     return {place: _Found.of(tasks[place], rewired, null) for place in asked}
