@@ -19,7 +19,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from circuitome.extract.annotate.growing import Grid, Growing, finer
+from circuitome.extract.annotate.growing import Grid, Grown, grow
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores
 
@@ -105,9 +105,13 @@ def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     return sorted(found, key=lambda family: (-family.strength, family.members[0])), chance
 
 
-def null_strengths(scores: GroupScores) -> np.ndarray:
-    """Strength of the strongest family of every surrogate layer ``(S,)``."""
-    return _chance(_nulls(scores))
+def null_strengths(scores: GroupScores, *, held_to: int) -> np.ndarray:
+    """Strength of the strongest family of every surrogate layer but the first ones ``(S -
+    held_to,)``, each held to these, as the real layer is when it is searched with them alone.
+    """
+    nulls = _nulls(scores)
+    rows = _rows(nulls[:held_to])
+    return np.array([_strongest(grid, rows) for grid in nulls[held_to:]])
 
 
 def strongest(scores: GroupScores) -> float:
@@ -141,7 +145,7 @@ def _rows(nulls: Sequence[Grid]) -> np.ndarray:
     return np.array([grid.scores.max(0) for grid in nulls])
 
 
-def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Growing]:
+def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Grown]:
     """Disjoint families of a layer that are stronger than ``above``, round by round."""
     free = np.ones(grid.size, bool)
     found = True
@@ -156,16 +160,16 @@ def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Growing
                 yield family
 
 
-def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[Growing]:
+def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[Grown]:
     """Families of free neurons, which may overlap, the strongest first."""
     if grid.cyclic and len(grid.scores) == 2:
         grown = list(_matched(grid, free))
     else:
-        grown = [_grow(seed, free, rows) for seed in _seeds(grid, free)] if free.sum() > 2 else []
+        grown = list(grow(grid, _seeds(grid, free), free, rows)) if free.sum() > 2 else []
     return sorted(grown, key=lambda family: -_strength(grid, family))
 
 
-def _matched(grid: Grid, free: np.ndarray) -> Iterator[Growing]:
+def _matched(grid: Grid, free: np.ndarray) -> Iterator[Grown]:
     """Pairs by falling excess, every neuron in one at most."""
     free = free.copy()
     excess = np.where(free & free[:, None], np.triu(grid.excess[1], 1), 0)
@@ -173,16 +177,18 @@ def _matched(grid: Grid, free: np.ndarray) -> Iterator[Growing]:
     for i, j in pairs[np.argsort(-excess[tuple(pairs.T)], kind="stable")]:
         if free[i] and free[j]:
             free[[i, j]] = False
-            yield Growing(grid, [int(i), int(j)], [0, 1], np.zeros((3, 2, 0)))
+            yield Grown(np.array([i, j]), np.array([0, 1]))
 
 
-def _seeds(grid: Grid, free: np.ndarray) -> Iterator[Growing]:
-    """Triples of free neurons to start from: the `SEEDS` with the largest excess, each once."""
+def _seeds(grid: Grid, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triples of free neurons to start from, members and places ``(n, 3)``: the `SEEDS` with the
+    largest excess, each once.
+    """
     numbers = np.flatnonzero(free)
     trios, places, value = _triples(grid, grid.excess[:, numbers[:, None], numbers])
     _, once = np.unique(np.sort(trios, 1), axis=0, return_index=True)
-    for n in once[np.argsort(-value[once], kind="stable")[:SEEDS]]:
-        yield Growing.seeded(grid, numbers[trios[n]].tolist(), (places[n] * grid.fine).tolist())
+    first = once[np.argsort(-value[once], kind="stable")[:SEEDS]]
+    return numbers[trios[first]], places[first] * grid.fine
 
 
 def _triples(grid: Grid, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -224,84 +230,22 @@ def _between_partners(
     return np.where(known, found, 0)
 
 
-def _grow(family: Growing, free: np.ndarray, rows: np.ndarray) -> Growing:
-    """Let neurons join while they are nearer to the members than to chance, then let go those that
-    are not.
-    """
-    while len(family.members) < free.sum():
-        value = family.value()
-        value[:, ~free] = -np.inf
-        value[:, family.members] = -np.inf
-        row, neuron = np.unravel_index(value.argmax(), value.shape)
-        if not value[row, neuron] > _bar(family, rows, _own_scores(family)):
-            break
-        family.add(int(neuron), family.place(int(row)))
-    while len(family.members) > 3:
-        own = _own_scores(family)
-        worst = int(own.argmin())
-        if not own[worst] < _bar(family, rows, np.delete(own, worst)):
-            break
-        family.leave(worst)
-    return family
-
-
-def _own_scores(family: Growing) -> np.ndarray:
-    """Mean score of every member with the others at the differences of their places ``(k,)``."""
-    between = _between(family.grid, family.grid.scores, family)
-    np.fill_diagonal(between, np.nan)
-    known = (~np.isnan(between)).sum(1)  # none, where all differences lie beyond the amounts tried
-    return np.nansum(between, 1) / np.maximum(known, 1)
-
-
-def _bar(family: Growing, rows: np.ndarray, own: np.ndarray) -> float:
-    """Score from which a neuron belongs: equally far, in standard deviations, from members and from
-    chance.
-
-    Members: their own mean scores, and one more at the spread of chance, since few members tell
-    little. Chance: what the surrogates of members reach with those of the others. Members with a
-    mean score of r have a correlation of sqrt(r) with what they share, so a neuron that is like it
-    by chance with correlation c has a mean score of c sqrt(r).
-    """
-    if not len(rows) or len(family.members) == rows.shape[1]:
-        return 0.0
-    best = np.delete(rows[:, family.members], family.members, axis=2).max(2)
-    shared = np.sqrt(max(own.mean(), 0))
-    chance, sd = best.mean() * shared, best.std() * shared
-    spread = np.sqrt((sd**2 + np.square(own - own.mean()).sum()) / len(own))
-    return float((chance * spread + own.mean() * sd) / max(spread + sd, 1e-9))
-
-
-def _between(grid: Grid, layer: np.ndarray, family: Growing) -> np.ndarray:
-    """Of scores or excess ``(d, C, C)``, those between members at the differences of their places
-    ``(k, k)``.
-    """
-    members, places = np.array(family.members), np.array(family.places)
-    difference = places[None, :] - places[:, None]
-    part = layer[:, members[:, None], members[None, :]]
-    if grid.cyclic:
-        part = np.tensordot(finer(len(layer), grid.fine), part, 1)
-        return np.take_along_axis(part, difference[None] % len(part), 0)[0]
-    row = difference + grid.zero
-    inside = (row >= 0) & (row < len(layer))
-    return np.where(inside, np.take_along_axis(part, np.where(inside, row, 0)[None], 0)[0], np.nan)
-
-
-def _strength(grid: Grid, family: Growing) -> float:
+def _strength(grid: Grid, family: Grown) -> float:
     """How much of the room above their baselines the pairs fill, times (size - 1).
 
     Not the mean excess: neighbours a small turn apart have little room, and large families have
     many neighbours.
     """
     pairs = np.triu_indices(len(family.members), 1)
-    excess = np.nansum(_between(grid, grid.excess, family)[pairs])
-    room = np.nansum(_between(grid, grid.room, family)[pairs])
+    excess = np.nansum(grid.between(grid.excess, family.members, family.places)[pairs])
+    room = np.nansum(grid.between(grid.room, family.members, family.places)[pairs])
     return float(excess / max(room, LEAST_ROOM * len(pairs[0])) * (len(family.members) - 1))
 
 
-def _describe(scores: GroupScores, grid: Grid, family: Growing) -> Found:
+def _describe(scores: GroupScores, grid: Grid, family: Grown) -> Found:
     """The family with its offsets fitted, members in rising order."""
     order = np.argsort(family.members)
-    members = np.array(family.members)[order]
+    members = family.members[order]
     pairs = np.triu_indices(len(members), 1)
     found = Found(
         group=scores.group,
@@ -310,13 +254,13 @@ def _describe(scores: GroupScores, grid: Grid, family: Growing) -> Found:
         offset_sd=np.full(2, np.nan),
         period=None,
         closure=np.nan,
-        score=float(np.nanmean(_between(grid, grid.scores, family)[pairs])),
+        score=float(np.nanmean(grid.between(grid.scores, family.members, family.places)[pairs])),
         strength=_strength(grid, family),
         gaps=np.array([]),
     )
     if scores.involution:
         return found
-    start = (np.array(family.places)[order] - family.places[order[0]]) * (grid.step / grid.fine)
+    start = (family.places[order] - family.places[order[0]]) * (grid.step / grid.fine)
     return _fitted(found, grid, start, full=scores.period)
 
 

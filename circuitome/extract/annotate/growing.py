@@ -1,27 +1,28 @@
-"""A family while it grows: scores on a grid of differences, and sums over the members so far.
+"""Families while they grow: scores on a grid of differences, and sums over the members so far.
 
 A member stands at a place on the grid; on a circle places lie closer than the differences that were
-measured, and the scores between are interpolated by their waves.
+measured, and the scores between are interpolated by their waves. All families of a layer grow at
+the same time, each from a seed of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
 
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError, baseline
 
-__all__ = ["Grid", "Growing", "finer"]
+__all__ = ["Grid", "Grown", "finer", "grow"]
 
 FINE: Final = 3
 """Places for one step of a circular group where a member may stand while a family grows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grid:
     """Scores of one layer at every difference of offsets that was looked at: both signs and
     none.
@@ -57,6 +58,44 @@ class Grid:
     def zero(self) -> int:
         """Place of no difference."""
         return 0 if self.cyclic else len(self.scores) // 2
+
+    @property
+    def width(self) -> int:
+        """Places where a member may stand, as seen from the first."""
+        return len(self.scores) * self.fine if self.cyclic else 4 * len(self.scores) + 1
+
+    @cached_property
+    def gain(self) -> np.ndarray:
+        """Excess weighted by room ``(d, C, C)``."""
+        return self.room * self.excess
+
+    def reading(self, difference: np.ndarray) -> np.ndarray:
+        """How scores at some differences of places ``(...)``, in fine steps, are read from the
+        ``d`` that were measured: weights ``(..., d)``; all 0 beyond them.
+        """
+        if self.cyclic:
+            waves = finer(len(self.scores), self.fine)
+            return waves[difference % len(waves)]
+        return np.equal.outer(difference + self.zero, np.arange(len(self.scores))).astype(float)
+
+    def around(self, places: np.ndarray) -> np.ndarray:
+        """The weights with which members at ``places`` ``(m,)`` see every place ``(m, width, d)``;
+        all 0 where the grid would end before what was measured does.
+        """
+        every = np.arange(self.width) - (0 if self.cyclic else self.width // 2)
+        weights = self.reading(every - places[:, None]).astype(np.float32)
+        if not self.cyclic:
+            weights[np.abs(places) + self.zero > self.width // 2] = 0
+        return weights
+
+    def between(self, layer: np.ndarray, members: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Of scores or excess ``(d, C, C)``, those between members ``(..., k)`` at the differences
+        of their places: ``(..., k, k)``; NaN beyond the differences that were measured.
+        """
+        weights = self.reading(places[..., None, :] - places[..., :, None])
+        part = layer[:, members[..., :, None], members[..., None, :]]
+        found = np.einsum("d...,...d->...", part, weights)
+        return found if self.cyclic else np.where(weights.any(-1), found, np.nan)
 
 
 def _places(scores: GroupScores, *, cyclic: bool) -> int:
@@ -100,54 +139,160 @@ def finer(places: int, fine: int) -> np.ndarray:
     return np.fft.irfft(waves, places * fine, axis=0) * fine
 
 
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Neurons of a family, and where each stands."""
+
+    members: np.ndarray
+    """``(k,)`` channels, in the order in which they joined."""
+    places: np.ndarray
+    """``(k,)`` in fine steps from the first of the seed."""
+
+
+def grow(
+    grid: Grid, seeds: tuple[np.ndarray, np.ndarray], free: np.ndarray, rows: np.ndarray
+) -> Iterator[Grown]:
+    """The family that grows from each seed: neurons join while they are nearer to the members than
+    to chance, then those that are not are let go.
+
+    Args:
+        grid: scores of the layer.
+        seeds: members and places ``(n, 3)`` each.
+        free: ``(C,)``, neurons that may join.
+        rows: ``(S, C, C)``, best score of every two neurons of each null layer.
+    """
+    growing = _Growing.empty(grid, len(seeds[0]), rows)
+    every = np.arange(len(seeds[0]))
+    for members, places in zip(*(each.T for each in seeds), strict=True):
+        growing.join(every, members, places)
+    waiting = every if free.sum() > 3 else every[:0]
+    while len(waiting):
+        neurons, places, wanted = growing.next(waiting, free)
+        waiting = waiting[wanted]
+        growing.join(waiting, neurons[wanted], places[wanted])
+        waiting = waiting[growing.sizes[waiting] < free.sum()]
+    growing.let_go()
+    for members, places in zip(growing.members, growing.places, strict=True):
+        yield Grown(members[members >= 0], places[members >= 0])
+
+
 @dataclass(slots=True)
-class Growing:
-    """A family while it grows: sums over its members, for every neuron at every place it might
-    take.
+class _Growing:
+    """Families of one layer while they grow: sums over their members, for every neuron at every
+    place that it might take.
     """
 
     grid: Grid
-    members: list[int]
-    places: list[int]  # of the members, in fine steps from the first
-    sums: (
-        np.ndarray
-    )  # (3, places, C): scores, excess weighted by room, and number of members, seen from there
+    rows: np.ndarray
+    members: np.ndarray  # (n, k), -1 where there is none
+    places: np.ndarray  # (n, k)
+    taken: np.ndarray  # (n, C): the members once more
+    score: np.ndarray  # (n, width, C)
+    gain: np.ndarray  # (n, width, C): excess weighted by room
+    number: np.ndarray  # (n, width): members that are seen from there
 
     @classmethod
-    def seeded(cls, grid: Grid, members: Sequence[int], places: Sequence[int]) -> Growing:
-        """From some neurons at their places."""
-        width = len(grid.scores) * grid.fine if grid.cyclic else 4 * len(grid.scores) + 1
-        growing = cls(grid, [], [], np.zeros((3, width, grid.size)))
-        for member, place in zip(members, places, strict=True):
-            growing.add(int(member), int(place))
-        return growing
+    def empty(cls, grid: Grid, count: int, rows: np.ndarray) -> _Growing:
+        """So many families without members."""
+        none, shape = np.empty((count, 0), int), (count, grid.width, grid.size)
+        score, gain = np.zeros((2, *shape), np.float32)
+        number = np.zeros(shape[:2], np.float32)
+        return cls(grid, rows, none, none, np.zeros(shape[::2], bool), score, gain, number)
 
-    def add(self, member: int, place: int) -> None:
-        """Let a neuron join at a place."""
-        self.members.append(member)
-        self.places.append(place)
-        self._count(member, place, 1)
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of members ``(n,)``."""
+        return (self.members >= 0).sum(1)
 
-    def leave(self, index: int) -> None:
-        """Let a member go, by its index."""
-        self._count(self.members.pop(index), self.places.pop(index), -1)
+    def join(self, families: np.ndarray, neurons: np.ndarray, places: np.ndarray) -> None:
+        """Let a neuron join each of some families at a place; ``(m,)`` each."""
+        weights = self.grid.around(places)
+        self.score[families] += weights @ self.grid.scores[:, neurons].swapaxes(0, 1)
+        self.gain[families] += weights @ self.grid.gain[:, neurons].swapaxes(0, 1)
+        self.number[families] += weights.sum(2)
+        self.taken[families, neurons] = True
+        more = np.full((2, len(self.members), 1), -1)
+        more[:, families, 0] = neurons, places
+        self.members = np.concatenate([self.members, more[0]], 1)
+        self.places = np.concatenate([self.places, more[1]], 1)
 
-    def _count(self, member: int, place: int, sign: int) -> None:
-        excess, room = self.grid.excess[:, member], self.grid.room[:, member]
-        seen = np.stack([self.grid.scores[:, member], room * excess, np.ones_like(excess)])
-        if self.grid.cyclic:
-            self.sums += sign * np.roll(finer(len(excess), self.grid.fine) @ seen, place, 1)
-            return
-        first = len(self.sums[0]) // 2 + place - self.grid.zero
-        if 0 <= first <= self.sums.shape[1] - len(excess):
-            self.sums[:, first : first + len(excess)] += sign * seen
+    def next(
+        self, families: np.ndarray, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The neuron of highest mean score with each of some families, its place, and whether it
+        belongs; ``(m,)`` each.
+        """
+        number = self.number[families][:, :, None]
+        fits = (self.gain[families] > 0) & (number > 0.5)
+        fits &= (free & ~self.taken[families])[:, None, :]
+        mean = np.where(fits, self.score[families] / np.maximum(number, 0.5), np.float32(-np.inf))
+        flat = mean.reshape(len(mean), -1)
+        best = flat.argmax(1)
+        row, neuron = np.divmod(best, self.grid.size)
+        bars = self.bars(families, self.own(families))
+        places = row if self.grid.cyclic else row - self.grid.width // 2
+        return neuron, places, flat[np.arange(len(flat)), best] > bars
 
-    def value(self) -> np.ndarray:
-        """Mean score with the members ``(places, C)``; -inf without excess over the baseline."""
-        score, gain, number = self.sums
-        fits = (gain > 0) & (number > 0.5)
-        return np.where(fits, score / np.maximum(number, 0.5), -np.inf)
+    def own(self, families: np.ndarray) -> np.ndarray:
+        """Mean score of every member with the others at the differences of their places ``(m,
+        k)``; NaN where there is no member.
+        """
+        members, places = self.members[families], self.places[families]
+        there = members >= 0
+        between = self.grid.between(self.grid.scores, members, places)
+        known = there[:, :, None] & there[:, None, :] & ~np.isnan(between)
+        known &= ~np.eye(members.shape[1], dtype=bool)
+        # none is known where all differences lie beyond the amounts tried
+        mean = np.where(known, between, 0).sum(2) / np.maximum(known.sum(2), 1)
+        return np.where(there, mean, np.nan)
 
-    def place(self, row: int) -> int:
-        """Place of a row of the sums, in fine steps from the first member."""
-        return row if self.grid.cyclic else row - self.sums.shape[1] // 2
+    def bars(self, families: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Score from which a neuron belongs to each of some families ``(m,)``: equally far, in
+        standard deviations, from members and from chance.
+
+        Members: their ``own`` mean scores ``(m, k)``, and one more at the spread of chance, since
+        few members tell little. Chance: what the surrogates of members reach with those of the
+        others. Members with a mean score of r have a correlation of sqrt(r) with what they share,
+        so a neuron that is like it by chance with correlation c has a mean score of c sqrt(r).
+        """
+        whole = self.sizes[families] == self.grid.size
+        if not len(self.rows) or not len(families):
+            return np.zeros(len(families))
+        mean = np.nanmean(own, 1)
+        shared = np.sqrt(np.maximum(mean, 0))
+        chance, sd = (shared * moment for moment in self._chance(families))
+        square = np.nansum(np.square(own - mean[:, None]), 1)
+        spread = np.sqrt((sd**2 + square) / (~np.isnan(own)).sum(1))
+        bars = (chance * spread + mean * sd) / np.maximum(spread + sd, 1e-9)
+        return np.where(whole, 0.0, bars)
+
+    def _chance(self, families: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, over null layers and members, of the best score of a member
+        with a neuron that is none; ``(m,)`` each.
+        """
+        members, taken = self.members[families], self.taken[families]
+        others = np.where(taken[:, None, :], -np.inf, self.rows[:, members])
+        best = others.max(3)
+        there = (members >= 0) & np.isfinite(best[0])
+        count = np.maximum(len(best) * there.sum(1), 1)
+        best = np.where(there, best, 0)
+        mean = best.sum((0, 2)) / count
+        square = np.where(there, np.square(best - mean[:, None]), 0).sum((0, 2))
+        return mean, np.sqrt(square / count)
+
+    def let_go(self) -> None:
+        """Let members go that are nearer to chance than to the others, the worst first, while more
+        than three are left.
+        """
+        waiting = np.flatnonzero(self.sizes > 3)
+        while len(waiting):
+            own = self.own(waiting)
+            worst = np.nanargmin(own, 1)
+            each = np.arange(len(waiting))
+            lowest = own[each, worst]
+            own[each, worst] = np.nan
+            gone = lowest < self.bars(waiting, own)
+            waiting, worst = waiting[gone], worst[gone]
+            self.taken[waiting, self.members[waiting, worst]] = False
+            self.members[waiting, worst] = -1
+            waiting = waiting[self.sizes[waiting] > 3]
