@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from circuitome.extract.annotate.families import Found, find_families, strongest
-from circuitome.extract.annotate.pairs import find_pairs
-from circuitome.extract.annotate.significance import family_significance
+from circuitome.extract.annotate.families import find_families, null_strengths, strongest
+from circuitome.extract.annotate.pairs import GroupScores, find_pairs
+from circuitome.extract.annotate.significance import Cell, family_significance, nulls_needed
+from circuitome.significance import p_of_count, reaching
+from circuitome.vocabulary import Q_MAX
 from tests.support.planted import Responder, null_layers, smooth_filters
 
 GROUPS = ("rotate", "hue", "flip_h", "flip_v", "scale", "invert")
@@ -54,13 +58,12 @@ def main() -> None:
 def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
     families, pairs, ps = [], [], []
     for kernel, responder, colours in LAYERS[layer](seeds):
-        null = NULLS[kind](kernel, nulls, colours)
-        scores = [responder.scores(kernel, group, nulls=null) for group in GROUPS]
-        searched = {group.group: find_families(group) for group in scores}
-        families.append(_least_q(searched) <= 0.05)
-        pairs.append(min((pair.q for pair in find_pairs(scores)), default=1.0) <= 0.05)
-        chance = searched["rotate"][1]
-        ps.append((1 + (chance >= strongest(scores[0])).sum()) / (1 + nulls))
+        scores_with = partial(_scores, kernel, responder, colours, kind)
+        scores = {group: scores_with(group, nulls) for group in GROUPS}
+        families.append(_least_q(scores, scores_with) <= Q_MAX)
+        pairs.append(min((p.q for p in find_pairs(list(scores.values()))), default=1.0) <= Q_MAX)
+        chance = find_families(scores["rotate"])[1]
+        ps.append(float(p_of_count(reaching(strongest(scores["rotate"]), chance), nulls)))
     found = np.array([families, pairs])
     counts = [*found.sum(1), found.any(0).sum(), int((np.array(ps) <= 0.1).sum())]
     return (
@@ -69,12 +72,29 @@ def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
     )
 
 
-def _least_q(searched: dict[str, tuple[list[Found], np.ndarray]]) -> float:
-    found = [
-        (group, family.strength) for group, (families, _) in searched.items() for family in families
-    ]
-    _, q = family_significance(found, {group: chance for group, (_, chance) in searched.items()})
-    return float(q.min(initial=1.0))
+def _scores(
+    kernel: Tensor, responder: Responder, colours: bool, kind: str, group: str, nulls: int
+) -> GroupScores:
+    """Scores of a layer and of so many null layers; more begin with the same ones."""
+    return responder.scores(kernel, group, nulls=NULLS[kind](kernel, nulls, colours))
+
+
+def _least_q(
+    scores: Mapping[str, GroupScores], scores_with: Callable[[str, int], GroupScores]
+) -> float:
+    """Least q of all families of a layer, with as many null layers as an annotation draws."""
+    found, cells = [], {}
+    for group, own in scores.items():
+        families, chance = find_families(own)
+        found += [(group, family.strength) for family in families]
+        cells[group] = Cell(max((f.strength for f in families), default=0.0), chance)
+    while needed := nulls_needed(cells.values()):
+        for group, cell in cells.items():
+            if cell.open and len(cell.further) < needed:
+                first = len(cell.first)
+                further = null_strengths(scores_with(group, first + needed), held_to=first)
+                cells[group] = replace(cell, further=further)
+    return float(family_significance(found, cells)[1].min(initial=1.0))
 
 
 def _first_layers(

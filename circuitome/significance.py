@@ -22,12 +22,14 @@ __all__ = [
     "TOLERANCE",
     "auc",
     "benjamini_hochberg",
+    "benjamini_hochberg_at",
     "binomial",
     "empirical_p",
     "hypergeometric",
     "p_of_count",
     "q_at",
     "reaching",
+    "sequential_p",
     "target_decoy_q",
 ]
 
@@ -43,12 +45,15 @@ def reaching(values: Numbers | float, null: Numbers) -> np.ndarray:
     >>> reaching([0.3, 1.0], [0.1, 0.1 + 0.2, 0.5]).tolist()
     [2, 0]
     """
-    least = np.asarray(values, np.float64)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
-        lowered = least - TOLERANCE * np.abs(least)
-    least = np.where(np.isfinite(least), lowered, least)
     ranked = np.sort(np.asarray(null, np.float64), axis=None)
-    return len(ranked) - np.searchsorted(ranked, least, side="left")
+    return len(ranked) - np.searchsorted(ranked, _least(values), side="left")
+
+
+def _least(values: Numbers | float) -> np.ndarray:
+    """The least values that reach some values; same shape."""
+    values = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return np.where(np.isfinite(values), values - TOLERANCE * np.abs(values), values)
 
 
 def p_of_count(reached: np.ndarray | int, nulls: int) -> np.ndarray:
@@ -69,6 +74,22 @@ def empirical_p(values: Numbers | float, null: Numbers) -> np.ndarray:
     [0.25, 0.75]
     """
     return p_of_count(reaching(values, null), np.size(null))
+
+
+def sequential_p(value: float, null: Numbers, *, enough: int = 10) -> float:
+    """Empirical p of a value among null values ``(n,)`` in the order in which they were drawn,
+    which ends when ``enough`` of them have reached it.
+
+    Where chance is frequent, few draws tell so; where it is not, n sets how small p can be.
+    Besag and Clifford, Biometrika 78, 1991.
+
+    >>> sequential_p(2.0, [3.0, 1.0, 2.5, 1.0], enough=2), sequential_p(2.0, [1.0] * 199)
+    (0.6666666666666666, 0.005)
+    """
+    reached = np.flatnonzero(np.asarray(null, np.float64) >= _least(value))
+    if len(reached) >= enough:
+        return enough / int(reached[enough - 1] + 1)
+    return float(p_of_count(len(reached), len(null)))
 
 
 def target_decoy_q(
@@ -125,6 +146,19 @@ def benjamini_hochberg(p: Numbers) -> np.ndarray:
     from scipy.stats import false_discovery_control
 
     return false_discovery_control(values)
+
+
+def benjamini_hochberg_at(p: Numbers, tested: Numbers) -> np.ndarray:
+    """False discovery rate among p values that were ``tested`` ``(n,)`` if those up to each of some
+    p ``(m,)`` are called; shape ``(m,)``.
+
+    >>> benjamini_hochberg_at([0.01, 0.03], [0.01, 0.5, 0.02]).tolist()
+    [0.03, 0.045]
+    """
+    cuts = np.unique(np.concatenate([np.asarray(p, np.float64), np.asarray(tested, np.float64)]))
+    called = np.searchsorted(np.sort(np.asarray(tested, np.float64)), cuts, side="right")
+    rate = np.minimum(cuts * len(tested) / np.maximum(called, 1), 1)
+    return np.minimum.accumulate(rate[::-1])[::-1][np.searchsorted(cuts, p)]
 
 
 def hypergeometric(

@@ -65,9 +65,8 @@ def scores_of_first_layer(traced: Trace, model: nn.Module, *groups: str) -> Laye
     probe = next(probe for probe in plan(traced.wiring) if 1 in probe.layers)
     found = score_layers(
         Stage.of(Subject.of(model, traced), probe, [0, 1], batch=4),
-        [1],
+        {1: groups},
         ensemble(200, probe.side, 2.5, seed=0),
-        groups=groups,
         nulls=Nulls(3, seed=0),
         advance=lambda: None,
     )

@@ -11,7 +11,7 @@ random pairings.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from typing import Final, Protocol
@@ -26,7 +26,7 @@ from circuitome.extract.responses.probes import Probe
 from circuitome.extract.responses.runner import Subject, corners, patches_at
 from circuitome.extract.responses.stage import Stage
 from circuitome.extract.responses.twins import surrogates
-from circuitome.extract.stimuli.transforms import IDENTITY, Transform, steps
+from circuitome.extract.stimuli.transforms import GROUPS, IDENTITY, Transform, steps
 from circuitome.extract.verify import read_operand
 from circuitome.extract.wiring import Layer, Wiring
 
@@ -64,10 +64,17 @@ class Nulls:
 
     count: int
     seed: int
+    further: int = 0
+    """Null layers that come after these ..."""
+    batch: int = 0
+    """... and are others in every batch."""
 
-    def generator(self, index: int) -> torch.Generator:
-        """Random numbers for the null layers of one layer."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+    def draws(self, index: int) -> Iterator[tuple[int, torch.Generator]]:
+        """How many null layers of one layer are drawn from which random numbers."""
+        seed = self.seed * 1_000_003 + index
+        yield self.count, torch.Generator().manual_seed(seed)
+        if self.further:
+            yield self.further, torch.Generator().manual_seed(seed + (self.batch << 40))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,59 +195,67 @@ def _paired(operands: Sequence[Tensor], channels: Tensor) -> Tensor:
 @torch.no_grad()
 def score_layers(
     stage: Stage,
-    layers: Sequence[int],
+    layers: Mapping[int, Collection[str]],
     stimuli: Stimuli,
     *,
-    groups: Sequence[str],
     nulls: Nulls,
     advance: Callable[[], None],
 ) -> dict[int, LayerScores]:
-    """Scores of some layers of a stage under every transform of ``groups``.
+    """Scores of some layers of a stage under every transform of the groups that each is asked for.
 
     The stage's runner gives the maps of the layers and of their sources.
     """
     tasks = [_task(stage.subject, index, nulls) for index in layers]
     plain = _scores(stage, tasks, stimuli, IDENTITY, advance)
-    found: list[dict[str, list[np.ndarray]]] = [defaultdict(list) for _ in tasks]
-    for transform in chain.from_iterable(map(steps, groups)):
-        scores = _scores(stage, tasks, stimuli, transform, advance)
-        for own, score in zip(found, scores, strict=True):
-            own[transform.group].append(score)
+    found: dict[int, dict[str, list[np.ndarray]]] = {index: defaultdict(list) for index in layers}
+    asked = set(chain.from_iterable(layers.values()))
+    for transform in chain.from_iterable(steps(group) for group in GROUPS if group in asked):
+        shown = [task for task in tasks if transform.group in layers[task.index]]
+        scores = _scores(stage, shown, stimuli, transform, advance)
+        for task, score in zip(shown, scores, strict=True):
+            found[task.index][transform.group].append(score)
     return {
-        index: _layer_scores(stage.wiring, index, *own)
-        for index, own in zip(layers, zip(plain, found, strict=True), strict=True)
+        index: _layer_scores(stage.wiring, index, own, found[index])
+        for index, own in zip(layers, plain, strict=True)
     }
 
 
 def _task(subject: Subject, index: int, nulls: Nulls) -> _Task:
     wiring = subject.wiring
-    layer, generator = wiring.layers[index], nulls.generator(index)
+    layer = wiring.layers[index]
     bias = torch.as_tensor(subject.biases[index]).view(1, -1, 1)
     if not can_pair(wiring, index):
         return _Task(subject, index, None, None, bias)
     if layer.op == "add":
-        pairings = _pairings(layer.channels, len(layer.operands), nulls.count, generator)
-        return _Task(subject, index, None, pairings, bias)
-    return _Task(subject, index, _filters(subject, index, nulls.count, generator), None, bias)
+        return _Task(subject, index, None, _pairings(layer, nulls.draws(index)), bias)
+    return _Task(subject, index, _filters(subject, index, nulls), None, bias)
 
 
-def _filters(subject: Subject, index: int, nulls: int, generator: torch.Generator) -> Tensor:
-    """Filters of a layer, then of its null layers: ``(1 + nulls, groups, C / groups, D)``."""
+def _filters(subject: Subject, index: int, nulls: Nulls) -> Tensor:
+    """Filters of a layer, then of its null layers: ``(1 + S, groups, C / groups, D)``."""
     layer = subject.wiring.layers[index]
     kernel = torch.as_tensor(subject.arrays[f"kernel/{layer.name}"])
     colours = subject.wiring.reads_image(index)
-    null = surrogates(kernel, nulls, generator=generator, colours=colours)
-    every = torch.cat([kernel[None], null.to(kernel)])
-    return every.reshape(1 + nulls, layer.groups, layer.channels // layer.groups, -1)
+    null = [
+        surrogates(kernel, count, generator=generator, colours=colours)
+        for count, generator in nulls.draws(index)
+    ]
+    every = torch.cat([kernel[None], *null]).to(kernel)
+    return every.reshape(len(every), layer.groups, layer.channels // layer.groups, -1)
 
 
-def _pairings(channels: int, operands: int, nulls: int, generator: torch.Generator) -> Tensor:
-    """Which channel of each operand goes into each sum ``(1 + nulls, operands, channels)``; the
-    first is real.
+def _pairings(layer: Layer, draws: Iterator[tuple[int, torch.Generator]]) -> Tensor:
+    """Which channel of each operand goes into each sum ``(1 + S, operands, C)``; the first is
+    real.
     """
+    channels, operands = layer.channels, len(layer.operands)
     real = torch.arange(channels).expand(operands, channels)
-    shuffled = [torch.randperm(channels, generator=generator) for _ in range(nulls * operands)]
-    return torch.cat([real, *(order[None] for order in shuffled)]).view(-1, operands, channels)
+    shuffled = [
+        torch.randperm(channels, generator=generator)[None]
+        for count, generator in draws
+        for _ in range(count * operands)
+    ]
+    return torch.cat([real, *shuffled]).view(-1, operands, channels)
 
 
 def _scores(
@@ -344,16 +359,13 @@ def memory(wiring: Wiring, index: int, transforms: int, nulls: int, samples: int
     return 4.0 * channels * (transforms * partners + 3 * samples * (1 + nulls))
 
 
-def batches(
-    layers: Sequence[int], bytes_each: Callable[[int], float], budget: float
-) -> Iterator[list[int]]:
-    """Runs of layers whose memory together stays within ``budget``; a layer beyond it stands
-    alone.
+def batches(needs: Mapping[int, float], budget: float) -> Iterator[list[int]]:
+    """Runs of layers whose memory together, each by its ``needs``, stays within ``budget``; a layer
+    beyond it stands alone.
     """
     run: list[int] = []
     used = 0.0
-    for index in layers:
-        need = bytes_each(index)
+    for index, need in needs.items():
         if run and used + need > budget:
             yield run
             run, used = [], 0.0

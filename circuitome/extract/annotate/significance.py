@@ -1,77 +1,95 @@
 """Significance of families over all searched layers and groups of a network, its *cells*.
 
-A family counts by its strength against the strongest family of every null layer of its cell: ``z``,
-its distance from their mean in their standard deviations. With ten null layers the tail of z is
-anybody's guess, and it differs: where chance rarely makes a family at all, one that it makes stands
-far out. So nothing is assumed of it. Every null layer gets a z of its own, against the others of
-its cell, and these, over all cells, are what chance is like: q is target and decoy (Elias & Gygi,
-Nature Methods 4, 2007), the cells with a z this large that a null network has, over those that the
-network has.
+A family is judged within its own cell alone, since strengths of different cells do not compare: its
+p is its rank among the strongest families of the cell's null layers. The first few null layers are
+what families are grown against. If none of them has a family as strong, further ones are drawn, and
+p is that of these alone, which took no part in finding the family (`sequential_p`). q is
+Benjamini and Hochberg's over all cells; those without a family enter with p = 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
-from circuitome.significance import empirical_p, target_decoy_q
+from circuitome.significance import benjamini_hochberg_at, reaching, sequential_p
+from circuitome.vocabulary import Q_MAX
 
-__all__ = ["family_significance"]
+__all__ = ["ENOUGH", "Cell", "family_significance", "nulls_needed"]
 
-LEAST = 0.25
-"""Standard deviations below this share of the median over the cells count as that: in small samples
-they may be 0.
-"""
+ENOUGH: Final = 10
+"""Null layers with a family as strong after which no more are drawn."""
+SPARE: Final = 1.25
+"""More are drawn than are needed now: some cells will drop out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One layer under one group of transforms."""
+
+    strongest: float
+    """Strength of its strongest family; 0 without any."""
+    first: np.ndarray
+    """``(S,)`` strengths of the strongest family of the null layers that families were grown
+    against.
+    """
+    further: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """``(n,)`` the same of further null layers, in the order in which they were drawn."""
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether its family is stronger than that of each of the first null layers."""
+        return self.strongest > 0 and not reaching(self.strongest, self.first)
+
+    @property
+    def reached(self) -> int:
+        """Further null layers with a family as strong."""
+        return int(reaching(self.strongest, self.further))
+
+    @property
+    def open(self) -> bool:
+        """Whether more null layers would tell more."""
+        return self.stands_out and self.reached < ENOUGH
+
+    def p(self, strength: float) -> float:
+        """p of a family of this cell."""
+        if self.stands_out and len(self.further):
+            return sequential_p(strength, self.further, enough=ENOUGH)
+        return sequential_p(strength, self.first, enough=len(self.first) + 1)
+
+
+def nulls_needed(cells: Iterable[Cell]) -> int:
+    """Further null layers that every open cell needs if those that no null layer has reached are to
+    be significant together; 0 if they are, or if there is none.
+    """
+    every = list(cells)
+    unreached = [cell for cell in every if cell.stands_out and not cell.reached]
+    if not unreached:
+        return 0
+    needed = math.ceil(len(every) / (Q_MAX * len(unreached)))
+    fewest = min(len(cell.further) for cell in unreached)
+    return 0 if fewest >= needed else math.ceil(SPARE * needed)
 
 
 def family_significance(
-    found: Sequence[tuple[Hashable, float]], chance: Mapping[Any, np.ndarray]
+    found: Sequence[tuple[Hashable, float]], cells: Mapping[Any, Cell]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """p and q of families.
+    """p and q of families ``(families,)``.
 
     Args:
         found: cell and strength of every family.
-        chance: strength of the strongest family of each null layer, ``(S,)``, of every cell that
-            was searched, with a family or without. S is the same for all, at least 3.
+        cells: every cell that was searched, with a family or without.
 
-    Returns:
-        p ``(families,)``: share of the null layers of all cells whose strongest family stands out
-        as much (one added). q ``(families,)``: number of cells of a null network that stand out as
-        much (one added to all S networks together), over the number of cells of this network; a
-        family that is not its cell's strongest is judged by its own z.
-
-    >>> none = {cell: np.array([1.0, 2.0, 3.0, 2.0]) for cell in range(5)}
-    >>> p, q = family_significance([(cell, 9.0) for cell in range(5)], none)
-    >>> p.round(3).tolist(), q.round(3).tolist()
-    ([0.048, 0.048, 0.048, 0.048, 0.048], [0.05, 0.05, 0.05, 0.05, 0.05])
+    >>> cells = {name: Cell(0.0, np.ones(10)) for name in "abc"}
+    >>> cells["a"] = Cell(9.0, np.ones(10), np.ones(79))
+    >>> p, q = family_significance([("a", 9.0), ("a", 0.5)], cells)
+    >>> p.tolist(), q.round(4).tolist()
+    ([0.0125, 1.0], [0.0375, 1.0])
     """
-    if not found:
-        return np.empty(0), np.empty(0)
-    maxima = np.stack(list(chance.values()))  # (cells, S)
-    place = {cell: index for index, cell in enumerate(chance)}
-    cells, strengths = zip(*found, strict=True)
-    of = np.array([place[cell] for cell in cells])
-    sd = maxima.std(1, ddof=1)
-    floor = _least_spread(sd)
-    z = (strengths - maxima.mean(1)[of]) / np.maximum(sd[of], floor)
-    decoys = _left_out(maxima, floor)
-    best = np.full(len(maxima), -np.inf)
-    np.maximum.at(best, of, z)
-    q = target_decoy_q(z, decoys, copies=maxima.shape[1], targets=best)
-    return empirical_p(z, decoys), q
-
-
-def _least_spread(sd: np.ndarray) -> float:
-    """What a standard deviation counts as at least."""
-    return LEAST * float(np.median(sd[sd > 0]) if (sd > 0).any() else 1.0)
-
-
-def _left_out(maxima: np.ndarray, floor: float) -> np.ndarray:
-    """z of every null layer against the others of its cell, ``(cells, S)``."""
-    nulls = maxima.shape[1]
-    rest = (maxima.sum(1, keepdims=True) - maxima) / (nulls - 1)
-    square = (np.square(maxima).sum(1, keepdims=True) - np.square(maxima)) / (nulls - 1)
-    spread = np.sqrt(np.maximum(square - rest**2, 0) * (nulls - 1) / (nulls - 2))
-    return (maxima - rest) / np.maximum(spread, floor)
+    p = np.array([cells[cell].p(strength) for cell, strength in found])
+    best = [cell.p(cell.strongest) if cell.strongest else 1.0 for cell in cells.values()]
+    return p, benjamini_hochberg_at(p, best)

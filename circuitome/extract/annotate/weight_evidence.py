@@ -11,6 +11,7 @@ Neural Networks* (Distill, 2020).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -61,13 +62,12 @@ def _kernels(subject: Subject, index: int, nulls: Nulls) -> list[np.ndarray]:
     """Filters of a layer, then those of its null layers, ``(C, fan_in, kh, kw)`` each."""
     name = subject.wiring.layers[index].name
     kernel = subject.arrays[f"kernel/{name}"].astype(np.float64)
-    null = surrogates(
-        torch.as_tensor(kernel),
-        nulls.count,
-        generator=nulls.generator(index),
-        colours=subject.wiring.reads_image(index),
-    )
-    return [kernel, *null.numpy()]
+    colours = subject.wiring.reads_image(index)
+    null = [
+        surrogates(torch.as_tensor(kernel), count, generator=generator, colours=colours).numpy()
+        for count, generator in nulls.draws(index)
+    ]
+    return [kernel, *chain.from_iterable(null)]
 
 
 def _group_scores(

@@ -26,7 +26,15 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of, text
 from circuitome.vocabulary import INVARIANT
 
-__all__ = ["PART", "layer_shares", "measure_relations", "relations"]
+__all__ = [
+    "PART",
+    "layer_shares",
+    "measure_relations",
+    "relations",
+    "samples",
+    "sources",
+    "stimuli_for",
+]
 
 BUDGET: Final = 4e8
 """Bytes of score tables that are collected at a time."""
@@ -60,16 +68,20 @@ def _scored(
 ) -> Iterator[tuple[int, Relations]]:
     """What is found in each layer of a probe that has no record yet."""
     subject, options = session.subject, session.options
-    stimuli, nulls = _stimuli(session, probe), _nulls(session)
-    for layers in _together(session, probe, part):
-        seen = Stage.of(subject, probe, [*layers, *_sources(session.wiring, layers)])
+    stimuli, nulls = stimuli_for(session, probe), _nulls(session)
+    waiting = [index for index in probe.layers if not session.records.has(part, index)]
+    needs = {index: _needs(session, probe, index) for index in waiting}
+    for layers in batches(needs, BUDGET):
+        seen = Stage.of(subject, probe, [*layers, *sources(session.wiring, layers)])
         advance = options.counted(stage, _TRANSFORMS * -(-len(stimuli) // seen.stride))
-        scores = score_layers(seen, layers, stimuli, groups=GROUPS, nulls=nulls, advance=advance)
+        asked = dict.fromkeys(layers, GROUPS)
+        scores = score_layers(seen, asked, stimuli, nulls=nulls, advance=advance)
         for index, found in scores.items():
             yield index, Relations.of(found, families=part == "families")
 
 
-def _stimuli(session: Session, probe: Probe) -> Ensemble:
+def stimuli_for(session: Session, probe: Probe) -> Ensemble:
+    """What the layers of a probe are shown."""
     shown, radius = FEWEST if probe.whole else MOST, session.radius(probe)
     device = session.subject.device
     return ensemble(shown, probe.side, radius, seed=session.options.seed, device=device)
@@ -79,18 +91,17 @@ def _nulls(session: Session) -> Nulls:
     return Nulls(session.options.twins, session.options.seed)
 
 
-def _together(session: Session, probe: Probe, part: str) -> Iterator[list[int]]:
-    """Layers of a probe without a record, as many at a time as their scores leave room for."""
-    samples = FEWEST * 9 if probe.whole else MOST
-
-    def needs(index: int) -> float:
-        return memory(session.wiring, index, _TRANSFORMS, session.options.twins, samples)
-
-    waiting = [index for index in probe.layers if not session.records.has(part, index)]
-    return batches(waiting, needs, BUDGET)
+def _needs(session: Session, probe: Probe, index: int) -> float:
+    """Bytes that the scores of a layer of a probe take."""
+    return memory(session.wiring, index, _TRANSFORMS, session.options.twins, samples(probe))
 
 
-def _sources(wiring: Wiring, layers: Iterable[int]) -> list[int]:
+def samples(probe: Probe) -> int:
+    """Presentations to every layer of a probe."""
+    return FEWEST * 9 if probe.whole else MOST
+
+
+def sources(wiring: Wiring, layers: Iterable[int]) -> list[int]:
     """Layers that some layers read."""
     return [link.source for index in layers for link in wiring.layers[index].links]
 

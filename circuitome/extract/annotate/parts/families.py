@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import numpy as np
-
 from circuitome.extract.annotate.curated import join_families
 from circuitome.extract.annotate.families import Found
+from circuitome.extract.annotate.family_nulls import cells_of, draw_nulls
 from circuitome.extract.annotate.part import Part
 from circuitome.extract.annotate.parts.equivariance import (
     layer_shares,
@@ -20,7 +19,6 @@ from circuitome.extract.annotate.parts.equivariance import (
 from circuitome.extract.annotate.relations import Relations
 from circuitome.extract.annotate.session import Session
 from circuitome.extract.annotate.significance import family_significance
-from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of, text
@@ -32,11 +30,12 @@ __all__ = ["PART"]
 
 def _measure(session: Session) -> None:
     measure_relations(session, "families")
+    draw_nulls(session, relations(session))
 
 
 def _find(session: Session, bundle: Bundle) -> Findings:
     known = relations(session)
-    rows, members = _rows(session.wiring, bundle.model, known)
+    rows, members = _rows(session, bundle.model, known)
     tables = table_of("Family", rows), table_of("MEMBER_OF", members)
     families, joined = join_families(bundle, *tables, instead_of=_computed(bundle))
     share = layer_shares(session, known, {text(member, "from") for member in members})
@@ -51,15 +50,15 @@ def _find(session: Session, bundle: Bundle) -> Findings:
 
 
 def _rows(
-    wiring: Wiring, model: str, known: Mapping[int, Relations]
+    session: Session, model: str, known: Mapping[int, Relations]
 ) -> tuple[list[Row], list[Row]]:
     """Rows of ``Family`` and ``MEMBER_OF``; families are numbered in each layer."""
     rows: list[Row] = []
     members: list[Row] = []
     numbers: Counter[int] = Counter()
-    for index, family, p, q in _significant(known):
+    for index, family, p, q in _significant(session, known):
         numbers[index] += 1
-        layer = f"{model}/{wiring.layers[index].name}"
+        layer = f"{model}/{session.wiring.layers[index].name}"
         key = f"{layer}/f{numbers[index]}"
         rows.append(_family_row(model, layer, key, family) | {"p": p, "q": q})
         members += _member_rows(layer, key, family)
@@ -72,16 +71,16 @@ def _computed(bundle: Bundle) -> list[str]:
     return [row["key"] for row in rows if row["source"] == "computed"]
 
 
-def _significant(known: Mapping[int, Relations]) -> Iterator[tuple[int, Found, float, float]]:
+def _significant(
+    session: Session, known: Mapping[int, Relations]
+) -> Iterator[tuple[int, Found, float, float]]:
     """Layer, family, p and q of the families at q up to `Q_MAX`, over all layers and groups
     together.
     """
     every = [(index, family) for index, found in known.items() for family in found.families]
-    chance: dict[tuple[int, str], np.ndarray] = {}
-    for index, found in known.items():
-        chance |= {(index, group): maxima for group, maxima in found.chance.items()}
     strengths = [((index, family.group), family.strength) for index, family in every]
-    for (index, family), p, q in zip(every, *family_significance(strengths, chance), strict=True):
+    chance = family_significance(strengths, cells_of(session, known))
+    for (index, family), p, q in zip(every, *chance, strict=True):
         if q <= Q_MAX:
             yield index, family, float(p), float(q)
 

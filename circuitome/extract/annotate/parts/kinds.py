@@ -62,7 +62,7 @@ def _probe(
     shown = _catalogue(session, probe)
     size = len(shown.cells) * 16.0 * (1 + session.options.twins)
     needs = {index: size * session.wiring.layers[index].channels for index in layers}
-    for together in batches(layers, needs.__getitem__, BUDGET):
+    for together in batches(needs, BUDGET):
         stage = Stage.of(session.subject, probe, together)
         for index, responses in show(stage, together, shown, twins, report).items():
             _keep(session, index, responses, shown)
