@@ -22,6 +22,7 @@ from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs import find, missing, summary
 from circuitome.queries.motifs.branch_cluster import MOTIF, clusters
 from circuitome.queries.motifs.places import Places
+from circuitome.queries.motifs.summary import NotAsked
 from circuitome.significance import hypergeometric
 from circuitome.thread.ground_truth import open_ground_truth
 from circuitome.thread.inception import write_inception
@@ -233,6 +234,7 @@ def test_the_branches_of_the_thread_hold_the_groups_that_it_says(tmp_path: Path)
         assert (first["observed"], first["group_size"]) == (9, 9)
         assert first["p"] == pytest.approx(2.5e-9, rel=0.02)
         (tally,) = [item for item in summary(database, nulls=1) if item.kind == "branch_cluster"]
+        assert not isinstance(tally, NotAsked)
         assert tally.instance_null == "hypergeometric"
         assert tally.least_q == min(
             row["q"] or 0.0 for row in find(database, "branch_cluster", limit=BIG)

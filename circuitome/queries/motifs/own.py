@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from circuitome.graphdb.cypher import CypherError, check_reading, code_of
+from circuitome.graphdb.rows import Value
 from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS
 from circuitome.queries.errors import QueryError, near
 from circuitome.queries.lint import dangers
@@ -96,7 +97,7 @@ class _Asked:
     """A user's motif with the values of all parameters, and the keys of the model's neurons."""
 
     motif: OwnMotif
-    values: Mapping[str, object]
+    values: Mapping[str, Value]
     keys: frozenset[str]
     timeout: float | None
 
@@ -233,7 +234,7 @@ def _keys(database: Database, model: str) -> frozenset[str]:
     return frozenset(database.ask("neurons", model=model).table["neuron"].to_pylist())
 
 
-def _bound(database: Database, query: Query, given: Mapping[str, object]) -> dict[str, object]:
+def _bound(database: Database, query: Query, given: Mapping[str, object]) -> Mapping[str, Value]:
     """Values of all parameters, with whole keys, as the null networks get them."""
     whole = {
         "neuron": database.neuron_key,
