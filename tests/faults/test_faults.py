@@ -111,7 +111,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "place"
 
 
-@kills(6, 40)
+@kills(4, 40)
 def test_a_killed_extract_leaves_the_old_bundle_or_the_new_one(place: Path, number: int) -> None:
     manifests: list[Any] = []
 
@@ -135,7 +135,7 @@ def test_a_killed_extract_leaves_the_old_bundle_or_the_new_one(place: Path, numb
     )
 
 
-@kills(3, 25)
+@kills(2, 25)
 def test_a_killed_annotate_leaves_the_old_bundle_or_the_new_one(
     place: Path, tmp_path: Path, number: int
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_killed_annotate_leaves_the_old_bundle_or_the_new_one(
     )
 
 
-@kills(3, 25)
+@kills(2, 25)
 def test_a_killed_comparison_leaves_the_old_folder_or_the_new_one(
     place: Path, shelf: Path, number: int
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_killed_comparison_leaves_the_old_database_or_the_new_one(
     report("kill -9 of compare, into a file", torn(**whole, number=number, seed=4))
 
 
-@kills(3, 30)
+@kills(2, 30)
 def test_a_killed_load_leaves_the_old_file_or_the_new_one(
     place: Path, shelf: Path, number: int
 ) -> None:
@@ -240,7 +240,7 @@ def into_a_file(place: Path, line: list[Any], bundles: list[Path]) -> dict[str, 
     return {"arguments": line, "folder": place, "before": before, "look": look, "after": after}
 
 
-@kills(4, 25)
+@kills(3, 25)
 def test_a_killed_load_over_bolt_is_seen_to_be_unfinished(
     place: Path, shelf: Path, neo4j_empty: Any, number: int
 ) -> None:
@@ -269,7 +269,7 @@ def test_a_killed_load_over_bolt_is_seen_to_be_unfinished(
     )
 
 
-@kills(3, 25)
+@kills(2, 25)
 def test_a_killed_comparison_over_bolt_leaves_each_pair_whole_or_not_at_all(
     place: Path, shelf: Path, neo4j_empty: Any, number: int
 ) -> None:

@@ -417,7 +417,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> list[SignedGraph]:
 
 
 def test_null_networks_have_few_findings_and_no_small_p(bundled: list[SignedGraph]) -> None:
-    tries = 10  # `make bench` does 60 a motif, and twins
+    tries = 6  # `make bench` does 60 a motif, and twins
     tasks = [
         Task.of(motif) for motif in TESTED if motif.null != "labels"
     ]  # nothing is annotated here
@@ -440,6 +440,6 @@ def test_null_networks_have_few_findings_and_no_small_p(bundled: list[SignedGrap
                     found[result.kind] += result.least_q is not None and result.least_q <= 0.05
                 else:
                     small[result.kind] += result.p <= 0.05
-    # half a finding is expected of each; five of ten would be seen once in ten thousand times
-    assert max(found.values()) <= 4, found
-    assert max(small.values()) <= 4, small
+    # a third of a finding is expected of each; four of six would be seen once in ten thousand times
+    assert max(found.values()) <= 3, found
+    assert max(small.values()) <= 3, small
