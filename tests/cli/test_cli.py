@@ -650,9 +650,8 @@ def test_motifs_of_weights_alone_can_be_asked_for(here: Path) -> None:
 
 
 def test_motifs_are_compared_with_null_networks(here: Path) -> None:
-    got = run(
-        "motifs", "mutual_inhibition", "-p", "strength=0.1", "--null", "9", "--limit", "3", "--json"
-    )
+    line = "motifs opponent_pairs -p strength=0.1 -p cosine=0.01 --null 9 --limit 3 --json"
+    got = run(*line.split())
     assert len(got.rows) == 3
     assert all(
         row["null"] == "kernels" and 0 < row["q"] <= 1 and row["p"] is None for row in got.rows

@@ -109,7 +109,7 @@ def test_options_that_go_together_are_taken(here: Path, line: str) -> None:
     assert got.code == 0, got.err
 
 
-@pytest.mark.parametrize("kind", ["mutual_inhibition -p strength=0.1", "own.cypher"])
+@pytest.mark.parametrize("kind", ["opponent_pairs -p strength=0.1 -p cosine=0.01", "own.cypher"])
 def test_a_q_without_null_takes_as_many_null_networks_as_the_summary(
     here: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,12 +123,12 @@ def test_a_q_without_null_takes_as_many_null_networks_as_the_summary(
 
 
 def test_the_number_of_null_networks_is_that_of_the_summary(here: Path) -> None:
-    got = run("motifs", "mutual-inhibition", "--q", "0.05", "--json")
+    got = run("motifs", "opponent-pairs", "--q", "0.05", "--json")
     assert f"{NULLS} null networks" in got.err
 
 
 def test_null_networks_that_take_long_are_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = ["motifs", "mutual_inhibition", "--null", "9", "--json"]
+    line = ["motifs", "opponent_pairs", "--null", "9", "--json"]
     assert "in all" not in run(*line).err
     monkeypatch.setattr(command, "_PATIENCE", 0.0)
     err = run(*line).err
