@@ -138,8 +138,8 @@ def test_a_block_that_talks_to_its_own_channels_has_fewer_bypasses_than_a_relabe
     graph = SignedGraph.of_bundle(bundle)
     (result,) = assess(graph, [Task.of(MOTIF)], nulls=39)
     assert result.null == "relabel"
-    assert result.instances < result.null_mean
-    assert result.p > 0.5
+    assert result.null_mean is not None and result.instances < result.null_mean
+    assert result.p is not None and result.p > 0.5
 
 
 def test_weights_are_multiplied_along_both_ways(tmp_path: Path) -> None:
