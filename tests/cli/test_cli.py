@@ -93,16 +93,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh copy of the workshop as the working folder."""
-    folder = tmp_path / "here"
-    shutil.copytree(workshop, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("CIRCUITOME_DB", raising=False)
-    return folder
-
-
-@pytest.fixture
 def annotated_database(here: Path) -> Path:
     """The workshop with a made-up annotation of its network in the bundle and in the database."""
     from circuitome.graphdb.bundle import Bundle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +44,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "own.cypher").write_text(OWN)
     got = run("load", folder / "toy.circuitome", "--db", folder / "circuitome.db")
     assert got.code == 0, got.err
-    return folder
-
-
-@pytest.fixture
-def here(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    shutil.copytree(workshop, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("CIRCUITOME_DB", raising=False)
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = annotated(write_bundle(folder / "toy.circuitome"))
     with open_database(folder / "circuitome.db", create=True) as database:
         database.load(bundle)
-    return folder
-
-
-@pytest.fixture
-def here(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    shutil.copytree(workshop, folder)
-    monkeypatch.chdir(folder)
     return folder
 
 
