@@ -76,6 +76,17 @@ class Nulls:
         if self.further:
             yield self.further, torch.Generator().manual_seed(seed + (self.batch << 40))
 
+    def filters(self, wiring: Wiring, index: int, kernel: Tensor) -> Tensor:
+        """Filters ``(C, fan_in, kh, kw)`` of one layer, then those of its null layers: ``(1 + S, C,
+        fan_in, kh, kw)``.
+        """
+        colours = wiring.reads_image(index)
+        null = [
+            surrogates(kernel, count, generator=generator, colours=colours)
+            for count, generator in self.draws(index)
+        ]
+        return torch.cat([kernel[None], *null])
+
 
 @dataclass(frozen=True, slots=True)
 class LayerScores:
@@ -235,12 +246,7 @@ def _filters(subject: Subject, index: int, nulls: Nulls) -> Tensor:
     """Filters of a layer, then of its null layers: ``(1 + S, groups, C / groups, D)``."""
     layer = subject.wiring.layers[index]
     kernel = torch.as_tensor(subject.arrays[f"kernel/{layer.name}"])
-    colours = subject.wiring.reads_image(index)
-    null = [
-        surrogates(kernel, count, generator=generator, colours=colours)
-        for count, generator in nulls.draws(index)
-    ]
-    every = torch.cat([kernel[None], *null]).to(kernel)
+    every = nulls.filters(subject.wiring, index, kernel)
     return every.reshape(len(every), layer.groups, layer.channels // layer.groups, -1)
 
 

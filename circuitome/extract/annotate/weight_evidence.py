@@ -10,8 +10,7 @@ Neural Networks* (Distill, 2020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -21,7 +20,6 @@ from circuitome.extract.annotate.pairs import GroupScores, Pair, find_pairs, wei
 from circuitome.extract.annotate.relations import Relations
 from circuitome.extract.annotate.scoring import ANGLES, Nulls, can_pair
 from circuitome.extract.responses.runner import Subject
-from circuitome.extract.responses.twins import surrogates
 from circuitome.extract.stimuli.transforms import IDENTITY, Transform
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.vocabulary import INVARIANT, Q_MAX
@@ -49,7 +47,8 @@ def weight_pairs(
     layer = wiring.layers[index]
     if layer.op not in ("conv", "linear") or layer.groups != 1 or not can_pair(wiring, index):
         return []
-    kernels = _kernels(subject, index, nulls)
+    kernel = torch.as_tensor(subject.arrays[f"kernel/{layer.name}"].astype(np.float64))
+    kernels = nulls.filters(wiring, index, kernel).numpy()
     plain = np.stack([weight_scores(one, IDENTITY, np.eye(layer.fan_in)) for one in kernels])
     asked = {group: _asked(wiring, index, group, known) for group in ASKED}
     groups = [
@@ -58,21 +57,9 @@ def weight_pairs(
     return [pair for pair in find_pairs(groups) if pair.q <= Q_MAX]
 
 
-def _kernels(subject: Subject, index: int, nulls: Nulls) -> list[np.ndarray]:
-    """Filters of a layer, then those of its null layers, ``(C, fan_in, kh, kw)`` each."""
-    name = subject.wiring.layers[index].name
-    kernel = subject.arrays[f"kernel/{name}"].astype(np.float64)
-    colours = subject.wiring.reads_image(index)
-    null = [
-        surrogates(torch.as_tensor(kernel), count, generator=generator, colours=colours).numpy()
-        for count, generator in nulls.draws(index)
-    ]
-    return [kernel, *chain.from_iterable(null)]
-
-
 def _group_scores(
     group: str,
-    kernels: Sequence[np.ndarray],
+    kernels: np.ndarray,
     plain: np.ndarray,
     asked: Mapping[Transform, np.ndarray | None],
 ) -> GroupScores:
