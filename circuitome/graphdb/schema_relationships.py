@@ -13,10 +13,11 @@ from circuitome.graphdb.schema_types import (
     integer,
     string,
 )
+from circuitome.vocabulary import GROUPS
 
 __all__ = ["RELATIONSHIP_TYPES", "TRANSFORM_GROUPS"]
 
-TRANSFORM_GROUPS: Final = ("rotate", "flip_h", "flip_v", "scale", "hue", "hue_rotate", "invert")
+TRANSFORM_GROUPS: Final = GROUPS
 """What `EQUIVARIANT_TO.transform` and `Family.group` may be."""
 
 
