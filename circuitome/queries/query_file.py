@@ -19,8 +19,9 @@
 What the header declares and what the text uses must agree both ways, or the file is refused. The
 line ``renamed:`` is for parameters that had another name before: that name is refused, and the
 message has the new one. A line ``kuzu: HINT ...`` goes into the text of that engine before
-``RETURN``. If two engines truly part, ``name.kuzu.cypher`` beside ``name.cypher`` holds the other
-text, under the same header.
+``RETURN``. Steps such as ``WITH one, other, cosine_of_fan_ins(one, other) AS cosine`` stand for
+`fragments`, which each engine has in its own form. If two engines truly part, ``name.kuzu.cypher``
+beside ``name.cypher`` holds the other text, under the same header.
 
 ``n.kind IN stimuli('grey', 'round')`` stands for the kinds with these traits in `vocabulary`: a new
 stimulus reaches all queries. ``circuitome query NAME --show`` prints the list itself.
@@ -38,6 +39,7 @@ from typing import Any, Final
 from circuitome.graphdb.cypher import code_of, parameters_of
 from circuitome.queries.clauses import columns_of
 from circuitome.queries.errors import QueryError, near
+from circuitome.queries.fragments import expanded
 from circuitome.queries.header import Header, Output, parse_header
 from circuitome.queries.values import Parameter, convert
 from circuitome.vocabulary import TRAITS, with_traits
@@ -151,6 +153,7 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
     of any type. `QueryError` says what is wrong with the file and how to mend it.
     """
     header, body = _parts(path, strict=strict)
+    text = expanded(body, _dialect(path) or "neo4j", where=str(path)).strip() + "\n"
     query = Query(
         name=path.stem,
         topic=topic,
@@ -158,9 +161,9 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         doc=header.doc,
         parameters=_declared(header, body, strict=strict),
         returns=header.returns,
-        text=body.strip() + "\n",
+        text=text,
         notes=header.notes,
-        variants={} if _dialect(path) else _hinted(body, header, where=str(path)) | _variants(path),
+        variants={} if _dialect(path) else _for_kuzu(body, text, header, path) | _variants(path),
     )
     _agree(str(path), query, query.text, strict=strict)
     for dialect, cypher in query.variants.items():
@@ -231,22 +234,30 @@ def _base(path: Path) -> Path:
 
 def _variants(path: Path) -> dict[str, str]:
     files = {dialect: path.with_suffix(f".{dialect}.cypher") for dialect in DIALECTS}
-    return {
-        dialect: _with_stimuli(_split(_read(file))[1], where=str(file)).strip() + "\n"
-        for dialect, file in files.items()
-        if file.exists()
-    }
+    return {dialect: _variant(file, dialect) for dialect, file in files.items() if file.exists()}
 
 
-def _hinted(cypher: str, header: Header, *, where: str) -> dict[str, str]:
-    """The text for Kuzu if the header has a line for it alone: that goes before `RETURN`."""
+def _variant(file: Path, dialect: str) -> str:
+    text = _with_stimuli(_split(_read(file))[1], where=str(file))
+    return expanded(text, dialect, where=str(file)).strip() + "\n"
+
+
+def _for_kuzu(body: str, shared: str, header: Header, path: Path) -> dict[str, str]:
+    """The text for Kuzu if it is not the shared one: with fragments in its form, and the hint."""
+    text = expanded(body, "kuzu", where=str(path)).strip() + "\n"
+    text = _hinted(text, header, where=str(path))
+    return {} if text == shared else {"kuzu": text}
+
+
+def _hinted(cypher: str, header: Header, *, where: str) -> str:
+    """The text with the line that the header has for Kuzu alone, if any, before `RETURN`."""
     hint = header.notes.get("kuzu")
     if hint is None:
-        return {}
-    text, places = re.subn(r"^(?=RETURN\b)", f"{hint}\n", cypher.strip(), flags=re.M)
+        return cypher
+    text, places = re.subn(r"^(?=RETURN\b)", f"{hint}\n", cypher, flags=re.M)
     if places != 1:
         raise QueryError(f"{where}: `kuzu:` needs one line that begins with RETURN to stand before")
-    return {"kuzu": text + "\n"}
+    return text
 
 
 def _with_stimuli(cypher: str, *, where: str) -> str:
