@@ -37,6 +37,18 @@ database.query("inputs", neuron="squeezenet1_1/features.3.expand3x3:17").to_pand
 own runs the same way: `circuitome query mine.cypher -p name=value`. With a header like those in
 `circuitome/queries/library` its parameters are checked and converted, too. The parameter `model`
 may be left out if the database holds one model.
+
+Two steps stand for more Cypher than they show, in a form that suits each engine:
+
+| step | the last name is |
+|---|---|
+| `WITH one, other, cosine_of_fan_ins(one, other) AS cosine` | the cosine of the weights that two \
+neurons read their senders with |
+| `WITH one, other, cosine_of_fan_outs(one, other) AS cosine` | the cosine of what two neurons \
+send, each weight in units of its receiver's root mean square |
+
+The names are yours: two keys of neurons, before them whatever else goes on to the next clause. The
+query needs the parameter `model`. Pairs that share no sender, or no receiver, are left out.
 """
 
 

@@ -39,32 +39,19 @@ WHERE b.model = $model AND c.model = $model AND e.transform = $transform
 WITH DISTINCT CASE WHEN b.key < c.key THEN b.key ELSE c.key END AS case_1,
      CASE WHEN b.key < c.key THEN c.key ELSE b.key END AS case_2
 // their whole fan-ins oppose each other
-CALL (case_1, case_2) {
-  UNWIND [case_1, case_2] AS one
-  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-  WITH a, count(x) AS readers, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
-  RETURN max(readers) AS readers,
-         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_in
-}
-WITH case_1, case_2, readers, fan_in
-WHERE readers > 1 AND round(-fan_in, 9) >= $opposed
+WITH case_1, case_2, cosine_of_fan_ins(case_1, case_2) AS fan_in
+WHERE round(-fan_in, 9) >= $opposed
 // and their whole fan-outs agree
-CALL (case_1, case_2) {
-  UNWIND [case_1, case_2] AS one
-  MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(u:Neuron)
-  WITH u.key AS united, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * u.fan_in)
-       ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0
-       ELSE x.polarity * sqrt(x.share * u.fan_in) END) AS second,
-       sum(CASE WHEN x.weight >= 0 AND x.share * u.fan_in >= $strength
-       AND abs(x.polarity) >= $polarity
-           THEN 1 ELSE 0 END) AS strong
-  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_out,
-         collect(CASE WHEN strong = 2 THEN united ELSE NULL END) AS receivers
-}
-WITH case_1, case_2, fan_in, fan_out, receivers
-WHERE round(fan_out, 9) >= $together AND size(receivers) > 0
+WITH case_1, case_2, fan_in, cosine_of_fan_outs(case_1, case_2) AS fan_out
+WHERE round(fan_out, 9) >= $together
+// the neurons that both strongly excite
+MATCH (b1:Neuron {key: case_1})-[x:EXCITES]->(u:Neuron)
+WHERE x.share * u.fan_in >= $strength AND abs(x.polarity) >= $polarity
+WITH case_1, case_2, fan_in, fan_out, u.key AS united
+MATCH (b2:Neuron)-[y:EXCITES]->(v:Neuron)
+WHERE v.model = $model AND b2.key = case_2 AND v.key = united
+  AND y.share * v.fan_in >= $strength AND abs(y.polarity) >= $polarity
+WITH case_1, case_2, fan_in, fan_out, collect(united) AS receivers
 WITH case_1, case_2, fan_in, fan_out, receivers,
      CASE WHEN -fan_in < fan_out THEN round(-fan_in, 9) ELSE round(fan_out, 9) END AS score
 ORDER BY score DESC, case_1, case_2

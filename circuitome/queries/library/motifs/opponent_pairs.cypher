@@ -36,14 +36,7 @@ WITH CASE WHEN excited < inhibited THEN excited ELSE inhibited END AS case_1,
      sum(CASE WHEN excited < inhibited THEN 0 ELSE 1 END) AS other_way
 WHERE one_way > 0 AND other_way > 0
 // their whole fan-ins
-CALL (case_1, case_2) {
-  UNWIND [case_1, case_2] AS one
-  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-  WITH a, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
-  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS cosine
-}
-WITH case_1, case_2, cosine
+WITH case_1, case_2, cosine_of_fan_ins(case_1, case_2) AS cosine
 WHERE round(-cosine, 9) >= $cosine
 RETURN case_1, case_2, cosine, round(-cosine, 9) AS score
 ORDER BY score DESC, case_1, case_2

@@ -44,16 +44,7 @@ MATCH (m:Neuron)-[r:EXCITES]->(n:Neuron {key: neuron})
 WHERE r.share * n.fan_in >= $strength AND abs(r.polarity) >= $polarity
 WITH neuron, seed_1, m.key AS input, r.rank AS place
 // how alike each is to the strongest
-CALL (seed_1, input) {
-  UNWIND [seed_1, input] AS one
-  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-  WITH a, count(x) AS readers, sum(CASE WHEN one = seed_1 THEN x.weight ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
-  RETURN max(readers) AS readers,
-         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_1
-}
-WITH neuron, seed_1, input, place, like_1
-WHERE readers > 1
+WITH neuron, seed_1, input, place, cosine_of_fan_ins(seed_1, input) AS like_1
 WITH neuron, seed_1, min(CASE WHEN round(like_1, 9) < $apart THEN place ELSE NULL END) AS best,
      collect({input: input, place: place, like_1: like_1}) AS inputs
 WHERE best IS NOT NULL
@@ -63,17 +54,9 @@ UNWIND inputs AS item
 WITH neuron, seed_1, one.place AS first, best, one.input AS seed_2, item.input AS input,
      item.like_1 AS like_1
 WHERE first = best
-CALL (seed_2, input) {
-  UNWIND [seed_2, input] AS one
-  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-  WITH a, count(x) AS readers, sum(CASE WHEN one = seed_2 THEN x.weight ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = input THEN x.weight ELSE 0.0 END) AS second
-  RETURN max(readers) AS readers,
-         sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS like_2
-}
-WITH neuron, seed_1, seed_2, input, like_1, like_2
-WHERE readers > 1 AND ((round(like_1, 9) >= $alike AND round(like_2, 9) < $apart)
-                    OR (round(like_1, 9) < $apart AND round(like_2, 9) >= $alike))
+WITH neuron, seed_1, seed_2, input, like_1, cosine_of_fan_ins(seed_2, input) AS like_2
+WHERE (round(like_1, 9) >= $alike AND round(like_2, 9) < $apart)
+   OR (round(like_1, 9) < $apart AND round(like_2, 9) >= $alike)
 WITH neuron, seed_1, seed_2, sum(CASE WHEN round(like_1, 9) >= $alike THEN 1 ELSE 0 END) AS size_1,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN 0 ELSE 1 END) AS size_2,
      sum(CASE WHEN round(like_1, 9) >= $alike THEN like_1 ELSE 0.0 END) AS sum_1,

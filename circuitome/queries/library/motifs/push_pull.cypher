@@ -43,25 +43,10 @@ WHERE e.model = $model AND b2.key = case_2 AND e.key = receiver AND (u.weight >=
   AND u.share * e.fan_in >= $strength AND abs(u.polarity) >= $polarity
 WITH DISTINCT case_1, case_2
 // their whole fan-ins
-CALL (case_1, case_2) {
-  UNWIND [case_1, case_2] AS one
-  MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(a:Neuron)
-  WITH a, sum(CASE WHEN one = case_1 THEN x.weight ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.weight END) AS second
-  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_in
-}
-WITH case_1, case_2, fan_in
+WITH case_1, case_2, cosine_of_fan_ins(case_1, case_2) AS fan_in
 WHERE round(-fan_in, 9) >= $cosine
 // and their whole fan-outs
-CALL (case_1, case_2) {
-  UNWIND [case_1, case_2] AS one
-  MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(d:Neuron)
-  WITH d, sum(CASE WHEN one = case_1 THEN x.polarity * sqrt(x.share * d.fan_in)
-       ELSE 0.0 END) AS first,
-       sum(CASE WHEN one = case_1 THEN 0.0 ELSE x.polarity * sqrt(x.share * d.fan_in) END) AS second
-  RETURN sum(first * second) / sqrt(sum(first * first) * sum(second * second)) AS fan_out
-}
-WITH case_1, case_2, fan_in, fan_out
+WITH case_1, case_2, fan_in, cosine_of_fan_outs(case_1, case_2) AS fan_out
 WHERE round(-fan_out, 9) >= $cosine
 RETURN case_1, case_2, fan_in, fan_out,
        CASE WHEN fan_in > fan_out THEN round(-fan_in, 9) ELSE round(-fan_out, 9) END AS score
