@@ -5,9 +5,10 @@ comparing costs.
 Markdown. For each group of networks: one row a pair and third of the depth; one row a layer for
 some pairs; strong edges and motifs that are preserved, and features found in several networks, with
 their nulls; calibration (a network against its own twin, twin against twin); seconds and peak
-memory of all pairs, in a process of its own. The bundled networks need nothing; the others their
-weights files (``--weights``). ``--keep`` keeps the bundles, and takes them from there the next
-time.
+memory of all pairs, in a process of its own. The group *unrelated* is calibration alone: seven
+networks with smooth filters that were drawn independently. The bundled networks need nothing; the
+others their weights files (``--weights``). ``--keep`` keeps the bundles, and takes them from there
+the next time.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ import time
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from circuitome.extract import Network
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 CIFAR = f"{ROOT}/tests/support/architectures/cifar_resnet.py"
 INCEPTION = f"{ROOT}/tests/support/architectures/inception_v3_2015.py"
 NETWORKS = {
@@ -48,6 +53,7 @@ GROUPS = {
     "squeezenet": ("squeezenet1_1", "squeezenet1_0"),
     "imagenet": ("squeezenet1_1", "inception_early"),
     "three": ("squeezenet1_1", "squeezenet1_0", "inception_early"),
+    "unrelated": (),
 }
 SHOWN = {
     ("menagerie_s0", "menagerie_s1"),
@@ -56,6 +62,7 @@ SHOWN = {
 }
 SHOWN |= {("squeezenet1_1", "inception_early")}
 CALIBRATED = {"menagerie": "menagerie_s0", "cifar": "resnet20", "squeezenet": "squeezenet1_1"}
+UNRELATED = 7  # networks
 FEATURES = 30  # that are listed
 COLUMNS = {
     "layer": "layer",
@@ -70,6 +77,7 @@ COLUMNS = {
     "AUC of excess": "auc_excess",
     "q <= .05": "significant",
     "mutual": "mutual",
+    "least q": "least_q",
     "most alike": "aligned",
     "CKA": "cka",
     "R2": "r2",
@@ -86,12 +94,12 @@ def signed(
     """
     import torch
 
-    from circuitome.extract import Network, extract
+    from circuitome.extract import Network
     from circuitome.extract.models.resolve import resolve
-    from circuitome.extract.responses.signatures import write_signatures
-    from circuitome.extract.responses.twins import twin
+    from circuitome.extract.responses.twins import smooth_twin
     from circuitome.extract.stimuli.gallery import gallery
-    from circuitome.extract.verify import exact_float32
+    from circuitome.extract.wiring import Wiring
+    from circuitome.graphdb.bundle import Bundle
 
     key = name if twin_seed is None else f"{name}_twin{twin_seed}"
     path = folder / f"{key}.circuitome"
@@ -108,19 +116,49 @@ def signed(
             torch.tensor(v or [d] * 3).view(1, 3, 1, 1)
             for v, d in ((network.mean, 0.0), (network.std, 1.0))
         )
-        model = twin(model, twin_seed, images=(images - mean) / std)
-    bundle = extract(
-        Network(
-            model, name=key, input_shape=network.input_shape, mean=network.mean, std=network.std
-        ),
-        output=path,
+        own = Bundle.open(folder / f"{name}.circuitome")
+        seeing = Wiring.from_json(own.wiring).seeing
+        model = smooth_twin(model, twin_seed, images=(images - mean) / std, seeing=seeing)
+    shown = Network(
+        model, name=key, input_shape=network.input_shape, mean=network.mean, std=network.std
     )
-    began = time.process_time()
+    return path, sign(shown, path)
+
+
+def sign(network: Network, path: Path) -> float:
+    """Extract a network into ``path`` with its signatures; the CPU seconds of these."""
+    import torch
+
+    from circuitome.extract import extract
+    from circuitome.extract.responses.signatures import write_signatures
+    from circuitome.extract.stimuli.gallery import gallery
+    from circuitome.extract.verify import exact_float32
+
+    bundle = extract(network, output=path)
+    began, device = time.process_time(), torch.device("cpu")
     with exact_float32():
         write_signatures(
-            bundle, model, gallery(), device=torch.device("cpu"), seed=0, progress=lambda *_: None
+            bundle, network.model, gallery(), device=device, seed=0, progress=lambda *_: None
         )
-    return path, time.process_time() - began
+    return time.process_time() - began
+
+
+def calibrate_unrelated(folder: Path) -> None:
+    """Print what is believed of unrelated networks with smooth filters, over all ordered pairs."""
+    from circuitome.extract import Network
+    from tests.support.unrelated_networks import INPUT, unrelated
+
+    paths = [folder / f"unrelated{seed}.circuitome" for seed in range(UNRELATED)]
+    for seed, path in enumerate(paths):
+        if not path.exists():
+            sign(Network(unrelated(seed), name=path.stem, input_shape=INPUT), path)
+    believed = apart(paths)["believed"]
+    print("| | ordered pairs | mean share at q <= .05 | largest | pairs above .05 |")
+    print("|---|--:|--:|--:|--:|")
+    for name, table in (("matches", "ANALOGOUS_TO"), ("read-outs", "READ_OUT_OF")):
+        shares = np.array([share for key, (share, _) in believed.items() if table in key])
+        above = int((shares > 0.05).sum())
+        print(f"| {name} | {len(shares)} | {shares.mean():.4f} | {shares.max():.4f} | {above} |")
 
 
 def compared(paths: Sequence[Path]) -> dict[str, Any]:
@@ -239,11 +277,14 @@ def main() -> None:
     if options.compare:
         print(json.dumps(compared(options.compare)))
         return
-    groups = options.groups or (GROUPS if options.weights else ["menagerie"])
+    groups = options.groups or (GROUPS if options.weights else ["menagerie", "unrelated"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         for group in groups:
             print(f"\n## {group}\n", flush=True)
+            if group == "unrelated":
+                calibrate_unrelated(folder)
+                continue
             made = [signed(name, folder, options.weights) for name in GROUPS[group]]
             for name, (_, seconds) in zip(GROUPS[group], made, strict=True):
                 if seconds is not None:

@@ -114,8 +114,8 @@ def compare(
     """Find the neurons of one network in another.
 
     Every pair of networks is compared both ways. For each neuron: its best match in the other
-    network by their responses to the same pictures, and its q against twins (networks with the
-    entries of each filter permuted). Also which layers are alike, and how well a layer of one
+    network by their responses to the same pictures, and its q against smooth twins (networks whose
+    filters are random and as smooth). Also which layers are alike, and how well a layer of one
     network predicts each neuron of the other. This needs the bundles' signatures and no model:
     `circuitome annotate BUNDLE --parts signatures` makes them.
 

@@ -133,6 +133,12 @@ class Wiring:
         """Whether everything that a layer reads is the input."""
         return all(self.layers[source].op == "input" for source in self.layers[index].sources)
 
+    @property
+    def seeing(self) -> frozenset[str]:
+        """Names of the layers that read the input alone."""
+        reading = (index for index, layer in enumerate(self.layers) if layer.sources)
+        return frozenset(self.layers[index].name for index in reading if self.reads_image(index))
+
     def to_json(self) -> dict[str, object]:
         """Plain data for ``wiring.json``; runs of channels are written as ``{from, to}``."""
         return {

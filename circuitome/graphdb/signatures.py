@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self, TypedDict
+from typing import Final, NotRequired, Self, TypedDict
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,12 +22,14 @@ from safetensors.numpy import save
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 
-__all__ = ["FILE", "NETWORK", "Signatures", "packed", "unit_rows"]
+__all__ = ["FILE", "NETWORK", "NULL", "Signatures", "packed", "unit_rows"]
 
 FILE: Final = "signatures.safetensors"
 _ABOUT: Final = "about"
 NETWORK: Final = "net"
 """Name of the copy that is the network itself; the others are null networks."""
+NULL: Final = "smooth_twins"
+"""What the null networks are: every filter replaced by one as smooth."""
 
 
 class _LayerRow(TypedDict):
@@ -41,6 +43,7 @@ class _About(TypedDict):
     """What the file says of itself, as far as it is read."""
 
     per_picture: int
+    null: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ class Signatures:
                 "--parts signatures` makes them"
             )
         about, names = _described(bundle.attached_path(FILE))
+        if about.get("null") != NULL:
+            raise BundleError(
+                f"{bundle.path}: its signatures are compared with an older kind of null networks; "
+                f"`circuitome annotate {bundle.path} --parts signatures` makes them anew"
+            )
         ordered = sorted(bundle.table("Layer").to_pylist(), key=lambda row: row["index"])
         layers = [row for row in ordered if f"{NETWORK}/{row['name']}" in names]
         return cls(

@@ -18,16 +18,14 @@ import pyarrow as pa
 from circuitome.errors import CircuitomeError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.schema import arrow_schema
-from circuitome.graphdb.signatures import NETWORK, Signatures
+from circuitome.graphdb.signatures import NETWORK, NULL, Signatures
 from circuitome.significance import auc
 from circuitome.universality.readout import compare_with_twins, read_out
-from circuitome.universality.ways import Way, layer_span, match
+from circuitome.universality.ways import Way, layer_span, match, searched
 from circuitome.vocabulary import Q_MAX
 
-__all__ = ["NULL", "TABLES", "CompareError", "Comparison", "compare", "open_all"]
+__all__ = ["TABLES", "CompareError", "Comparison", "compare", "open_all"]
 
-NULL: Final = "twins"
-"""Null model of every p and q: networks with the entries of each filter permuted."""
 TABLES: Final = ("ANALOGOUS_TO", "READ_OUT_OF", "ALIGNED_WITH")
 """Relationships that a comparison makes."""
 
@@ -87,7 +85,8 @@ def compare(
 ) -> Comparison:
     """Compare two networks; ``report`` is told how many steps are done, and of how many."""
     done = count(1)
-    total = (1 + len(a.twins)) * (1 + len(b.twins)) + 3 + len(a.twins) + len(b.twins)
+    sought = sum(len(searched(copy, len(b.twins))) for copy in range(1 + len(a.twins)))
+    total = sought + 3 + len(a.twins) + len(b.twins)
 
     def step() -> None:
         report(next(done), total)
@@ -230,6 +229,7 @@ def _nulls(way: Way, layer: int) -> dict[str, object]:
     scores, best = way.scores[neurons], way.best[..., span]
     twin_finds, found_in_twin = best[1:, 0].ravel(), best[0, 1:].ravel()
     twin_in_twin = best[1:, 1:].ravel()
+    twin_in_twin = twin_in_twin[np.isfinite(twin_in_twin)]
     return {
         "twin_finds": _median(twin_finds),
         "found_in_twin": _median(found_in_twin),
@@ -245,6 +245,7 @@ def _nulls(way: Way, layer: int) -> dict[str, object]:
 def _believed(way: Way, neurons: np.ndarray) -> dict[str, object]:
     return {
         "significant": float((way.significance[1][neurons] <= Q_MAX).mean()),
+        "least_q": 1 / (len(way.source.twins) * len(neurons)),
         "mutual": float(way.mutual[neurons].mean()),
     }
 

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from circuitome.graphdb.bundle_writer import unwritten
 from circuitome.graphdb.drafts import draft, put_in_place
 from circuitome.graphdb.schema import SCHEMA_VERSION
-from circuitome.graphdb.signatures import Signatures
+from circuitome.graphdb.signatures import NULL, Signatures
 from circuitome.graphdb.stores.protocol import Amendment, Removal
 from circuitome.queries.database import Database
 from circuitome.universality.alignment import alignment_svg
-from circuitome.universality.compare import NULL, TABLES, CompareError, Comparison
+from circuitome.universality.compare import TABLES, CompareError, Comparison
 
 __all__ = ["FolderWriter", "pairs_to_compare", "record"]
 

@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from circuitome.extract.responses.twins import NullError, components, surrogates, twin
+from circuitome.extract.responses.twins import (
+    NullError,
+    components,
+    smooth_twin,
+    surrogates,
+    twin,
+)
 from tests.support.planted import smooth_filters
 
 
@@ -128,6 +134,35 @@ def test_deeper_layers_get_their_kernels_dealt_to_other_inputs() -> None:
         null.abs().squeeze().sort(2).values.round(), kernel.squeeze().expand(4, 2, 6)
     )
     assert not torch.equal(null.abs().round(), kernel.expand(4, 2, 6, 1, 1))
+
+
+def test_the_most_level_component_keeps_its_sign_and_the_others_do_not() -> None:
+    kernel = smooth_filters(40, smoothness=1.0, generator=generator()).double()
+    basis = components(kernel)
+    (null,) = surrogates(kernel, 1, generator=generator(), colours=True, level=True)
+    before, after = kernel.flatten(2) @ basis, null.flatten(2) @ basis
+    kept = torch.isclose(before, after).all(1)
+    level = basis.sum(0).abs().argmax()
+    assert kept[:, level].all()
+    assert 0.4 < kept.double().mean() < 0.6
+
+
+def test_a_smooth_twin_has_surrogates_in_every_layer_over_a_plane() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 5), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(4, 3)
+    )
+    other = smooth_twin(model, 2, seeing={"0"})
+    first, second, last = (
+        [m.state_dict()[f"{n}.weight"] for m in (model, other)] for n in (0, 2, 4)
+    )
+    for before, after in (first, second, last):
+        assert not torch.allclose(before, after)
+        assert torch.allclose(before.flatten(1).norm(dim=1), after.flatten(1).norm(dim=1))
+    sizes = [kernel.flatten(2).norm(dim=2) for kernel in first]
+    assert torch.allclose(*sizes)  # kernels stay with the colours
+    sizes = [kernel.flatten(2).norm(dim=2) for kernel in second]
+    assert not torch.allclose(*sizes) and torch.allclose(*(size.sort(1).values for size in sizes))
+    assert torch.equal(*(weight.sort(1).values for weight in last))
 
 
 def test_filters_without_a_plane_are_refused() -> None:

@@ -19,7 +19,7 @@ from torch.nn.functional import grid_sample
 from circuitome.extract.stimuli.transforms import Transform
 from tests.support.planted import Planted, smooth_filters
 
-__all__ = ["network", "stem"]
+__all__ = ["network", "smooth_kernels", "stem"]
 
 SPREAD: Final = 0.8
 """Standard deviation of the logarithm of magnitudes."""
@@ -64,7 +64,7 @@ def _seen(field: Tensor, transform: Transform) -> Tensor:
     return seen[0] / seen.std(correction=0)
 
 
-def _smooth_kernels(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+def smooth_kernels(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
     """Kernels ``(out, in, side, side)``, log-normal in magnitude, smooth in space."""
     receivers, senders, side = shape
     kernels = smooth_filters(
@@ -86,7 +86,7 @@ def network(
     layers: list[nn.Module] = [_conv(first / SIDE / math.sqrt(3), stride=2)]
     senders = len(first)
     for width in widths:
-        layers += [nn.ReLU(), _conv(_smooth_kernels((width, senders, 3), generator))]
+        layers += [nn.ReLU(), _conv(smooth_kernels((width, senders, 3), generator))]
         senders = width
     head = nn.Linear(senders, classes)
     with torch.no_grad():

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from circuitome.graphdb.bundle import Bundle
+from circuitome.extract.responses import signatures
+from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.schema import arrow_schema
 from circuitome.graphdb.signatures import unit_rows
 from circuitome.significance import auc, empirical_p, target_decoy_q
@@ -30,6 +33,8 @@ from tests.support.signed_networks import (
     signed,
     small_gallery,
 )
+from tests.support.unrelated_networks import INPUT as SMOOTH
+from tests.support.unrelated_networks import unrelated
 
 STARTS = np.array([0, 5, 12])
 OTHERS = np.array([0, 4, 6, 15])
@@ -260,27 +265,48 @@ def test_networks_that_share_nothing_have_no_analogues(tmp_path: Path) -> None:
         assert (q <= 0.05).mean() <= 0.05
 
 
+def test_unrelated_networks_with_smooth_filters_have_no_analogues(tmp_path: Path) -> None:
+    bundles = [
+        signed(unrelated(seed), tmp_path / f"n{seed}", input_shape=SMOOTH) for seed in range(3)
+    ]
+    for one, other in combinations(bundles, 2):
+        found = both(one, other)
+        for table in ("ANALOGOUS_TO", "READ_OUT_OF"):
+            q = np.array(found.tables[table]["q"])
+            assert len(q) > 250
+            assert (q <= 0.05).mean() <= 0.05
+
+
 def test_a_trained_network_is_not_found_in_its_twin(tmp_path: Path) -> None:
-    from circuitome.extract.responses.twins import twin
+    from circuitome.extract.responses.twins import smooth_twin
     from circuitome.networks import BUNDLED, load
 
     about, model = BUNDLED["menagerie_s0"], load("menagerie_s0")
     shown = small_gallery()
     images = (shown.draw(np.arange(32), about.input_size[1:]) - about.mean[0]) / about.std[0]
     size, mean, std = about.input_size, about.mean, about.std
+    first = next(name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
+    one, two = (smooth_twin(model, seed, images=images, seeing={first}) for seed in (90, 91))
     bundles = [
         signed(net, tmp_path / name, input_shape=size, mean=mean, std=std)
-        for name, net in (
-            ("real", model),
-            ("one", twin(model, 90, images=images)),
-            ("two", twin(model, 91, images=images)),
-        )
+        for name, net in (("real", model), ("one", one), ("two", two))
     ]
     for one, other in ((0, 1), (1, 2)):
         found = both(bundles[one], bundles[other])
         for table in ("ANALOGOUS_TO", "READ_OUT_OF"):
             q = np.array(found.tables[table]["q"])
             assert (q <= 0.05).mean() <= 0.05
+
+
+def test_signatures_with_an_older_null_are_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network(16, first=4, second=4)
+    monkeypatch.setattr(signatures, "NULL", "twins")
+    old, new = signed(model, tmp_path / "old"), tmp_path / "new"
+    monkeypatch.undo()
+    with pytest.raises(BundleError, match="older kind of null networks"):
+        open_all([old, signed(model, new)])
 
 
 def test_tables_have_the_columns_of_the_schema_and_every_pair_of_layers(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ samples the part that plain brightness, colour and contrast explain linearly is 
 be: any two smooth filters agree about bright and busy places, random ones as well, and deep random
 networks agree about little else. What is left says what the neuron is about.
 
-Twins of the network are shown the same. How far a neuron can be matched at all is its
+Smooth twins of the network are shown the same. How far a neuron can be matched at all is its
 *reliability*: the correlation of its signature with itself over the same pictures moved by a 56th
 of their side, under faint noise.
 """
@@ -26,18 +26,18 @@ from circuitome.extract.fields import field_geometries
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses.moments import layers_to_read
 from circuitome.extract.responses.runner import Runner, Subject, activate
-from circuitome.extract.responses.twins import twin
+from circuitome.extract.responses.twins import smooth_twin
 from circuitome.extract.stimuli.gallery import CELLS, GRID, Gallery
 from circuitome.extract.wiring import Layer, Wiring
 from circuitome.graphdb.annotation import Findings, put_in
 from circuitome.graphdb.bundle import Bundle
-from circuitome.graphdb.signatures import FILE, NETWORK, packed, unit_rows
+from circuitome.graphdb.signatures import FILE, NETWORK, NULL, packed, unit_rows
 from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["TWINS", "Signed", "sign", "signature_findings", "write_signatures"]
 
-TWINS: Final = 3
-"""Null networks: sixteen neurons, the least of most layers, then have forty-eight decoys."""
+TWINS: Final = 10
+"""Null networks: sixteen neurons, the least of most layers, then have 160 decoys."""
 EVERY: Final = 3
 """One picture in three is shown displaced."""
 ESTIMATED: Final = 32
@@ -93,7 +93,7 @@ def signature_findings(
     found = sign(subject, shown, seed=seed, report=partial(progress, "signatures"))
     layers = subject.wiring.layers
     copies = {copy: _by_name(of, layers) for copy, of in found.copies.items()}
-    about = {"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown)}
+    about = {"sha256": shown.sha256, "per_picture": CELLS, "pictures": len(shown), "null": NULL}
     reliability = [
         found.reliability.get(i, np.full(layer.channels, np.nan)) for i, layer in enumerate(layers)
     ]
@@ -130,7 +130,8 @@ def _twins(subject: Subject, shown: Gallery, seed: int) -> Iterator[nn.Module]:
     first = np.arange(min(ESTIMATED, len(shown)))
     images = subject.prepared(shown.draw(first, subject.wiring.layers[0].size))
     for number in range(TWINS):
-        yield twin(subject.model, seed * 1000 + number, images=images)
+        own = seed * 1000 + number
+        yield smooth_twin(subject.model, own, images=images, seeing=subject.wiring.seeing)
 
 
 @dataclass(slots=True)

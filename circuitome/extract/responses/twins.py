@@ -1,10 +1,11 @@
 """Null models: what responses and scores are like where nothing was learned.
 
 A *twin* is the same network with the entries of every filter permuted: weight distribution, fan-in
-and signs are kept. It is the null of tuning and kinds. For equivariance it is too easy to beat,
-because smooth filters resemble turned smooth filters and permuted ones are not smooth. *Surrogates*
-keep what makes filters smooth: of each component of a filter the phase is random, the power is not
-(surrogate data: Theiler et al., Physica D 58, 1992).
+and signs are kept. It is the null of tuning and kinds. For equivariance and for universality it is
+too easy to beat, because smooth filters resemble each other and permuted ones are not smooth.
+*Surrogates* keep what makes filters smooth: of each component of a filter the phase is random, the
+power is not (surrogate data: Theiler et al., Physica D 58, 1992). They make the null layers of
+families; a *smooth twin*, the null of universality, has them in every layer.
 
 Which components? Those of Fourier take a filter for periodic; the jump from one border to the other
 then becomes a step inside, surrogates are rougher than the filters, and chance is found
@@ -19,7 +20,7 @@ compares all of these.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeAlias, TypeGuard
 
 import torch
@@ -28,12 +29,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from circuitome.errors import CircuitomeError
 
-__all__ = ["NullError", "components", "surrogates", "twin"]
+__all__ = ["NullError", "components", "smooth_twin", "surrogates", "twin"]
 
 _FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _Scale: TypeAlias = tuple[Tensor, Tensor]
 """Mean and standard deviation of every channel, ``(C,)`` each."""
+_Draw: TypeAlias = Callable[[str, nn.Module, torch.Generator], None]
+"""Draws the filters of a module of this name anew, in place."""
 _Watch: TypeAlias = Callable[[str, nn.Module, Tensor], Tensor | None]
 """Takes a module's name, the module and its output; may return another output."""
 RESCALED: Final = 16
@@ -54,14 +57,42 @@ def twin(model: nn.Module, seed: int, *, images: Tensor | None = None) -> nn.Mod
     original's: otherwise deep neurons of a network without batch norm fall silent, or linear.
     Without images both stay as they are. A weight that several modules share is permuted once.
     """
+    return _drawn(model, seed, images, lambda _, module, generator: _permute(module, generator))
+
+
+def smooth_twin(
+    model: nn.Module, seed: int, *, images: Tensor | None = None, seeing: Collection[str]
+) -> nn.Module:
+    """A `twin` whose filters are `surrogates`: as smooth as the model's own.
+
+    The most level component of a filter keeps its sign, and with it the filter whether it excites
+    or inhibits on the whole. Kernels stay with their inputs in the modules ``seeing`` the image,
+    which are given by name; elsewhere they are dealt to the inputs. Filters that are not over a
+    plane are permuted.
+    """
+
+    def draw(name: str, module: nn.Module, generator: torch.Generator) -> None:
+        if isinstance(module, nn.Conv2d):
+            drawn = surrogates(
+                module.weight, 1, generator=generator, colours=name in seeing, level=True
+            )
+            module.weight.copy_(drawn[0])
+        else:
+            _permute(module, generator)
+
+    return _drawn(model, seed, images, draw)
+
+
+def _drawn(model: nn.Module, seed: int, images: Tensor | None, draw: _Draw) -> nn.Module:
+    """A copy of a model with every filter drawn anew, at the scale that `twin` describes."""
     other = copy.deepcopy(model).eval()
     generator = torch.Generator().manual_seed(seed)
     done: set[int] = set()
     with torch.no_grad():
-        for module in other.modules():
+        for name, module in other.named_modules():
             if isinstance(module, (*_FILTERS, *_TRANSPOSED)) and id(module.weight) not in done:
                 done.add(id(module.weight))
-                _permute(module, generator)
+                draw(name, module, generator)
     if images is not None:
         _rescale(model, other, images[:RESCALED])
         _estimate(other, images)
@@ -171,7 +202,9 @@ def _estimate(model: nn.Module, images: Tensor) -> None:
         norm.eval()
 
 
-def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colours: bool) -> Tensor:
+def surrogates(
+    kernel: Tensor, count: int, *, generator: torch.Generator, colours: bool, level: bool = False
+) -> Tensor:
     """Surrogate layers ``(count, C, fan_in, kh, kw)`` of filters ``(C, fan_in, kh, kw)``.
 
     Every component of a filter gets a random sign, one for all its input channels: so the power of
@@ -179,6 +212,7 @@ def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colour
     and with them the filter's norm are kept; where things lie and what comes beside what is not.
     With ``colours`` False the kernels are dealt to the input channels at random too, for each
     receiver anew: what a channel stands for is learned, and in 1x1 kernels there is nothing else.
+    With ``level`` the component that is most level keeps its sign.
     Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:
@@ -189,6 +223,8 @@ def surrogates(kernel: Tensor, count: int, *, generator: torch.Generator, colour
     power = kernel.flatten(2).to(basis) @ basis
     shape = (count, len(kernel), 1, len(basis))
     signs = torch.randint(2, shape, generator=generator).to(basis) * 2 - 1
+    if level:
+        signs[..., basis.sum(0).abs().argmax()] = 1
     found = ((power * signs) @ basis.T).reshape(count, *kernel.shape).to(kernel.dtype)
     return found if colours else _dealt(found, generator)
 
