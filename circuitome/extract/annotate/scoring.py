@@ -47,6 +47,10 @@ memory.
 """
 ANGLES: Final = frozenset({"rotate", "hue", "hue_rotate"})
 """Groups whose amounts are angles."""
+LEAST_RESPONSES: Final = 8
+"""Presentations to which a neuron has to respond: two that respond to one, and to the same, have a
+correlation of 1. They are counted by the inverse of the sum of fourth powers of its responses.
+"""
 PERSPECTIVE: Final = 3
 """Units a side around the centre that are read if one patch fills the image."""
 
@@ -190,11 +194,15 @@ def _fitted(raw: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _unit(active: Tensor) -> Tensor:
-    """Activations centred and of length 1; zero where the neuron does not respond."""
+    """Activations centred and of length 1; zero where the neuron does not respond, or to so few
+    presentations that a correlation says nothing.
+    """
     centred = active - active.mean(2, keepdim=True)
     length = centred.norm(dim=2, keepdim=True)
+    unit = centred / length.clamp(min=1e-30)
     responds = length > 1e-5 * active.abs().amax(2, keepdim=True) * active.shape[2] ** 0.5
-    return torch.where(responds, centred / length.clamp(min=1e-30), torch.zeros_like(centred))
+    often = unit.pow(4).sum(2, keepdim=True) * LEAST_RESPONSES <= 1
+    return torch.where(responds & often, unit, torch.zeros_like(unit))
 
 
 def _paired(operands: Sequence[Tensor], channels: Tensor) -> Tensor:
