@@ -9,7 +9,7 @@ from circuitome.extract.annotate.families import (
     find_families,
     strongest,
 )
-from circuitome.extract.annotate.growing import finer
+from circuitome.extract.annotate.growing import LOST, finer
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError
 from circuitome.extract.stimuli.transforms import Transform
@@ -177,7 +177,7 @@ def test_a_family_of_three_quarters_lacks_the_fourth() -> None:
     assert family.offsets == pytest.approx([0, 180, 90])
     assert family.gaps == pytest.approx([270])
     assert family.closure == 1
-    assert family.strength == pytest.approx(2)
+    assert family.strength == pytest.approx(2 * np.log((1 + LOST[True]) / LOST[True]))
 
 
 def test_offsets_are_fitted_to_all_pairs_and_not_along_a_chain() -> None:

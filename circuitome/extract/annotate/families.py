@@ -27,8 +27,6 @@ __all__ = ["Found", "FoundRecord", "find_families", "null_strengths", "strongest
 
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
-LEAST_ROOM = 0.05
-"""A mean room above the baselines of less than this counts as this: nothing can be told there."""
 
 
 class FoundRecord(TypedDict):
@@ -64,7 +62,10 @@ class Found:
     score: float
     """Mean score of the pairs at the differences of their offsets."""
     strength: float
-    """Share of the room above their baselines that the pairs fill, times (size - 1)."""
+    """What the members tell of one another, in nats: ``(size - 1) log(before / after)``, the mean
+    room of the pairs above their baselines over what they leave of it, what is lost between copies
+    (`Grid.lost`) added to both.
+    """
     gaps: np.ndarray
     """``(g,)`` offsets at which the spacing of the members suggests a member and none is."""
 
@@ -231,15 +232,18 @@ def _between_partners(
 
 
 def _strength(grid: Grid, family: Grown) -> float:
-    """How much of the room above their baselines the pairs fill, times (size - 1).
+    """What the members of a family tell of one another, in nats.
 
-    Not the mean excess: neighbours a small turn apart have little room, and large families have
-    many neighbours.
+    Of the room above their baselines and not of the mean excess, since neighbours a small turn
+    apart have little room, and large families have many neighbours. The logarithm, since chance
+    makes large families whose pairs fill half of their room, and none whose pairs fill it.
     """
     pairs = np.triu_indices(len(family.members), 1)
     excess = np.nansum(grid.between(grid.excess, family.members, family.places)[pairs])
     room = np.nansum(grid.between(grid.room, family.members, family.places)[pairs])
-    return float(excess / max(room, LEAST_ROOM * len(pairs[0])) * (len(family.members) - 1))
+    before, after = np.maximum([room, room - excess], 0) / len(pairs[0])
+    told = np.log((before + grid.lost) / (after + grid.lost))
+    return float((len(family.members) - 1) * told)
 
 
 def _describe(scores: GroupScores, grid: Grid, family: Grown) -> Found:

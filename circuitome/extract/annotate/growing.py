@@ -20,6 +20,12 @@ __all__ = ["Grid", "Grown", "finer", "grow"]
 
 FINE: Final = 3
 """Places for one step of a circular group where a member may stand while a family grows."""
+RESAMPLED: Final = frozenset({"rotate", "scale", "hue_rotate"})
+"""Groups that draw a filter anew on its grid of pixels."""
+LOST: Final = {True: 0.05, False: 0.01}
+"""Share of variance that stays unexplained between exact copies, if they are resampled and if not.
+Quarter turns lose less, which must not weigh more.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Grid:
     step: float  # from one difference to the next
     cyclic: bool  # differences 0, step, 2 step ... round the circle; otherwise from -L to L steps
     fine: int  # places a step where a member may stand
+    lost: float  # share of variance that stays unexplained between exact copies
     scores: np.ndarray  # (d, C, C)
     excess: np.ndarray  # (d, C, C) over the baseline
     room: np.ndarray  # (d, C, C) from the baseline to 1: how much a pair can tell
@@ -47,7 +54,8 @@ class Grid:
         found = _both_ways(layer, plain, places=places)
         floors = _both_ways(baseline(layer, plain), plain, places=places)
         step, fine = float(scores.amounts[0]), FINE if cyclic and places > 2 else 1
-        return cls(step, cyclic, fine, found, found - floors, np.maximum(1 - floors, 0))
+        lost = LOST[scores.group in RESAMPLED]
+        return cls(step, cyclic, fine, lost, found, found - floors, np.maximum(1 - floors, 0))
 
     @property
     def size(self) -> int:
