@@ -36,10 +36,12 @@ def stem(
     neurons: int = 64,
     noise: float = 0.1,
     smoothness: float = 1.2,
+    reach: float = 2.0,
     seed: int,
 ) -> tuple[Tensor, list[Planted]]:
     """Filters ``(neurons, 3, 7, 7)`` of a first layer: every family (group, offsets) a smooth
-    random field under its transforms, the rest smooth random fields, white noise on all; shuffled.
+    random field under its transforms, the rest smooth random fields; all of them fall off with
+    ``reach`` pixels, are a little inhibitory on the whole and have white noise on them; shuffled.
     """
     generator = torch.Generator().manual_seed(seed)
     filters = smooth_filters(neurons, smoothness=smoothness, generator=generator, side=SIDE)
@@ -51,7 +53,17 @@ def stem(
         for member, offset in zip(members, offsets, strict=True):
             filters[member] = _seen(field, Transform(group, offset))
         truth.append(Planted(group, tuple(members), tuple(offsets)))
+    bell = _envelope(reach)
+    filters = filters * bell
+    filters = filters - bell * (filters.mean((1, 2, 3), keepdim=True) / bell.mean())
+    filters = filters / filters.std((1, 2, 3), correction=0, keepdim=True) + INHIBITORY
     return filters + noise * torch.randn(filters.shape, generator=generator), truth
+
+
+def _envelope(reach: float) -> Tensor:
+    """A round bell ``(side, side)`` of ``reach`` pixels."""
+    axis = torch.arange(SIDE, dtype=torch.float32) - (SIDE - 1) / 2
+    return torch.exp(-(axis[:, None].square() + axis.square()) / 2 / reach**2)
 
 
 def _seen(field: Tensor, transform: Transform) -> Tensor:
