@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint format bench neo4j torture docs
+.PHONY: install demo test tests lint format bench neo4j torture docs
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)  ## the environment, with pinned versions
@@ -28,7 +28,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test: lint  ## what has to be green: format, lint, types, tests
+test: $(INSTALLED)  ## what has to be green: format, lint, types, tests
+	@$(MAKE) --no-print-directory --jobs=2 lint tests
+
+tests: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(if $(CI),--durations=15)
 
 bench: $(INSTALLED)  ## every benchmark, alternatives in the same run
