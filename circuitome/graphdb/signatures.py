@@ -22,7 +22,7 @@ from safetensors.numpy import save
 
 from circuitome.graphdb.bundle import Bundle, BundleError
 
-__all__ = ["FILE", "NETWORK", "NULL", "Signatures", "packed", "unit_rows"]
+__all__ = ["FILE", "NETWORK", "NULL", "Signatures", "of_today", "packed", "unit_rows"]
 
 FILE: Final = "signatures.safetensors"
 _ABOUT: Final = "about"
@@ -73,7 +73,7 @@ class Signatures:
                 "--parts signatures` makes them"
             )
         about, names = _described(bundle.attached_path(FILE))
-        if about.get("null") != NULL:
+        if not of_today(bundle):
             raise BundleError(
                 f"{bundle.path}: its signatures are compared with an older kind of null networks; "
                 f"`circuitome annotate {bundle.path} --parts signatures` makes them anew"
@@ -124,6 +124,16 @@ class Signatures:
                 f"{path}: not readable ({error}); annotate the bundle again"
             ) from error
         return unit_rows(np.concatenate(arrays).astype(np.float32))
+
+
+def of_today(bundle: Bundle) -> bool:
+    """Whether a bundle has signatures whose null networks are `NULL`; `BundleError` if its file is
+    not readable.
+    """
+    if FILE not in bundle.attached:
+        return False
+    about, _ = _described(bundle.attached_path(FILE))
+    return about.get("null") == NULL
 
 
 def _described(path: Path) -> tuple[_About, set[str]]:

@@ -18,6 +18,7 @@ from circuitome.extract.annotate.pipeline import annotate
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses import signatures
 from circuitome.extract.responses.runner import Subject
+from circuitome.extract.responses.signatures import TWINS
 from circuitome.extract.stimuli import gallery as galleries
 from circuitome.extract.stimuli.gallery import CELLS, GRID, SIDE, gallery
 from circuitome.extract.trace.tracing import trace
@@ -175,7 +176,8 @@ def test_signatures_stand_in_the_bundle(tmp_path: Path) -> None:
     row = bundle.manifest.model
     assert row["annotated"] == "signatures" and row["signatures_sha256"] == small_gallery().sha256
     opened = Signatures.open(bundle)
-    assert opened.layers == ("0", "2", "6") and opened.twins == ("twin0", "twin1", "twin2")
+    assert opened.layers == ("0", "2", "6")
+    assert opened.twins == tuple(f"twin{number}" for number in range(TWINS))
     assert opened.starts.tolist() == [0, 24, 48, 58]
     own = opened.copy()
     assert own.shape == (58, len(small_gallery()) * CELLS)
@@ -200,6 +202,21 @@ def test_annotate_makes_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         part, "signature_findings", lambda *_, **__: pytest.fail("signatures were there")
     )
     assert annotate(done, model, parts=["signatures"], device="cpu").manifest == done.manifest
+
+
+def test_annotate_makes_those_of_an_earlier_version_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network(6, first=4, second=4)
+    bundle = extract(Network(model, name="net", input_shape=INPUT), output=tmp_path / "net")
+    monkeypatch.setattr(part, "gallery", lambda images: small_gallery(24))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(signatures, "NULL", "twins")
+        bundle = annotate(bundle, model, parts=["signatures"], device="cpu")
+    with pytest.raises(BundleError, match="older kind of null networks"):
+        Signatures.open(bundle)
+    again = annotate(bundle, model, parts=["signatures"], device="cpu")
+    assert len(Signatures.open(again).twins) == TWINS
 
 
 def test_twins_differ_from_run_to_run_only_by_the_seed(tmp_path: Path) -> None:
