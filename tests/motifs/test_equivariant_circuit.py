@@ -40,6 +40,7 @@ from tests.support.planted_equivariance import (
     places,
     turned_kernels,
 )
+from tests.support.planted_noise import gaussian
 from tests.support.synthetic import annotated, write_bundle
 
 BIG = 1_000_000
@@ -48,7 +49,8 @@ BIG = 1_000_000
 def test_planted_circuits_are_found_and_their_decoys_are_not() -> None:
     true, q = [], []
     for seed in range(20):
-        there = families_that_feed(np.random.default_rng(seed), noise=(0.0, 0.25, 0.5)[seed % 3])
+        noise = gaussian((0.0, 0.25, 0.5)[seed % 3])
+        there = families_that_feed(np.random.default_rng(seed), noise=noise)
         true += [planted for planted, _ in there]
         q += benjamini_hochberg([1.0 if found is None else found.p for _, found in there]).tolist()
     there, called = np.array(true), np.array(q) <= 0.01

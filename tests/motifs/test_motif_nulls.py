@@ -35,6 +35,7 @@ from circuitome.queries.motifs import (
 from circuitome.queries.motifs.significance import Significance, Task, assess, instance_q
 from circuitome.queries.motifs.weight_banding import banding_p, significant
 from circuitome.significance import empirical_p
+from tests.support.planted_noise import gaussian
 from tests.support.planted_pairs import plant
 from tests.support.synthetic import write_bundle, write_planted
 
@@ -272,7 +273,7 @@ def test_pairs_that_oppose_are_those_that_brute_force_finds(
 def test_planted_pairs_are_found_among_decoys(tmp_path: Path, kind: str, noise: float) -> None:
     found, right, there = 0, 0, 0
     for seed in SEEDS:
-        planted = plant(tmp_path / "planted", seed=seed, noise=noise)
+        planted = plant(tmp_path / "planted", seed=seed, noise=gaussian(noise))
         graph = SignedGraph.of_bundle(planted.bundle)
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
         rows = [row for row in result.annotate(MOTIFS[kind].rows(graph)) if row["q"] <= 0.05]
@@ -342,7 +343,7 @@ def test_reflected_readers_read_as_much_of_each_principal_component(tmp_path: Pa
 
 
 def test_rows_of_a_database_get_q_and_the_name_of_its_null(tmp_path: Path) -> None:
-    planted = plant(tmp_path / "planted", seed=0, noise=0.25)
+    planted = plant(tmp_path / "planted", seed=0, noise=gaussian(0.25))
     with open_database(tmp_path / "p.db", create=True) as database:
         database.load(planted.bundle)
         rows, found = find_significant(database, "opponent-pairs", nulls=39, strength="4", limit=5)

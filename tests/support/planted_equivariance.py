@@ -8,6 +8,7 @@ import numpy as np
 
 from circuitome.extract.annotate.template import Circuit, circuit
 from tests.support.planted_kinds import Plan
+from tests.support.planted_noise import Noise
 
 __all__ = [
     "SIDE",
@@ -60,10 +61,8 @@ def offsets(rng: np.random.Generator, count: int = UNITS) -> np.ndarray:
     return (found - found[0]) % 360
 
 
-def families_that_feed(rng: np.random.Generator, noise: float) -> list[tuple[bool, Circuit | None]]:
-    """Two planted circuits among decoys, with noise in units of the weights' spread: whether
-    planted, and what is found.
-    """
+def families_that_feed(rng: np.random.Generator, noise: Noise) -> list[tuple[bool, Circuit | None]]:
+    """Two planted circuits among decoys, under noise: whether planted, and what is found."""
     found = []
     for kind in ("planted", "planted", "shuffled", "one pair", "still", "noise", "noise"):
         a, b = offsets(rng), offsets(rng)
@@ -76,7 +75,7 @@ def families_that_feed(rng: np.random.Generator, noise: float) -> list[tuple[boo
                 kind == "noise"
             )
             kernels[0, 0] += alone * (kind == "one pair")
-        kernels += noise * kernels.std() * rng.standard_normal(kernels.shape)
+        kernels = noise(kernels, rng)
         found.append(
             (
                 kind == "planted",

@@ -1,7 +1,7 @@
 """Annotations written into synthetic bundles by hand, and networks in which each circuit of kinds
 stands among decoys.
 
-Every planted network has Gaussian noise on all its weights, half as spread as they are.
+Every planted network has noise on all its weights (`planted_noise`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.schema import ANNOTATION_PARTS, arrow_schema
 from circuitome.queries.graph import SignedGraph
 from circuitome.queries.motifs import MOTIFS
+from tests.support.planted_noise import Noise, light
 from tests.support.synthetic import write_bundle, write_planted
 
 __all__ = [
@@ -44,8 +45,6 @@ KINDS: Final = (
     ),
     *("line", "hue", None),
 )
-NOISE: Final = 0.5
-"""Spread of the noise, in units of the spread of the weights of a layer."""
 
 Pair = tuple[str, str, str, float, float | None]
 """First, second, transform, amount, q."""
@@ -135,12 +134,11 @@ class Plan:
             (f"planted/{layer}:{first}", f"planted/{layer}:{second}", transform, 1.0, q)
         )
 
-    def write(self, path: Path) -> SignedGraph:
+    def write(self, path: Path, *, noise: Noise = light) -> SignedGraph:
         """The graph of the network, with noise."""
         names, edges = list(self.widths), []
         for source, name in itertools.pairwise(names):
-            exact = self.weights[name]
-            noisy = exact + NOISE * exact.std() * self.rng.standard_normal(exact.shape)
+            noisy = noise(self.weights[name], self.rng)
             edges += [
                 (
                     f"{source}:{a}",
@@ -160,13 +158,14 @@ def precision_and_recall(
     path: Path,
     *,
     seeds: int = 20,
+    noise: Noise = light,
     **parameters: Any,
 ) -> tuple[float, float]:
     """Precision and recall over some seeds together, instances compared by some of their roles."""
     right = wrong = missed = 0
     for seed in range(seeds):
         written = plan(np.random.default_rng(seed))
-        rows = MOTIFS[kind].rows(written.write(path), limit=100_000, **parameters)
+        rows = MOTIFS[kind].rows(written.write(path, noise=noise), limit=100_000, **parameters)
         found = {tuple(frozenset(row["roles"][role]) for role in roles) for row in rows}
         wanted = {tuple(frozenset(names) for names in instance) for instance in written.planted}
         right, wrong, missed = (

@@ -1,9 +1,8 @@
 """Networks written down by hand in which each motif stands at known neurons, among decoys that
 almost have it.
 
-All have Gaussian noise on every weight, half as spread as the weights of its layer, zeros counted
-(`plant`: as asked). `CIRCUITS` measures precision and recall of every motif of the library; some of
-its networks are those of the motifs' own tests.
+All have noise on every weight, of `planted_noise`. `CIRCUITS` measures precision and recall of
+every motif of the library; some of its networks are those of the motifs' own tests.
 
 Pairs that exclude each other (`plant`) stand in ``in -> case -> out``. Decoys are pairs of which
 nobody inhibits, only one of the two is inhibited, both have the same main inputs, or each is
@@ -14,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -41,7 +41,8 @@ from tests.support.planted_circuits import (
     tangents,
 )
 from tests.support.planted_equivariance import families_that_feed, mirrored, poses
-from tests.support.planted_kinds import NOISE, Plan, annotate, precision_and_recall
+from tests.support.planted_kinds import Plan, annotate, precision_and_recall
+from tests.support.planted_noise import AMOUNT, Noise, light
 from tests.support.planted_pairs import plant
 from tests.support.planted_weights import (
     grouped_weights,
@@ -56,7 +57,7 @@ from tests.support.synthetic import write_planted, write_residual
 __all__ = ["CIRCUITS", "Circuit"]
 
 
-def _superposition(path: Path, seeds: int) -> tuple[float, float]:
+def _superposition(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
     """Of the first rows, as many as are planted: how many are; of the planted: how many are among
     twice as many rows.
     """
@@ -64,7 +65,7 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
     for seed in range(seeds):
         plan = hosted(np.random.default_rng(seed))
         wanted = {instance[0] for instance in plan.planted}
-        rows = MOTIFS["superposition"].rows(plan.write(path), limit=2 * len(wanted))
+        rows = MOTIFS["superposition"].rows(plan.write(path, noise=noise), limit=2 * len(wanted))
         found = [tuple(row["roles"]["feature"]) for row in rows]
         first, among = (
             first + len(wanted & set(found[: len(wanted)])),
@@ -74,13 +75,13 @@ def _superposition(path: Path, seeds: int) -> tuple[float, float]:
     return first / there, among / there
 
 
-def _opposed(kind: str, path: Path, seeds: int) -> tuple[float, float]:
+def _opposed(path: Path, seeds: int, noise: Noise, *, kind: str) -> tuple[float, float]:
     """Pairs with a q of at most 0.05 among the cases of `plant`: readers of opponents oppose each
     other, too.
     """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
-        planted = plant(path, seed=seed, noise=NOISE)
+        planted = plant(path, seed=seed, noise=noise)
         graph = SignedGraph.of_bundle(planted.bundle)
         (result,) = assess(graph, [Task.of(MOTIFS[kind])], nulls=39)
         rows = [row for row in result.annotate(MOTIFS[kind].rows(graph)) if row["q"] <= 0.05]
@@ -103,7 +104,7 @@ def _counted(found: Callable[[int], tuple[set[Any], set[Any]]], seeds: int) -> t
     return right / max(called, 1), right / there
 
 
-def _banded(path: Path, seeds: int) -> tuple[float, float]:
+def _banded(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
     """Layers with a q of at most 0.05: four with stripes along x; decoys have them along y, either
     way by filter, or none.
     """
@@ -116,12 +117,10 @@ def _banded(path: Path, seeds: int) -> tuple[float, float]:
         edges: list[tuple[str, str, Any]] = []
         ratios = {}
         for place, kind in enumerate(stripes):
-            kernels = (
-                rng.standard_normal((width, width, 3, 1)) * np.ones((1, 1, 1, 3)) * (kind != "none")
-            )
+            kernels = rng.standard_normal((width, width, 3, 1)) * np.ones((1, 1, 1, 3))
             turned = (rng.random(width) < 0.5) & (kind == "either") | (kind == "across")
             kernels[turned] = kernels[turned].swapaxes(2, 3)
-            kernels += NOISE * (kernels.std() or 1) * rng.standard_normal(kernels.shape)
+            kernels = noise(kernels, rng) - (kernels if kind == "none" else 0)
             ends = [
                 (f"{names[place]}:{a}", f"{names[place + 1]}:{b}")
                 for b, a in np.ndindex(width, width)
@@ -158,7 +157,7 @@ def _with_ratios(bundle: Bundle, ratios: Mapping[str, float]) -> Bundle:
 KINDS: Final = ("edge", "line", "curve", "gabor", "circle", "hue", "corner", "high_low")
 
 
-def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
+def _clustered(path: Path, seeds: int, noise: Noise, *, wrong: float) -> tuple[float, float]:
     """Kinds in one branch each, q at most 0.05; a part ``wrong`` of all kinds is dealt anew.
 
     Decoys: kinds over all branches, a pair in one branch, and unexplained neurons in one branch,
@@ -203,7 +202,7 @@ def _clustered(path: Path, seeds: int, *, wrong: float) -> tuple[float, float]:
     return _counted(found, seeds)
 
 
-def _latent(path: Path, seeds: int) -> tuple[float, float]:
+def _latent(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
     """Pairs of layers in two groups, q at most 0.05; decoys in which some merely send or read much,
     or nothing is.
     """
@@ -214,7 +213,9 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
         edges: list[tuple[str, str, Any]] = []
         kinds = ("groups",) * 3 + ("much",) * 3 + ("none",) * 3
         for place, kind in enumerate(kinds):
-            weights, _, _ = grouped_weights(100 * seed + place, noise=NOISE, popular=kind == "much")
+            weights, _, _ = grouped_weights(
+                100 * seed + place, noise=AMOUNT, popular=kind == "much"
+            )
             weights = (
                 rng.permutation(weights.ravel()).reshape(len(weights), -1)
                 if kind == "none"
@@ -238,7 +239,7 @@ def _latent(path: Path, seeds: int) -> tuple[float, float]:
     return _counted(found, seeds)
 
 
-def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
+def _bypassed(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
     """Channels that a block leaves alone; it overwrites the others with three times what they
     hold.
     """
@@ -248,8 +249,7 @@ def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
         for _ in range(3):
             into, out = np.eye(8, 6), 3 * np.eye(6, 8)
             out[1::2] = 0
-            noisy = (m + NOISE * m.std() * rng.standard_normal(m.shape) for m in (into, out))
-            blocks.append(tuple(m.astype(np.float32) for m in noisy))
+            blocks.append(tuple(noise(m, rng).astype(np.float32) for m in (into, out)))
         rows = MOTIFS["residual_bypass"].rows(SignedGraph.of_bundle(write_residual(path, blocks)))
         called = {row["roles"]["target"][0] for row in rows}
         return called, {f"r/add{block}:{channel}" for block in range(3) for channel in (1, 3, 5)}
@@ -257,13 +257,13 @@ def _bypassed(path: Path, seeds: int) -> tuple[float, float]:
     return _counted(found, seeds)
 
 
-def _fed(path: Path, seeds: int) -> tuple[float, float]:
+def _fed(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
     """Circuits of two families with a q of at most 0.05; decoys are shuffled, one pair alone,
     still, or noise.
     """
 
     def found(seed: int) -> tuple[set[Any], set[Any]]:
-        there = families_that_feed(np.random.default_rng(seed), noise=NOISE)
+        there = families_that_feed(np.random.default_rng(seed), noise=noise)
         q = benjamini_hochberg([1.0 if circuit is None else circuit.p for _, circuit in there])
         called = set(np.flatnonzero(q <= 0.05).tolist())
         return called, {number for number, (planted, _) in enumerate(there) if planted}
@@ -271,16 +271,22 @@ def _fed(path: Path, seeds: int) -> tuple[float, float]:
     return _counted(found, seeds)
 
 
+Counted = Callable[[Path, int, Noise], tuple[float, float]]
+"""The path of a bundle, a number of networks, and their noise, to precision and recall."""
+
+
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """A motif that is planted, and how to look for it."""
 
     kind: str
-    measure: Callable[
-        [Path, int], tuple[float, float]
-    ]  # (path of a bundle, seeds) -> precision, recall
+    counted: Counted
     remark: str = ""
-    noise: float | None = NOISE  # of the weights; none where something else is noisy
+    own_noise: bool = False  # on something else than weights, so that noise of weights is not used
+
+    def measure(self, path: Path, seeds: int, *, noise: Noise = light) -> tuple[float, float]:
+        """Precision and recall over so many networks, each written to ``path``."""
+        return self.counted(path, seeds, noise)
 
 
 def _planned(
@@ -291,10 +297,10 @@ def _planned(
     remark: str = "",
     **parameters: Any,
 ) -> Circuit:
-    def measure(path: Path, seeds: int) -> tuple[float, float]:
-        return precision_and_recall(plan, kind, roles, path, seeds=seeds, **parameters)
+    def counted(path: Path, seeds: int, noise: Noise) -> tuple[float, float]:
+        return precision_and_recall(plan, kind, roles, path, seeds=seeds, noise=noise, **parameters)
 
-    return Circuit(kind, measure, remark)
+    return Circuit(kind, counted, remark)
 
 
 def _placed(
@@ -318,15 +324,15 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
             _planned("black_white_vs_colour", colours, ["detector"]),
             Circuit(
                 "branch_cluster",
-                lambda path, n: _clustered(path, n, wrong=0.25),
+                partial(_clustered, wrong=0.25),
                 "a quarter of the kinds wrong",
-                None,
+                own_noise=True,
             ),
             Circuit(
                 "branch_cluster",
-                lambda path, n: _clustered(path, n, wrong=0.5),
+                partial(_clustered, wrong=0.5),
                 "half of the kinds wrong",
-                None,
+                own_noise=True,
             ),
             _planned("contrast_to_centre", contrasts, ["centre"]),
             _placed("curve_to_circle", "circle", "curve", turned=180, turn=180),
@@ -338,15 +344,15 @@ CIRCUITS: Final[Mapping[str, Circuit]] = MappingProxyType(
                 ["boundary", "high_low", "cue"],
             ),
             _planned("hue_to_hue", hues, ["hue"]),
-            Circuit("latent_branches", _latent),
+            Circuit("latent_branches", _latent, own_noise=True),
             _placed("line_to_circle", "circle", "line", turned=90, turn=90),
             _placed("line_to_divergence", "divergence", "line", turned=0, turn=90),
             _planned("mirrored_unions", mirrored, ["case"]),
             _planned("mutual_inhibition", inhibition, ["case", "source"]),
-            Circuit("opponent_pairs", lambda path, seeds: _opposed("opponent_pairs", path, seeds)),
+            Circuit("opponent_pairs", partial(_opposed, kind="opponent_pairs")),
             _planned("polysemantic_neuron", readers, ["neuron"]),
             _planned("posed_pairs", poses, _POSES),
-            Circuit("push_pull", lambda path, seeds: _opposed("push_pull", path, seeds)),
+            Circuit("push_pull", partial(_opposed, kind="push_pull")),
             Circuit("residual_bypass", _bypassed),
             Circuit("superposition", _superposition),
             _planned(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
+from tests.support.planted_noise import Noise
 from tests.support.synthetic import write_planted
 
 __all__ = ["PLANTS", "Planted", "plant"]
@@ -95,9 +96,8 @@ PLANTS: Mapping[str, Fill] = {
 }
 
 
-def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
-    """A network with four pairs of each kind; ``noise`` on every weight, in units of the planted
-    weights' spread.
+def plant(path: str | os.PathLike[str], *, seed: int, noise: Noise) -> Planted:
+    """A network with four pairs of each kind, with noise on every weight.
 
     What the first of a push-pull pair excites, the second inhibits; the others send what they like.
     """
@@ -112,7 +112,7 @@ def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
             sent[rng.permutation(RECEIVERS)[:TARGETS]] = rng.choice([-MAIN, MAIN], TARGETS)
             fan_out += [sent, -sent if kind == "push and pull" else rng.permutation(sent)]
             kinds.append(kind)
-    into, out = (_noisy(np.array(rows), noise, rng) for rows in (fan_in, fan_out))
+    into, out = (noise(np.array(rows), rng) for rows in (fan_in, fan_out))
     keys = [
         frozenset({f"planted/case:{2 * pair}", f"planted/case:{2 * pair + 1}"})
         for pair in range(len(kinds))
@@ -126,10 +126,6 @@ def plant(path: str | os.PathLike[str], *, seed: int, noise: float) -> Planted:
             key for key, kind in zip(keys, kinds, strict=True) if kind == "push and pull"
         ),
     )
-
-
-def _noisy(weights: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-    return weights + noise * weights.std() * rng.standard_normal(weights.shape)
 
 
 def _bundle(path: str | os.PathLike[str], weights: list[np.ndarray]) -> Bundle:

@@ -20,7 +20,16 @@ import numpy as np
 from circuitome.graphdb.bundle import Bundle
 from tests.support.synthetic import Plan, write_plans
 
-__all__ = ["ARCHITECTURES", "DECOYS", "PLANTS", "Recipe", "TrainedLike", "trained_like"]
+__all__ = [
+    "ARCHITECTURES",
+    "DECOYS",
+    "PLANTS",
+    "SPREAD",
+    "Recipe",
+    "TrainedLike",
+    "bumps",
+    "trained_like",
+]
 
 SPREAD: Final = 0.8  # of the logarithms of sizes
 INHIBITED: Final = 0.55  # share of the weights that inhibit
@@ -292,13 +301,13 @@ def _with_kernels(plan: Plan, draft: _Draft) -> Plan:
         both = np.tile(np.eye(plan.channels, dtype=np.float32), len(plan.sources))
         return replace(plan, kernels=both[:, :, None, None])
     weights = draft.weights[plan.name]
-    kernels = weights[:, :, None, None] * _bumps(weights.shape, draft.rng)
+    kernels = weights[:, :, None, None] * bumps(weights.shape, draft.rng)
     return replace(plan, kernels=kernels.astype(np.float32))
 
 
-def _bumps(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Smooth kernels of norm one that hardly change sign, ``(channels, fan_in, 3, 3)``."""
-    y, x = np.mgrid[-1:2, -1:2]
+def bumps(shape: tuple[int, ...], rng: np.random.Generator, *, size: int = 3) -> np.ndarray:
+    """Smooth kernels of norm one that hardly change sign, ``(*shape, size, size)``."""
+    y, x = np.meshgrid(*2 * [np.linspace(-1, 1, size)], indexing="ij")  # whatever the size
     centre = 0.7 * rng.standard_normal((2, *shape, 1, 1))
     bumps = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 2)
     bumps += 0.1 * rng.standard_normal(bumps.shape)
