@@ -125,6 +125,18 @@ def _both(row: Row) -> tuple[str, str]:
     return f"{row['precision']:.2f}", f"{row['recall']:.2f}"
 
 
+def superposed() -> str:
+    """Precision and recall of scores of literal superposition, by what main inputs hosts share."""
+    found: dict[str, list[str]] = {}
+    for row in read("superposition"):
+        parts = (row[name] / row["planted"] for name in ("first", "among"))
+        found.setdefault(row["score"], []).append(", ".join(f"{part:.2f}" for part in parts))
+    hosts = list(dict.fromkeys(row["hosts"] for row in read("superposition")))
+    head = "".join(f" {name} |" for name in hosts)
+    lines = ([score, *cells] for score, cells in found.items())
+    return markdown(f"| score |{head}", f"|---|{len(hosts) * '---:|'}", lines)
+
+
 def calibration() -> str:
     """One line a motif and kind of network without findings."""
     rows = sorted(read("motif_calibration"), key=lambda row: (row["motif"], row["of"]))
@@ -199,6 +211,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/motif_calibration.md": {
         "calibration": calibration,
         "planted": planted,
+        "superposed": superposed,
         "power": power,
         "unplanted": unplanted,
     },

@@ -10,8 +10,9 @@ unions.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -23,6 +24,7 @@ from tests.support.synthetic import Plan, write_plans
 __all__ = [
     "ARCHITECTURES",
     "DECOYS",
+    "HOSTS",
     "PLANTS",
     "SPREAD",
     "Recipe",
@@ -37,6 +39,7 @@ HEAVY, GAIN = 0.06, 2.5  # share of neurons that send much, and how much more
 DEAD: Final = 0.04  # share of neurons without weights to speak of
 ALIKE: Final = 0.25  # noise of a near-copy, in units of the spread of the neuron's weights
 STRONG: Final = 4.0  # a planted weight, in units of its receiver's root mean square
+MAIN: Final = 1.5  # the main inputs of a host, in units of a planted weight
 SHARED: Final = (4, 6)  # inputs that both of a pair read, fewest and most
 
 
@@ -103,7 +106,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
 class Recipe:
     """What is in a network."""
 
-    plant: str | None = None  # kind of motif, of `PLANTS`
+    plant: str | None = None  # kind of motif, of `PLANTS`, or "superposition, " and one of `HOSTS`
     planted: int = 0  # how many of it
     decoy: str = "copies"  # of `DECOYS`
     groups: int = 3  # decoys at each place of the architecture
@@ -280,6 +283,49 @@ def _read_back(draft: _Draft, number: int) -> set[tuple[str, int]]:
     return {(source, feature), (reader, neuron)}
 
 
+def _superposition(
+    draft: _Draft, number: int, *, mains: Sequence[Sequence[int]]
+) -> set[tuple[str, int]]:
+    """A feature that excites three neurons of one kind, and is the main input of none.
+
+    They are of one kind since what they mainly read are near-copies; ``mains`` says which of these
+    each of the three reads.
+    """
+    layer, reader = draft.place(number)
+    copies = _copies(draft, layer, max(map(max, mains)) + 1)
+    hosts, (feature,) = draft.take(reader, 3), draft.take(layer, 1)
+    start = draft.start(reader, layer)
+    for host, own in zip(hosts, mains, strict=True):
+        inputs = start + np.array([feature, *(copies[place] for place in own)])
+        sizes = draft.strong(reader, host, len(inputs))
+        sizes[1:] *= MAIN
+        sizes[0] = min(sizes[0], 0.9 * sizes[1:].max())
+        draft.weights[reader][host, inputs] = sizes
+    _never_main(draft, layer, feature)
+    return {(layer, feature), *((reader, host) for host in hosts)}
+
+
+def _never_main(draft: _Draft, layer: str, feature: int) -> None:
+    """Where a neuron is a main input, exchange its weight for that of another."""
+    for reader, weights in draft.weights.items():
+        if layer in draft.architecture.sources(reader):
+            column = draft.start(reader, layer) + feature
+            for neuron in np.flatnonzero(np.abs(weights).argmax(1) == column):
+                row = weights[neuron]
+                other = (column + draft.rng.integers(1, len(row))) % len(row)
+                row[[column, other]] = row[[other, column]]
+
+
+HOSTS: Final[Mapping[str, Callable[[_Draft, int], set[tuple[str, int]]]]] = MappingProxyType(
+    {
+        "own": partial(_superposition, mains=((0, 1, 2), (3, 4, 5), (6, 7, 8))),
+        "one shared": partial(_superposition, mains=((0, 1, 2, 3), (3, 4, 5, 6), (6, 7, 8, 0))),
+        "two shared": partial(_superposition, mains=((0, 1, 2, 3), (2, 3, 4, 5), (4, 5, 0, 1))),
+        "all shared": partial(_superposition, mains=((0, 1, 2, 3),) * 3),
+    }
+)
+"""How a feature is spread over three hosts, by how many main inputs any two of them share."""
+
 PLANTS: Final[Mapping[str, Callable[[_Draft, int], set[tuple[str, int]]]]] = MappingProxyType(
     {
         "unioning_over_cases": _union,
@@ -287,6 +333,7 @@ PLANTS: Final[Mapping[str, Callable[[_Draft, int], set[tuple[str, int]]]]] = Map
         "opponent_pairs": _opponents,
         "push_pull": _push_pull,
         "polysemantic_neuron": _two_groups,
+        "superposition": HOSTS["own"],
         "superposition_read_back": _read_back,
     }
 )
@@ -327,8 +374,9 @@ def trained_like(
     """Write a network and open it."""
     rng = np.random.default_rng(seed)
     draft = _Draft.of(ARCHITECTURES[architecture], rng)
+    plants = {**PLANTS, **{f"superposition, {name}": plant for name, plant in HOSTS.items()}}
     planted = (
-        [PLANTS[recipe.plant](draft, n) for n in range(recipe.planted)] if recipe.plant else []
+        [plants[recipe.plant](draft, n) for n in range(recipe.planted)] if recipe.plant else []
     )
     for number in range(recipe.groups * len(draft.architecture.places)):
         _read_by_others(draft, number, recipe)
