@@ -52,8 +52,8 @@ def unrelated(seed: int) -> nn.Module:
 
 
 def _conv(weight: Tensor, *, stride: int = 1) -> nn.Conv2d:
-    side = weight.shape[2]
-    layer = nn.Conv2d(*weight.shape[1::-1], side, stride=stride, padding=side // 2)
+    width, senders, side, _ = weight.shape
+    layer = nn.Conv2d(senders, width, side, stride=stride, padding=side // 2)
     layer.weight.data = weight
     assert layer.bias is not None
     layer.bias.data.zero_()
