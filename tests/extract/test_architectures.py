@@ -42,11 +42,13 @@ def narrowed(model: nn.Module) -> nn.Module:
     """The model with 64 neurons instead of thousands in each fully connected layer of its head,
     which have most of its weights.
     """
-    head, before = getattr(model, "classifier", None), None
+    head = getattr(model, "classifier", None)
+    before = 0
     for place, layer in enumerate(head if isinstance(head, nn.Sequential) else ()):
         if isinstance(layer, nn.Linear) and layer.in_features > 4000:
-            before = 64 if before else layer.in_features
-            head[place] = nn.Linear(before, min(layer.out_features, 64))
+            assert isinstance(head, nn.Sequential)
+            head[place] = nn.Linear(before or layer.in_features, 64)
+            before = 64
     return model.eval()
 
 
