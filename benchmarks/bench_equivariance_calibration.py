@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.results import Row
 from circuitome.extract.annotate.families import find_families, null_strengths, strongest
 from circuitome.extract.annotate.pairs import GroupScores, find_pairs
 from circuitome.extract.annotate.significance import Cell, family_significance, nulls_needed
@@ -56,6 +57,15 @@ def main() -> None:
 
 
 def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
+    row = measured(layer, kind, nulls, seeds)
+    counts = " | ".join(str(row[name]) for name in ("families", "pairs", "either", "small"))
+    return f"| {layer} | {kind} | {nulls} | {len(seeds)} | {counts} | {row['median']:.2f} |"
+
+
+def measured(layer: str, kind: str, nulls: int, seeds: range) -> Row:
+    """How many networks have a family, a pair, or either at q <= 0.05, and a rank p <= 0.1 of the
+    strongest family; and the median of these.
+    """
     families, pairs, ps = [], [], []
     for kernel, responder, colours in LAYERS[layer](seeds):
         scores_with = partial(_scores, kernel, responder, colours, kind)
@@ -65,11 +75,13 @@ def _row(layer: str, kind: str, nulls: int, seeds: range) -> str:
         chance = find_families(scores["rotate"])[1]
         ps.append(float(p_of_count(reaching(strongest(scores["rotate"]), chance), nulls)))
     found = np.array([families, pairs])
-    counts = [*found.sum(1), found.any(0).sum(), int((np.array(ps) <= 0.1).sum())]
-    return (
-        f"| {layer} | {kind} | {nulls} | {len(seeds)} | {' | '.join(map(str, counts))} | "
-        f"{np.median(ps):.2f} |"
-    )
+    return {
+        "families": int(found[0].sum()),
+        "pairs": int(found[1].sum()),
+        "either": int(found.any(0).sum()),
+        "small": int((np.array(ps) <= 0.1).sum()),
+        "median": float(np.median(ps)),
+    }
 
 
 def _scores(

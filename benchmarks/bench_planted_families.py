@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from benchmarks.results import Row, number
 from circuitome.extract import Network, extract
 from circuitome.extract.annotate.pipeline import annotate
 from circuitome.graphdb.bundle import Bundle
@@ -45,6 +46,15 @@ def main() -> None:
 
 
 def _row(case: str, seeds: range) -> str:
+    row = measured(case, seeds)
+    means = (number(row[name], ".2f") or "-" for name in ("precision", "recall"))
+    return f"| {case} | {len(seeds)} | {' | '.join(means)} | {row['strange']} |"
+
+
+def measured(case: str, seeds: range) -> Row:
+    """Mean precision and recall of the planted families of one of `CASES`, None if there are none,
+    and how many networks have a family of neurons that are not planted.
+    """
     precisions, recalls, strange = [], [], 0
     for seed in seeds:
         filters, truth = stem(CASES[case], seed=seed)
@@ -55,8 +65,8 @@ def _row(case: str, seeds: range) -> str:
             precision, recall = _best(found.values(), planted)
             recalls.append(recall)
             precisions += [precision] if recall else []
-    means = (f"{np.mean(each):.2f}" if each else "-" for each in (precisions, recalls))
-    return f"| {case} | {len(seeds)} | {' | '.join(means)} | {strange} |"
+    means = (float(np.mean(each)) if each else None for each in (precisions, recalls))
+    return dict(zip(("precision", "recall"), means, strict=True)) | {"strange": strange}
 
 
 def _found(model: nn.Module) -> Iterator[tuple[str, Sequence[int]]]:

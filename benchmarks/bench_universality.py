@@ -145,20 +145,35 @@ def sign(network: Network, path: Path) -> float:
 
 def calibrate_unrelated(folder: Path) -> None:
     """Print what is believed of unrelated networks with smooth filters, over all ordered pairs."""
+    print("| | ordered pairs | mean share at q <= .05 | largest | pairs above .05 |")
+    print("|---|--:|--:|--:|--:|")
+    for row in believed_of_unrelated(folder, range(UNRELATED)):
+        print(
+            f"| {row['what']} | {row['pairs']} | {row['mean']:.4f} | {row['largest']:.4f} | "
+            f"{row['above']} |"
+        )
+
+
+def believed_of_unrelated(folder: Path, seeds: range) -> list[dict[str, Any]]:
+    """Shares of neurons at q <= .05 over all ordered pairs of unrelated networks, for matches and
+    for read-outs.
+    """
     from circuitome.extract import Network
     from tests.support.unrelated_networks import INPUT, unrelated
 
-    paths = [folder / f"unrelated{seed}.circuitome" for seed in range(UNRELATED)]
-    for seed, path in enumerate(paths):
+    paths = [folder / f"unrelated{seed}.circuitome" for seed in seeds]
+    for seed, path in zip(seeds, paths, strict=True):
         if not path.exists():
             sign(Network(unrelated(seed), name=path.stem, input_shape=INPUT), path)
     believed = apart(paths)["believed"]
-    print("| | ordered pairs | mean share at q <= .05 | largest | pairs above .05 |")
-    print("|---|--:|--:|--:|--:|")
+    rows = []
     for name, table in (("matches", "ANALOGOUS_TO"), ("read-outs", "READ_OUT_OF")):
         shares = np.array([share for key, (share, _) in believed.items() if table in key])
-        above = int((shares > 0.05).sum())
-        print(f"| {name} | {len(shares)} | {shares.mean():.4f} | {shares.max():.4f} | {above} |")
+        found = {"mean": float(shares.mean()), "largest": float(shares.max())}
+        rows.append(
+            {"what": name, "pairs": len(shares), **found, "above": int((shares > 0.05).sum())}
+        )
+    return rows
 
 
 def compared(paths: Sequence[Path]) -> dict[str, Any]:
