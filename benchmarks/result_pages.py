@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kstest
+from scipy.stats import binom, kstest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -198,6 +198,71 @@ def _unplanted(row: Row) -> list[str]:
     return [row["motif"], row["of"], p, f"{row['found']}{of}"]
 
 
+def at_a_glance() -> str:
+    """One line a question: families, pairs, analogues and motifs, with goal and what is found."""
+    rows = read("calibration")
+    families = (_planted_families(row) for row in rows if row["question"] == "planted families")
+    layers = (
+        line
+        for row in rows
+        if row["question"] == "unplanted layers"
+        for line in _unplanted_layers(row)
+    )
+    analogues = (_analogues(row) for row in rows if row["question"] == "unrelated networks")
+    return markdown(
+        "| what is asked | in | what is there | measured | wanted |",
+        "|---|---|---|---|---|",
+        [*families, *layers, *analogues, *_motifs_at_a_glance()],
+    )
+
+
+def _planted_families(row: Row) -> list[str]:
+    where = f"{row['networks']} networks with all of it in one layer"
+    strange = f"{row['strange']} networks with a family of others"
+    if row["recall"] is None:
+        wanted = f"at most {_few(row['networks'])} networks"
+        return ["families", f"{row['networks']} networks", "nothing", strange, wanted]
+    found = f"precision {row['precision']:.2f}, recall {row['recall']:.2f}; {strange}"
+    return ["families", where, row["in"], found, "precision and recall .95"]
+
+
+def _unplanted_layers(row: Row) -> list[list[str]]:
+    where = f"{row['networks']} layers of smooth filters, {row['in']}"
+    wanted = f"at most {_few(row['networks'])}"
+    counts = [("families", row["families"]), ("pairs", row["pairs"])]
+    return [[what, where, "nothing", f"in {count}", wanted] for what, count in counts]
+
+
+def _analogues(row: Row) -> list[str]:
+    found = f"mean {row['mean']:.1%}, largest {row['largest']:.1%}; {row['above']} pairs above 5 %"
+    where = f"{row['pairs']} ordered pairs of unrelated networks"
+    return [
+        f"analogues: {row['what']}",
+        where,
+        "nothing",
+        found,
+        "mean 5 %; 90 % of pairs at most 5 %",
+    ]
+
+
+def _motifs_at_a_glance() -> list[list[str]]:
+    """Motifs with a p, in networks without groups of neurons, and with four of the motif."""
+    lines = []
+    for row in read("motif_power"):
+        if row["p"] is not None and (row["planted"] == 4 or row.get("of") == "no groups"):
+            there = "four of it" if row["planted"] else "nothing"
+            wanted = "80 %" if row["planted"] else f"at most {_few(row['networks'])}"
+            found = f"p <= 0.05 in {row['p']} of {row['networks']}"
+            where = f"{row['networks']} trained-like networks"
+            lines.append([f"`{row['motif']}`", where, there, found, wanted])
+    return sorted(lines, key=lambda line: (line[0], line[2]))
+
+
+def _few(networks: int) -> int:
+    """How many of some networks have p <= 0.05 by chance, but for three times in a thousand."""
+    return int(binom.isf(0.003, networks, Q_MAX))
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"finding": finding},
     "docs/thresholds.md": {"thresholds": thresholds.table},
@@ -208,6 +273,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "banding": banding,
         "findings": findings,
     },
+    "docs/calibration.md": {"glance": at_a_glance},
     "docs/motif_calibration.md": {
         "calibration": calibration,
         "planted": planted,

@@ -135,7 +135,18 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
         annotated = annotate_network(bundle, model, progress=report, **options)
     row = annotated.manifest.model
     note(f"{bundle.path}: annotated ({', '.join(parts_done(row)) or 'nothing'})")
+    _tell_families(annotated)
     return annotated
+
+
+def _tell_families(bundle: Bundle) -> None:
+    """How finely the null layers of families can tell."""
+    searched = bundle.manifest.note("families")
+    if isinstance(searched, dict) and "families" in parts_done(bundle.manifest.model):
+        note(
+            f"families: {searched['cells']:,} layers and groups of transforms, up to "
+            f"{searched['null_layers']:,} null layers; no q can be below {searched['least_q']:.2g}"
+        )
 
 
 def _network(bundle: Bundle, path: Path, model: str | None, weights: str | None) -> nn.Module:

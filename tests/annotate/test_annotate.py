@@ -287,10 +287,13 @@ def test_from_the_command_line_a_network_is_annotated_loaded_and_shown(tmp_path)
         command = [sys.executable, "-m", "circuitome", *words]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        told.append(done.stderr)
         return done.stdout
 
+    told: list[str] = []
     run("extract", "nets.py:net", "--input-size", "3,33,33", "--annotate", "kinds", "--twins", "3")
     shown = json.loads(run("annotate", "net.circuitome", "nets.py:net", "--twins", "3", "--json"))
+    assert "null layers; no q can be below" in told[-1]
     assert [row["layer"] for row in shown] == ["0", "2", "4"]
     run("load", "net.circuitome")
     (about,) = json.loads(run("neuron", "0:0", "--json"))

@@ -10,16 +10,21 @@ Benjamini and Hochberg's over all cells; those without a family enter with p = 1
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from circuitome.significance import benjamini_hochberg_at, reaching, sequential_p
+from circuitome.significance import (
+    benjamini_hochberg,
+    benjamini_hochberg_at,
+    reaching,
+    sequential_p,
+)
 from circuitome.vocabulary import Q_MAX
 
-__all__ = ["ENOUGH", "Cell", "family_significance", "nulls_needed"]
+__all__ = ["ENOUGH", "Cell", "family_significance", "least_q", "nulls_needed"]
 
 ENOUGH: Final = 10
 """Null layers with a family as strong after which no more are drawn."""
@@ -60,6 +65,18 @@ class Cell:
         if self.stands_out and len(self.further):
             return sequential_p(strength, self.further, enough=ENOUGH)
         return sequential_p(strength, self.first, enough=len(self.first) + 1)
+
+
+def least_q(cells: Collection[Cell]) -> float:
+    """The least q that a family can have with the null layers that were drawn of each cell: if all
+    cells had one that no null layer reaches. 1 without cells.
+
+    >>> least_q([Cell(9.0, np.ones(10), np.ones(99)), Cell(0.0, np.ones(9))])
+    0.02
+    """
+    drawn = (max(len(cell.first), len(cell.further)) for cell in cells)
+    least = benjamini_hochberg([1 / (1 + number) for number in drawn])
+    return float(least.min(initial=1.0))
 
 
 def nulls_needed(cells: Iterable[Cell]) -> int:

@@ -18,7 +18,7 @@ from circuitome.extract.annotate.parts.equivariance import (
 )
 from circuitome.extract.annotate.relations import Relations
 from circuitome.extract.annotate.session import Session
-from circuitome.extract.annotate.significance import family_significance
+from circuitome.extract.annotate.significance import family_significance, least_q
 from circuitome.graphdb.annotation import Findings
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import Row, table_of, text
@@ -26,6 +26,9 @@ from circuitome.graphdb.schema import arrow_schema
 from circuitome.vocabulary import Q_MAX
 
 __all__ = ["PART"]
+
+SEARCHED: Final = "families"
+"""Entry of the manifest."""
 
 
 def _measure(session: Session) -> None:
@@ -46,7 +49,17 @@ def _find(session: Session, bundle: Bundle) -> Findings:
             "MEMBER_OF": joined,
             "FEEDS": arrow_schema("FEEDS").empty_table(),  # circuits of other families
         },
+        manifest={SEARCHED: _searched(session, known)},
     )
+
+
+def _searched(session: Session, known: Mapping[int, Relations]) -> dict[str, float]:
+    """How many cells were searched, the most null layers that were drawn of one, and the least q
+    that a family could have with these.
+    """
+    cells = cells_of(session, known).values()
+    nulls = max((max(len(cell.first), len(cell.further)) for cell in cells), default=0)
+    return {"cells": len(cells), "null_layers": nulls, "least_q": least_q(cells)}
 
 
 def _rows(
