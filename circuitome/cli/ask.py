@@ -285,9 +285,15 @@ def families(
     show_rows(
         [family.row() if as_json else _family(family) for family in found],
         as_json=as_json,
-        empty="no families: `circuitome annotate BUNDLE` finds them, "
-        "`circuitome load BUNDLE` puts them in",
+        empty=_no_families(layer),
     )
+
+
+def _no_families(layer: str | None) -> str:
+    if layer is not None:
+        return f"no families in {layer}; `circuitome families` lists those of all layers"
+    cure = "`circuitome annotate BUNDLE` finds them, `circuitome load BUNDLE` puts them in"
+    return f"no families: {cure}"
 
 
 def _family(family: Family) -> dict[str, object]:

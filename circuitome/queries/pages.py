@@ -47,8 +47,9 @@ neurons read their senders with |
 | `WITH one, other, cosine_of_fan_outs(one, other) AS cosine` | the cosine of what two neurons \
 send, each weight in units of its receiver's root mean square |
 
-The names are yours: two keys of neurons, before them whatever else goes on to the next clause. The
-query needs the parameter `model`. Pairs that share no sender, or no receiver, are left out.
+The names are yours: two keys of neurons (not nodes), and whatever else goes on to the next clause;
+nothing may follow on that line. Rows that are equal in all of it become one. The query needs the
+parameter `model`. Pairs that share no sender, or no receiver, are left out.
 """
 
 

@@ -159,7 +159,7 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         topic=topic,
         title=header.title or path.stem,
         doc=header.doc,
-        parameters=_declared(header, body, strict=strict),
+        parameters=_declared(header, text, strict=strict),
         returns=header.returns,
         text=text,
         notes=header.notes,

@@ -776,6 +776,10 @@ def test_families_say_when_there_are_none(here: Path) -> None:
     assert (got.code, got.out) == (0, "")
     assert "no families: `circuitome annotate" in got.err
     assert run("families", "--json", "--layer", "first").rows == []
+    assert (
+        "no families in first; `circuitome families` lists"
+        in run("families", "--layer", "first").err
+    )
 
 
 def test_the_schema_names_every_property() -> None:

@@ -24,11 +24,15 @@ from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.wiring import Wiring, WiringError
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores.protocol import Progress
+from circuitome.vocabulary import STIMULI
 
 __all__ = ["NATURAL", "AnnotateError", "Options", "Session", "identity_of", "traced_for"]
 
 NATURAL: Final = 64
 """Natural-like images that a network is shown."""
+METHODS: Final = 2
+"""Raised if the same network, shown the same, gets another annotation: earlier ones are made anew.
+"""
 MARGIN: Final = 1.75
 """Side of the images of stimuli, in effective fields of the layer with the largest."""
 
@@ -122,6 +126,8 @@ def identity_of(bundle: Bundle, options: Options, *, device: str) -> dict[str, s
         "seed": options.seed,
         "images": hashlib.sha256(json.dumps(names).encode()).hexdigest() if folder else None,
         "version": version("circuitome"),
+        "methods": METHODS,
+        "stimuli": hashlib.sha256(json.dumps([*STIMULI]).encode()).hexdigest(),
         "device": device,
     }
 

@@ -5,8 +5,9 @@
     WITH case_1, case_2, cosine_of_fan_ins(case_1, case_2) AS fan_in
 
 stands for the file ``cosine_of_fan_ins.ENGINE.cypher`` of this folder, in which ``one`` and
-``other`` are the two keys, ``cosine`` is the result, and ``kept`` is all that the line keeps. Pairs
-that have nothing in common, and so no cosine, are left out. The query needs a parameter ``model``.
+``other`` are the two keys, ``cosine`` is the result, and ``kept`` is all that the line keeps. Rows
+that are equal in all of it become one. Pairs that have nothing in common, and so no cosine, are
+left out. The query needs a parameter ``model``.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ FRAGMENTS: Final = tuple(sorted({file.name.split(".")[0] for file in _FOLDER.glo
 """Names of all fragments."""
 _NAMED: Final = re.compile(rf"\b(?:{'|'.join(FRAGMENTS)})\s*\(")
 _STEP: Final = re.compile(
-    rf"^WITH (?P<kept>\w+(?:,\s+\w+)*),\s+(?P<fragment>{'|'.join(FRAGMENTS)})"
-    r"\((?P<one>\w+), (?P<other>\w+)\) AS (?P<cosine>\w+)$",
-    re.MULTILINE,
+    rf"^[ \t]*WITH\s+(?P<kept>\w+(?:,\s*\w+)*),\s*(?P<fragment>{'|'.join(FRAGMENTS)})"
+    r"\(\s*(?P<one>\w+)\s*,\s*(?P<other>\w+)\s*\)\s+AS\s+(?P<cosine>\w+)[ \t]*$",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 
@@ -42,15 +43,15 @@ def expanded(cypher: str, engine: str, *, where: str) -> str:
     if found := _NAMED.search(code_of(text)):
         name = found[0].rstrip("( ")
         raise QueryError(
-            f"{where}: `{name}` needs a WITH of its own, of names alone; write "
-            f"`WITH one, other, {name}(one, other) AS cosine` and go on from there"
+            f"{where}: `{name}` needs a WITH of its own, of names alone, with nothing "
+            f"behind; write `WITH one, other, {name}(one, other) AS cosine` and go on from there"
         )
     return text
 
 
 def _form(step: Mapping[str, str], engine: str, where: str) -> str:
     """A fragment with the names of one step."""
-    text, kept = _text(step["fragment"], engine), re.split(r",\s+", step["kept"])
+    text, kept = _text(step["fragment"].lower(), engine), re.split(r",\s*", step["kept"])
     _check_names(step, kept, _own(text), where)
     names = {**step, "kept": ", ".join(kept)}
     return re.sub(r"\b(?:kept|one|other|cosine)\b", lambda name: names[name[0]], text)

@@ -1,4 +1,5 @@
 // Cosine of the weights that two neurons read their senders with.
+WITH DISTINCT kept
 MATCH (b:Neuron {key: one})<-[x:EXCITES|INHIBITS]-(:Neuron)
 WITH kept, sum(x.weight * x.weight) AS norm_1
 MATCH (c:Neuron {key: other})<-[y:EXCITES|INHIBITS]-(:Neuron)

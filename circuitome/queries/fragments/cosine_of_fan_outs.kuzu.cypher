@@ -1,4 +1,5 @@
 // Cosine of what two neurons send, each weight in units of its receiver's root mean square.
+WITH DISTINCT kept
 MATCH (b:Neuron {key: one})-[x:EXCITES|INHIBITS]->(d:Neuron)
 WITH kept, sum(x.polarity * x.polarity * x.share * d.fan_in) AS norm_1
 MATCH (c:Neuron {key: other})-[y:EXCITES|INHIBITS]->(d:Neuron)

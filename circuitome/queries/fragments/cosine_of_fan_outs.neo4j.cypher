@@ -1,7 +1,9 @@
 // Cosine of what two neurons send, each weight in units of its receiver's root mean square.
+WITH DISTINCT kept
 CALL (one, other) {
   UNWIND [one, other] AS side
   MATCH (b:Neuron {key: side})-[x:EXCITES|INHIBITS]->(d:Neuron)
+  WHERE b.model = $model
   WITH d, side, x.polarity * sqrt(x.share * d.fan_in) AS effect
   WITH d, count(effect) AS senders, sum(CASE WHEN side = one THEN effect ELSE 0.0 END) AS first,
        sum(CASE WHEN side = other THEN effect ELSE 0.0 END) AS second

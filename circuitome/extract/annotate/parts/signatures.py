@@ -11,7 +11,7 @@ from circuitome.extract.responses.signatures import signature_findings
 from circuitome.extract.stimuli.gallery import gallery
 from circuitome.extract.wiring import Wiring
 from circuitome.graphdb.annotation import Findings
-from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.signatures import of_today
 
 __all__ = ["PART"]
@@ -26,8 +26,13 @@ def _find(session: Session, bundle: Bundle) -> Findings:
 
 
 def _holds(bundle: Bundle, seed: int) -> bool:
-    """Signatures of an earlier version were compared with other null networks."""
-    return of_today(bundle)
+    """Signatures of an earlier version were compared with other null networks; a file that is not
+    readable is made again.
+    """
+    try:
+        return of_today(bundle)
+    except BundleError:
+        return False
 
 
 PART: Final = Part(_find, holds=_holds)
