@@ -92,6 +92,19 @@ def test_components_of_smooth_filters_run_from_smooth_to_rough() -> None:
     assert (fields[0, :, 1:] * fields[0, :, :-1]).sum() < 0  # the weakest one alternates
 
 
+def test_surrogates_fall_off_from_the_centre_as_the_filters_do() -> None:
+    axis = torch.arange(7) - 3.0
+    bell = torch.exp(-(axis[:, None] ** 2 + axis**2) / 8)
+    kernel = bell * smooth_filters(300, smoothness=1.0, generator=generator())
+    sizes = [
+        surrogates(kernel, 1, generator=generator(), colours=True, local=local)[0].std((0, 1))
+        for local in (False, True)
+    ]
+    wanted = kernel.std((0, 1))
+    assert (sizes[1] - wanted).abs().max() < 0.1 * wanted.max()
+    assert sizes[0][0, 0] > 2 * wanted[0, 0]  # components of a stationary field do not
+
+
 def test_surrogates_keep_the_covariance_of_colours() -> None:
     kernel = smooth_filters(5, smoothness=1.0, generator=generator())
     null = surrogates(kernel, 1, generator=generator(), colours=True)[0]

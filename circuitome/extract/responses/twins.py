@@ -29,7 +29,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from circuitome.errors import CircuitomeError
 
-__all__ = ["NullError", "components", "smooth_twin", "surrogates", "twin"]
+__all__ = ["NullError", "components", "envelope", "smooth_twin", "surrogates", "twin"]
 
 _FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -203,7 +203,13 @@ def _estimate(model: nn.Module, images: Tensor) -> None:
 
 
 def surrogates(
-    kernel: Tensor, count: int, *, generator: torch.Generator, colours: bool, level: bool = False
+    kernel: Tensor,
+    count: int,
+    *,
+    generator: torch.Generator,
+    colours: bool,
+    level: bool = False,
+    local: bool = False,
 ) -> Tensor:
     """Surrogate layers ``(count, C, fan_in, kh, kw)`` of filters ``(C, fan_in, kh, kw)``.
 
@@ -212,21 +218,39 @@ def surrogates(
     and with them the filter's norm are kept; where things lie and what comes beside what is not.
     With ``colours`` False the kernels are dealt to the input channels at random too, for each
     receiver anew: what a channel stands for is learned, and in 1x1 kernels there is nothing else.
-    With ``level`` the component that is most level keeps its sign.
+    With ``level`` the component that is most level keeps its sign. With ``local`` the filters fall
+    off from the centre as those of the layer do: components are those of the filters over their
+    `envelope`.
     Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:
         raise NullError(
             f"filters of shape {tuple(kernel.shape)} have no plane; give (C, fan_in, kh, kw)"
         )
-    basis = components(kernel)
-    power = kernel.flatten(2).to(basis) @ basis
+    bell = envelope(kernel) if local else torch.ones_like(kernel[0, 0], dtype=torch.float64)
+    flat = kernel / bell.to(kernel)
+    basis = components(flat)
+    power = flat.flatten(2).to(basis) @ basis
     shape = (count, len(kernel), 1, len(basis))
     signs = torch.randint(2, shape, generator=generator).to(basis) * 2 - 1
     if level:
         signs[..., basis.sum(0).abs().argmax()] = 1
-    found = ((power * signs) @ basis.T).reshape(count, *kernel.shape).to(kernel.dtype)
+    found = ((power * signs) @ basis.T).reshape(count, *kernel.shape) * bell.to(basis)
+    found = found.to(kernel.dtype)
     return found if colours else _dealt(found, generator)
+
+
+def envelope(kernel: Tensor) -> Tensor:
+    """Root mean square of the kernels of a layer at each pixel ``(kh, kw)`` float64, alike at
+    pixels that reflections and, in square kernels, quarter turns take to one another; at least a
+    twentieth of its largest.
+    """
+    square = kernel.to(torch.float64).square().mean((0, 1))
+    turns = [square, square.flip(0), square.flip(1), square.flip(0, 1)]
+    if square.shape[0] == square.shape[1]:
+        turns += [turned.T for turned in turns]
+    size = torch.stack(turns).mean(0).sqrt()
+    return size.clamp(min=float(size.max()) / 20).clamp(min=torch.finfo(size.dtype).tiny)
 
 
 def components(kernel: Tensor) -> Tensor:
