@@ -218,7 +218,7 @@ def at_a_glance() -> str:
 
 def _planted_families(row: Row) -> list[str]:
     where = f"{row['networks']} networks with all of it in one layer"
-    strange = f"{row['strange']} networks with a family of others"
+    strange = f"{row['strange']} of {row['networks']} networks have a family of others"
     if row["recall"] is None:
         wanted = f"at most {_few(row['networks'])} networks"
         return ["families", f"{row['networks']} networks", "nothing", strange, wanted]
@@ -237,7 +237,7 @@ def _analogues(row: Row) -> list[str]:
     found = f"mean {row['mean']:.1%}, largest {row['largest']:.1%}; {row['above']} pairs above 5 %"
     where = f"{row['pairs']} ordered pairs of unrelated networks"
     return [
-        f"analogues: {row['what']}",
+        f"analogues: {row['in']}",
         where,
         "nothing",
         found,
