@@ -138,7 +138,7 @@ def _chance(nulls: Sequence[Grid]) -> np.ndarray:
 def _strongest(grid: Grid, rows: np.ndarray) -> float:
     """Strength of the strongest family, which is one of the first round; 0 without any."""
     families = _round(grid, np.ones(grid.size, bool), rows)
-    return _strength(grid, families[0]) if families else 0.0
+    return max((strength for strength, _ in families), default=0.0)
 
 
 def _rows(nulls: Sequence[Grid]) -> np.ndarray:
@@ -157,21 +157,27 @@ def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Grown]:
     found = True
     while found:
         found = False
-        strong = [each for each in _round(grid, free, rows) if _strength(grid, each) > above]
-        for family in sorted(strong, key=lambda each: -_weight(grid, each)):
+        strong = [each for each in _round(grid, free, rows) if each[0] > above]
+        for _, family in sorted(strong, key=_turn):
             if free[family.members].all():
                 free[family.members] = False
                 found = True
                 yield family
 
 
-def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[Grown]:
-    """Families of free neurons, which may overlap, the strongest first."""
+def _turn(found: tuple[float, Grown]) -> tuple[float, float]:
+    """When a family has its turn among those that overlap."""
+    strength, family = found
+    return -strength / np.sqrt(len(family.members)), -strength
+
+
+def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[tuple[float, Grown]]:
+    """Families of free neurons, which may overlap, each with its strength."""
     if grid.cyclic and len(grid.scores) == 2:
         grown = list(_matched(grid, free))
     else:
         grown = list(grow(grid, _seeds(grid, free), free, rows)) if free.sum() > 2 else []
-    return sorted(grown, key=lambda family: -_strength(grid, family))
+    return [(_strength(grid, family), family) for family in grown]
 
 
 def _matched(grid: Grid, free: np.ndarray) -> Iterator[Grown]:
@@ -248,10 +254,6 @@ def _strength(grid: Grid, family: Grown) -> float:
     before, after = np.maximum([room, room - excess], 0) / len(pairs[0])
     told = np.log((before + grid.lost) / (after + grid.lost))
     return float((len(family.members) - 1) * told)
-
-
-def _weight(grid: Grid, family: Grown) -> float:
-    return _strength(grid, family) / np.sqrt(len(family.members))
 
 
 def _describe(scores: GroupScores, grid: Grid, family: Grown) -> Found:

@@ -46,6 +46,11 @@ class Cell:
     """``(n,)`` the same of further null layers, in the order in which they were drawn."""
 
     @property
+    def drawn(self) -> int:
+        """Null layers that a family is held against if it stands out, and at least the first."""
+        return max(len(self.first), len(self.further))
+
+    @property
     def stands_out(self) -> bool:
         """Whether its family is stronger than that of each of the first null layers."""
         return self.strongest > 0 and not reaching(self.strongest, self.first)
@@ -74,8 +79,7 @@ def least_q(cells: Collection[Cell]) -> float:
     >>> least_q([Cell(9.0, np.ones(10), np.ones(99)), Cell(0.0, np.ones(9))])
     0.02
     """
-    drawn = (max(len(cell.first), len(cell.further)) for cell in cells)
-    least = benjamini_hochberg([1 / (1 + number) for number in drawn])
+    least = benjamini_hochberg([1 / (1 + cell.drawn) for cell in cells])
     return float(least.min(initial=1.0))
 
 

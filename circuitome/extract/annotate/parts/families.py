@@ -58,7 +58,7 @@ def _searched(session: Session, known: Mapping[int, Relations]) -> dict[str, flo
     that a family could have with these.
     """
     cells = cells_of(session, known).values()
-    nulls = max((max(len(cell.first), len(cell.further)) for cell in cells), default=0)
+    nulls = max((cell.drawn for cell in cells), default=0)
     return {"cells": len(cells), "null_layers": nulls, "least_q": least_q(cells)}
 
 
