@@ -73,7 +73,7 @@ class Signatures:
                 "--parts signatures` makes them"
             )
         about, names = _described(bundle.attached_path(FILE))
-        if not of_today(bundle):
+        if about.get("null") != NULL:
             raise BundleError(
                 f"{bundle.path}: its signatures are compared with an older kind of null networks; "
                 f"`circuitome annotate {bundle.path} --parts signatures` makes them anew"

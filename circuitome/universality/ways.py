@@ -158,7 +158,7 @@ def match(a: Signatures, b: Signatures, step: Callable[[], None]) -> tuple[Way, 
     own_a, own_b = a.copy(), copies[0]
     products = {}
     for i, name in enumerate((NETWORK, *a.twins)):
-        rows = a.copy(name)
+        rows = a.copy(name) if i else own_a
         for j in searched(i, len(b.twins)):
             products[i, j] = multiply(rows, a.starts, copies[j], b.starts)
             step()

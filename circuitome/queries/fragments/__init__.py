@@ -39,6 +39,8 @@ def expanded(cypher: str, engine: str, *, where: str) -> str:
 
     `QueryError` if a fragment is named in another place than a `WITH` of its own.
     """
+    if not _NAMED.search(cypher.lower()):  # as most queries
+        return cypher
     text = _STEP.sub(lambda step: _form(step.groupdict(), engine, where), cypher)
     if found := _NAMED.search(code_of(text)):
         name = found[0].rstrip("( ")
