@@ -19,7 +19,7 @@ from torch.nn.functional import grid_sample
 from circuitome.extract.stimuli.transforms import Transform
 from tests.support.planted import Planted, smooth_filters
 
-__all__ = ["network", "smooth_kernels", "stem"]
+__all__ = ["conv", "network", "smooth_kernels", "stem"]
 
 SPREAD: Final = 0.8
 """Standard deviation of the logarithm of magnitudes."""
@@ -95,10 +95,10 @@ def network(
 ) -> nn.Sequential:
     """A first layer of given filters ``(n, 3, 7, 7)`` and smooth random ones after it."""
     generator = torch.Generator().manual_seed(seed + 500_009)
-    layers: list[nn.Module] = [_conv(first / SIDE / math.sqrt(3), stride=2)]
+    layers: list[nn.Module] = [conv(first / SIDE / math.sqrt(3), stride=2)]
     senders = len(first)
     for width in widths:
-        layers += [nn.ReLU(), _conv(smooth_kernels((width, senders, 3), generator))]
+        layers += [nn.ReLU(), conv(smooth_kernels((width, senders, 3), generator))]
         senders = width
     head = nn.Linear(senders, classes)
     with torch.no_grad():
@@ -107,7 +107,8 @@ def network(
     return nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
 
 
-def _conv(weight: Tensor, *, stride: int = 1) -> nn.Conv2d:
+def conv(weight: Tensor, *, stride: int = 1) -> nn.Conv2d:
+    """A convolution of these kernels that keeps the size of maps but for its stride, bias 0."""
     side = weight.shape[2]
     layer = nn.Conv2d(weight.shape[1], weight.shape[0], side, stride=stride, padding=side // 2)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tests.support.trained_like import smooth_kernels, stem
+from tests.support.trained_like import conv, smooth_kernels, stem
 
 __all__ = ["INPUT", "unrelated"]
 
@@ -22,7 +22,7 @@ class _Unit(nn.Module):
 
     def __init__(self, kernels: Sequence[Tensor], *, adds: bool = False) -> None:
         super().__init__()
-        self.ways = nn.ModuleList(_conv(kernel) for kernel in kernels)
+        self.ways = nn.ModuleList(conv(kernel) for kernel in kernels)
         self.adds = adds
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def unrelated(seed: int) -> nn.Module:
     """
     generator = torch.Generator().manual_seed(seed)
     first, _ = stem([("rotate", ROTATIONS)], neurons=48, seed=seed)
-    layers: list[nn.Module] = [_conv(first / first[0].numel() ** 0.5, stride=2), nn.ReLU()]
+    layers: list[nn.Module] = [conv(first / first[0].numel() ** 0.5, stride=2), nn.ReLU()]
     sides = (3, 5) if seed % 3 == 2 else (3,)
     senders = len(first)
     for width in (48, 48, 32):
@@ -49,12 +49,3 @@ def unrelated(seed: int) -> nn.Module:
     head.weight.data = torch.randn(head.weight.shape, generator=generator) / senders**0.5
     head.bias.data = torch.zeros(10)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
-
-
-def _conv(weight: Tensor, *, stride: int = 1) -> nn.Conv2d:
-    width, senders, side, _ = weight.shape
-    layer = nn.Conv2d(senders, width, side, stride=stride, padding=side // 2)
-    layer.weight.data = weight
-    assert layer.bias is not None
-    layer.bias.data.zero_()
-    return layer
