@@ -177,7 +177,9 @@ def test_a_family_of_three_quarters_lacks_the_fourth() -> None:
     assert family.offsets == pytest.approx([0, 180, 90])
     assert family.gaps == pytest.approx([270])
     assert family.closure == 1
-    assert family.strength == pytest.approx(2 * np.log((1 + LOST[True]) / LOST[True]))
+    told = np.log((1 + LOST[True]) / LOST[True])
+    assert family.strength == pytest.approx(2 * told, rel=0.05)  # less the toll of this null
+    assert family.strength < 2 * told
 
 
 def test_offsets_are_fitted_to_all_pairs_and_not_along_a_chain() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,9 @@ __all__ = ["Found", "FoundRecord", "find_families", "null_strengths", "strongest
 
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
+
+Round: TypeAlias = list[tuple[float, Grown]]
+"""Families of one layer, which may overlap, each with what one member tells of the others."""
 
 
 class FoundRecord(TypedDict):
@@ -62,9 +65,9 @@ class Found:
     score: float
     """Mean score of the pairs at the differences of their offsets."""
     strength: float
-    """What the members tell of one another, in nats: ``(size - 1) log(before / after)``, the mean
-    room of the pairs above their baselines over what they leave of it, what is lost between copies
-    (`Grid.lost`) added to both.
+    """What the members tell of one another beyond those of families of chance, in nats: ``(size -
+    1) (log(before / after) - toll)``, the mean room of the pairs above their baselines over what
+    they leave of it, what is lost between copies (`Grid.lost`) added to both.
     """
     gaps: np.ndarray
     """``(g,)`` offsets at which the spacing of the members suggests a member and none is."""
@@ -98,11 +101,12 @@ def find_families(scores: GroupScores) -> tuple[list[Found], np.ndarray]:
     of the period.
     """
     nulls = _nulls(scores)
-    chance = _chance(nulls)
+    rounds, toll = _rounds(nulls)
+    chance = np.array([_strongest(each, toll) for each in rounds])
     grid = Grid.of(scores, scores.scores, scores.plain)
-    typical = max(float(chance.mean()), 0.0) if len(chance) else 0.0
-    families = _families(grid, _rows(nulls), above=typical)
-    found = [_describe(scores, grid, family) for family in families]
+    typical = float(chance.mean()) if len(chance) else 0.0
+    families = _families(grid, _rows(nulls), toll=toll, above=typical)
+    found = [_describe(scores, grid, family, strength) for strength, family in families]
     return sorted(found, key=lambda family: (-family.strength, family.members[0])), chance
 
 
@@ -111,14 +115,16 @@ def null_strengths(scores: GroupScores, *, held_to: int) -> np.ndarray:
     held_to,)``, each held to these, as the real layer is when it is searched with them alone.
     """
     nulls = _nulls(scores)
-    rows = _rows(nulls[:held_to])
-    return np.array([_strongest(grid, rows) for grid in nulls[held_to:]])
+    first = nulls[:held_to]
+    rows, (_, toll) = _rows(first), _rounds(first)
+    return np.array([_strongest(_round(grid, rows), toll) for grid in nulls[held_to:]])
 
 
 def strongest(scores: GroupScores) -> float:
     """Strength of the strongest family of the layer, significant or not; 0 without any."""
+    nulls = _nulls(scores)
     grid = Grid.of(scores, scores.scores, scores.plain)
-    return _strongest(grid, _rows(_nulls(scores)))
+    return _strongest(_round(grid, _rows(nulls)), _rounds(nulls)[1])
 
 
 def _nulls(scores: GroupScores) -> list[Grid]:
@@ -127,18 +133,26 @@ def _nulls(scores: GroupScores) -> list[Grid]:
     ]
 
 
-def _chance(nulls: Sequence[Grid]) -> np.ndarray:
-    """Strongest family of every surrogate layer ``(S,)``, held to the others as the real layer is
-    held to all.
+def _rounds(nulls: Sequence[Grid]) -> tuple[list[Round], float]:
+    """Families of every surrogate layer, held to the others as the real layer is held to all; and
+    what a member of the strongest tells, on average: the toll of every member.
     """
     rows = _rows(nulls)
-    return np.array([_strongest(grid, np.delete(rows, s, 0)) for s, grid in enumerate(nulls)])
+    rounds = [_round(grid, np.delete(rows, s, 0)) for s, grid in enumerate(nulls)]
+    strongest = [max(found, key=_all_told)[0] for found in rounds if found]
+    return rounds, float(np.mean(strongest)) if strongest else 0.0
 
 
-def _strongest(grid: Grid, rows: np.ndarray) -> float:
-    """Strength of the strongest family, which is one of the first round; 0 without any."""
-    families = _round(grid, np.ones(grid.size, bool), rows)
-    return max((strength for strength, _ in families), default=0.0)
+def _all_told(found: tuple[float, Grown]) -> float:
+    told, family = found
+    return (len(family.members) - 1) * told
+
+
+def _strongest(found: Round, toll: float) -> float:
+    """Strength of the strongest family of a layer, which is one of the first round; 0 without
+    any.
+    """
+    return max((_strength(each, toll) for each in found), default=0.0)
 
 
 def _rows(nulls: Sequence[Grid]) -> np.ndarray:
@@ -146,38 +160,34 @@ def _rows(nulls: Sequence[Grid]) -> np.ndarray:
     return np.array([grid.scores.max(0) for grid in nulls])
 
 
-def _families(grid: Grid, rows: np.ndarray, *, above: float) -> Iterator[Grown]:
-    """Disjoint families of a layer that are stronger than ``above``, round by round.
-
-    Of families that overlap those of the greatest strength over the square root of their size come
-    first: three families and not their mixture (weighted set packing: Halldorsson, J. Graph
-    Algorithms and Applications 4, 2000).
+def _families(
+    grid: Grid, rows: np.ndarray, *, toll: float, above: float
+) -> Iterator[tuple[float, Grown]]:
+    """Disjoint families of a layer that are stronger than ``above``, with their strength, round by
+    round; of families that overlap the stronger come first.
     """
     free = np.ones(grid.size, bool)
     found = True
     while found:
         found = False
-        strong = [each for each in _round(grid, free, rows) if each[0] > above]
-        for _, family in sorted(strong, key=_turn):
-            if free[family.members].all():
+        grown = [(_strength(each, toll), each[1]) for each in _round(grid, rows, free)]
+        for strength, family in sorted(grown, key=lambda each: -each[0]):
+            if strength > above and free[family.members].all():
                 free[family.members] = False
                 found = True
-                yield family
+                yield strength, family
 
 
-def _turn(found: tuple[float, Grown]) -> tuple[float, float]:
-    """When a family has its turn among those that overlap."""
-    strength, family = found
-    return -strength / np.sqrt(len(family.members)), -strength
-
-
-def _round(grid: Grid, free: np.ndarray, rows: np.ndarray) -> list[tuple[float, Grown]]:
-    """Families of free neurons, which may overlap, each with its strength."""
+def _round(grid: Grid, rows: np.ndarray, free: np.ndarray | None = None) -> Round:
+    """Families of free neurons (of all, unless given), which may overlap, each with what a member
+    tells of the others.
+    """
+    free = np.ones(grid.size, bool) if free is None else free
     if grid.cyclic and len(grid.scores) == 2:
         grown = list(_matched(grid, free))
     else:
         grown = list(grow(grid, _seeds(grid, free), free, rows)) if free.sum() > 2 else []
-    return [(_strength(grid, family), family) for family in grown]
+    return [(_told(grid, family), family) for family in grown]
 
 
 def _matched(grid: Grid, free: np.ndarray) -> Iterator[Grown]:
@@ -241,8 +251,8 @@ def _between_partners(
     return np.where(known, found, 0)
 
 
-def _strength(grid: Grid, family: Grown) -> float:
-    """What the members of a family tell of one another, in nats.
+def _told(grid: Grid, family: Grown) -> float:
+    """What one member of a family tells of the others, in nats.
 
     Of the room above their baselines and not of the mean excess, since neighbours a small turn
     apart have little room, and large families have many neighbours. The logarithm, since chance
@@ -252,11 +262,20 @@ def _strength(grid: Grid, family: Grown) -> float:
     excess = np.nansum(grid.between(grid.excess, family.members, family.places)[pairs])
     room = np.nansum(grid.between(grid.room, family.members, family.places)[pairs])
     before, after = np.maximum([room, room - excess], 0) / len(pairs[0])
-    told = np.log((before + grid.lost) / (after + grid.lost))
-    return float((len(family.members) - 1) * told)
+    return float(np.log((before + grid.lost) / (after + grid.lost)))
 
 
-def _describe(scores: GroupScores, grid: Grid, family: Grown) -> Found:
+def _strength(found: tuple[float, Grown], toll: float) -> float:
+    """What the members tell of one another beyond the toll of each; 0 if that is nothing.
+
+    Among many neurons each new member is the best of many, so one more loose member tells something
+    by chance; three exact copies are rarer than nine such.
+    """
+    told, family = found
+    return max((len(family.members) - 1) * (told - toll), 0.0)
+
+
+def _describe(scores: GroupScores, grid: Grid, family: Grown, strength: float) -> Found:
     """The family with its offsets fitted, members in rising order."""
     order = np.argsort(family.members)
     members = family.members[order]
@@ -269,7 +288,7 @@ def _describe(scores: GroupScores, grid: Grid, family: Grown) -> Found:
         period=None,
         closure=np.nan,
         score=float(np.nanmean(grid.between(grid.scores, family.members, family.places)[pairs])),
-        strength=_strength(grid, family),
+        strength=strength,
         gaps=np.array([]),
     )
     if scores.involution:

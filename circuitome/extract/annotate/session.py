@@ -30,7 +30,7 @@ __all__ = ["NATURAL", "AnnotateError", "Options", "Session", "identity_of", "tra
 
 NATURAL: Final = 64
 """Natural-like images that a network is shown."""
-METHODS: Final = 2
+METHODS: Final = 3
 """Raised if the same network, shown the same, gets another annotation: earlier ones are made anew.
 """
 MARGIN: Final = 1.75
