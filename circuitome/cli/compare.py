@@ -141,6 +141,8 @@ def compare(
 
     if layers + circuits + table > 1:
         raise CompareError("--layers, --circuits and --table exclude each other; give one of them")
+    if q is not None and layers + circuits + table:
+        raise CompareError("--q keeps matches of neurons; leave --layers, --circuits, --table out")
     where = _Output(output, db, limit, force, as_json)
     if published is not None:
         _publish(published, db)
@@ -149,7 +151,7 @@ def compare(
         if table:
             _show_features(found, where)
         elif layers or circuits:
-            where.show(found.circuits if circuits else found.layers, _empty(found, q))
+            where.show(found.circuits if circuits else found.layers, _empty(found, None))
         else:
             where.show([*found.matches(q=q)], _empty(found, q))
         _tell(found, where)

@@ -156,11 +156,18 @@ def families(database: Database, *, model: str | None = None, layer: str | None 
         QueryError: if the model or the layer is not in the database.
     """
     models = [model] if model else [row["key"] for row in database.models()]
-    only = "" if layer is None else database.layer_key(layer)  # the query's default is all
+    only = "" if layer is None else _layer_key(database, layer, model)  # the query's default is all
     found: list[Family] = []
     for name in models or [database.model_key()]:
         found += _gathered(database.query("families", model=name, layer=only))
     return Families(tuple(found))
+
+
+def _layer_key(database: Database, layer: str, model: str | None) -> str:
+    """The whole key of a layer; its model's name may be left out if the model is given."""
+    if model and not layer.startswith(f"{model}/"):
+        layer = f"{database.model_key(model)}/{layer}"
+    return database.layer_key(layer)
 
 
 def family(database: Database, key: str) -> Family:

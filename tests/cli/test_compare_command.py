@@ -93,6 +93,14 @@ def test_layers_are_shown_one_a_row(folder: Path, capsys: pytest.CaptureFixture[
     assert all(0 <= row["auc"] <= 1 and 0 <= row["significant"] <= 1 for row in rows)
 
 
+@pytest.mark.parametrize("option", ["--layers", "--circuits", "--table"])
+def test_a_largest_q_belongs_to_matches_alone(
+    option: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", *paths(folder, "one", "two"), option, "--q", "0.05"]
+    assert "--q keeps matches" in run(capsys, *words, code=2)[1]
+
+
 def test_a_folder_holds_tables_pictures_and_what_they_are(
     folder: Path, tmp_path: Path, capsys
 ) -> None:

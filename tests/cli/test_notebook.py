@@ -74,6 +74,17 @@ def test_a_family_and_a_layer_are_found_by_key(here: Path) -> None:
             about.layer(database, "nowhere")
 
 
+def test_families_of_a_layer_need_no_full_key_if_the_model_is_named(here: Path) -> None:
+    wanted = next(iter(circuitome.families()))
+    with open_database("circuitome.db") as database:
+        database.load(annotated(write_bundle(here / "other.circuitome", name="other")))
+    layer = str(wanted.layer).removeprefix(f"{wanted.model}/")
+    named = run("families", "--layer", layer, "--model", wanted.model, "--json")
+    whole = run("families", "--layer", str(wanted.layer), "--json")
+    assert named.rows == whole.rows
+    assert wanted.family in {row["family"] for row in named.rows}
+
+
 def test_a_circuit_has_the_edges_of_the_command(here: Path) -> None:
     key = circuitome.query("neurons").to_dicts()[-1]["neuron"]
     rows = run("circuit", key, "--depth", "1", "--json").rows
