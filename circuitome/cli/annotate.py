@@ -131,8 +131,14 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
     """
     from circuitome.extract.annotate.pipeline import annotate as annotate_network
 
-    with progress() as report:
-        annotated = annotate_network(bundle, model, progress=report, **options)
+    try:
+        with progress() as report:
+            annotated = annotate_network(bundle, model, progress=report, **options)
+    except KeyboardInterrupt:
+        note(
+            f"{bundle.path}: stopped; finished layers are kept, the same command goes on with them"
+        )
+        raise
     row = annotated.manifest.model
     note(f"{bundle.path}: annotated ({', '.join(parts_done(row)) or 'nothing'})")
     _tell_families(annotated)

@@ -235,6 +235,20 @@ def test_kinds_of_a_stopped_run_are_not_put_in_where_nobody_asks_for_them(bundle
     assert done.attached == ()
 
 
+def test_another_setting_throws_unfinished_layers_away_and_says_so(bundle: Bundle, caplog) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(stage: str, done: int, total: int) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        annotate(bundle, known_network(), parts=["kinds"], twins=4, device="cpu", progress=stop)
+    annotate(bundle, known_network(), parts=["responses"], twins=3, device="cpu")
+    (message,) = [text for text in caplog.messages if "thrown away" in text]
+    assert "unfinished annotation with twins 4" in message
+
+
 def test_other_parameters_do_everything_anew(bundle: Bundle) -> None:
     done = annotate(bundle, known_network(), parts=["kinds"], twins=4, device="cpu")
     other = annotate(done, known_network(), parts=["equivariance"], twins=3, device="cpu")

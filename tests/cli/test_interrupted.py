@@ -28,6 +28,13 @@ MATCH (a:Neuron), (b:Neuron), (c:Neuron), (d:Neuron), (e:Neuron), (f:Neuron)
 WHERE a.key <> b.key AND b.key <> c.key AND c.key <> d.key AND d.key <> e.key AND e.key <> f.key AND f.key <> a.key
 RETURN count(*) AS n
 """
+FACTORY = """from torch import nn
+
+def small():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1)
+    )
+"""
 PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs aside ignore it
@@ -112,6 +119,19 @@ def wait_until(true: Any) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def test_a_stopped_annotation_says_that_it_can_go_on(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(FACTORY)
+    bundle, model = tmp_path / "small.circuitome", f"{tmp_path}/nets.py:small"
+    line = [model, "--input-size", "3,32,32", "--weights", "random", "-o", bundle]
+    assert attempt("extract", *line).code == 0
+    process = program("annotate", bundle, model)
+    wait_until((tmp_path / f".{bundle.name}.annotating" / "setting.json").is_file)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; finished layers are kept" in err
 
 
 def test_a_load_that_is_told_to_end_clears_away_what_it_began(wide: Bundle, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ ATTACHED: Final = "tuning"
 layer.
 """
 _SETTING: Final = "setting.json"
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Records:
         text = json.dumps(setting, sort_keys=True)
         try:
             if folder.exists() and not _has_setting(folder, text):
+                _LOG.warning(_thrown_away(folder, setting))
                 shutil.rmtree(folder)
             folder.mkdir(exist_ok=True)
             (folder / _SETTING).write_text(text)
@@ -124,6 +127,17 @@ def _has_setting(folder: Path, text: str) -> bool:
     """Whether the records in a folder are of this setting."""
     file = folder / _SETTING
     return file.is_file() and file.read_text() == text
+
+
+def _thrown_away(folder: Path, setting: Mapping[str, object]) -> str:
+    """Says that another unfinished annotation is thrown away, and how that was set."""
+    try:
+        before = json.loads((folder / _SETTING).read_text())
+        other = [f"{name} {before[name]}" for name in setting if before[name] != setting[name]]
+    except (OSError, ValueError, KeyError, TypeError):
+        other = []
+    how = f" with {', '.join(other)}" if other else ""
+    return f"{folder}: an unfinished annotation{how} is thrown away; this one begins anew"
 
 
 def _folder_of(bundle: Bundle) -> Path:
