@@ -9,7 +9,7 @@ from circuitome.extract.annotate.families import (
     find_families,
     strongest,
 )
-from circuitome.extract.annotate.growing import LOST, finer
+from circuitome.extract.annotate.growing import LOST_RESAMPLED, finer
 from circuitome.extract.annotate.offsets import closure, fit_offsets, gaps
 from circuitome.extract.annotate.pairs import GroupScores, ScoresError
 from circuitome.extract.stimuli.transforms import Transform
@@ -177,7 +177,7 @@ def test_a_family_of_three_quarters_lacks_the_fourth() -> None:
     assert family.offsets == pytest.approx([0, 180, 90])
     assert family.gaps == pytest.approx([270])
     assert family.closure == 1
-    told = np.log((1 + LOST[True]) / LOST[True])
+    told = np.log((1 + LOST_RESAMPLED) / LOST_RESAMPLED)
     assert family.strength == pytest.approx(2 * told, rel=0.05)  # less the toll of this null
     assert family.strength < 2 * told
 

@@ -239,7 +239,7 @@ def feeds_findings(bundle: Bundle, *, seed: int = 0, progress: Progress | None =
 
 def _significant(found: Iterable[_Feed]) -> list[tuple[_Feed, float]]:
     """The strongest circuit of each two families, with its q up to `Q_MAX`."""
-    best = _strongest(found)
+    best = _one_a_pair(found)
     every = benjamini_hochberg([feed[2].p for feed in best]).tolist()
     return [(feed, q) for feed, q in zip(best, every, strict=True) if q <= Q_MAX]
 
@@ -250,7 +250,7 @@ def _alone(feeds: Iterable[_Feed]) -> list[_Side]:
     return list({side.family: side for side in ends if side.offsets is None}.values())
 
 
-def _strongest(found: Iterable[_Feed]) -> list[_Feed]:
+def _one_a_pair(found: Iterable[_Feed]) -> list[_Feed]:
     """One circuit of each two families, in order of their keys.
 
     If they meet in several layers, that of most pairs.

@@ -22,10 +22,10 @@ FINE: Final = 3
 """Places for one step of a circular group where a member may stand while a family grows."""
 RESAMPLED: Final = frozenset({"rotate", "scale", "hue_rotate"})
 """Groups that draw a filter anew on its grid of pixels."""
-LOST: Final = {True: 0.05, False: 0.01}
-"""Share of variance that stays unexplained between exact copies, if they are resampled and if not.
-Quarter turns lose less, which must not weigh more.
-"""
+LOST: Final = 0.01
+"""Share of variance that stays unexplained between exact copies ..."""
+LOST_RESAMPLED: Final = 0.05
+"""... and between copies that are resampled. Quarter turns lose less, which must not weigh more."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Grid:
         found = _both_ways(layer, plain, places=places)
         floors = _both_ways(baseline(layer, plain), plain, places=places)
         step, fine = float(scores.amounts[0]), FINE if cyclic and places > 2 else 1
-        lost = LOST[scores.group in RESAMPLED]
+        lost = LOST_RESAMPLED if scores.group in RESAMPLED else LOST
         return cls(step, cyclic, fine, lost, found, found - floors, np.maximum(1 - floors, 0))
 
     @property
