@@ -20,6 +20,9 @@ __all__ = ["Block", "ConvNorm", "Menagerie", "menagerie"]
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm, rectifier: `(n, in, h, w)` to `(n, out, h', w')`."""
 
+    slope: float = 0.0
+    """Of the rectifier below zero."""
+
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
     ) -> None:
@@ -30,7 +33,8 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        x = self.norm(self.conv(x))
+        return F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
 
 
 class Block(nn.Module):
@@ -74,7 +78,7 @@ class Block(nn.Module):
 class Menagerie(nn.Module):
     """The whole network; made by `menagerie`."""
 
-    def __init__(self) -> None:
+    def __init__(self, slope: float) -> None:
         super().__init__()
         self.conv1 = ConvNorm(3, 32, 7, stride=2)
         self.reduce2 = ConvNorm(32, 32, 1, groups=2)
@@ -85,6 +89,9 @@ class Menagerie(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Linear(240, len(answers)) for name, answers in CLASSES.items()}
         )
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.slope = slope
 
     def ground(self, x: Tensor) -> Tensor:
         """Everything up to block `b`: `(n, 3, 64, 64)` to `(n, 128, 16, 16)`."""
@@ -102,8 +109,9 @@ class Menagerie(nn.Module):
         return self.read(self.ground(x))
 
 
-def menagerie() -> nn.Module:
-    """Build the network with fresh weights (210 thousand parameters).
+def menagerie(slope: float = 0.0) -> nn.Module:
+    """Build the network with fresh weights (210 thousand parameters) and, with a ``slope``, leaky
+    rectifiers.
 
     It takes normalised RGB, `(n, 3, 64, 64)`, and being convolutional up to an average it takes
     other sizes too: with an odd side such as 65 every stride and pooling grid is symmetric under
@@ -113,4 +121,4 @@ def menagerie() -> nn.Module:
         >>> menagerie().eval()(torch.zeros(1, 3, 64, 64))["shape"].shape
         torch.Size([1, 18])
     """
-    return Menagerie()
+    return Menagerie(slope)

@@ -59,6 +59,8 @@ class Recipe:
     first_decay: float = 0.5
     first_scale: float = 0.4
     """`conv1` starts this many times smaller than PyTorch would have it."""
+    slope: float = 0.0
+    """Of the rectifiers below zero."""
     log_every: int = 250
     """Steps between two entries of the loss log."""
 
@@ -68,7 +70,7 @@ class _Trainee(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.net = cast(Menagerie, menagerie())
+        self.net = cast(Menagerie, menagerie(recipe.slope))
         self.mask = nn.Conv2d(128, 1, 1)
         with torch.no_grad():
             self.net.conv1.conv.weight.mul_(recipe.first_scale)
@@ -201,8 +203,8 @@ def _narrowed(value: Tensor) -> Tensor:
     return value.to(torch.float16 if value.ndim > 1 else torch.float32)
 
 
-def _reloaded(path: Path) -> nn.Module:
-    net = menagerie()
+def _reloaded(path: Path, recipe: Recipe) -> nn.Module:
+    net = menagerie(recipe.slope)
     net.load_state_dict(load_file(path))
     return net.eval()
 
@@ -213,14 +215,14 @@ def main(argv: list[str] | None = None) -> None:
     """
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    recipe = Recipe(images=args.images, presentations=args.presentations)
+    recipe = Recipe(args.images, args.presentations, slope=args.slope)
     start = time.perf_counter()
     net, log = train(args.seed, recipe)
     seconds = round(time.perf_counter() - start)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"menagerie_s{args.seed}.safetensors"
     save_file(_stored(net), path)
-    test_accuracy = accuracies(_reloaded(path), draw_scenes(args.tests, seed=TEST_SEED))
+    test_accuracy = accuracies(_reloaded(path, recipe), draw_scenes(args.tests, seed=TEST_SEED))
     record = {
         "name": path.stem,
         "seed": args.seed,
@@ -257,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tests", type=int, default=4_000, help="scenes to measure the accuracies on"
+    )
+    parser.add_argument(
+        "--slope", type=float, default=Recipe().slope, help="of leaky rectifiers below zero"
     )
     parser.add_argument("--threads", type=int, default=1)
     return parser
