@@ -74,12 +74,8 @@ def relabel(graph: SignedGraph, rng: np.random.Generator) -> SignedGraph:
     Of a grouped convolution each group's channels among themselves: neurons of another group do not
     read them.
     """
-    n, k = len(graph.layers), len(graph.keys)
-    pair = graph.layer[graph.receiver] * n + graph.layer[graph.sender]
-    column, edge_column = np.unique(pair * k + graph.sender, return_inverse=True)
-    row, edge_row = np.unique(pair * k + graph.receiver, return_inverse=True)
-    part = graph.once(("parts",), lambda: _parts(edge_column, edge_row, len(column), len(row)))
-    sender = _moved(column % k, *_shuffled_within(part, rng))
+    senders, part, edge_column = graph.once(("columns",), lambda: _columns(graph))
+    sender = _moved(senders, *_shuffled_within(part, rng))
     same = ("strength", "strong", "effect", "only opposed")
     return graph.rewired(*same, sender=sender[edge_column])
 
@@ -138,6 +134,17 @@ def find_null(name: str) -> Null:
         known = f"there are {', '.join(NULLS)}"
         raise QueryError(f"no null model is called {name!r}; {near(name, NULLS, otherwise=known)}")
     return NULLS[name]
+
+
+def _columns(graph: SignedGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The columns of the matrices between two layers: sender of each and the connected part that
+    it lies in, ``(columns,)`` each, and the column of every edge ``(e,)``.
+    """
+    n, k = len(graph.layers), len(graph.keys)
+    pair = graph.layer[graph.receiver] * n + graph.layer[graph.sender]
+    column, edge_column = np.unique(pair * k + graph.sender, return_inverse=True)
+    row, edge_row = np.unique(pair * k + graph.receiver, return_inverse=True)
+    return column % k, _parts(edge_column, edge_row, len(column), len(row)), edge_column
 
 
 def _parts(column: np.ndarray, row: np.ndarray, columns: int, rows: int) -> np.ndarray:

@@ -32,13 +32,13 @@ class _Groups:
 
 
 @dataclass(frozen=True, slots=True)
-class _Split:
-    """A neuron, and the two groups that its inputs fall into."""
+class _Splits:
+    """Neurons of one layer, and the two groups that the inputs of each fall into."""
 
-    neuron: int
-    score: float  # mean cosine of the looser group, to nine digits
-    group_1: np.ndarray
-    group_2: np.ndarray
+    neurons: np.ndarray  # (n,)
+    score: np.ndarray  # (n,) mean cosine of the looser group, to nine digits
+    group_1: list[np.ndarray]
+    group_2: list[np.ndarray]
 
 
 def find(
@@ -48,23 +48,21 @@ def find(
     edges = graph.strong(**strong) & graph.excites
     found = list(_splits(graph, edges, _Groups(alike, apart, min_inputs)))
     roles = {
-        "neuron": np.array([split.neuron for split in found], np.int64),
-        "group_1": [split.group_1 for split in found],
-        "group_2": [split.group_2 for split in found],
+        "neuron": np.concatenate([np.empty(0, np.int64), *(each.neurons for each in found)]),
+        "group_1": [group for each in found for group in each.group_1],
+        "group_2": [group for each in found for group in each.group_2],
     }
-    return Instances(roles, np.array([split.score for split in found], np.float64))
+    return Instances(roles, np.concatenate([np.empty(0), *(each.score for each in found)]))
 
 
-def _splits(graph: SignedGraph, strong: np.ndarray, asked: _Groups) -> Iterator[_Split]:
+def _splits(graph: SignedGraph, strong: np.ndarray, asked: _Groups) -> Iterator[_Splits]:
     cosines = _likeness_within(graph)
     for fan in graph.fans():
         rank = _ranks(graph, fan, strong)
-        read = tuple(np.unique(graph.layer[fan.senders]).tolist())
-        for column in np.flatnonzero((rank < _NOWHERE).sum(0) >= 2 * asked.min_inputs):
-            split = _split(rank[:, column], cosines(read), asked)
-            if split is not None:
-                score, *groups = split
-                yield _Split(int(fan.neurons[column]), score, *(fan.senders[g] for g in groups))
+        enough = np.flatnonzero((rank < _NOWHERE).sum(1) >= 2 * asked.min_inputs)
+        if len(enough):
+            read = tuple(np.unique(graph.layer[fan.senders]).tolist())
+            yield _split(fan, enough, rank[enough], cosines(read), asked)
 
 
 def _likeness_within(graph: SignedGraph) -> Callable[[tuple[int, ...]], np.ndarray]:
@@ -80,40 +78,47 @@ def _likeness_within(graph: SignedGraph) -> Callable[[tuple[int, ...]], np.ndarr
 
 
 def _ranks(graph: SignedGraph, fan: Fan, strong: np.ndarray) -> np.ndarray:
-    """Rank of each strong input, ``(s, c)``; `_NOWHERE` for any other."""
+    """Rank of each strong input, ``(c, s)``; `_NOWHERE` for any other."""
     mine = strong[fan.edges]
-    rank = np.full((len(fan.senders), len(fan.neurons)), _NOWHERE)
-    rank[fan.row[mine], fan.column[mine]] = graph.rank[fan.edges][mine]
+    rank = np.full((len(fan.neurons), len(fan.senders)), _NOWHERE)
+    rank[fan.column[mine], fan.row[mine]] = graph.rank[fan.edges][mine]
     return rank
 
 
 def _split(
-    rank: np.ndarray, cosines: np.ndarray, asked: _Groups
-) -> tuple[float, np.ndarray, np.ndarray] | None:
-    """The score and both groups of a neuron, if it has them.
+    fan: Fan, columns: np.ndarray, rank: np.ndarray, cosines: np.ndarray, asked: _Groups
+) -> _Splits:
+    """Those of some neurons of a layer that have two groups.
 
-    ``rank`` of its strong inputs, ``(s,)``; ``cosines`` of all senders, ``(s, s)``.
+    ``columns``: their places in the layer, ``(n,)``; ``rank`` of their strong inputs, ``(n, s)``;
+    ``cosines`` of all senders, ``(s, s)``.
     """
-    inputs = np.flatnonzero(rank < _NOWHERE)
-    like_1 = cosines[inputs[np.argmin(rank[inputs])], inputs]
+    inputs = rank < _NOWHERE
+    like_1 = cosines[rank.argmin(1)]
     near = np.round(like_1, 9)
-    unlike = inputs[near < asked.apart]
-    if not len(unlike):
-        return None
-    like_2 = cosines[unlike[np.argmin(rank[unlike])], inputs]
+    unlike = np.where(inputs & (near < asked.apart), rank, _NOWHERE)
+    like_2 = cosines[unlike.argmin(1)]
     far = np.round(like_2, 9)
-    in_1 = near >= asked.alike
-    grouped = (in_1 & (far < asked.apart)) | ((near < asked.apart) & (far >= asked.alike))
-    groups = [(like_1, grouped & in_1), (like_2, grouped & ~in_1)]
-    if min(group.sum() for _, group in groups) < max(asked.min_inputs, 2):
-        return None
-    means = [_mean_without_seed(like[group]) for like, group in groups]
-    first, second = (inputs[group] for _, group in groups)
-    return float(np.round(min(means), 9)), first, second
+    in_1 = inputs & (near >= asked.alike) & (far < asked.apart)
+    in_2 = inputs & (near < asked.apart) & (far >= asked.alike)
+    size = np.minimum(in_1.sum(1), in_2.sum(1))
+    found = np.flatnonzero((size >= max(asked.min_inputs, 2)) & (unlike.min(1) < _NOWHERE))
+    means = [
+        _mean_without_seed(like[found], group[found])
+        for like, group in ((like_1, in_1), (like_2, in_2))
+    ]
+    return _Splits(
+        fan.neurons[columns[found]],
+        np.round(np.minimum(*means), 9),
+        *([fan.senders[group] for group in groups[found]] for groups in (in_1, in_2)),
+    )
 
 
-def _mean_without_seed(cosines: np.ndarray) -> float:
-    return (cosines.sum() - 1) / (len(cosines) - 1)
+def _mean_without_seed(cosines: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Mean cosine of the members of a group ``(n, s)`` with their strongest, which is one of
+    them.
+    """
+    return (np.where(group, cosines, 0).sum(1) - 1) / (group.sum(1) - 1)
 
 
 MOTIF: Final = Motif("polysemantic_neuron", find, null="relabel")
