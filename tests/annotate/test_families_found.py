@@ -136,7 +136,7 @@ def test_curves_made_of_lines_are_a_family_of_the_second_layer() -> None:
 
 def test_smooth_noise_is_seldom_stronger_than_every_null_layer() -> None:
     first = 0
-    for seed in range(10):
+    for seed in range(30):
         kernel = smooth_filters(
             32, smoothness=1.0, generator=torch.Generator().manual_seed(100 + seed)
         )
@@ -144,9 +144,7 @@ def test_smooth_noise_is_seldom_stronger_than_every_null_layer() -> None:
             kernel, "rotate", nulls=null_layers(kernel, 10, seed=seed)
         )
         first += strongest(scores) > find_families(scores)[1].max()
-    assert (
-        first <= 3
-    )  # of ten, one in eleven each: four or more would be chance once in a hundred tries
+    assert first <= 7  # of thirty, one in eleven each: eight would be chance in six of a thousand
 
 
 def layer(amounts: dict[tuple[int, int], float], *, count: int, step: float = 90.0) -> GroupScores:

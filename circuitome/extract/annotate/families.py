@@ -27,6 +27,7 @@ __all__ = ["Found", "FoundRecord", "find_families", "null_strengths", "strongest
 
 PARTNERS = 16  # of every neuron, among which seeds are looked for
 SEEDS = 48  # seeds that are grown in one round
+TOLL = 0.5  # of what a member of a family of chance tells: paid by every member
 
 Round: TypeAlias = list[tuple[float, Grown]]
 """Families of one layer, which may overlap, each with what one member tells of the others."""
@@ -135,12 +136,12 @@ def _nulls(scores: GroupScores) -> list[Grid]:
 
 def _rounds(nulls: Sequence[Grid]) -> tuple[list[Round], float]:
     """Families of every surrogate layer, held to the others as the real layer is held to all; and
-    what a member of the strongest tells, on average: the toll of every member.
+    the toll of every member, half of what one of the strongest of these families tells on average.
     """
     rows = _rows(nulls)
     rounds = [_round(grid, np.delete(rows, s, 0)) for s, grid in enumerate(nulls)]
     strongest = [max(found, key=_all_told)[0] for found in rounds if found]
-    return rounds, float(np.mean(strongest)) if strongest else 0.0
+    return rounds, TOLL * float(np.mean(strongest)) if strongest else 0.0
 
 
 def _all_told(found: tuple[float, Grown]) -> float:
@@ -269,7 +270,8 @@ def _strength(found: tuple[float, Grown], toll: float) -> float:
     """What the members tell of one another beyond the toll of each; 0 if that is nothing.
 
     Among many neurons each new member is the best of many, so one more loose member tells something
-    by chance; three exact copies are rarer than nine such.
+    by chance; three exact copies are rarer than nine such. Half of that, since the whole would
+    leave nothing of large families whose members are little closer than those of chance.
     """
     told, family = found
     return max((len(family.members) - 1) * (told - toll), 0.0)

@@ -103,15 +103,10 @@ def _split(
     in_2 = inputs & (near < asked.apart) & (far >= asked.alike)
     size = np.minimum(in_1.sum(1), in_2.sum(1))
     found = np.flatnonzero((size >= max(asked.min_inputs, 2)) & (unlike.min(1) < _NOWHERE))
-    means = [
-        _mean_without_seed(like[found], group[found])
-        for like, group in ((like_1, in_1), (like_2, in_2))
-    ]
-    return _Splits(
-        fan.neurons[columns[found]],
-        np.round(np.minimum(*means), 9),
-        *([fan.senders[group] for group in groups[found]] for groups in (in_1, in_2)),
-    )
+    in_1, in_2 = in_1[found], in_2[found]
+    means = _mean_without_seed(like_1[found], in_1), _mean_without_seed(like_2[found], in_2)
+    groups = ([fan.senders[group] for group in each] for each in (in_1, in_2))
+    return _Splits(fan.neurons[columns[found]], np.round(np.minimum(*means), 9), *groups)
 
 
 def _mean_without_seed(cosines: np.ndarray, group: np.ndarray) -> np.ndarray:
