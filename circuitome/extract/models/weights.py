@@ -24,7 +24,16 @@ from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
 
-__all__ = ["WeightsError", "digest", "fit", "randomise", "read_weights", "refuse_nonfinite"]
+__all__ = [
+    "RESAVE",
+    "WeightsError",
+    "digest",
+    "fit",
+    "randomise",
+    "read_weights",
+    "refuse_nonfinite",
+    "shape_in_words",
+]
 
 _PICKLED: Final = (".pth", ".pt", ".th")
 _WRAPPINGS: Final = ("state_dict", "model_state_dict", "model")
@@ -32,7 +41,7 @@ _PREFIXES: Final = ("module.", "_orig_mod.")  # left by DataParallel and by torc
 _COUNTERS: Final = "num_batches_tracked"  # batch norm's counter: no weight, absent from older files
 # what the reader refused to call
 _CODE: Final = re.compile(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) ([\w.]+)")
-_RESAVE: Final = (
+RESAVE: Final = (
     "save its tensors with `safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`"
 )
 
@@ -90,7 +99,7 @@ def _read_pickled(path: Path) -> Any:
         if code:
             raise WeightsError(
                 f"{path}: holds more than tensors ({code[1] or code[2]}), and code in a weights "
-                f"file is never run; {_RESAVE}"
+                f"file is never run; {RESAVE}"
             ) from error
         raise WeightsError(
             f"{path}: not a whole PyTorch file ({_first_line(error)}); fetch or save it again"
@@ -108,7 +117,7 @@ def _refuse_bomb(path: Path) -> None:
         return  # an older PyTorch file, or none at all: the reader says which
     if unpacked > path.stat().st_size:
         raise WeightsError(
-            f"{path}: would unpack to {unpacked:,} bytes from {path.stat().st_size:,}; {_RESAVE}"
+            f"{path}: would unpack to {unpacked:,} bytes from {path.stat().st_size:,}; {RESAVE}"
         )
 
 
@@ -133,11 +142,11 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             return _state_dict(path, content[key])
     if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict; {_RESAVE}")
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict; {RESAVE}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise WeightsError(
-                f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {_RESAVE}"
+                f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {RESAVE}"
             )
     return dict(content)
 
@@ -172,7 +181,7 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], *, source: str, architect
     # tensors that hold no values, or are no plain ones
     except (RuntimeError, NotImplementedError, TypeError) as error:
         raise WeightsError(
-            f"{source}: its tensors cannot be copied ({_last_line(error)}); {_RESAVE}"
+            f"{source}: its tensors cannot be copied ({_last_line(error)}); {RESAVE}"
         ) from error
 
 
@@ -182,8 +191,8 @@ def _refuse_other_shapes(
     for name, tensor in expected.items():
         if name in state and state[name].shape != tensor.shape:
             raise WeightsError(
-                f"{source}: {name} is {_shape(state[name])}, but {architecture} has "
-                f"{_shape(tensor)} there; "
+                f"{source}: {name} is {shape_in_words(state[name])}, but {architecture} has "
+                f"{shape_in_words(tensor)} there; "
                 "name the architecture that these weights were trained with"
             )
 
@@ -222,7 +231,8 @@ def _refuse_quantised(
             )
 
 
-def _shape(tensor: Tensor) -> str:
+def shape_in_words(tensor: Tensor) -> str:
+    """Sizes as people write them."""
     return "x".join(map(str, tensor.shape)) or "a scalar"
 
 
@@ -289,6 +299,6 @@ def digest(model: nn.Module) -> str:
     """
     sha = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        sha.update(f"{name} {tensor.dtype} {_shape(tensor)}\n".encode())
+        sha.update(f"{name} {tensor.dtype} {shape_in_words(tensor)}\n".encode())
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
