@@ -16,6 +16,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_MOST, Pruning
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.models.network import Network
+from circuitome.extract.models.readiness import refuse_unready
 from circuitome.extract.tables import Tables
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
@@ -81,7 +82,9 @@ def extract(
     network = network if isinstance(network, Network) else Network(network)
     pick_device(options.device)
     report = progress or (lambda *_: None)
+    refuse_unready(network.model, source=network.architecture or type(network.model).__name__)
     row = network.row() | {"keep": str(keep)}
+    row |= {"left_out": list(network.left_out)} if network.left_out else {}
     writer = BundleWriter(output or f"{network.name}.circuitome", force=force)
     report("tracing", 0, 1)
     shape = tuple(int(size) for size in network.input_shape)
@@ -103,9 +106,12 @@ def write_bundle(
 ) -> Bundle:
     """Weigh the edges of a traced network and write its bundle.
 
-    ``model`` is the row of the `Model` table; it has at least a ``key``.
+    ``model`` is the row of the `Model` table; it has at least a ``key``, and what is no column of
+    that table becomes an entry of the manifest.
     """
-    row = dict.fromkeys(arrow_schema("Model").names) | dict(model)
+    columns = arrow_schema("Model").names
+    further = {name: value for name, value in model.items() if name not in columns}
+    row = {name: model.get(name) for name in columns}
     row |= {"schema_version": SCHEMA_VERSION, "state": "ready"}
     device = pick_device(options.device)
     with writer:
@@ -116,7 +122,7 @@ def write_bundle(
         marked = [tables.keys[number].as_py() for number in sorted(traced.nonfinite)]
         writer.finish(
             model=row,
-            notes=_notes(counts, device=device.type, nonfinite=marked),
+            notes=further | _notes(counts, device=device.type, nonfinite=marked),
             wiring=traced.wiring.to_json(),
             kernels=traced.kernels,
             kernel_rows=[(layer.name, layer.kernel_rows) for layer in traced.wiring.layers],

@@ -50,6 +50,10 @@ class Network:
     """
     seed: int = 0
     """Of everything random in it."""
+    taken: str = ""
+    """One line about what was chosen from the weights file; empty if nothing had to be."""
+    left_out: Sequence[str] = ()
+    """Modules of the head that were left out, because the weights file lacks them."""
 
     @property
     def weights_sha256(self) -> str:
