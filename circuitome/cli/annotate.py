@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from circuitome.cli.options import LARGEST_NUMBER, AsJson, BundlePath, Device, ModelAgain, Weights
-from circuitome.cli.output import note, progress, show_rows
+from circuitome.cli.output import note, progress, show_rows, visible
 from circuitome.graphdb.schema import PARTS, parts_done
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from circuitome.extract import Network
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.rows import Row
 
-__all__ = ["Images", "Twins", "annotate", "annotate_bundle", "parts_of"]
+__all__ = [
+    "Images",
+    "Twins",
+    "annotate",
+    "annotate_bundle",
+    "network_of",
+    "parts_of",
+    "tell_taken",
+]
 
 Twins = Annotated[
     int,
@@ -99,7 +108,7 @@ def annotate(
     if families is not None:
         opened = _curated(opened, families)
     if families is None or (model, weights, parts) != (None, None, None):
-        network = _network(opened, bundle, model, weights)
+        network = network_of(opened, bundle, model, weights).model
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         opened = annotate_bundle(opened, network, parts=wanted, **how)
         show_rows(
@@ -155,11 +164,25 @@ def _tell_families(bundle: Bundle) -> None:
         )
 
 
-def _network(bundle: Bundle, path: Path, model: str | None, weights: str | None) -> nn.Module:
+def network_of(bundle: Bundle, path: Path, model: str | None, weights: str | None) -> Network:
+    """The network that a bundle was made from, as its manifest and the command line say."""
     from circuitome.extract.models.resolve import resolve_again
 
-    known = bundle.manifest.model
-    return resolve_again(known, spec=model, weights=weights, bundle=str(path)).model
+    network = resolve_again(
+        bundle.manifest.model,
+        spec=model,
+        weights=weights,
+        bundle=str(path),
+        left_out=bundle.manifest.note("left_out"),
+    )
+    tell_taken(network)
+    return network
+
+
+def tell_taken(network: Network) -> None:
+    """What was chosen from the weights file, on stderr."""
+    if network.taken:
+        note(visible(network.taken))
 
 
 def _curated(bundle: Bundle, file: Path) -> Bundle:

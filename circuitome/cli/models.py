@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from circuitome.cli.annotate import Images, Twins, annotate_bundle, parts_of
+from circuitome.cli.annotate import (
+    Images,
+    Twins,
+    annotate_bundle,
+    network_of,
+    parts_of,
+    tell_taken,
+)
 from circuitome.cli.options import (
     LARGEST_NUMBER,
     AsJson,
@@ -23,6 +30,7 @@ from circuitome.cli.output import note, plural, progress, show_rows, visible
 
 if TYPE_CHECKING:
     from circuitome.extract import Network, Options, Pruning
+    from circuitome.extract.models.resolve import WeightsFile
     from circuitome.extract.verify import LayerCheck
     from circuitome.graphdb.bundle import Bundle
 
@@ -66,6 +74,14 @@ Mean = Annotated[
 Std = Annotated[
     str | None,
     typer.Option("--std", metavar="S,...", help="Each input channel is divided by it."),
+]
+Head = Annotated[
+    str,
+    typer.Option(
+        "--head",
+        metavar="keep|drop",
+        help="drop: leave out the last layers, and the classes, if the weights file lacks them.",
+    ),
 ]
 Keep = Annotated[
     str,
@@ -119,6 +135,7 @@ def extract(
     model: Model,
     output: Output = None,
     weights: Weights = None,
+    head: Head = "keep",
     name: Name = None,
     input_size: InputSize = None,
     mean: Mean = None,
@@ -142,6 +159,8 @@ def extract(
     Examples:
       circuitome extract squeezenet1_1 --weights squeezenet1_1.safetensors
       circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
+      circuitome extract nets.py:resnet20 --weights last.ckpt::ema
+      circuitome extract resnet50 --weights backbone.pth --head drop
       circuitome extract densenet121 --weights random --keep all -o random.circuitome
       circuitome extract resnet50 --top 50 --span 2
       circuitome extract googlenet --annotate all
@@ -158,12 +177,13 @@ def extract(
 
     network = resolve(
         model,
-        weights=weights,
+        weights=_weights_file(weights, head),
         name=name,
         said=About(*given),
         seed=seed,
         allow_nonfinite=allow_nonfinite,
     )
+    tell_taken(network)
     options = Options(span, device, allow_nonfinite)
     bundle = _extracted(network, output, Pruning(*pruning), options, force=force)
     _tell_counts(bundle)
@@ -173,6 +193,20 @@ def extract(
     elif not bundle.manifest.nonfinite:
         _tell_how_to_annotate(bundle, network.architecture, model, weights)
     print(visible(str(bundle.path), lines=False))
+
+
+def _weights_file(weights: str | None, head: str) -> WeightsFile | None:
+    """What ``--weights`` and ``--head`` name; wrong use if only the head is named."""
+    if head not in ("keep", "drop"):
+        raise typer.BadParameter(f"{head!r}: give keep or drop", param_hint="--head")
+    if weights is None and head == "drop":
+        raise typer.BadParameter(
+            "it leaves out what a weights file lacks: name the file with --weights",
+            param_hint="--head",
+        )
+    from circuitome.extract.models.resolve import WeightsFile
+
+    return None if weights is None else WeightsFile.of(weights, head=head)
 
 
 def _extracted(
@@ -246,11 +280,10 @@ def verify(
       circuitome verify mine.circuitome nets.py:resnet20 --weights resnet20.pth
     """
     from circuitome.extract import verify as verify_bundle
-    from circuitome.extract.models.resolve import resolve_again
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    network = resolve_again(opened.manifest.model, spec=model, weights=weights, bundle=str(bundle))
+    network = network_of(opened, bundle, model, weights)
     with progress() as report:
         checks = verify_bundle(opened, network.model, device=device, seed=seed, progress=report)
     rows = [

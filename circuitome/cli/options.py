@@ -99,9 +99,9 @@ Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        metavar="FILE|DEFAULT|random",
-        help="A .safetensors or .pth file (code in it is never run), the published weights, or "
-        "random ones drawn from the seed.",
+        metavar="FILE[::KEY]|DEFAULT|random",
+        help="A safetensors or PyTorch file (code in it is never run), and where in it they stand "
+        "if two networks fit; the published weights; or random ones drawn from the seed.",
     ),
 ]
 Device = Annotated[

@@ -5,31 +5,28 @@ preprocessing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from circuitome.extract.models.about import About
+from circuitome.extract.models.checkpoints import Entry, entries_of
+from circuitome.extract.models.fitting import Fitted, Target, WeightsFile, fit, read_entries
 from circuitome.extract.models.network import ModelError, Network
+from circuitome.extract.models.readiness import ready
 from circuitome.extract.models.sources import Source, is_known_name, source_of
-from circuitome.extract.models.weights import (
-    WeightsError,
-    fit,
-    randomise,
-    read_weights,
-    refuse_nonfinite,
-)
+from circuitome.extract.models.weights import WeightsError, randomise, refuse_nonfinite
 from circuitome.graphdb.rows import ModelRow
 from circuitome.networks import BUNDLED
 
-__all__ = ["ModelError", "is_known_name", "resolve", "resolve_again"]
+__all__ = ["ModelError", "WeightsFile", "is_known_name", "resolve", "resolve_again"]
 
 NOTHING: Final = About()
 DEFAULT: Final = "DEFAULT"
 RANDOM: Final = "random"
+NOT_CHOSEN: Final = Fitted("", ())
 _NAME: Final = re.compile(r"[^\W_][\w.+-]*")
 _LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 255 bytes
 
@@ -37,7 +34,7 @@ _LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 2
 def resolve(
     spec: str,
     *,
-    weights: str | None = None,
+    weights: str | WeightsFile | None = None,
     name: str | None = None,
     said: About = NOTHING,
     seed: int = 0,
@@ -48,9 +45,9 @@ def resolve(
     Args:
         spec: bundled or torchvision name, ``package.module:factory`` or ``path/file.py:factory``. A
             factory takes no arguments and returns a module, whose attributes say what `About` does.
-        weights: a file (`read_weights`), ``DEFAULT`` (published ones), or ``random`` (from
-            ``seed``); None takes the published ones of a name, and leaves a factory's network as it
-            was built.
+        weights: a file, or ``FILE::KEY`` for one place in it (`WeightsFile` can leave a head out,
+            too), ``DEFAULT`` (published ones), or ``random`` (from ``seed``); None takes the
+            published ones of a name, and leaves a factory's network as it was built.
         said: input shape, preprocessing and the rest, in place of what is known of the network.
         allow_nonfinite: let NaN and infinite weights pass.
 
@@ -63,15 +60,18 @@ def resolve(
         ((3, 224, 224), 'random', 1000)
     """
     source = source_of(spec)
+    file = WeightsFile.of(weights) if isinstance(weights, str) else weights
     with torch.random.fork_rng(devices=[]):
         # a factory that leaves its weights random does so the same way every time
         torch.manual_seed(seed)
-        model = source.build().float().eval().requires_grad_(False)
-    origin = _weigh(model, source, weights, seed)
+        model = source.build()
+        about = said.over(source.about or About.of(model))
+        model = ready(model, about.input_shape, source=source.architecture)
+    target = Target(model, source.architecture, about.input_shape, source.rename)
+    origin, fitted = _weigh(target, source, file, seed)
     if not allow_nonfinite:
-        file = None if weights == DEFAULT else weights
-        refuse_nonfinite(model, source=file or source.architecture)
-    about = said.over(source.about or About.of(model))
+        path = None if file is None or file.path == DEFAULT else file.path
+        refuse_nonfinite(model, source=path or source.architecture)
     return Network(
         model=model,
         name=_checked_name(name or source.name),
@@ -79,15 +79,22 @@ def resolve(
         mean=about.mean,
         std=about.std,
         task=about.task,
-        labels=about.labels,
+        labels=() if fitted.left_out else about.labels,
         architecture=source.architecture,
         weights=origin,
         seed=seed,
+        taken=fitted.told,
+        left_out=fitted.left_out,
     )
 
 
 def resolve_again(
-    described: ModelRow, *, spec: str | None, weights: str | None, bundle: str
+    described: ModelRow,
+    *,
+    spec: str | None,
+    weights: str | None,
+    bundle: str,
+    left_out: object = None,
 ) -> Network:
     """Build the network that a bundle was made from, and make sure that it is the same one.
 
@@ -96,6 +103,7 @@ def resolve_again(
             are taken from it if nothing was typed; code that it names is never run.
         spec, weights: as for `resolve`, where they were typed.
         bundle: what the error calls the bundle.
+        left_out: the manifest's ``left_out``; if it names modules, the head is left out again.
 
     Raises:
         ModelError: the architecture or the weights file has to be typed.
@@ -109,9 +117,10 @@ def resolve_again(
         )
     if weights is None:
         weights = _weights_again(origin, spec or architecture, bundle)
+    file = WeightsFile.of(weights, head="drop" if left_out else "keep") if weights else None
     network = resolve(
         spec or architecture,
-        weights=weights,
+        weights=file,
         said=About(described.get("input_shape") or ()),
         seed=int(described.get("seed") or 0),
     )
@@ -142,44 +151,51 @@ def _weights_again(origin: str, spec: str, bundle: str) -> str | None:
     return None
 
 
-def _weigh(model: nn.Module, source: Source, weights: str | None, seed: int) -> str:
-    """Put the weights in; returns what the `Model` row says about them."""
-    if weights == RANDOM:
-        randomise(model, seed)
-        return RANDOM
-    if weights not in (None, DEFAULT):
-        return _fit_file(model, source, Path(weights))
+def _weigh(
+    target: Target, source: Source, file: WeightsFile | None, seed: int
+) -> tuple[str, Fitted]:
+    """Put the weights in; returns what the `Model` row says about them, and what was chosen."""
+    _refuse_other_head(file)
+    if file is not None and file.path == RANDOM:
+        randomise(target.model, seed)
+        return RANDOM, NOT_CHOSEN
+    if file is not None and file.path != DEFAULT:
+        return file.name, _fit_file(target, file)
     if isinstance(source.default, Path):
-        return _fit_file(model, source, source.default)
+        return source.default.name, _fit_file(target, WeightsFile(str(source.default)))
     if source.default is not None:
-        _fit(model, source, source.default(), f"published weights of {source.name}")
-        return DEFAULT
-    if weights == DEFAULT:
+        origin = f"published weights of {source.name}"
+        return DEFAULT, _fit(target, entries_of(source.default()), WeightsFile(origin))
+    if file is not None:
         raise WeightsError(
             f"{source.architecture}: a factory has no DEFAULT weights; give a file with "
             "--weights FILE"
         )
-    return "factory"
+    return "factory", NOT_CHOSEN
 
 
-def _fit_file(model: nn.Module, source: Source, path: Path) -> str:
-    """Put the weights of a file in; returns its name."""
-    _fit(model, source, read_weights(path), str(path))
-    return path.name
+def _refuse_other_head(file: WeightsFile | None) -> None:
+    if file is not None and file.head == "drop" and file.path in (DEFAULT, RANDOM):
+        raise WeightsError(
+            f"--head drop leaves out what a weights file lacks, and {file.path} lacks nothing; "
+            "leave it out"
+        )
 
 
-def _fit(model: nn.Module, source: Source, state: Mapping[str, Tensor], origin: str) -> None:
-    renamed = {source.rename(name): tensor for name, tensor in state.items()}
-    _drop_absent_heads(model, renamed)
-    fit(model, renamed, source=origin, architecture=source.architecture)
+def _fit_file(target: Target, file: WeightsFile) -> Fitted:
+    return _fit(target, read_entries(Path(file.path)), file)
 
 
-def _drop_absent_heads(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def _fit(target: Target, entries: list[Entry], file: WeightsFile) -> Fitted:
+    _drop_absent_heads(target.model, entries)
+    return fit(target, entries, source=file.path, key=file.key, head=file.head)
+
+
+def _drop_absent_heads(model: nn.Module, entries: list[Entry]) -> None:
     """Auxiliary heads take part in training only; a file without them is whole."""
+    words = {word for entry in entries for word in entry.name.split(".")}
     for head in ("aux1", "aux2", "AuxLogits"):
-        if getattr(model, head, None) is not None and not any(
-            name.startswith(f"{head}.") for name in state
-        ):
+        if getattr(model, head, None) is not None and head not in words:
             setattr(model, head, None)
             setattr(model, "aux_logits", False)  # noqa: B010 (the types know no such attribute)
 
