@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import prune, spectral_norm, weight_norm
 
+from circuitome.extract import extract, verify
 from circuitome.extract.models.about import About
 from circuitome.extract.models.checkpoints import entries_of
 from circuitome.extract.models.choosing import choose
@@ -441,6 +442,31 @@ def test_a_quantised_state_dict_is_refused_as_such(
     quantised = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8)
     torch.save(quantised.state_dict(), tmp_path / "m.pth")
     assert "quantised network" in refused(nets, tmp_path / "m.pth")
+
+
+def test_a_model_in_a_notebook_gets_the_weights_of_a_checkpoint(
+    nets: Path, state: State, tmp_path: Path
+) -> None:
+    torch.save({"teacher": shifted(state, 1), "student": backbone(state)}, tmp_path / "m.ckpt")
+    fresh = Network(
+        resolve(f"{nets}:net").model, "mine", (3, 16, 16), labels=["a", "b", "c", "d", "e"]
+    )
+    taught = fresh.with_weights(f"{tmp_path / 'm.ckpt'}::teacher")
+    assert has(taught, shifted(state, 1))
+    assert (taught.weights, taught.labels) == ("m.ckpt::teacher", fresh.labels)
+    cut = taught.with_weights(WeightsFile(str(tmp_path / "m.ckpt"), "student", "drop"))
+    bundle = extract(cut, output=tmp_path / "mine")
+    assert bundle.manifest.note("left_out") == ["fc"]
+    assert all(check.ok for check in verify(bundle, cut.model))
+
+
+def test_a_network_that_asks_for_the_version_of_its_layers_gets_it(tmp_path: Path) -> None:
+    trained = resolve("mnasnet0_5", weights="random", seed=2).model.state_dict()
+    save_file(trained, tmp_path / "m")
+    network = resolve("mnasnet0_5", weights=str(tmp_path / "m"))
+    assert torch.equal(
+        network.model.state_dict()["classifier.1.bias"], trained["classifier.1.bias"]
+    )
 
 
 def backbone(state: Mapping[str, Tensor]) -> State:

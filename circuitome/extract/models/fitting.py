@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from circuitome.extract.models.matching import Fit
 from circuitome.extract.models.weight_files import read_content
 from circuitome.extract.models.weights import RESAVE, WeightsError, shape_in_words
 
-__all__ = ["Fitted", "Target", "WeightsFile", "fit", "read_entries"]
+__all__ = ["Fitted", "Target", "WeightsFile", "fit", "fit_file", "read_entries"]
 
 _HEADS: Final = ("keep", "drop")
 _OTHER: Final = "name the architecture that these weights were trained with"
@@ -123,6 +124,12 @@ def _kind(value: object) -> str:
     kind = type(value)
     own = kind.__module__.startswith(("builtins", "collections", "torch.storage"))
     return kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def fit_file(target: Target, file: WeightsFile) -> Fitted:
+    """Put the tensors of a file that are the network's into it: `read_entries`, then `fit`."""
+    entries = read_entries(Path(file.path))
+    return fit(target, entries, source=file.path, key=file.key, head=file.head)
 
 
 def fit(
@@ -258,7 +265,9 @@ def _copied(model: nn.Module, found: Fit, *, source: str) -> Fit:
     """Put tensors into a model; returns those that have a place in it."""
     expected = model.state_dict()
     kept = replace(found, found={n: e for n, e in found.found.items() if n in expected})
-    state = {name: entry.tensor for name, entry in kept.found.items()}
+    state = OrderedDict((name, entry.tensor) for name, entry in kept.found.items())
+    # some networks ask for the version of their layers, which a renamed file does not have
+    vars(state).update(vars(expected))
     for name, tensor in state.items():
         if expected[name].is_floating_point() and not tensor.is_floating_point():
             raise WeightsError(
@@ -267,8 +276,8 @@ def _copied(model: nn.Module, found: Fit, *, source: str) -> Fit:
     try:
         # not strict for batch norm's counters alone
         model.load_state_dict(state, strict=False)
-    # tensors that hold no values, or are no plain ones
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    # tensors that hold no values, or are no plain ones; the user's code may take part
+    except Exception as error:
         last = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
             f"{source}: its tensors cannot be copied ({first_line(last[-1].strip())[:200]}); "

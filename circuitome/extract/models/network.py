@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.models.fitting import Target, WeightsFile, fit_file
 from circuitome.extract.models.weights import digest
 
 __all__ = ["ModelError", "Network"]
@@ -54,6 +55,28 @@ class Network:
     """One line about what was chosen from the weights file; empty if nothing had to be."""
     left_out: Sequence[str] = ()
     """Modules of the head that were left out, because the weights file lacks them."""
+
+    def with_weights(self, weights: str | WeightsFile) -> Network:
+        """The network with the weights of a checkpoint, which are put into its ``model``.
+
+        Args:
+            weights: a file, ``FILE::KEY``, or a `WeightsFile` that may leave out the head.
+
+        Raises:
+            WeightsError: the file cannot be read, or holds no network that fits, or two.
+        """
+        file = WeightsFile.of(weights) if isinstance(weights, str) else weights
+        target = Target(
+            self.model, self.architecture or type(self.model).__name__, self.input_shape
+        )
+        fitted = fit_file(target, file)
+        return replace(
+            self,
+            weights=file.name,
+            taken=fitted.told,
+            left_out=fitted.left_out,
+            labels=() if fitted.left_out else self.labels,
+        )
 
     @property
     def weights_sha256(self) -> str:
