@@ -866,8 +866,8 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(here: Path) -> None:
         text=True,
         preexec_fn=_heed_interrupts,  # noqa: PLW1509  (no threads here)
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "building\n"
+    assert process.stderr is not None
+    assert process.stderr.readline() == "building\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

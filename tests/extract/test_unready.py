@@ -101,6 +101,8 @@ def asks_little():
     parser = argparse.ArgumentParser()
     parser.add_argument("--width", type=int, default=6)
     print("building")
+    print("slowly", file=sys.stderr)
+    parser.print_usage(sys.stderr)
     return net(parser.parse_args().width)
 
 
@@ -203,7 +205,9 @@ def test_what_a_factory_prints_is_no_output(nets: Path, capsys: pytest.CaptureFi
     before = list(sys.argv)
     resolve(f"{nets}:asks_little")
     assert sys.argv == before
-    assert capsys.readouterr() == ("", "building\n")
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[:2]) == ("", ["building", "slowly"])
+    assert "usage: " in err
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -214,14 +214,15 @@ def _guarded(what: str, run: Callable[[], Result]) -> Result:
 
 
 class _Held:
-    """A stream that holds what is written until it is released, or ends the program."""
+    """A stream that holds what argparse says of a command line until it is released."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._text = stream, io.StringIO()
 
     def write(self, text: str) -> int:
-        """Keep a text."""
-        return self._text.write(text)
+        """Keep a text of argparse, and write any other."""
+        writer = sys._getframe(1).f_globals.get("__name__")
+        return (self._text if writer == "argparse" else self._stream).write(text)
 
     def last(self) -> str:
         """The last line; nothing is left to be released."""
