@@ -96,7 +96,7 @@ class Kernels:
         return array.reshape(-1, *array.shape[2:])[row - self.offsets[layer]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """An opened bundle; tables are read on demand.
 
@@ -106,6 +106,11 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        counts = self.manifest.counts
+        sizes = [f"{counts[name]:,} {name}" for name in ("neurons", "edges") if name in counts]
+        return f"<Bundle {self.path}: {', '.join([self.model, *sizes])}>"
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
