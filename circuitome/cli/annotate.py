@@ -108,7 +108,7 @@ def annotate(
     if families is not None:
         opened = _curated(opened, families)
     if families is None or (model, weights, parts) != (None, None, None):
-        network = network_of(opened, bundle, model, weights).model
+        network = network_of(opened, bundle, model, weights, command="annotate").model
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         opened = annotate_bundle(opened, network, parts=wanted, **how)
         show_rows(
@@ -164,7 +164,9 @@ def _tell_families(bundle: Bundle) -> None:
         )
 
 
-def network_of(bundle: Bundle, path: Path, model: str | None, weights: str | None) -> Network:
+def network_of(
+    bundle: Bundle, path: Path, model: str | None, weights: str | None, *, command: str
+) -> Network:
     """The network that a bundle was made from, as its manifest and the command line say."""
     from circuitome.extract.models.resolve import resolve_again
 
@@ -173,6 +175,7 @@ def network_of(bundle: Bundle, path: Path, model: str | None, weights: str | Non
         spec=model,
         weights=weights,
         bundle=str(path),
+        command=command,
         left_out=bundle.manifest.note("left_out"),
     )
     tell_taken(network)

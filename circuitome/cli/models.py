@@ -67,6 +67,16 @@ InputSize = Annotated[
         help="Channels, height, width.  [default: those of MODEL, or 3,224,224]",
     ),
 ]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Names of the classes, one a line, in the order of the outputs.",
+    ),
+]
 Mean = Annotated[
     str | None,
     typer.Option("--mean", metavar="M,...", help="Subtracted from each input channel."),
@@ -138,6 +148,7 @@ def extract(
     head: Head = "keep",
     name: Name = None,
     input_size: InputSize = None,
+    classes: Classes = None,
     mean: Mean = None,
     std: Std = None,
     keep: Keep = "0.99",
@@ -161,6 +172,7 @@ def extract(
       circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
       circuitome extract nets.py:resnet20 --weights last.ckpt::ema
       circuitome extract resnet50 --weights backbone.pth --head drop
+      circuitome extract nets.py:resnet20 --classes cifar10.txt --input-size 3,32,32
       circuitome extract densenet121 --weights random --keep all -o random.circuitome
       circuitome extract resnet50 --top 50 --span 2
       circuitome extract googlenet --annotate all
@@ -169,6 +181,7 @@ def extract(
     of a factory keeps its own.
     """
     given = integers(input_size, "--input-size") or (), floats(mean, "--mean"), floats(std, "--std")
+    labels = _names_in(classes) if classes else ()
     pruning = kept_share(keep), top
     parts = _parts(annotate, allow_nonfinite=allow_nonfinite)
     from circuitome.extract import Options, Pruning
@@ -179,14 +192,16 @@ def extract(
         model,
         weights=_weights_file(weights, head),
         name=name,
-        said=About(*given),
+        said=About(*given, labels=labels),
         seed=seed,
         allow_nonfinite=allow_nonfinite,
     )
     tell_taken(network)
+    _tell_assumed_size(network, input_size)
     options = Options(span, device, allow_nonfinite)
     bundle = _extracted(network, output, Pruning(*pruning), options, force=force)
     _tell_counts(bundle)
+    _tell_unnamed(bundle, labels)
     if parts and not bundle.manifest.nonfinite:
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         annotate_bundle(bundle, network.model, parts=parts, **how)
@@ -230,6 +245,39 @@ def _parts(annotate: str, *, allow_nonfinite: bool) -> tuple[str, ...]:
     return parts
 
 
+def _names_in(file: Path) -> tuple[str, ...]:
+    """The names that a file has, one a line; wrong use if it has none or is no text."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        lines = []
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise typer.BadParameter(
+            f"{file}: write the name of a class in each line, as UTF-8", param_hint="--classes"
+        )
+    return names
+
+
+def _tell_assumed_size(network: Network, input_size: str | None) -> None:
+    """That nobody said how large the input is."""
+    from circuitome.extract.models.about import About
+    from circuitome.extract.models.resolve import is_known_name
+
+    known = is_known_name(network.architecture) or About.of(network.model).input_shape
+    if input_size is None and not known:
+        note("input size 3,224,224, for nothing says another; give yours with --input-size C,H,W")
+
+
+def _tell_unnamed(bundle: Bundle, labels: tuple[str, ...]) -> None:
+    """That no output has as many channels as there are names."""
+    if labels and not set(labels) & set(bundle.table("Neuron")["label"].to_pylist()):
+        note(
+            f"the {plural(len(labels), 'name')} of --classes are not used: no output has as many "
+            "neurons; extract again with --force and the names of all"
+        )
+
+
 def _tell_counts(bundle: Bundle) -> None:
     counts = bundle.manifest.counts
     note(
@@ -266,13 +314,17 @@ def verify(
         str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")
     ] = "cpu",
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_NUMBER, help="Seed of the inputs.")] = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every check, and not only those that failed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove that a bundle is its network.
 
     Each layer receives the network's own activations of its sources. The bundle's kernels and
-    wiring compute its output, which is compared with the network's. Exit code 1 if the relative
-    error of a layer is above 1e-5.
+    wiring compute its output, which is compared with the network's: once a layer, and once a
+    summand of an addition. The edges of each layer are compared with its kernels (`edges`). Exit
+    code 1 if the relative error of a layer is above 1e-5. Prints what failed; --json has all.
 
     \b
     Examples:
@@ -283,11 +335,13 @@ def verify(
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    network = network_of(opened, bundle, model, weights)
+    network = network_of(opened, bundle, model, weights, command="verify")
     with progress() as report:
         checks = verify_bundle(opened, network.model, device=device, seed=seed, progress=report)
     rows = [
-        {"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok} for c in checks
+        {"layer": c.layer, "op": c.op, "part": c.part, "error": c.error, "ok": c.ok}
+        for c in checks
+        if every or as_json or not c.ok
     ]
     show_rows(rows, as_json=as_json)
     _tell_checks(bundle, checks)
@@ -303,7 +357,11 @@ def _tell_checks(bundle: Path, checks: list[LayerCheck]) -> None:
         )
         raise typer.Exit(1)
     worst = max(check.error for check in checks)
-    note(f"{bundle}: {plural(len(checks), 'check')} passed, largest error {worst:.1e}")
+    layers = plural(len({check.layer for check in checks}), "layer")
+    note(
+        f"{bundle}: {plural(len(checks), 'check')} of {layers} passed (kernels and wiring against "
+        f"the network's activations, edges against kernels), largest error {worst:.1e}"
+    )
 
 
 def check(

@@ -428,8 +428,11 @@ def test_the_hint_of_extract_names_the_weights(here: Path) -> None:
     )
 
 
-def test_verify_prints_a_line_a_layer_and_passes(here: Path) -> None:
-    got = run("verify", "tiny.circuitome", "nets.py:tiny")
+def test_verify_says_that_all_passed_and_prints_a_line_a_check_when_asked(here: Path) -> None:
+    short = run("verify", "tiny.circuitome", "nets.py:tiny")
+    assert (short.code, short.out) == (0, ""), short.err
+    assert "8 checks of 4 layers passed" in short.err
+    got = run("verify", "tiny.circuitome", "nets.py:tiny", "--all")
     assert got.code == 0, got.err
     assert {"first", "left", "right", "head"} <= {
         line.split()[0] for line in got.out.splitlines()[2:]

@@ -26,6 +26,7 @@ __all__ = ["ModelError", "WeightsFile", "is_known_name", "resolve", "resolve_aga
 NOTHING: Final = About()
 DEFAULT: Final = "DEFAULT"
 RANDOM: Final = "random"
+_UNKNOWN: Final = "?"
 NOT_CHOSEN: Final = Fitted("", ())
 _NAME: Final = re.compile(r"[^\W_][\w.+-]*")
 _LONGEST_NAME: Final = 200  # files and folders are called by it, and may have 255 bytes
@@ -94,15 +95,17 @@ def resolve_again(
     spec: str | None,
     weights: str | None,
     bundle: str,
+    command: str = "verify",
     left_out: object = None,
 ) -> Network:
     """Build the network that a bundle was made from, and make sure that it is the same one.
 
     Args:
-        described: the bundle's `Model` row. Names of networks, ``DEFAULT``, ``random`` and the seed
-            are taken from it if nothing was typed; code that it names is never run.
+        described: the bundle's `Model` row. Names of networks, ``DEFAULT``, ``random``, the seed
+            and a weights file in the working folder are taken from it if nothing was typed; code
+            that it names is never run.
         spec, weights: as for `resolve`, where they were typed.
-        bundle: what the error calls the bundle.
+        bundle, command: what the error calls the bundle, and the command to type.
         left_out: the manifest's ``left_out``; if it names modules, the head is left out again.
 
     Raises:
@@ -110,16 +113,15 @@ def resolve_again(
         WeightsError: these are other weights than the bundle's.
     """
     architecture, origin = str(described.get("architecture")), str(described.get("weights"))
-    if spec is None and not is_known_name(architecture):
-        raise ModelError(
-            f"{bundle} was made from {architecture or 'code'}, which is run only when it is "
-            "typed; name it after the bundle"
-        )
+    known = spec or (architecture if is_known_name(architecture) else None)
     if weights is None:
-        weights = _weights_again(origin, spec or architecture, bundle)
+        weights = _weights_again(origin, known)
+    if known is None or weights == _UNKNOWN:
+        raise ModelError(_to_type(architecture, origin, spec=spec, line=f"{command} {bundle}"))
+    weights = weights or None
     file = WeightsFile.of(weights, head="drop" if left_out else "keep") if weights else None
     network = resolve(
-        spec or architecture,
+        known,
         weights=file,
         said=About(described.get("input_shape") or ()),
         seed=int(described.get("seed") or 0),
@@ -139,16 +141,27 @@ def _refuse_other_weights(network: Network, described: ModelRow, bundle: str) ->
         )
 
 
-def _weights_again(origin: str, spec: str, bundle: str) -> str | None:
-    """The weights that a bundle names; None for those that the network comes with."""
+def _weights_again(origin: str, spec: str | None) -> str:
+    """The weights that a bundle names; empty for those that the network comes with."""
     if origin in (DEFAULT, RANDOM):
         return origin
     is_bundled = spec in BUNDLED and BUNDLED[spec].weights.name == origin
-    if origin != "factory" and not is_bundled:
-        raise ModelError(
-            f"{bundle} was made with the weights {origin}; name that file with --weights"
-        )
-    return None
+    if origin == "factory" or is_bundled:
+        return ""
+    file = Path(WeightsFile.of(origin).path)
+    # no other folder, whatever a manifest says
+    return origin if file.name == str(file) and file.is_file() else _UNKNOWN
+
+
+def _to_type(architecture: str, origin: str, *, spec: str | None, line: str) -> str:
+    """What a bundle was made from that has to be typed again, and the command for it."""
+    model = spec or ("" if is_known_name(architecture) else architecture)
+    file = origin not in (DEFAULT, RANDOM, "factory") and f" --weights {origin}"
+    return (
+        f"{line.partition(' ')[2]} was made from {architecture or 'code'} with the weights "
+        f"{origin}; code is run, and files elsewhere are read, only when they are typed: "
+        f"`circuitome {line}{f' {model}' if model else ''}{file or ''}`, with the folders of both"
+    )
 
 
 def _weigh(
