@@ -69,7 +69,7 @@ def _opened(db: Place, *, create: bool = False) -> Iterator[Database]:
 
 
 def query(name: str, *, db: Place = DATABASE, limit: int | None = None, **parameters: Any) -> Rows:
-    """Rows of a named query of the library, or of a ``.cypher`` file."""
+    """Rows of a named query of the library, of a ``.cypher`` file, or of Cypher itself."""
     with _opened(db) as database:
         return database.query(name, limit=limit, **parameters)
 

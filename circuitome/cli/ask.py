@@ -46,15 +46,16 @@ class Direction(Enum):
 Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME|FILE.cypher",
+        metavar="NAME|FILE.cypher|CYPHER",
         show_default=False,
-        help="A query of the library, or a file of your own.",
+        help="A query of the library, a file of your own, or the Cypher itself in quotes.",
     ),
 ]
 Unsafe = Annotated[
     bool,
     typer.Option(
-        "--unsafe", help="Let FILE.cypher read files and call procedures and plugins; never write."
+        "--unsafe",
+        help="Let your own Cypher read files and call procedures and plugins; never write.",
     ),
 ]
 ListQueries = Annotated[bool, typer.Option("--list", help="Show the queries of the library.")]
@@ -67,6 +68,7 @@ def query(
     name: Name = None,
     db: DatabaseAddress = DEFAULT_DATABASE,
     parameters: Parameters = None,
+    model: ModelKey = None,
     limit: Limit = None,
     timeout: Timeout = None,
     unsafe: Unsafe = False,
@@ -77,8 +79,8 @@ def query(
     """Ask a question, by name or in Cypher.
 
     NAME is a query of the library (--list). FILE.cypher is one of your own; its header may declare
-    its parameters. It is stopped after 60 seconds (--timeout), and at most 10,000 rows are shown
-    (--limit).
+    its parameters. CYPHER is one as well, and reads only. Your own are stopped after 60 seconds
+    (--timeout), and at most 10,000 rows are shown (--limit).
 
     \b
     Examples:
@@ -86,10 +88,14 @@ def query(
       circuitome query inputs -p neuron=squeezenet1_1/features.3.squeeze:5 --limit 10
       circuitome query hubs --show
       circuitome query mine.cypher -p min_share=0.2 --json
+      circuitome query "MATCH (n:Neuron) RETURN n.op AS op, count(*) AS neurons ORDER BY op"
     """
     from circuitome.queries.catalogue import find_query
 
-    given: dict[str, Any] = dict(parameter_values(parameters))
+    taken = {} if model is None else {"model": "--model"}
+    given: dict[str, Any] = {**parameter_values(parameters, **taken)}
+    if model is not None:
+        given["model"] = model
     if list_queries:
         return _show_library(as_json=as_json)
     if name is None:
@@ -144,8 +150,8 @@ def _opened(db: str, name: str, timeout: float | None = None) -> Iterator[Databa
     from circuitome.queries.database import DEFAULT_TIMEOUT, open_database
 
     with open_database(db) as database:
-        if name.endswith(".cypher"):
-            with watched(name, DEFAULT_TIMEOUT if timeout is None else timeout):
+        if _is_own(name):
+            with watched(_shown(name), DEFAULT_TIMEOUT if timeout is None else timeout):
                 yield database
         else:
             yield database
@@ -157,14 +163,26 @@ def _opened(db: str, name: str, timeout: float | None = None) -> Iterator[Databa
         )
 
 
+def _is_own(name: str) -> bool:
+    """Whether a query is the user's own: a file, or the Cypher itself."""
+    from circuitome.queries.query_file import is_cypher
+
+    return name.endswith(".cypher") or is_cypher(name)
+
+
+def _shown(name: str) -> str:
+    """What messages call a query of the user's."""
+    return name if name.endswith(".cypher") else "the query"
+
+
 def _first_rows(database: Database, name: str, **options: Any) -> Rows:
     """Rows of a query; those of a file end at `MOST_ROWS` without a limit."""
-    if options["limit"] is not None or not name.endswith(".cypher"):
+    if options["limit"] is not None or not _is_own(name):
         return database.query(name, **options)
     rows = database.query(name, row_limit=MOST_ROWS + 1, **options)
     if len(rows) > MOST_ROWS:
         note(
-            f"{name}: only the first {MOST_ROWS:,} rows are shown; "
+            f"{_shown(name)}: only the first {MOST_ROWS:,} rows are shown; "
             "narrow the query, or give another --limit"
         )
     return rows.head(MOST_ROWS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from circuitome.queries.algorithms.declared import algorithms
 from circuitome.queries.errors import QueryError, near
-from circuitome.queries.query_file import Query, load_file, load_folder
+from circuitome.queries.query_file import Query, is_cypher, load_file, load_folder, load_text
 
 __all__ = ["find_query", "library"]
 
@@ -28,7 +28,8 @@ def library() -> dict[str, Query]:
 
 
 def find_query(name_or_file: str | os.PathLike[str]) -> Query:
-    """The query of that name (``-`` and ``_`` are the same), or the one in a ``.cypher`` file.
+    """The query of that name (``-`` and ``_`` are the same), the one in a ``.cypher`` file, or
+    the Cypher itself.
 
     Raises:
         QueryError: for an unknown name, with near ones.
@@ -36,6 +37,8 @@ def find_query(name_or_file: str | os.PathLike[str]) -> Query:
     text = os.fspath(name_or_file)
     if isinstance(name_or_file, os.PathLike) or text.endswith(".cypher"):
         return load_file(Path(text))
+    if is_cypher(text):
+        return load_text(text)
     name = text.strip().lower().replace("-", "_")
     if name in library():
         return library()[name]

@@ -54,7 +54,7 @@ class Database(AbstractContextManager["Database"]):
         unsafe: bool = False,
         **parameters: Any,
     ) -> Rows:
-        """Rows of a named query of the library, or of a ``.cypher`` file.
+        """Rows of a named query of the library, of a ``.cypher`` file, or of Cypher itself.
 
         ``limit`` is the query's own parameter if it has one, and else cuts the rows; ``timeout`` in
         seconds; ``row_limit`` is the maximum number of rows that are read; ``unsafe`` lets a file
@@ -79,7 +79,8 @@ class Database(AbstractContextManager["Database"]):
         except StoreError as error:
             if query.name in library():
                 raise
-            raise QueryError(f"{os.fspath(name_or_file)}: {error}") from error
+            where = query.name if query.topic == "text" else os.fspath(name_or_file)
+            raise QueryError(f"{where}: {error}") from error
         # a load may have begun since the parameters were looked up
         self._keys.refuse_loading(_flat(bound.values()))
         return rows

@@ -35,8 +35,9 @@ database.query("inputs", neuron="squeezenet1_1/features.3.expand3x3:17").to_pand
 
 `circuitome query --list` lists them, `--show` prints the Cypher for Neo4j Browser. A file of your
 own runs the same way: `circuitome query mine.cypher -p name=value`. With a header like those in
-`circuitome/queries/library` its parameters are checked and converted, too. The parameter `model`
-may be left out if the database holds one model.
+`circuitome/queries/library` its parameters are checked and converted, too. So does Cypher itself:
+`circuitome query "MATCH (m:Model) RETURN m.key AS model"`. The parameter `model` may be left out if
+the database holds one model, and `--model` is short for it.
 
 Two steps stand for more Cypher than they show, in a form that suits each engine:
 

@@ -48,13 +48,19 @@ __all__ = [
     "DIALECTS",
     "LIBRARY",
     "Query",
+    "is_cypher",
     "load_file",
     "load_folder",
+    "load_text",
 ]
 
 LIBRARY: Final = Path(__file__).parent / "library"
 DIALECTS: Final = ("kuzu", "neo4j")
 _STIMULI: Final = re.compile(r"\bstimuli\('[^']*'(?:, '[^']*')*\)")
+_CYPHER: Final = re.compile(
+    r"\s*(?://|(?:MATCH|OPTIONAL|WITH|RETURN|UNWIND|CALL)\s)", re.IGNORECASE
+)
+_TYPED: Final = "the query"
 _LARGEST: Final = 1_000_000  # bytes of a query file
 _PLACEHOLDERS: Final = {
     "model": "model",
@@ -163,7 +169,9 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
         returns=header.returns,
         text=text,
         notes=header.notes,
-        variants={} if _dialect(path) else _for_kuzu(body, text, header, path) | _variants(path),
+        variants={}
+        if _dialect(path)
+        else _for_kuzu(body, text, header, where=str(path)) | _variants(path),
     )
     _agree(str(path), query, query.text, strict=strict)
     for dialect, cypher in query.variants.items():
@@ -171,10 +179,46 @@ def load_file(path: Path, *, topic: str = "file", strict: bool = False) -> Query
     return query
 
 
+def is_cypher(text: str) -> bool:
+    """Whether a text is a query itself, and no name of one.
+
+    >>> is_cypher("MATCH (n:Neuron) RETURN n.key AS key"), is_cypher("match.cypher")
+    (True, False)
+    """
+    return _CYPHER.match(text) is not None
+
+
+def load_text(cypher: str) -> Query:
+    """A query that was typed; like a file, it may have a header.
+
+    Raises:
+        QueryError: what is wrong with it and how to mend it.
+    """
+    header, body = _parts_of(cypher, where=_TYPED, strict=False)
+    text = expanded(body, "neo4j", where=_TYPED).strip() + "\n"
+    query = Query(
+        name=_TYPED,
+        topic="text",
+        title=header.title or _TYPED,
+        doc=header.doc,
+        parameters=_declared(header, text, strict=False),
+        returns=header.returns,
+        text=text,
+        notes=header.notes,
+        variants=_for_kuzu(body, text, header, where=_TYPED),
+    )
+    _agree(_TYPED, query, query.text, strict=False)
+    return query
+
+
 def _parts(path: Path, *, strict: bool) -> tuple[Header, str]:
     """The header of a file, and the Cypher below."""
-    where = str(path)
-    header_text, body = _split(_read(path))
+    return _parts_of(_read(path), where=str(path), strict=strict)
+
+
+def _parts_of(text: str, *, where: str, strict: bool) -> tuple[Header, str]:
+    """The header of a query, and the Cypher below."""
+    header_text, body = _split(text)
     body = _with_stimuli(body, where=where)
     header = parse_header(header_text, where=where)
     if not code_of(body).strip():
@@ -242,10 +286,10 @@ def _variant(file: Path, dialect: str) -> str:
     return expanded(text, dialect, where=str(file)).strip() + "\n"
 
 
-def _for_kuzu(body: str, shared: str, header: Header, path: Path) -> dict[str, str]:
+def _for_kuzu(body: str, shared: str, header: Header, *, where: str) -> dict[str, str]:
     """The text for Kuzu if it is not the shared one: with fragments in its form, and the hint."""
-    text = expanded(body, "kuzu", where=str(path)).strip() + "\n"
-    text = _hinted(text, header, where=str(path))
+    text = expanded(body, "kuzu", where=where).strip() + "\n"
+    text = _hinted(text, header, where=where)
     return {} if text == shared else {"kuzu": text}
 
 

@@ -891,6 +891,47 @@ def test_hostile_text_reaches_no_terminal_and_no_query(here: Path) -> None:
     assert len(run("query", "neurons", "--json").rows) > 0
 
 
+COUNTED = "MATCH (n:Neuron) RETURN n.op AS op, count(*) AS neurons ORDER BY op"
+
+
+def test_cypher_itself_is_a_query(here: Path) -> None:
+    (here / "counted.cypher").write_text(COUNTED)
+    rows = run("query", COUNTED, "--json").rows
+    assert rows == run("query", "counted.cypher", "--json").rows
+    assert {"op": "linear", "neurons": 4} in rows
+    assert run("query", COUNTED, "--json", "--limit", "1").rows == rows[:1]
+    asked = "match (n:Neuron) where n.op = $op return count(*) AS neurons"
+    assert run("query", asked, "-p", "op=linear", "--json").rows == [{"neurons": 4}]
+    assert run("query", f"// How many.\n{COUNTED}", "--show").out.startswith("// How many.")
+
+
+@pytest.mark.parametrize(
+    "cypher, words",
+    [
+        ("MATCH (n) DETACH DELETE n", "the query: "),
+        ("MATCH (n:Neuron) SET n.bias = 0 RETURN n", "the query: "),
+        ("CALL db.labels() YIELD label RETURN label", "the query: "),
+        ("MATCH (n:Neuron RETURN n", "the query: "),
+        ("RETURN $op AS op", "op"),
+    ],
+)
+def test_typed_cypher_reads_and_nothing_else(here: Path, cypher: str, words: str) -> None:
+    before = run("query", COUNTED, "--json").out
+    got = run("query", cypher)
+    assert (got.code, words in got.err) == (2, True), got.err
+    assert run("query", COUNTED, "--json").out == before
+
+
+def test_a_query_takes_its_model_as_an_option(here: Path) -> None:
+    assert run("load", "other.circuitome").code == 0
+    refused = run("query", "hubs")
+    assert (refused.code, "--model MODEL" in refused.err) == (2, True)
+    rows = run("query", "hubs", "--model", "other", "--json").rows
+    assert rows == run("query", "hubs", "-p", "model=other", "--json").rows
+    twice = run("query", "hubs", "--model", "other", "-p", "model=tiny")
+    assert (twice.code, "an option of its own" in twice.err) == (2, True)
+
+
 def test_export_writes_a_graph_that_networkx_reads(here: Path) -> None:
     import networkx
 
