@@ -85,6 +85,9 @@ _FILLED: Final = (
 )
 """What the reader says of an object that is filled like a dictionary, or like a list."""
 _CODE: Final = re.compile(r"GLOBAL (\S+)|Unsupported (?:class|operand) (\S+)|function (\S+)")
+_REASON: Final = re.compile(r"WeightsUnpickler error:\s*(.+)")
+_LATER: Final = frozenset({"140", "141", "145", "147", "148", "149", "150"})
+"""Operands of pickle protocols 4 and 5, by number."""
 
 _Stands = dict[str, type]
 
@@ -176,16 +179,20 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _refusal(path: Path, error: Exception) -> WeightsError:
-    if "persistent_load of storage" in str(error):
+    message = str(error)
+    if "persistent_load of storage" in message:
         return _more_than_tensors(path, "a module with its source")
-    code = _CODE.search(str(error))
-    if code is None:
-        return WeightsError(
-            f"{path}: not a whole PyTorch file ({first_line(error)[:200]}); fetch or save it again"
-        )
-    name = next(filter(None, code.groups()))
-    name = f"a pickle that torch.save does not write, operand {name}" if name.isdigit() else name
-    return _more_than_tensors(path, name)
+    code = _CODE.search(message)
+    name = next(filter(None, code.groups())) if code else ""
+    if name in _LATER:
+        return _more_than_tensors(path, "a pickle of a later protocol than PyTorch reads safely")
+    if name and not name.isdigit():
+        return _more_than_tensors(path, name)
+    reason = _REASON.search(message)
+    said = reason[1] if reason else first_line(error)
+    return WeightsError(
+        f"{path}: not a whole PyTorch file ({said[:200].rstrip('.')}); fetch or save it again"
+    )
 
 
 def _more_than_tensors(path: Path, what: str) -> WeightsError:
