@@ -91,6 +91,7 @@ def query(
       circuitome query "MATCH (n:Neuron) RETURN n.op AS op, count(*) AS neurons ORDER BY op"
     """
     from circuitome.queries.catalogue import find_query
+    from circuitome.queries.unmeasured import why_empty
 
     taken = {} if model is None else {"model": "--model"}
     given: dict[str, Any] = {**parameter_values(parameters, **taken)}
@@ -107,7 +108,8 @@ def query(
     options = {"limit": limit, "timeout": timeout, "unsafe": unsafe}
     with _opened(db, name, timeout) as database:
         rows = _first_rows(database, name, **options, **given)
-    return show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty="no rows")
+        empty = "" if len(rows) else why_empty(find_query(name), database.models())
+    return show_rows(rows.to_dicts(), as_json=as_json, columns=rows.columns, empty=empty)
 
 
 def _show_library(*, as_json: bool) -> None:

@@ -922,6 +922,21 @@ def test_typed_cypher_reads_and_nothing_else(here: Path, cypher: str, words: str
     assert run("query", COUNTED, "--json").out == before
 
 
+@pytest.mark.parametrize(
+    "asked, part",
+    [
+        ("families", "families"),
+        ("equivariant_pairs", "equivariance"),
+        ("MATCH (n:Neuron) WHERE n.kind = 'curve' RETURN n.key AS key", "kinds"),
+    ],
+)
+def test_a_query_of_what_was_not_measured_says_so(here: Path, asked: str, part: str) -> None:
+    got = run("query", asked)
+    assert (got.code, got.out) == (0, "")
+    assert f"`circuitome annotate BUNDLE --parts {part}`" in got.err
+    assert run("query", "MATCH (n:Neuron) WHERE n.op = 'none' RETURN n.op").err == "no rows\n"
+
+
 def test_a_query_takes_its_model_as_an_option(here: Path) -> None:
     assert run("load", "other.circuitome").code == 0
     refused = run("query", "hubs")
