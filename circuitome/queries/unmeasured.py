@@ -38,7 +38,7 @@ def parts_read(cypher: str) -> list[str]:
     asked = "\n".join(_conditions(code))
     read = {kind.part for kind in named if _is_named(kind.name, asked)}
     for name, parts in _makers(named).items():
-        if None not in parts and re.search(rf"\.{name}\b", asked):
+        if len(parts) == 1 and None not in parts and re.search(rf"\.{name}\b", asked):
             read |= parts
     return [part for part in PARTS if part in read]
 
