@@ -78,7 +78,7 @@ class Block(nn.Module):
 class Menagerie(nn.Module):
     """The whole network; made by `menagerie`."""
 
-    def __init__(self, slope: float) -> None:
+    def __init__(self, slope: float = 0.0) -> None:
         super().__init__()
         self.conv1 = ConvNorm(3, 32, 7, stride=2)
         self.reduce2 = ConvNorm(32, 32, 1, groups=2)
