@@ -176,7 +176,7 @@ def network_of(
         weights=weights,
         bundle=str(path),
         command=command,
-        left_out=bundle.manifest.note("left_out"),
+        notes={name: bundle.manifest.note(name) for name in ("left_out", "until")},
     )
     tell_taken(network)
     return network

@@ -93,6 +93,14 @@ Head = Annotated[
         help="drop: leave out the last layers, and the classes, if the weights file lacks them.",
     ),
 ]
+Until = Annotated[
+    str,
+    typer.Option(
+        "--until",
+        metavar="MODULE",
+        help="End before this module, such as layer4: what it would read is put out.",
+    ),
+]
 Keep = Annotated[
     str,
     typer.Option(
@@ -146,6 +154,7 @@ def extract(
     output: Output = None,
     weights: Weights = None,
     head: Head = "keep",
+    until: Until = "",
     name: Name = None,
     input_size: InputSize = None,
     classes: Classes = None,
@@ -172,6 +181,7 @@ def extract(
       circuitome extract nets.py:resnet20 --weights resnet20.pth --input-size 3,32,32 --name mine
       circuitome extract nets.py:resnet20 --weights last.ckpt::ema
       circuitome extract resnet50 --weights backbone.pth --head drop
+      circuitome extract swin_t --until features.1 --weights random
       circuitome extract nets.py:resnet20 --classes cifar10.txt --input-size 3,32,32
       circuitome extract densenet121 --weights random --keep all -o random.circuitome
       circuitome extract resnet50 --top 50 --span 2
@@ -192,7 +202,7 @@ def extract(
         model,
         weights=_weights_file(weights, head),
         name=name,
-        said=About(*given, labels=labels),
+        said=About(*given, labels=labels, until=until),
         seed=seed,
         allow_nonfinite=allow_nonfinite,
     )

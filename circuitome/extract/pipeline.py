@@ -85,6 +85,7 @@ def extract(
     refuse_unready(network.model, source=network.architecture or type(network.model).__name__)
     row = network.row() | {"keep": str(keep)}
     row |= {"left_out": list(network.left_out)} if network.left_out else {}
+    row |= {"until": network.until} if network.until else {}
     writer = BundleWriter(output or f"{network.name}.circuitome", force=force)
     report("tracing", 0, 1)
     shape = tuple(int(size) for size in network.input_shape)

@@ -24,6 +24,8 @@ class About:
     """Each input channel is divided by it."""
     task: str = ""
     labels: Sequence[str] = ()
+    until: str = ""
+    """Module that the network ends before; empty: it is whole."""
 
     @classmethod
     def of(cls, model: nn.Module) -> About:
@@ -49,6 +51,7 @@ class About:
             std=_per_channel("std", self.std or _fitting(known.std, shape[0]), shape[0]),
             task=str(self.task or known.task or ""),
             labels=tuple(map(str, self.labels or known.labels)),
+            until=self.until,
         )
 
 

@@ -55,6 +55,8 @@ class Network:
     """One line about what was chosen from the weights file; empty if nothing had to be."""
     left_out: Sequence[str] = ()
     """Modules of the head that were left out, because the weights file lacks them."""
+    until: str = ""
+    """Module that the network ends before (`end_before`); empty: it is whole."""
 
     def with_weights(self, weights: str | WeightsFile) -> Network:
         """The network with the weights of a checkpoint, which are put into its ``model``.

@@ -5,7 +5,9 @@ preprocessing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import torch
@@ -17,6 +19,7 @@ from circuitome.extract.models.fitting import Fitted, Target, WeightsFile, fit, 
 from circuitome.extract.models.network import ModelError, Network
 from circuitome.extract.models.readiness import ready
 from circuitome.extract.models.sources import Source, is_known_name, source_of
+from circuitome.extract.models.until import end_before
 from circuitome.extract.models.weights import WeightsError, randomise, refuse_nonfinite
 from circuitome.graphdb.rows import ModelRow
 from circuitome.networks import BUNDLED
@@ -73,6 +76,8 @@ def resolve(
     if not allow_nonfinite:
         path = None if file is None or file.path == DEFAULT else file.path
         refuse_nonfinite(model, source=path or source.architecture)
+    if about.until:
+        end_before(model, about.until, about.input_shape, source=source.architecture)
     return Network(
         model=model,
         name=_checked_name(name or source.name),
@@ -80,12 +85,13 @@ def resolve(
         mean=about.mean,
         std=about.std,
         task=about.task,
-        labels=() if fitted.left_out else about.labels,
+        labels=() if fitted.left_out or about.until else about.labels,
         architecture=source.architecture,
         weights=origin,
         seed=seed,
         taken=fitted.told,
         left_out=fitted.left_out,
+        until=about.until,
     )
 
 
@@ -96,7 +102,7 @@ def resolve_again(
     weights: str | None,
     bundle: str,
     command: str = "verify",
-    left_out: object = None,
+    notes: Mapping[str, object] = MappingProxyType({}),
 ) -> Network:
     """Build the network that a bundle was made from, and make sure that it is the same one.
 
@@ -106,7 +112,8 @@ def resolve_again(
             that it names is never run.
         spec, weights: as for `resolve`, where they were typed.
         bundle, command: what the error calls the bundle, and the command to type.
-        left_out: the manifest's ``left_out``; if it names modules, the head is left out again.
+        notes: what else the manifest says: modules of the head that were ``left_out``, and the
+            module ``until`` which the network goes.
 
     Raises:
         ModelError: the architecture or the weights file has to be typed.
@@ -119,11 +126,12 @@ def resolve_again(
     if known is None or weights == _UNKNOWN:
         raise ModelError(_to_type(architecture, origin, spec=spec, line=f"{command} {bundle}"))
     weights = weights or None
-    file = WeightsFile.of(weights, head="drop" if left_out else "keep") if weights else None
+    head = "drop" if notes.get("left_out") else "keep"
+    file = WeightsFile.of(weights, head=head) if weights else None
     network = resolve(
         known,
         weights=file,
-        said=About(described.get("input_shape") or ()),
+        said=About(described.get("input_shape") or (), until=str(notes.get("until") or "")),
         seed=int(described.get("seed") or 0),
     )
     _refuse_other_weights(network, described, bundle)
