@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final
 
 import torch
@@ -13,9 +15,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
+from circuitome.extract.trace.inlined import inline_regions
+from circuitome.extract.trace.unexportable import outputs_as_dictionary, refused
 from circuitome.extract.wiring import WiringError
 
-__all__ = ["BATCH", "Recorder", "export_graph", "program_inputs"]
+__all__ = ["BATCH", "Recorder", "export_graph", "first_of", "program_inputs"]
 
 # images in the exported graph; a batch of one could not be told from other sizes of one
 BATCH: Final = 2
@@ -30,6 +34,7 @@ def export_graph(
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
     program = _exported(model, input_shape, batch)
+    inline_regions(program.graph_module)
     if _mutates(program.graph.nodes):
         program = program.run_decompositions({})
     for node in program.graph.nodes:
@@ -45,26 +50,33 @@ def _exported(model: nn.Module, input_shape: Sequence[int], batch: int) -> Expor
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(batch, *input_shape, device=device)
     try:
-        with torch.no_grad(), _without_logs(), _without_collector():
-            return torch.export.export(model, (example,))
+        return _run(model, example)
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise WiringError(
-            f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))} cannot be "
-            "exported "
-            f"by torch.export ({type(error).__name__}: {reason}); check the input size "
-            "(--input-size), "
-            "and the model for control flow that depends on data"
-        ) from error
+        if "pytree" not in str(error):
+            raise refused(model, input_shape, error) from error
+        try:  # the tensors of a dataclass are outputs as those of a dictionary are
+            with outputs_as_dictionary(model):
+                return _run(model, example)
+        except Exception:
+            raise refused(model, input_shape, error) from error
+
+
+def _run(model: nn.Module, example: Tensor) -> ExportedProgram:
+    with torch.no_grad(), _quietly(), _without_collector():
+        return torch.export.export(model, (example,))
 
 
 @contextmanager
-def _without_logs() -> Iterator[None]:
-    """Torch logs a failed operation with its traceback before it raises; the error says it all."""
+def _quietly() -> Iterator[None]:
+    """Torch logs a failed operation with its traceback and prints its graph before it raises, and
+    warns of what a CPU lacks; the error says it all.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
 
@@ -132,8 +144,13 @@ class Recorder(Interpreter):
         """Run one node and keep its value if asked."""
         value = super().run_node(n)
         if n.name in self.keep:
-            self.recorded[n.name] = value
+            self.recorded[n.name] = first_of(value)
         return value
+
+
+def first_of(value: Any) -> Any:
+    """The first of several results of an operation, as of a maximum with its places."""
+    return value[0] if isinstance(value, (tuple, list)) else value
 
 
 def program_inputs(program: ExportedProgram) -> tuple[dict[str, object], list[str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from circuitome.extract.trace.rules import Rules, operand_node, shape_of
+import torch
+
+from circuitome.extract.trace.rules import Rules, shape_of
 from circuitome.extract.trace.tracer import Tracer, Value
 
 __all__ = ["RULES"]
@@ -50,9 +52,17 @@ def dropout(t: Tracer, x: Value, _p: float, train: bool) -> Value:
     return t.relayout(x, x.layout)
 
 
-@rule("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "detach_copy", "to", "_to_copy")
+@rule("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "detach_copy")
 def same(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
     """The same numbers."""
-    if t.node.meta["val"].dtype != operand_node(t, 0).meta["val"].dtype:
-        raise t.error("changes the number format; export the model in one format")
+    return t.relayout(x, x.layout)
+
+
+@rule("to", "_to_copy", "type_as")
+def cast(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
+    """The same numbers on another device or in another format, if that has float32's digits."""
+    wanted = t.node.meta["val"].dtype
+    if wanted not in (torch.float32, torch.float64):
+        name = str(wanted).removeprefix("torch.")
+        raise t.error(f"computes in {name}, and float32 is wired: build the network without it")
     return t.relayout(x, x.layout)
