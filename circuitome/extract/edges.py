@@ -154,7 +154,9 @@ def _gain(link: Link, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def linearised(layer: Layer, link: Link) -> bool:
     """Whether the edges along a link take more than a plain ReLU for linear."""
-    return layer.op in ("norm", "gate") or any(not STEPS[step.name].plain for step in link.path)
+    return layer.op in ("norm", "gate", "max") or any(
+        not STEPS[step.name].plain for step in link.path
+    )
 
 
 def weigh(

@@ -38,7 +38,7 @@ def _behind(link: Link, field: FieldGeometry, size: tuple[int, int]) -> FieldGeo
 
 
 def _met(arrived: Sequence[FieldGeometry]) -> FieldGeometry:
-    finest = min(arrived, key=lambda field: field.jump)
+    finest = min(arrived, key=lambda field: (abs(field.jump[0]), abs(field.jump[1])))
     heights, widths = zip(*(field.size for field in arrived), strict=True)
     return FieldGeometry((max(heights), max(widths)), finest.jump, finest.start)
 

@@ -25,7 +25,9 @@ __all__ = [
     "ExpandError",
     "ExpandedKernel",
     "FieldGeometry",
+    "Filtering",
     "Geometry",
+    "Mirroring",
     "Padding",
     "Pointwise",
     "Resizing",
@@ -72,7 +74,7 @@ class FieldGeometry:
         size, jump, start = list(self.size), list(self.jump), list(self.start)
         for axis in (0, 1):
             reach = (window.kernel[axis] - 1) * window.dilation[axis]
-            size[axis] += reach * jump[axis]
+            size[axis] += reach * abs(jump[axis])
             start[axis] += jump[axis] * (reach / 2 - window.padding[axis])
             jump[axis] *= window.stride[axis]
         return FieldGeometry(_two(size), _two(jump), _two(start))
@@ -83,7 +85,7 @@ class FieldGeometry:
         for axis in (0, 1):
             reach = (window.kernel[axis] - 1) * window.dilation[axis]
             jump[axis] /= window.stride[axis]
-            size[axis] += reach * jump[axis]
+            size[axis] += reach * abs(jump[axis])
             start[axis] -= jump[axis] * (reach / 2 - window.padding[axis])
         return FieldGeometry(_two(size), _two(jump), _two(start))
 
@@ -163,6 +165,19 @@ class Windows(Geometry):
         return _spread(behind, window)
 
 
+class Filtering(Windows):
+    """A fixed filter over windows, as one that blurs before rows and columns are left out."""
+
+    def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
+        """Every position of a window gets the filter's share."""
+        window, channels = _window(step), behind.kernel.shape[1]
+        fixed = behind.kernel.new_tensor(step.attrs["kernel"])[None, None]
+        fixed = dilated(fixed, window.dilation).expand(channels, -1, -1, -1)
+        stride = pair(step.attrs["stride"])
+        wide = F.conv_transpose2d(behind.kernel, fixed, stride=stride, groups=channels)
+        return behind.widened(wide, stride, window.padding)
+
+
 class WholeMap(Geometry):
     """A pool over the whole map to one number without a position, or to a grid of windows."""
 
@@ -240,6 +255,25 @@ class Resizing(Geometry):
         raise ExpandError(
             "an upsampling lies between, which reads by phases: it cannot be multiplied out"
         )
+
+
+class Mirroring(Geometry):
+    """Rows or columns in reverse order."""
+
+    keeps_size = True
+
+    def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
+        """The same fields, met from the other end."""
+        jump, start = list(field.jump), list(field.start)
+        for axis in (0, 1):
+            if 2 + axis in step.attrs["dims"]:
+                start[axis] += jump[axis] * (before[axis] - 1)
+                jump[axis] = -jump[axis]
+        return replace(field, jump=_two(jump), start=_two(start))
+
+    def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
+        """Refused: the kernel differs from position to position."""
+        raise ExpandError("a mirrored map lies between: it cannot be multiplied out")
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -73,6 +73,12 @@ class Layout:
         return self.sizes.get("H", 1), self.sizes.get("W", 1)
 
     @property
+    def image_axes(self) -> list[str]:
+        """The axes in the order of ``(N, C, H, W)``, channels in that of their numbers."""
+        held = {axis for dim in self.dims for axis in dim}
+        return [axis for axis in ("N", *self.channel_axes, "H", "W") if axis in held]
+
+    @property
     def is_image(self) -> bool:
         """Whether this is ``(N, C, H, W)``."""
         names = ("N", "C", "H", "W")
@@ -166,15 +172,14 @@ class Layout:
         return None
 
     def canonical(self, tensor: Tensor) -> Tensor:
-        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``; needs
-        unsplit channels.
-        """
+        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``."""
         sizes = {**self.sizes, "N": -1}
         axes = [axis for dim in self.dims for axis in dim]
         spread = tensor.reshape([sizes[axis] for axis in axes])
-        names = [axis for axis in ("N", "C", "H", "W") if axis in axes]
+        names = self.image_axes
         spread = spread.permute([axes.index(axis) for axis in names])
-        return spread.reshape([sizes.get(axis, 1) for axis in ("N", "C", "H", "W")])
+        batch = -1 if "N" in axes else 1
+        return spread.reshape(batch, self.channels, *self.space)
 
 
 def _taken(axes: Axes, size: int, view: str) -> dict[str, int]:

@@ -6,7 +6,7 @@ what it means for an edge, and what it does to places (`circuitome.extract.geome
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from circuitome.extract.formula import Formula, evaluate
 from circuitome.extract.geometry import (
+    Filtering,
     Geometry,
+    Mirroring,
     Padding,
     Pointwise,
     Resizing,
@@ -68,8 +71,30 @@ def _prelu(x: Tensor, *, slope: Tensor) -> Tensor:
     return torch.where(x >= 0, x, x * _vector(slope))
 
 
+def _curve(x: Tensor, *, formula: Formula) -> Tensor:
+    return evaluate(formula, x)
+
+
+def _power(x: Tensor, *, exponent: float = 1.0, exponents: Tensor | None = None) -> Tensor:
+    return torch.pow(x, exponent if exponents is None else _vector(exponents))
+
+
 def _slice(x: Tensor, *, dim: int, start: int, stop: int, step: int) -> Tensor:
     return x[(slice(None),) * dim + (slice(start, stop, step),)]
+
+
+def _filter(
+    x: Tensor,
+    *,
+    kernel: Sequence[Sequence[float]],
+    kernel_size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Tensor:
+    channels = x.shape[1]
+    weight = torch.tensor(kernel, device=x.device).expand(channels, 1, *kernel_size)
+    return F.conv2d(x, weight, None, stride, padding, dilation, channels)
 
 
 def _mean(x: Tensor, *, dims: tuple[int, ...]) -> Tensor:
@@ -115,15 +140,26 @@ STEPS: Final[Mapping[str, StepKind]] = {
     "exp": _activation(torch.exp, zero=False),
     "sqrt": _activation(torch.sqrt),
     "clamp": _activation(torch.clamp, "min", "max", zero=False),
+    "curve": StepKind(_curve, Pointwise(), zero=False),
+    "power": StepKind(_power, Pointwise(), zero=False),
+    "reciprocal": _activation(torch.reciprocal, zero=False),
+    "rsqrt": _activation(torch.rsqrt, zero=False),
+    "log": _activation(torch.log, zero=False),
+    "log1p": _activation(torch.log1p),
+    "erf": _activation(torch.erf),
+    "sin": _activation(torch.sin),
+    "threshold": StepKind(F.threshold, Pointwise(), plain=True, zero=False),
     "affine": StepKind(_affine, Pointwise(), linear=True, zero=False),
     "max_pool": StepKind(F.max_pool2d, Windows()),
     "avg_pool": _linear(F.avg_pool2d, Windows()),
+    "filter": _linear(_filter, Filtering()),
     "adaptive_avg_pool": _linear(F.adaptive_avg_pool2d, WholeMap()),
     "adaptive_max_pool": StepKind(F.adaptive_max_pool2d, WholeMap()),
     "mean": _linear(_mean, WholeMap()),
     "amax": StepKind(_largest, WholeMap()),
     "pad": _linear(_pad, Padding()),
     "slice": _linear(_slice, Slicing()),
+    "flip": _linear(torch.flip, Mirroring()),
     "upsample": _linear(F.interpolate, Resizing()),
 }
 """Every kind of step by its name: a new one is a line here, be it spatial or not."""

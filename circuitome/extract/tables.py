@@ -18,7 +18,7 @@ from circuitome.extract.edges import Edges, FanIn, Flow, Pruning, banding_ratio,
 from circuitome.extract.expanded import Expanded, ExpandError, Passes, expand_target, spans
 from circuitome.extract.structure import LayerPairs, Structure
 from circuitome.extract.trace.tracing import Trace
-from circuitome.extract.wiring import Layer
+from circuitome.extract.wiring import SOURCES, Layer
 from circuitome.graphdb import rows
 from circuitome.graphdb.bundle_writer import BundleWriter
 from circuitome.graphdb.stores.protocol import Progress
@@ -98,7 +98,7 @@ class Tables:
                 "channels": layer.channels,
                 "size": layer.size,
                 "receptive_field": layer.receptive_field,
-                "kept_mass": None if layer.op == "input" else _mass(fan),
+                "kept_mass": None if layer.op in SOURCES else _mass(fan),
                 **self._window(layer),
             }
 
@@ -133,7 +133,7 @@ class Tables:
     def _fan_in(self, fans: Sequence[FanIn]) -> dict[str, object]:
         """What pruning did to each neuron; unknown where nothing finite comes in."""
         wiring, fan = self.traced.wiring, gathered(fans, FanIn.__dataclass_fields__)
-        unknown = wiring.spread([layer.op == "input" for layer in wiring.layers])
+        unknown = wiring.spread([layer.op in SOURCES for layer in wiring.layers])
         unknown[list(self.traced.nonfinite)] = True
         return {
             "fan_in_norm": pa.array(fan["norm"], pa.float64(), mask=unknown),
@@ -170,7 +170,7 @@ def layer_edges(
 ) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer of a traced network, in runs of receivers; none for the input."""
     wiring, layer = traced.wiring, traced.wiring.layers[index]
-    if layer.op == "input":
+    if layer.op in SOURCES:
         return
     kernel = torch.as_tensor(traced.kernels[f"kernel/{layer.name}"])
     kernel = kernel if device.type == "mps" else kernel.to(device)  # MPS has no float64

@@ -24,14 +24,15 @@ from torch.export import ExportedProgram
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.edge_tables import EdgeTables
+from circuitome.extract.formula import evaluate
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.steps import apply
 from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
-from circuitome.extract.wiring import Layer, Link, Wiring
+from circuitome.extract.wiring import SOURCES, Layer, Link, Norm, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
 from circuitome.graphdb.stores.protocol import Progress
 
-__all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "read_operand", "verify"]
+__all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "compute", "read_operand", "verify"]
 
 TOLERANCE: Final = 1e-5
 """Largest relative error of a layer that passes."""
@@ -94,7 +95,7 @@ def _checks(
         tables, layers = EdgeTables(bundle, forced.wiring), forced.wiring.layers
         checks: list[LayerCheck] = []
         for index, layer in enumerate(layers):
-            if layer.op != "input":
+            if layer.op not in SOURCES:
                 kernel = forced.kernel(layer)
                 checks += forced.checks(index, kernel)
                 checks.append(_check(layer, "edges", tables.error(index, kernel, forced.arrays)))
@@ -142,7 +143,8 @@ def _record(
         *(fixed.get(node.name, images) for node in program.graph.nodes if node.op == "placeholder")
     )
     return {
-        name: wiring.layouts[name].canonical(value) for name, value in recorder.recorded.items()
+        name: wiring.layouts[name].canonical(value).float()
+        for name, value in recorder.recorded.items()
     }
 
 
@@ -211,7 +213,10 @@ class _Forced:
         if layer.op in ("add", "gate"):
             part = "summand" if layer.op == "add" else "factor"
             for number, (operand, node) in enumerate(zip(operands, layer.operands, strict=True)):
-                yield _check(layer, f"{part} {number}", _error(operand, self.recorded[node]))
+                if not node:  # no value of the network's: the layer's own check holds it
+                    continue
+                own = _repeated(self.recorded[node], operand.shape[1])
+                yield _check(layer, f"{part} {number}", _error(operand, own))
 
 
 def read_operand(
@@ -238,7 +243,7 @@ def read_operand(
             operand = x.new_zeros(len(x), layer.width, *x.shape[2:])
         operand[:, torch.as_tensor(link.positions, device=device)] = x
     if operand is None:  # a summand of zeros
-        return torch.zeros_like(recorded[layer.operands[number]])
+        return torch.zeros_like(recorded[layer.operands[number] or layer.node])
     return operand
 
 
@@ -254,8 +259,10 @@ def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tens
     """Pre-activation of a layer, ``(N, channels, H, W)``, from its operands and its kernel."""
     if layer.op in ("conv", "linear"):
         return _convolved(layer, operands[0], kernel, bias)
+    if layer.op == "max":
+        return operands[0].unflatten(1, (layer.groups, layer.fan_in)).amax(2)
     if layer.norm is not None:
-        operands = [_normalised(operands[0], **layer.norm)]
+        operands = [_normalised(operands[0], layer.norm)]
     pairs = zip(kernel[:, :, 0, 0].T, operands, strict=True)
     scaled = [factor.view(1, -1, 1, 1) * x for factor, x in pairs]
     terms = [scaled[0] * scaled[1]] if layer.op == "gate" else scaled
@@ -287,14 +294,15 @@ def _transposed(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor
     )
 
 
-def _normalised(
-    x: Tensor, *, name: str, dims: Sequence[int] = (), groups: int = 1, eps: float = 0.0
-) -> Tensor:
+def _normalised(x: Tensor, norm: Norm) -> Tensor:
+    name, eps = norm["name"], norm.get("eps", 0.0)
+    if name == "composed":
+        return evaluate(norm.get("formula", ()), x)
     if name == "standardize":
-        variance, mean = torch.var_mean(x, list(dims), correction=0, keepdim=True)
+        variance, mean = torch.var_mean(x, list(norm.get("dims", ())), correction=0, keepdim=True)
         return (x - mean) * torch.rsqrt(variance + eps)
     if name == "group_norm":
-        return F.group_norm(x, groups, eps=eps)
+        return F.group_norm(x, norm.get("groups", 1), eps=eps)
     return torch.softmax(x, 1) if name == "softmax" else torch.log_softmax(x, 1)
 
 
@@ -308,6 +316,11 @@ def _error(mine: Tensor, truth: Tensor) -> float:
     difference = torch.linalg.vector_norm((mine - truth).double())
     norm = torch.linalg.vector_norm(truth.double())
     return float(difference / norm) if norm > 0 else float(difference)
+
+
+def _repeated(recorded: Tensor, channels: int) -> Tensor:
+    """A map of one channel as often as the network repeats it; others as they are."""
+    return recorded.expand(-1, channels, -1, -1) if recorded.shape[1] == 1 else recorded
 
 
 def _check(layer: Layer, part: str, error: float) -> LayerCheck:

@@ -4,8 +4,8 @@ A *link* says which channels of which layer arrive at which input channels, and 
 *steps* (ReLU, pooling, a gain ...). Every step acts on each channel by itself, so that a channel
 can be followed. A layer combines what arrives by one grouped convolution: ``conv`` and ``linear``
 with their kernels, ``add`` with one 1x1 kernel per summand and channel, ``norm`` and ``readout``
-with one per channel, ``gate`` by multiplying its two operands. The wiring and the kernels compute
-the network: `circuitome.extract.verify` proves it.
+with one per channel, ``gate`` by multiplying its two operands, ``max`` by the largest of a group.
+The wiring and the kernels compute the network: `circuitome.extract.verify` proves it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,22 @@ import numpy as np
 from circuitome.errors import CircuitomeError
 from circuitome.extract.layout import Layout
 
-__all__ = ["OPS", "DamagedWiring", "Layer", "Link", "Norm", "Step", "Wiring", "WiringError"]
+__all__ = [
+    "OPS",
+    "SOURCES",
+    "DamagedWiring",
+    "Layer",
+    "Link",
+    "Norm",
+    "Step",
+    "Wiring",
+    "WiringError",
+]
 
 MOST_CHANNELS: Final = 1 << 24  # of one layer: a larger number in a file is damage, not a network
-OPS: Final = ("input", "conv", "linear", "add", "gate", "norm", "readout")
+OPS: Final = ("input", "constant", "conv", "linear", "add", "gate", "max", "norm", "readout")
+SOURCES: Final = ("input", "constant")
+"""Layers that read nothing: the image, and maps that are the same for every image."""
 
 
 class WiringError(CircuitomeError):
@@ -37,10 +49,11 @@ class DamagedWiring(CircuitomeError, ValueError):
 class Norm(TypedDict, total=False):
     """What a norm layer does to its operand before its gain."""
 
-    name: Required[str]  # standardize, group_norm, softmax or log_softmax
+    name: Required[str]  # standardize, group_norm, softmax, log_softmax or composed
     dims: Sequence[int]  # of (N, C, H, W), that standardize runs over
     groups: int  # of a group norm
     eps: float  # added to the variance
+    formula: Sequence[Sequence[Any]]  # of a composed one: `circuitome.extract.formula`
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,8 @@ class Layer:
     node: str  # the export's node whose value is the neurons' pre-activation
     channels: int
     size: tuple[int, int]  # height and width of its maps
-    operands: tuple[str, ...] = ()  # the export's nodes that hold each operand
+    # the export's nodes that hold each operand; "" if none does
+    operands: tuple[str, ...] = ()
     width: int = 0  # channels of an operand
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
@@ -131,7 +145,7 @@ class Wiring:
 
     def reads_image(self, index: int) -> bool:
         """Whether everything that a layer reads is the input."""
-        return all(self.layers[source].op == "input" for source in self.layers[index].sources)
+        return all(self.layers[source].op in SOURCES for source in self.layers[index].sources)
 
     @property
     def seeing(self) -> frozenset[str]:

@@ -85,7 +85,9 @@ NODE_TYPES: Final = (
             string("model", "key of its model", indexed=True),
             string("name", "dotted path as in PyTorch; `path@2` where a module is called again"),
             string(
-                "op", "`input`, `conv`, `linear`, `add`, `gate`, `norm` or `readout`", indexed=True
+                "op",
+                "`input`, `constant`, `conv`, `linear`, `add`, `gate`, `max`, `norm` or `readout`",
+                indexed=True,
             ),
             integer("index", "position in the order of computation, from 0"),
             floating(

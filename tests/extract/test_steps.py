@@ -31,6 +31,13 @@ SPATIAL = {
     "pad": {"pad": (2, 1, 3, 0), "mode": "constant"},
     "slice": {"dim": 3, "start": 1, "stop": 12, "step": 2},
     "upsample": {"size": (16, 36), "mode": "nearest"},
+    "filter": {
+        "kernel": [[0.1, 0.2], [0.3, 0.1], [0.2, 0.1]],
+        "kernel_size": (3, 2),
+        "stride": (2, 1),
+        "padding": (1, 0),
+        "dilation": (1, 2),
+    },
 }
 START = FieldGeometry((1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
 
@@ -79,7 +86,7 @@ def test_fields_of_a_step_lie_where_its_gradient_is(name: str) -> None:
         assert field.size[axis] == seen[-1] - seen[0] + 1
 
 
-@pytest.mark.parametrize("name", ["avg_pool", "adaptive_avg_pool", "pad", "slice"])
+@pytest.mark.parametrize("name", ["avg_pool", "filter", "adaptive_avg_pool", "pad", "slice"])
 def test_the_way_back_through_a_linear_step_is_its_gradient(name: str) -> None:
     step = Step(name, SPATIAL[name])
     torch.manual_seed(0)
@@ -98,12 +105,25 @@ def test_the_way_back_through_a_linear_step_is_its_gradient(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "attrs"),
-    [("upsample", SPATIAL["upsample"]), ("adaptive_avg_pool", {"output_size": (3, 5)})],
+    [
+        ("upsample", SPATIAL["upsample"]),
+        ("adaptive_avg_pool", {"output_size": (3, 5)}),
+        ("flip", {"dims": [2]}),
+    ],
 )
 def test_what_reads_by_phases_is_no_one_kernel(name: str, attrs: dict[str, object]) -> None:
     behind = ExpandedKernel(torch.ones(1, 1, 1, 1), (0, 0), 1)
     with pytest.raises(ExpandError, match="cannot be multiplied out"):
         STEPS[name].geometry.back(Step(name, attrs), behind, SIZE)
+
+
+def test_a_mirrored_map_is_seen_from_the_other_end() -> None:
+    step = Step("flip", {"dims": [3]})
+    field = STEPS["flip"].geometry.field(step, START, SIZE, SIZE)
+    rows, columns = pixels(step, (2, 3))
+    assert (rows, columns) == ([2], [SIZE[1] - 1 - 3])
+    assert [field.start[axis] + field.jump[axis] * (2, 3)[axis] for axis in (0, 1)] == [2, 8]
+    assert (field.unit(8, 1, SIZE[1]), field.unit(2, 0, SIZE[0])) == (3, 2)
 
 
 def test_a_pool_to_a_grid_widens_fields_by_its_windows_alone() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitome.extract.responses.runner import Runner, activate
-from circuitome.extract.wiring import Wiring
+from circuitome.extract.wiring import SOURCES, Wiring
 
 __all__ = ["Moments", "effective_fields", "layers_to_read", "natural_moments"]
 
@@ -139,4 +139,4 @@ def _extent(energy: np.ndarray) -> float:
 
 def layers_to_read(wiring: Wiring) -> tuple[int, ...]:
     """Every layer but the input."""
-    return tuple(index for index, layer in enumerate(wiring.layers) if layer.op != "input")
+    return tuple(index for index, layer in enumerate(wiring.layers) if layer.op not in SOURCES)

@@ -21,7 +21,7 @@ from torch import Tensor
 from circuitome.extract.fields import field_geometries
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.steps import output_size
-from circuitome.extract.wiring import Layer, Wiring
+from circuitome.extract.wiring import SOURCES, Layer, Wiring
 
 __all__ = ["Probe", "assemble", "map_sizes", "plan", "symmetric_side"]
 
@@ -123,9 +123,9 @@ def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
     """
     fields, image = field_geometries(wiring), wiring.layers[0].size
     needs = {
-        index: max(fields[index].size) + 2 * margin * max(fields[index].jump)
+        index: max(fields[index].size) + 2 * margin * max(map(abs, fields[index].jump))
         for index, layer in enumerate(wiring.layers)
-        if layer.op != "input"
+        if layer.op not in SOURCES
     }
     probes = []
     for density in DENSITIES:
@@ -147,7 +147,7 @@ def _fitting(
     """Layers whose ``needs`` in pixels a grid of ``density`` patches a side leaves room for."""
     layers = [index for index, need in needs.items() if need <= min(image) // density]
     while layers:
-        jump = max(max(fields[index].jump) for index in layers)
+        jump = max(max(map(abs, fields[index].jump)) for index in layers)
         pitch = int(min(image) / density // jump * jump)
         fit = [index for index in layers if needs[index] <= pitch]
         if fit == layers:

@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.responses.probes import Probe
 from circuitome.extract.steps import STEPS, apply
-from circuitome.extract.trace.export import export_graph, program_inputs
+from circuitome.extract.trace.export import export_graph, first_of, program_inputs
 from circuitome.extract.trace.tracing import Trace
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
@@ -136,7 +136,7 @@ class Runner:
         nodes = [self.wiring.layers[index].node for index in self.layers]
         layouts = self.wiring.layouts
         return {
-            node: layouts[node].canonical(value)[:count]
+            node: layouts[node].canonical(first_of(value))[:count]
             for node, value in zip(nodes, outputs, strict=True)
         }
 

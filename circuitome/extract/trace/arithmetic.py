@@ -64,18 +64,49 @@ def mul(t: Tracer, a: Any, b: Any) -> Value:
 
 @rule("div")
 def div(t: Tracer, a: Any, b: Any) -> Value:
-    """A quotient by a constant."""
-    if not isinstance(a, Value) or isinstance(b, Value):
-        raise t.error("divides by a value that depends on the input; that is not wired")
-    return t.affine(a, 1 / _per_channel(t, a, b), None)
+    """A quotient: a gain by a constant, a gate by the reciprocal of a value."""
+    if not isinstance(b, Value):
+        return t.affine(a, 1 / _per_channel(t, a, b), None)
+    inverse = t.step(b, Step("reciprocal"))
+    if isinstance(a, Value):
+        return _gate_layer(t, a, inverse, held=(True, False))
+    return t.affine(inverse, _per_channel(t, b, a), None)
 
 
 @rule("pow")
-def power(t: Tracer, x: Value, exponent: Any) -> Value:
-    """A square; other powers are not wired."""
-    if exponent != 2:
-        raise t.error(f"raises to the power {exponent}; only squares are wired")
-    return t.step(x, Step("square"))
+def power(t: Tracer, x: Any, exponent: Any) -> Value:
+    """A power by a constant, of all channels or of each."""
+    if not isinstance(x, Value) or isinstance(exponent, Value):
+        raise t.error("has an exponent that depends on the input; that is not wired")
+    exponents = _per_channel(t, x, exponent)
+    if (exponents == 2).all():
+        return t.step(x, Step("square"))
+    if (exponents == exponents[0]).all():
+        return t.step(x, Step("power", {"exponent": float(exponents[0])}))
+    return t.step(x, Step("power"), vectors={"exponents": exponents})
+
+
+@rule("glu")
+def glu(t: Tracer, x: Value, dim: int = -1) -> Value:
+    """A gate of the first half of the channels by the sigmoid of the second."""
+    dim %= len(x.layout.dims)
+    if x.layout.axis_of(dim) != "C":
+        raise t.error("splits positions, not channels; that is not wired")
+    first, second = np.split(np.arange(x.channels), 2)
+    open_ = t.step(x.choose(second, dim), Step("sigmoid"))
+    halves: list[tuple[Node | None, Value]] = [(None, x.choose(first, dim)), (None, open_)]
+    return t.add_layer(identity_layer(t, "gate", halves, name=t.node.name))
+
+
+@rule("addcmul")
+def addcmul(t: Tracer, x: Any, a: Any, b: Any, *, value: float = 1) -> Value:
+    """``x + value a b``, if one factor and what it is added to are constants, or ``a b`` is."""
+    if not isinstance(a, Value) and not isinstance(b, Value):
+        return add(t, x, value * a * b)
+    if isinstance(x, Value) or (isinstance(a, Value) and isinstance(b, Value)):
+        raise t.error("adds a product to another value; that is not wired")
+    factor, y = (a, b) if isinstance(b, Value) else (b, a)
+    return t.affine(y, value * _per_channel(t, y, factor), _per_channel(t, y, x))
 
 
 def _scaled(t: Tracer, x: Value, scale: float) -> Value:
@@ -87,15 +118,33 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
     tensor = torch.as_tensor(constant, dtype=torch.float64).cpu()
     if tensor.numel() == 1:
         return tensor.reshape(1).expand(x.channels).clone()
-    first = len(x.layout.dims) - tensor.dim()
-    dims = x.layout.dims[first:] if first >= 0 else ()
-    varying = [dim for dim, size in zip(dims, tensor.shape, strict=False) if size != 1]
-    if varying != [("C",)] or tensor.numel() != x.channels:
+    spread = _over_channels(x.layout, tensor)
+    if spread is None:
         raise t.error(
             f"has a constant of shape {tuple(tensor.shape)} that differs between positions; "
             "that is not wired"
         )
-    return tensor.reshape(-1)
+    return spread
+
+
+def _over_channels(layout: Layout, tensor: Tensor) -> Tensor | None:
+    """A tensor that varies over the channels of a layout alone, as ``(channels,)``."""
+    first = len(layout.dims) - tensor.dim()
+    if first < 0:
+        return None
+    axes: list[list[str]] = []
+    for dim, size in zip(layout.dims[first:], tensor.shape, strict=True):
+        held = [axis for axis in dim if axis in layout.channel_axes]
+        if size != 1 and list(dim) != held:
+            return None
+        axes.append(held if size != 1 else [])
+    spread = tensor.reshape([layout.sizes[axis] for held in axes for axis in held])
+    found = [axis for held in axes for axis in held]
+    order = [axis for axis in layout.channel_axes if axis in found]
+    spread = spread.permute([found.index(axis) for axis in order])
+    whole = [layout.sizes[axis] for axis in layout.channel_axes]
+    ones = [layout.sizes[axis] if axis in found else 1 for axis in layout.channel_axes]
+    return spread.reshape(ones).expand(whole).reshape(-1).clone()
 
 
 def _aligned(t: Tracer, a: Value, b: Value) -> tuple[Value, Value]:
@@ -139,9 +188,13 @@ def _add_layer(t: Tracer, a: Value, b: Value, coefficients: tuple[float, float])
     )
 
 
-def _gate_layer(t: Tracer, a: Value, b: Value) -> Value:
+def _gate_layer(t: Tracer, a: Value, b: Value, *, held: tuple[bool, bool] = (True, True)) -> Value:
+    """`gate` neurons; ``held``: whether the network has each factor as a value of its own."""
     layout = _joint(t, a, b)
-    operands = _operands(t, a, b)
+    operands: list[tuple[Node | None, Value]] = [
+        (node if own else None, value)
+        for (node, value), own in zip(_operands(t, a, b), held, strict=True)
+    ]
     if _is_gate(t, a) and not _is_gate(t, b):
         operands = operands[::-1]
     return t.add_layer(identity_layer(t, "gate", operands, name=t.node.name, layout=layout))

@@ -72,7 +72,9 @@ def _flow(tracer: Tracer) -> tuple[nx.DiGraph, str]:
     carries = {node for node, value in tracer.env.items() if _carries(value, Value)}
     for node in tracer.env:
         if node in carries:
-            senders = [other for other in node.all_input_nodes if other in carries]
+            whole = tracer.composites.get(node)
+            read = [whole.root] if whole else node.all_input_nodes
+            senders = [other for other in read if other in carries]
             graph.add_edges_from((other, node) for other in senders or [root])
     return graph, root
 

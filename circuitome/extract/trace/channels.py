@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import Node
 
 from circuitome.extract.layout import Layout
 from circuitome.extract.trace.rules import Rules
-from circuitome.extract.trace.tracer import Tracer, Value
+from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value
 from circuitome.extract.wiring import Step
 
 __all__ = ["RULES"]
@@ -24,7 +25,10 @@ rule = RULES.rule
 @rule("cat", "concat", "concatenate")
 def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
     """Concatenation of channels; constant zeros become channels of zeros."""
-    values = [_as_value(t, tensor, tensors) for tensor in tensors]
+    nodes: Any = t.node.args[0]
+    values = [
+        _as_value(t, node, tensor, tensors) for node, tensor in zip(nodes, tensors, strict=True)
+    ]
     dim %= len(values[0].layout.dims)
     others = values[0].layout.dropped({dim}).dims
     for value in values:
@@ -36,13 +40,16 @@ def cat(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
     return t.concat(values, dim)
 
 
-def _as_value(t: Tracer, tensor: Any, tensors: Sequence[Any]) -> Value:
+def _as_value(t: Tracer, node: Node, tensor: Any, tensors: Sequence[Any]) -> Value:
     if isinstance(tensor, Value):
         return tensor
-    if tensor.count_nonzero() > 0:
-        raise t.error("joins a constant that is not zero; that is not wired")
     model = next(value for value in tensors if isinstance(value, Value))
-    return model.choose(np.full(tensor.shape[1], -1), 1)
+    if tensor.count_nonzero() == 0:
+        return model.choose(np.full(tensor.shape[1], -1), 1)
+    if not model.layout.is_image or tensor.dim() != 4:
+        raise t.error("joins a constant that is not zero, and no map; that is not wired")
+    layer = PendingLayer(node.name, "constant", node, Layout.image(tensor.shape))
+    return t.add_layer(layer)
 
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")

@@ -1,15 +1,11 @@
-"""Rules of operations whose results are neurons by themselves: convolutions, linear layers,
-norms.
-"""
+"""Rules of operations with kernels: convolutions and linear layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, product
 from typing import Any, Final
 
-import torch
 from torch import Tensor
 from torch.fx import Node
 
@@ -17,8 +13,8 @@ from circuitome.extract.geometry import pair
 from circuitome.extract.layout import Layout
 from circuitome.extract.trace.maps import padded
 from circuitome.extract.trace.rules import Rules, need_image, operand_node, shape_of
-from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value, identity_layer
-from circuitome.extract.wiring import Norm
+from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value
+from circuitome.extract.wiring import Step
 
 __all__ = ["RULES"]
 
@@ -59,10 +55,64 @@ def conv2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
     need_image(t, x)
     if conv.padding == "same":
         x, conv = _padded_to_same(t, x, conv)
+    if conv.bias is None and _is_smoothing(t, x, conv):
+        return _filtered(t, x, conv)
     layer = _new_layer(t, "conv", x, conv.weight, conv.bias)
     layer.stride, layer.dilation, layer.groups = pair(conv.stride), pair(conv.dilation), conv.groups
     layer.padding = (0, 0) if conv.padding == "valid" else pair(conv.padding)
     return t.add_layer(layer)
+
+
+def _is_smoothing(t: Tracer, x: Value, conv: Convolution) -> bool:
+    """Whether this blurs every channel alike by a filter that nobody learned."""
+    if t.node.args[1] in t.learned or not conv.groups == x.channels == len(conv.weight):
+        return False
+    first, same = conv.weight[:1], bool((conv.weight == conv.weight[:1]).all())
+    return same and bool((first >= 0).all()) and abs(float(first.sum()) - 1) < 1e-5
+
+
+def _filtered(t: Tracer, x: Value, conv: Convolution) -> Value:
+    attrs = {
+        "kernel": conv.weight[0, 0].tolist(),
+        "kernel_size": tuple(conv.weight.shape[2:]),
+        "stride": pair(conv.stride),
+        "padding": (0, 0) if conv.padding == "valid" else pair(conv.padding),
+        "dilation": pair(conv.dilation),
+    }
+    return t.step(x, Step("filter", attrs), layout=Layout.image(shape_of(t)))
+
+
+@rule("conv1d")
+def conv1d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
+    """A convolution over the channels of one position, as in efficient channel attention: a
+    `linear` layer, each neuron of which reads its neighbours.
+    """
+    conv = Convolution(*given, **named)
+    _need_constants(t, x, conv.weight, conv.bias)
+    dims = x.layout.dims
+    if len(dims) != 3 or dims[1] or dims[2] not in (("C",), ()) or len(conv.weight) != 1:
+        raise t.error("is one-dimensional and not over channels; that is not wired")
+    layer = _new_layer(t, "linear", x, _banded(x.channels, conv, shape_of(t)[2]), None)
+    layer.layout = x.layout.with_channels(shape_of(t)[2], 2)
+    if conv.bias is not None:
+        layer.bias = conv.bias.expand(layer.layout.channels)
+    return t.add_layer(layer)
+
+
+def _banded(channels: int, conv: Convolution, receivers: int) -> Tensor:
+    """The matrix ``(receivers, channels, 1, 1)`` of a convolution over channels."""
+    stride, dilation = pair(conv.stride)[0], pair(conv.dilation)[0]
+    taps = conv.weight[0, 0]
+    padding = 0 if conv.padding == "valid" else conv.padding
+    if padding == "same":
+        padding = dilation * (len(taps) - 1) // 2
+    before = pair(padding)[0]
+    matrix = taps.new_zeros(receivers, channels, 1, 1)
+    for receiver, (tap, weight) in product(range(receivers), enumerate(taps)):
+        sender = receiver * stride + tap * dilation - before
+        if 0 <= sender < channels:
+            matrix[receiver, sender] = weight
+    return matrix
 
 
 def _padded_to_same(t: Tracer, x: Value, conv: Convolution) -> tuple[Value, Convolution]:
@@ -124,9 +174,11 @@ def linear(t: Tracer, x: Value, weight: Tensor, bias: Tensor | None = None) -> V
     return _linear_layer(t, x, weight, bias)
 
 
-@rule("matmul", "mm")
+@rule("matmul", "mm", "bmm")
 def matmul(t: Tracer, x: Any, weight: Any) -> Value:
     """A product with a constant matrix: a linear layer."""
+    if isinstance(x, Value) and isinstance(weight, Value):
+        raise t.error("multiplies two matrices that both depend on the input; that is not wired")
     if not isinstance(x, Value) or isinstance(weight, Value) or weight.dim() != 2:
         raise t.error("is not the product of a value with a constant matrix; that is not wired")
     return linear(t, x, weight.T)
@@ -173,89 +225,3 @@ def _over_map(weight: Tensor, x: Value) -> Tensor:
     order = [1 + axes.index(axis) for axis in ("C", "H", "W") if axis in axes]
     height, width = (sizes[axis] if axis in axes else 1 for axis in ("H", "W"))
     return spread.permute(0, *order).reshape(weight.shape[0], x.channels, height, width)
-
-
-@rule("batch_norm", "_native_batch_norm_legit_no_training")
-def batch_norm(t: Tracer, x: Value, *given: Any) -> Any:
-    """Batch norm by its running statistics: an affine map of each channel."""
-    weight, bias, mean, variance, *rest = given
-    native = "native" in str(t.node.target)
-    training, eps = (False, rest[1]) if native else (rest[0], rest[2])
-    if training or mean is None or x.layout.axis_of(1) != "C":
-        raise t.error("normalises by the batch's own statistics; call model.eval()")
-    gain = 1 / torch.sqrt(variance.double() + eps)
-    gain = gain if weight is None else gain * weight.double()
-    shift = -mean.double() * gain if bias is None else bias.double() - mean.double() * gain
-    result = t.affine(x, gain, shift)
-    return (result,) if native else result
-
-
-@rule("layer_norm")
-def layer_norm(
-    t: Tracer,
-    x: Value,
-    shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    *_: Any,
-) -> Value:
-    """Layer norm over channels, and positions if its shape covers them: `norm` neurons."""
-    first = len(x.layout.dims) - len(shape)
-    covered = [axis for dim in x.layout.dims[first:] for axis in dim]
-    left = x.layout.sizes.keys() - covered
-    if "N" in covered or any(axis[0] == "C" for axis in left):
-        raise t.error("does not normalise over the channels; that is not wired")
-    if weight is not None and weight.numel() != x.channels:
-        raise t.error("has a gain for every position; that is not wired")
-    dims = (1, *(2 + "HW".index(axis) for axis in covered if axis in "HW"))
-    return _norm_layer(t, x, {"name": "standardize", "dims": dims, "eps": eps}, weight, bias)
-
-
-@rule("group_norm")
-def group_norm(
-    t: Tracer,
-    x: Value,
-    groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    *_: Any,
-) -> Value:
-    """Group norm: `norm` neurons."""
-    need_image(t, x)
-    return _norm_layer(t, x, {"name": "group_norm", "groups": groups, "eps": eps}, weight, bias)
-
-
-@rule("instance_norm")
-def instance_norm(t: Tracer, x: Value, *given: Any) -> Value:
-    """Instance norm by the map's own statistics: group norm with one channel a group."""
-    weight, bias, _mean, _variance, use_input, _momentum, eps, *_ = given
-    need_image(t, x)
-    if not use_input:
-        raise t.error("uses running statistics; that is not wired")
-    return group_norm(t, x, x.channels, weight, bias, eps)
-
-
-@rule("softmax", "_softmax", "log_softmax", "_log_softmax")
-def softmax(t: Tracer, x: Value, dim: int, *_: Any) -> Value:
-    """Softmax over the channels: `norm` neurons."""
-    if x.layout.axis_of(dim % len(x.layout.dims)) != "C":
-        raise t.error(
-            "is not over the channels (attention over positions, for one); that is not wired"
-        )
-    name = "log_softmax" if "log" in str(t.node.target) else "softmax"
-    return _norm_layer(t, x, {"name": name}, None, None)
-
-
-def _norm_layer(
-    t: Tracer, x: Value, norm: Norm, weight: Tensor | None, bias: Tensor | None
-) -> Value:
-    weight_node = next((arg for arg in t.node.args[1:] if isinstance(arg, Node)), None)
-    name = t.name_of(t.node, weight_node)
-    layer = identity_layer(t, "norm", [(operand_node(t, 0), x)], name=name)
-    if weight is not None:
-        layer.weight = weight.reshape(-1, 1, 1, 1)
-    layer.bias = None if bias is None else bias.reshape(-1)
-    layer.norm = norm
-    return t.add_layer(layer)

@@ -19,29 +19,6 @@ RULES: Final = Rules()
 rule = RULES.rule
 
 
-@rule("expand", "expand_as")
-def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
-    """One position copied over a map, as older squeeze-and-excite modules do; channels can't be
-    copied.
-    """
-    shape = shape_of(t)
-    if shape == x.layout.shape:
-        return t.relayout(x, x.layout)
-    if (
-        len(shape) != 4
-        or not x.layout.is_image
-        or shape[1] != x.channels
-        or x.layout.space != (1, 1)
-    ):
-        raise t.error(
-            f"copies {x.layout.shape} to {shape}; only one position to a whole map is wired"
-        )
-    size = (int(shape[2]), int(shape[3]))
-    return t.step(
-        x, Step("upsample", {"size": size, "mode": "nearest"}), layout=x.layout.with_space(*size)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class MaxPool:
     """Arguments of ``aten.max_pool2d`` after its input, in their order."""
@@ -123,37 +100,14 @@ def _adaptive(t: Tracer, x: Value, name: str) -> Value:
     return t.step(x, Step(name, {"output_size": size}), layout=x.layout.with_space(*size))
 
 
-@rule("mean")
-def mean(t: Tracer, x: Value, dims: Any = None, keepdim: bool = False, **_: Any) -> Value:
-    """Average over positions."""
-    return _reduced(t, x, "mean", dims, keepdim)
-
-
-@rule("amax")
-def amax(t: Tracer, x: Value, dims: Any = (), keepdim: bool = False) -> Value:
-    """Maximum over positions."""
-    return _reduced(t, x, "amax", dims, keepdim)
-
-
-def _reduced(t: Tracer, x: Value, name: str, dims: Any, keepdim: bool) -> Value:
-    count = len(x.layout.dims)
-    given = [dims] if isinstance(dims, int) else list(dims or range(count))
-    places = {dim % count for dim in given}
-    axes = [axis for place in places for axis in x.layout.dims[place]]
-    if not {"H", "W"}.issuperset(axes):
-        raise t.error(f"reduces over {'x'.join(axes)}, not positions alone; that is not wired")
-    layout = x.layout.without(axes)
-    layout = layout if keepdim else layout.dropped(places)
-    reduced = tuple(2 + "HW".index(axis) for axis in sorted(axes))
-    return t.step(x, Step(name, {"dims": reduced}), layout=layout)
-
-
 @rule("pad", "constant_pad_nd")
 def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
     """Padding of maps; zero padding of channels makes channels of zeros (ResNet's option A
     shortcut).
     """
     given = _padding_mode(t, rest)
+    if len(widths) == 2 and x.layout.dims[-1] == ("C",):
+        return x.choose(_around(x.channels, widths, given), len(x.layout.dims) - 1)
     need_image(t, x)
     widths = [*widths, *([0] * (8 - len(widths)))]
     if any(widths[6:]):
@@ -163,6 +117,15 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
             raise t.error(f"pads channels by {given}; that is not wired")
         x = _between_zeros(x, *widths[4:6])
     return padded(t, x, widths[:4], given) if any(widths[:4]) else x
+
+
+def _around(channels: int, widths: Sequence[int], mode: str) -> np.ndarray:
+    """Channels with others before and after them; -1 is a channel of zeros."""
+    own, width = np.arange(channels), (widths[0], widths[1])
+    if mode == "constant":
+        return np.pad(own, width, constant_values=-1)
+    modes: Mapping[str, Any] = {"circular": "wrap", "replicate": "edge"}
+    return np.pad(own, width, mode=modes.get(mode, mode))
 
 
 def _padding_mode(t: Tracer, rest: Sequence[Any]) -> str:

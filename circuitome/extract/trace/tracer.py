@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.fx import Node
 
 from circuitome.extract.layout import Layout, LayoutError
 from circuitome.extract.steps import STEPS
+from circuitome.extract.trace.composites import Composite
 from circuitome.extract.wiring import Norm, Step, WiringError
 
 __all__ = [
@@ -87,7 +88,7 @@ class PendingLayer:
     op: str
     node: Node
     layout: Layout
-    operands: tuple[tuple[Node, Value], ...] = ()
+    operands: tuple[tuple[Node | None, Value], ...] = ()  # None: no node holds it
     width: int = 0
     weight: Tensor | None = None  # (out, fan_in, kh, kw)
     bias: Tensor | None = None  # (out,)
@@ -99,6 +100,19 @@ class PendingLayer:
     norm: Norm | None = None
     labels: tuple[str, ...] = ()
 
+
+_COMPARED: Final = "compares values of the image, and what follows depends on the answer"
+_ORDERED: Final = "orders or counts by the values of the image"
+REASONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "where"), _COMPARED),
+    **dict.fromkeys(("sort", "topk", "argmax", "argmin", "argsort", "nonzero"), _ORDERED),
+    **dict.fromkeys(("masked_select", "masked_fill", "gather", "scatter"), _ORDERED),
+    "grid_sample": "reads positions that depend on the image",
+    "grid_sampler": "reads positions that depend on the image",
+    "scaled_dot_product_attention": "is attention over positions",
+    **dict.fromkeys(("fft_fft2", "fft_rfft2", "fft_ifft2"), "mixes all positions"),
+}
+"""Why some operations have no rule."""
 
 Rule = Callable[..., Any]
 
@@ -114,6 +128,9 @@ class Tracer:
         self.vectors: dict[int, dict[str, Tensor]] = {}  # slot -> argument -> (channels,)
         self.parameters: dict[Node, str] = {}
         self.env: dict[Node, Any] = {}
+        self.learned: set[Node] = set()  # what depends on parameters, not on buffers alone
+        self.attention: tuple[str, ...] = ()  # modules that mix positions
+        self.composites: Mapping[Node, Composite] = {}
         self._path_index: dict[Any, int] = {}
         self._names: dict[str, int] = {}
         self.node: Node
@@ -190,7 +207,7 @@ class Tracer:
         if (
             layer is not None
             and value.sole
-            and layer.op in ("conv", "linear")
+            and (layer.op in ("conv", "linear") or _is_composed(layer))
             and layer.weight is not None
         ):
             layer.weight, layer.bias = _fold(layer.weight, layer.bias, gain, shift)
@@ -242,8 +259,15 @@ class Tracer:
     def error(self, why: str) -> WiringError:
         """An error about the node at hand: operation, node, module path, reason, cure."""
         path, _ = module_of(self.node)
+        near = [home for home in self.attention if _within(path, home) or _within(home, path)]
+        what = (
+            f"self-attention in {near[0] or 'the model itself'} mixes positions by weights that "
+            "depend on the image, so that no channel can be followed through it: "
+            if near
+            else ""
+        )
         return WiringError(
-            f"operation {self.node.target} (node {self.node.name}, "
+            f"{what}operation {self.node.target} (node {self.node.name}, "
             f"module {path or 'the model itself'}) {why}. "
             "Replace it in the model, or extract the part before it; docs/extraction.md says "
             "what is wired"
@@ -262,11 +286,24 @@ class Tracer:
             return node.target(*args, **kwargs)  # type: ignore[operator]
         rule = self.rules.get(operation_name(node))
         if rule is None:
-            raise self.error("is not understood; the graph cannot be wired through it")
+            why = REASONS.get(operation_name(node), "is not understood")
+            raise self.error(f"{why}; the graph cannot be wired through it")
         try:
             return rule(self, *args, **kwargs)
         except LayoutError as error:
             raise self.error(f"is not understood here: {error}") from error
+
+
+def _within(path: str, home: str) -> bool:
+    """Whether a module is another or lies in it."""
+    return not home or path == home or path.startswith(f"{home}.")
+
+
+def _is_composed(layer: PendingLayer) -> bool:
+    """Whether a layer is a norm that the network writes out by hand, of a gain and shift yet to
+    come.
+    """
+    return layer.norm is not None and layer.norm["name"] == "composed"
 
 
 def operation_name(node: Node) -> str:
@@ -305,7 +342,7 @@ def _fold(
 def identity_layer(
     tracer: Tracer,
     op: str,
-    operands: Sequence[tuple[Node, Value]],
+    operands: Sequence[tuple[Node | None, Value]],
     *,
     name: str,
     layout: Layout | None = None,

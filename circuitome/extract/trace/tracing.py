@@ -18,8 +18,20 @@ from torch.fx import Node
 from circuitome.extract.fields import field_geometries
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.layout import Layout
-from circuitome.extract.trace import activations, arithmetic, channels, layers, maps, views
+from circuitome.extract.trace import (
+    activations,
+    arithmetic,
+    channels,
+    layers,
+    maps,
+    norms,
+    rearranged,
+    reductions,
+    views,
+)
+from circuitome.extract.trace.attention import attention_modules
 from circuitome.extract.trace.blocks import Block, find_blocks
+from circuitome.extract.trace.composites import composites
 from circuitome.extract.trace.export import export_graph, program_inputs
 from circuitome.extract.trace.tracer import (
     PendingLayer,
@@ -35,10 +47,13 @@ __all__ = ["RULES", "Trace", "trace"]
 
 RULES: Final[Mapping[str, Rule]] = {
     **layers.RULES,
+    **norms.RULES,
     **arithmetic.RULES,
     **channels.RULES,
     **views.RULES,
     **maps.RULES,
+    **reductions.RULES,
+    **rearranged.RULES,
     **activations.RULES,
 }
 """The rule of every ATen operation that is understood, by its name."""
@@ -81,11 +96,24 @@ def _walked(program: ExportedProgram, labels: Sequence[str]) -> Tracer:
     """The state at the end of a walk over all nodes."""
     tracer = Tracer(RULES)
     inputs = _take_constants(tracer, program)
+    tracer.composites = composites(program.graph_module, inputs, tracer.env)
+    tracer.attention = attention_modules(program.graph)
+    within = {node for whole in tracer.composites.values() for node in whole.nodes[:-1]}
     for node in program.graph.nodes:
+        if any(sender in tracer.learned for sender in node.all_input_nodes):
+            tracer.learned.add(node)
         if node.name in inputs:
             tracer.env[node] = _input(tracer, node, inputs)
-        elif node.op == "call_function":
-            tracer.env[node] = tracer.visit(node)
+        elif node in tracer.composites:
+            tracer.node = node
+            tracer.env[node] = norms.composed(tracer, tracer.composites[node])
+        elif node.op == "call_function" and node not in within:
+            moved = rearranged.rearrangement(tracer, node)
+            if moved is None:
+                tracer.env[node] = tracer.visit(node)
+            else:
+                within |= {*moved[0]}
+                tracer.env[moved[0][-1]] = moved[1]
         elif node.op == "get_attr":
             tracer.env[node] = operator.attrgetter(node.target)(program.graph_module)
         elif node.op == "output":
@@ -96,12 +124,15 @@ def _walked(program: ExportedProgram, labels: Sequence[str]) -> Tracer:
 def _take_constants(tracer: Tracer, program: ExportedProgram) -> list[str]:
     """Make parameters, buffers and constants known to the tracer; returns the other inputs."""
     fixed, inputs = program_inputs(program)
+    learned = program.graph_signature.parameters
     targets = {spec.arg.name: spec.target or "" for spec in program.graph_signature.input_specs}
     for node in program.graph.nodes:
         if node.name in fixed:
             value = fixed[node.name]  # on the CPU: folding mixes them with plain numbers
             tracer.env[node] = value.cpu() if isinstance(value, Tensor) else value
             tracer.parameters[node] = targets[node.name]
+            if targets[node.name] in learned:
+                tracer.learned.add(node)
     return inputs
 
 
@@ -152,7 +183,7 @@ def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
         if pending.weight is not None:
             arrays[f"kernel/{name}"] = _array(pending.weight)
         layers.append(_layer(name, pending, links))
-    wiring = Wiring(tuple(layers), _layouts(tracer.layers))
+    wiring = Wiring(tuple(layers), _layouts(tracer))
     placed = zip(layers, field_geometries(wiring), _depths(layers), strict=True)
     return replace(
         wiring, layers=tuple(_placed(layer, field, depth) for layer, field, depth in placed)
@@ -173,14 +204,21 @@ def _names(layers: Sequence[PendingLayer]) -> Iterator[str]:
         yield name
 
 
-def _layouts(layers: Sequence[PendingLayer]) -> dict[str, Layout]:
+def _layouts(tracer: Tracer) -> dict[str, Layout]:
     """Layouts of the nodes whose values are compared with the model's own."""
     layouts: dict[str, Layout] = {}
-    for pending in layers:
+    for pending in tracer.layers:
         layouts[pending.node.name] = pending.layout
         if pending.op in ("add", "gate"):  # their operands are compared one by one
-            layouts.update({node.name: value.layout for node, value in pending.operands})
+            held = [node for node, _ in pending.operands if node is not None]
+            layouts.update({node.name: _layout_of(tracer, node) for node in held})
     return layouts
+
+
+def _layout_of(tracer: Tracer, node: Node) -> Layout:
+    """Layout of a node's own value, which an operation may have repeated to match another."""
+    value: Value = tracer.env[node]
+    return value.layout
 
 
 def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
@@ -193,7 +231,7 @@ def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
         node=pending.node.name,
         channels=pending.layout.channels,
         size=pending.layout.space,
-        operands=tuple(node.name for node, _ in pending.operands),
+        operands=tuple(node.name if node else "" for node, _ in pending.operands),
         width=pending.width,
         kernel=kernel,
         stride=pending.stride,
