@@ -17,6 +17,7 @@ from circuitome.extract.edges import KEEP_MOST, Pruning
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.models.network import Network
 from circuitome.extract.models.readiness import refuse_unready
+from circuitome.extract.shapes import prove_shapes
 from circuitome.extract.tables import Tables
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
@@ -72,7 +73,8 @@ def extract(
         progress: called with a stage, what is done and what there is to do.
 
     Raises:
-        WiringError: an operation is not understood; names it.
+        WiringError: an operation is not understood, or its wiring makes maps of another shape than
+            the network; names it.
         ExtractError: a weight is not finite, and that is not allowed.
         BundleError: ``output`` is there already and ``force`` is not given, or cannot be written.
 
@@ -90,6 +92,7 @@ def extract(
     report("tracing", 0, 1)
     shape = tuple(int(size) for size in network.input_shape)
     traced = trace(network.model, shape, labels=network.labels)
+    prove_shapes(traced)
     report("tracing", 1, 1)
     traced = _marked(traced) if options.allow_nonfinite else traced
     _refuse_nonfinite(traced, source=network.weights or str(row["architecture"]))
