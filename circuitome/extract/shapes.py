@@ -80,6 +80,6 @@ def _text(shape: tuple[int, ...]) -> str:
 def _error(layer: Layer, why: str) -> WiringError:
     return WiringError(
         f"layer {layer.name} ({layer.op}, node {layer.node}) {why}: its operation is not wired as "
-        "the network computes it. Replace it in the model, or extract the part before it; "
+        "the network computes it. Replace it in the model, or end before it with --until MODULE; "
         "docs/extraction.md says what is wired"
     )

@@ -111,7 +111,9 @@ def test_the_command_line_ends_there_and_finds_it_again(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(FACTORY)
     model, bundle = f"{tmp_path}/nets.py:hybrid", tmp_path / "hybrid.circuitome"
     line = ("extract", model, "--input-size", "3,16,16", "-o", bundle)
-    assert run(*line).code == 2
+    refused = run(*line)
+    assert refused.code == 2
+    assert "self-attention in 3" in refused.err and "--until 3" in refused.err
     assert run(*line, "--until", "3").code == 0
     assert Bundle.open(bundle).manifest.note("until") == "3"
     assert run("verify", bundle, model).code == 0

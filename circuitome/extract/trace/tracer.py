@@ -268,9 +268,8 @@ class Tracer:
         )
         return WiringError(
             f"{what}operation {self.node.target} (node {self.node.name}, "
-            f"module {path or 'the model itself'}) {why}. "
-            "Replace it in the model, or extract the part before it; docs/extraction.md says "
-            "what is wired"
+            f"module {path or 'the model itself'}) {why}. Replace it in the model"
+            f"{_or_end(near[0] if near else path)}; docs/extraction.md says what is wired"
         )
 
     # -- the walk ----------------------------------------------------------------------------------
@@ -292,6 +291,11 @@ class Tracer:
             return rule(self, *args, **kwargs)
         except LayoutError as error:
             raise self.error(f"is not understood here: {error}") from error
+
+
+def _or_end(module: str) -> str:
+    """The other cure of what cannot be wired, in a module."""
+    return f", or end before it with --until {module}" if module else ""
 
 
 def _within(path: str, home: str) -> bool:

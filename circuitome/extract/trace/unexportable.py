@@ -31,7 +31,7 @@ def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> W
         return WiringError(
             f"{what} cannot be exported: {_line_of(error)}decides by the values of the image, so "
             "that there is no one graph; replace this control flow or shape that depends on data "
-            "by what it does for your images, or extract the part before it"
+            "by what it does for your images, or end before it with --until MODULE"
         )
     if "pytree" in str(error):
         return WiringError(
