@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from circuitome.extract import Network, WiringError, extract, trace
@@ -107,3 +108,27 @@ def test_a_wiring_of_another_shape_is_refused_and_nothing_is_written(tmp_path: P
     with pytest.raises(WiringError, match=r"layer b \(conv, node .*8x16x16.*makes 8x8x8"):
         extract(Network(build("option_a"), name="n", input_shape=SHAPE), output=tmp_path / "n")
     assert list(tmp_path.iterdir()) == []
+
+
+class TwoViews(nn.Module):
+    """Colours and depths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 5, 3)
+
+    def forward(self, colours: Tensor, depth: Tensor) -> Tensor:
+        return self.conv(torch.cat([colours, depth], 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (TwoViews(), r"takes 2 inputs \(colours, depth\), and one is followed"),
+        (nn.Sequential(nn.Conv3d(1, 8, 3), nn.ReLU()), "module 0 is a Conv3d, and only 2-D"),
+        (nn.Sequential(nn.Conv1d(1, 8, 3), nn.Flatten()), "module 0 is a Conv1d, and only 2-D"),
+    ],
+)
+def test_inputs_that_are_no_images_are_named(model: nn.Module, said: str) -> None:
+    with pytest.raises(WiringError, match=said):
+        trace(model.eval(), (3, 8, 8))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import linecache
+import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,13 @@ from circuitome.extract.wiring import WiringError
 __all__ = ["outputs_as_dictionary", "refused"]
 
 _TORCH: Final = str(Path(torch.__file__).parent)
+_PYTHON: Final = sysconfig.get_path("stdlib")
+_OTHER_CONVOLUTIONS: Final = (
+    nn.Conv1d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose3d,
+)
 _OWN: Final = str(Path(__file__).parents[2])
 _ON_DATA: Final = ("DataDependent", "data-dependent", "Sym(u", "unbacked")
 
@@ -33,6 +42,8 @@ def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> W
             "that there is no one graph; replace this control flow or shape that depends on data "
             "by what it does for your images, or end before it with --until MODULE"
         )
+    if (why := _other_input(model)) is not None:
+        return WiringError(f"{what} cannot be extracted: {why}")
     if "pytree" in str(error):
         return WiringError(
             f"{what} cannot be exported: it returns an object of its own class; return a tensor, a "
@@ -44,12 +55,37 @@ def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> W
     )
 
 
+def _other_input(model: nn.Module) -> str | None:
+    """Why a network takes something else than one batch of images, and the cure; None if it may
+    take that.
+    """
+    taken = [
+        parameter.name
+        for parameter in inspect.signature(model.forward).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(taken) > 1:
+        return (
+            f"it takes {len(taken)} inputs ({', '.join(taken)}), and one is followed; return from "
+            "the factory a network that makes the others of one input, or holds them fixed"
+        )
+    for name, module in model.named_modules():
+        if isinstance(module, _OTHER_CONVOLUTIONS):
+            return (
+                f"module {name or 'the model itself'} is a {type(module).__name__}, and only 2-D "
+                "convolutions over channels, height and width are followed; give a network of "
+                "these, or end before it with --until MODULE"
+            )
+    return None
+
+
 def _line_of(error: Exception, before: str = "") -> str:
     """File, line and text of the last line of the network's own code that was run."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_TORCH, _OWN, "<"))
+        if not frame.filename.startswith((_TORCH, _OWN, _PYTHON, "<"))
     ]
     if not frames:
         return "" if before else "an operation "
