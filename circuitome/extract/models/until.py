@@ -52,6 +52,7 @@ def end_before(
         ModelError: there is no such module, or the model does not come to it.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 5))
         >>> end_before(net, "1", (3, 8, 8), source="net")(torch.zeros(1, 3, 8, 8)).shape
         torch.Size([1, 8, 6, 6])
