@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from circuitome.extract import Network, Options, Pruning, extract, verify
     from circuitome.extract.annotate.pipeline import annotate
     from circuitome.graphdb.bundle import Bundle
-    from circuitome.graphdb.export import to_networkx
+    from circuitome.graphdb.export import Selection, to_networkx
     from circuitome.notebook import (
         check,
         circuit,
@@ -46,6 +46,7 @@ __all__ = [
     "Network",
     "Options",
     "Pruning",
+    "Selection",
     "__version__",
     "annotate",
     "check",
@@ -71,6 +72,7 @@ _HOMES = {
     "Network": "circuitome.extract",
     "Options": "circuitome.extract",
     "Pruning": "circuitome.extract",
+    "Selection": "circuitome.graphdb.export",
     "annotate": "circuitome.extract.annotate.pipeline",
     "extract": "circuitome.extract",
     "open_store": "circuitome.queries.database",

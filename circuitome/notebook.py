@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from circuitome.graphdb.bundle import Bundle
+from circuitome.graphdb.export import WHOLE, Selection
 from circuitome.graphdb.export import export as write_export
 from circuitome.graphdb.rows import Row
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS
@@ -164,13 +165,25 @@ def drop(model: str, *, db: Place = DATABASE) -> Rows:
 
 
 def export(
-    output: Path, *, format: str = "networkx", db: Place = DATABASE, model: str | None = None
+    output: Path,
+    *,
+    format: str = "networkx",
+    db: Place | Bundle = DATABASE,
+    model: str | None = None,
+    chosen: Selection = WHOLE,
 ) -> Path:
-    """Write the graph of all models, or of one, for other programs; the path that was written."""
+    """Write the graph of all models, of one, or of a bundle, for other programs; ``chosen`` is what
+    of it. The path that was written.
+    """
+    if isinstance(db, Bundle):
+        if model not in (None, db.model):
+            raise QueryError(f"{db.path} holds {db.model}, not {model}; leave the model out")
+        return write_export(db, format, output, chosen=chosen)
     with _opened(db) as database:
-        chosen = [row["key"] for row in database.models()] if model is None else [model]
-        keys = [database.model_key(key) for key in chosen or [None]]
-        return write_export(database.store, format, output, model=model and keys[0])
+        models = [row["key"] for row in database.models()] if model is None else [model]
+        keys = [database.model_key(key) for key in models or [None]]
+        key = model and keys[0]
+        return write_export(database.store, format, output, model=key, chosen=chosen)
 
 
 def schema() -> Rows:

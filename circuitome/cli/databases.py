@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from circuitome.graphdb.rows import ModelRow
     from circuitome.queries.database import Database
 
-__all__ = ["drop", "export", "list_models", "load", "schema"]
+__all__ = ["drop", "list_models", "load", "schema"]
 
 _STRUCTURES: Final = frozenset({"constraint", "index"})
 """What can be made and dropped without a change of data."""
-
-OnlyModel = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only this model.")]
 
 
 def load(
@@ -126,52 +124,6 @@ def _tell_outdated(rows: Sequence[ModelRow], db: str) -> None:
                 f"program has {SCHEMA_VERSION}); "
                 f"`circuitome load BUNDLE... --replace --db {db}` makes the database anew"
             )
-
-
-def export(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="The file (or folder) to write.",
-            show_default=False,
-        ),
-    ],
-    format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="networkx (node-link JSON), graphml, gexf, cytoscape or neo4j-admin (CSV).",
-        ),
-    ] = "networkx",
-    model: OnlyModel = None,
-    db: DatabaseAddress = DEFAULT_DATABASE,
-) -> None:
-    """Write a graph for other programs.
-
-    Everything in the database, or one model with --model.
-
-    \b
-    Examples:
-      circuitome export --format networkx -o squeezenet1_1.json
-      circuitome export --format graphml --model squeezenet1_1 -o squeezenet1_1.graphml
-      circuitome export --format neo4j-admin -o csv        a large Neo4j: csv/import.sh
-    """
-    from circuitome.graphdb.export import export as write
-    from circuitome.queries.database import open_database
-
-    with open_database(db) as database:
-        chosen = (
-            [model] if model is not None else [row["key"] for row in database.models()] or [None]
-        )
-        keys = [
-            database.model_key(key) for key in chosen
-        ]  # an error where one is not wholly loaded
-        write(database.store, format, output, model=None if model is None else keys[0])
-    note(f"wrote {output}")
 
 
 def schema(

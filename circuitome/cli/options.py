@@ -29,6 +29,7 @@ __all__ = [
     "Weights",
     "ask_password",
     "floats",
+    "given",
     "integers",
     "kept_share",
     "parameter_values",
@@ -57,6 +58,13 @@ def ask_password(context: typer.Context, address: str | None) -> str | None:
 
 
 LARGEST_NUMBER: Final = 2**63 - 1  # what a database holds as a whole number
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line, and not in the environment or nowhere."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
 
 BundlePath = Annotated[
     Path,

@@ -1,4 +1,10 @@
-"""The graph as one file: node-link JSON, Cytoscape JSON, GraphML and GEXF."""
+"""The graph as one file: node-link JSON, Cytoscape JSON, GraphML and GEXF.
+
+Other programs draw what they find under names of their own. A node's ``label`` is its class or
+colour, or else its key without the model (Cytoscape calls it ``name``). In GEXF the ``weight`` of
+an edge is its share, since Gephi takes no negative weights; the signed weight is the attribute
+``signed_weight``, its sign is ``sign``, and excitation is red, inhibition blue.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +21,7 @@ import networkx as nx
 
 from circuitome.graphdb.graph_tables import Tables
 from circuitome.graphdb.networkx_graph import to_networkx
-from circuitome.graphdb.rows import Row
+from circuitome.graphdb.rows import Row, whole
 
 __all__ = ["write_cytoscape", "write_gexf", "write_graphml", "write_node_link"]
 
@@ -30,9 +36,15 @@ _GRAPHML: Final = (
 )
 _GEXF: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n<gexf xmlns="http://www.gexf.net/1.2draft" '
+    'xmlns:viz="http://www.gexf.net/1.2draft/viz" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="1.2">\n'
     '<graph defaultedgetype="directed" mode="static">\n'
 )
+_COLOURS: Final = {
+    1: '<viz:color r="214" g="39" b="40"/>',
+    -1: '<viz:color r="31" g="119" b="180"/>',
+}
+"""Of edges that excite, and of those that inhibit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,11 @@ class _Elements:
         """The elements of the graph."""
         graph = to_networkx(tables)
         name = {node: f"{node[0]} {node[1]}" if isinstance(node, tuple) else node for node in graph}
-        nodes = [(name[node], values) for node, values in graph.nodes(data=True)]
+        models = {values["model"] for _, values in graph.nodes(data=True) if "model" in values}
+        nodes = [
+            (name[node], {**values, "label": _label(node, values, several=len(models) > 1)})
+            for node, values in graph.nodes(data=True)
+        ]
         edges = [
             (name[a], name[b], key[0] if isinstance(key, tuple) else key, values)
             for a, b, key, values in graph.edges(keys=True, data=True)
@@ -65,13 +81,29 @@ class _Elements:
         return _Fields("node", of_nodes), _Fields("edge", of_edges)
 
 
+def _label(node: str | tuple[str, str], values: Row, *, several: bool) -> str:
+    """What programs write beside a node: its class, colour or kind, or its key; without its model
+    if there is one model alone.
+    """
+    if values.get("label"):
+        return str(values["label"])
+    key = node[1] if isinstance(node, tuple) else node
+    if values["type"] == "Motif":
+        return f"{values.get('kind', 'motif')} {key[:6]}"
+    return key if several else key.removeprefix(f"{values.get('model')}/")
+
+
 class _Fields:
     """The attributes of the nodes, or of the edges, as XML declares them."""
 
     def __init__(self, place: str, types: Mapping[str, str]) -> None:
         self.place = place
-        self.types = types
+        self.types = dict(types)
         self.numbers = {name: number for number, name in enumerate(types)}
+
+    def leave_out(self, name: str) -> None:
+        """Declare no such attribute: the format has a place of its own for it."""
+        self.types.pop(name, None)
 
 
 def _types(rows: Iterable[Row]) -> dict[str, str]:
@@ -92,7 +124,9 @@ def write_node_link(tables: Tables, path: Path) -> None:
 def write_cytoscape(tables: Tables, path: Path) -> None:
     """Write Cytoscape.js JSON."""
     elements = _Elements.of(tables)
-    nodes = [{"data": {**values, "id": key, "name": key}} for key, values in elements.nodes]
+    nodes = [
+        {"data": {**values, "id": key, "name": values["label"]}} for key, values in elements.nodes
+    ]
     edges = [
         {"data": {**values, "id": f"e{number}", "source": a, "target": b, "interaction": kind}}
         for number, (a, b, kind, values) in enumerate(elements.edges)
@@ -145,22 +179,49 @@ def _graphml_data(values: Row, fields: _Fields) -> str:
 def write_gexf(tables: Tables, path: Path) -> None:
     """Write GEXF."""
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(_gexf(_Elements.of(tables)))
+        file.writelines(_gexf(_drawn(_Elements.of(tables))))
+
+
+def _drawn(elements: _Elements) -> _Elements:
+    """The elements with the names of Gephi: the weight of an edge is no attribute there."""
+    edges = [(a, b, kind, _signed(kind, values)) for a, b, kind, values in elements.edges]
+    return _Elements(elements.nodes, edges)
+
+
+def _signed(kind: str, values: Row) -> Row:
+    """The attributes of an edge, with the sign and the signed weight if it has a weight."""
+    if "weight" not in values:
+        return values
+    weight = values["weight"]
+    inhibits = kind == "INHIBITS" or (isinstance(weight, float) and weight < 0)
+    named = {name: value for name, value in values.items() if name != "weight"}
+    return {"sign": -1 if inhibits else 1, "signed_weight": weight, **named}
 
 
 def _gexf(elements: _Elements) -> Iterator[str]:
     of_nodes, of_edges = elements.fields()
+    of_nodes.leave_out("label")
     yield _GEXF
     yield from _gexf_attributes(of_nodes)
     yield from _gexf_attributes(of_edges)
     yield "<nodes>\n"
     for key, values in elements.nodes:
-        yield f"{_tag('node', id=key, label=key)}{_gexf_data(values, of_nodes)}</node>\n"
+        tag = _tag("node", id=key, label=values["label"])
+        yield f"{tag}{_gexf_data(values, of_nodes)}</node>\n"
     yield "</nodes>\n<edges>\n"
     for number, (a, b, kind, values) in enumerate(elements.edges):
-        tag = _tag("edge", id=number, source=a, target=b, label=kind)
-        yield f"{tag}{_gexf_data({'type': kind, **values}, of_edges)}</edge>\n"
+        tag = _tag("edge", id=number, source=a, target=b, label=kind, **_weight(values))
+        colour = _COLOURS.get(whole(values, "sign"), "") if "sign" in values else ""
+        data = _gexf_data({"type": kind, **values}, of_edges)
+        yield f"{tag}{colour}{data}</edge>\n"
     yield "</edges>\n</graph>\n</gexf>\n"
+
+
+def _weight(values: Row) -> Row:
+    """The weight that Gephi draws: the share, of which none is negative."""
+    share = values.get("share")
+    known = isinstance(share, float) and math.isfinite(share) and share >= 0
+    return {"weight": share} if known else {}
 
 
 def _gexf_attributes(fields: _Fields) -> Iterator[str]:
@@ -174,6 +235,7 @@ def _gexf_data(values: Row, fields: _Fields) -> str:
     items = (
         f'<attvalue for="{fields.numbers[name]}" value={_attribute(value)}/>'
         for name, value in values.items()
+        if name in fields.types
     )
     return f"<attvalues>{''.join(items)}</attvalues>"
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.reading import owners, reading
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, arrow_schema
+from circuitome.graphdb.selection import WHOLE, Selection
 from circuitome.graphdb.stores.protocol import Store
 
 __all__ = ["Source", "Tables", "streams", "tables_of"]
@@ -20,14 +21,19 @@ Tables: TypeAlias = Mapping[str, pa.Table]
 Source: TypeAlias = Bundle | Store | Tables
 
 
-def tables_of(source: Source, *, model: str | None = None) -> dict[str, pa.Table]:
+def tables_of(
+    source: Source, *, model: str | None = None, chosen: Selection = WHOLE
+) -> dict[str, pa.Table]:
     """All tables that hold rows, nodes first; from a store those of one ``model``, else of all.
 
-    Relationships between two models belong to the tables of all, not to those of one.
+    Relationships between two models belong to the tables of all, not to those of one. `ExportError`
+    if ``chosen`` names a family, a neuron or a motif that is not there.
     """
     if isinstance(source, Bundle):
-        return {name: source.table(name) for name in source.tables}
-    return dict(_filled(source, model))
+        tables = {name: source.table(name) for name in source.tables if chosen.reads(name)}
+    else:
+        tables = dict(_filled(source, model, chosen))
+    return tables if chosen == WHOLE else chosen.of(tables)
 
 
 def streams(source: Source, model: str | None) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
@@ -41,9 +47,11 @@ def streams(source: Source, model: str | None) -> Iterator[tuple[str, Iterator[p
             yield name, iter(table.to_batches())
 
 
-def _filled(source: Store | Tables, model: str | None) -> Iterator[tuple[str, pa.Table]]:
+def _filled(
+    source: Store | Tables, model: str | None, chosen: Selection = WHOLE
+) -> Iterator[tuple[str, pa.Table]]:
     read = source.get if isinstance(source, Mapping) else _from_store(source, model)
-    for name in (*NODES, *RELATIONSHIPS):
+    for name in filter(chosen.reads, (*NODES, *RELATIONSHIPS)):
         table = read(name)
         if table is not None and table.num_rows:
             yield name, table

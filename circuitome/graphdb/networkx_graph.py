@@ -13,6 +13,7 @@ from circuitome.graphdb.graph_tables import Source, tables_of
 from circuitome.graphdb.neo4j_import import ExportError
 from circuitome.graphdb.rows import Row
 from circuitome.graphdb.schema import NODES, RELATIONSHIPS, RelationshipType, arrow_schema
+from circuitome.graphdb.selection import WHOLE, Selection
 
 __all__ = ["from_networkx", "to_networkx"]
 
@@ -20,7 +21,9 @@ _Name: TypeAlias = str | tuple[str, str]
 """A node in the graph: its key, or its label and key where another label has that key."""
 
 
-def to_networkx(source: Source, *, model: str | None = None) -> nx.MultiDiGraph:
+def to_networkx(
+    source: Source, *, model: str | None = None, chosen: Selection = WHOLE
+) -> nx.MultiDiGraph:
     """The graph with every property that is not null.
 
     A node is its key in the database, with its label as attribute ``type``; a second node of the
@@ -28,11 +31,15 @@ def to_networkx(source: Source, *, model: str | None = None) -> nx.MultiDiGraph:
     whose key is its type; a second one between the same neurons is ``(type, number)``.
     `from_networkx` takes it back without loss.
 
+    So the graph has more edges than the model: beside those between neurons (``EXCITES`` and
+    ``INHIBITS``, which ``load`` counts) there are expanded ones, and one for each neuron that is in
+    a layer, a block or a family, and so on. ``chosen=Selection("neurons")`` leaves these out.
+
     >>> graph = to_networkx(bundle)  # doctest: +SKIP
     >>> graph.edges["toy/conv1:0", "toy/block2.a:1", "EXCITES"]["weight"]  # doctest: +SKIP
     0.25
     """
-    tables = tables_of(source, model=model)
+    tables = tables_of(source, model=model, chosen=chosen)
     graph = nx.MultiDiGraph()
     names: dict[str, dict[str, _Name]] = {label: {} for label in NODES}
     for label in NODES:

@@ -265,6 +265,13 @@ def test_an_option_with_an_impossible_value_is_wrong_use(
         (["neuron", "first:99"], "first:99"),
         (["circuit", "nowhere:0"], "nowhere:0"),
         (["export", "-o", "x", "--format", "punchcards"], "punchcards"),
+        (["export", "-o", "x", "--only", "layers"], "'layers'"),
+        (["export", "-o", "x", "--least-share", "2"], "--least-share"),
+        (["export", "-o", "x", "--family", "f9"], "no family 'f9'"),
+        (["export", "-o", "x", "--circuit", "first:99"], "no neuron 'first:99'"),
+        (["export", "tiny.circuitome", "-o", "x", "--db", "circuitome.db"], "choose one"),
+        (["export", "tiny.circuitome", "-o", "x", "--model", "other"], "holds tiny"),
+        (["export", "-o", "x", "-f", "neo4j-admin", "--only", "neurons"], "neo4j-admin"),
         (["models", "--db", "bolt://127.0.0.1:9"], "127.0.0.1:9"),
     ],
 )
@@ -959,6 +966,25 @@ def test_export_writes_a_graph_that_networkx_reads(here: Path) -> None:
     assert {node.split("/")[0] for node in networkx.read_graphml(here / "other.graphml")} == {
         "other"
     }
+
+
+def test_export_of_a_bundle_needs_no_database(here: Path) -> None:
+    import networkx
+
+    (here / "circuitome.db").unlink()
+    line = ["export", "tiny.circuitome", "-f", "gexf", "-o", "tiny.gexf"]
+    whole = run(*line)
+    assert whole.code == 0, whole.err
+    graph = networkx.read_gexf(here / "tiny.gexf")
+    assert f"{graph.number_of_edges():,} relationships in all" in whole.err
+    assert "`--only neurons` leaves these out" in whole.err
+    part = run(*line, "--only", "neurons", "--least-share", "0.1")
+    assert part.code == 0, part.err
+    graph = networkx.read_gexf(here / "tiny.gexf")
+    shares = [values["weight"] for *_, values in graph.edges(data=True)]
+    assert min(shares) >= 0.1
+    assert f"{len(graph)} neurons, {len(shares)} edges\n" in part.err
+    assert "in all" not in part.err
 
 
 def test_the_demo_tells_what_it_found(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import networkx as nx
 import pytest
 from typer.main import get_command
 
@@ -125,3 +126,17 @@ def test_a_database_that_is_open_stays_open(here: Path) -> None:
     with open_database("circuitome.db") as database:
         circuitome.query("hubs", db=database)
         assert len(circuitome.query("hubs", db=database)) > 0
+
+
+def test_a_bundle_and_a_part_are_exported(here: Path) -> None:
+    bundle = circuitome.Bundle.open("toy.circuitome")
+    chosen = circuitome.Selection("neurons", 0.1)
+    places = [
+        circuitome.export(here / name, format="gexf", db=db, model="toy", chosen=chosen)
+        for name, db in (("a.gexf", bundle), ("b.gexf", "circuitome.db"))
+    ]
+    from_bundle, from_database = map(nx.read_gexf, places)
+    assert set(from_bundle) == set(from_database)
+    assert sorted(from_bundle.edges()) == sorted(from_database.edges())
+    with pytest.raises(QueryError, match="holds toy, not other"):
+        circuitome.export(here / "c.gexf", db=bundle, model="other")
