@@ -97,12 +97,24 @@ def test_surrogates_fall_off_from_the_centre_as_the_filters_do() -> None:
     bell = torch.exp(-(axis[:, None] ** 2 + axis**2) / 8)
     kernel = bell * smooth_filters(300, smoothness=1.0, generator=generator())
     sizes = [
-        surrogates(kernel, 1, generator=generator(), colours=True, local=local)[0].std((0, 1))
-        for local in (False, True)
+        surrogates(kernel, 1, generator=generator(), colours=True, shared=shared)[0].std((0, 1))
+        for shared in (False, True)
     ]
     wanted = kernel.std((0, 1))
     assert (sizes[1] - wanted).abs().max() < 0.1 * wanted.max()
     assert sizes[0][0, 0] > 2 * wanted[0, 0]  # components of a stationary field do not
+
+
+def test_surrogates_keep_the_mean_of_the_filters() -> None:
+    filters = smooth_filters(300, smoothness=1.0, generator=generator())
+    shared, own = (
+        surrogates(filters - 0.5, 1, generator=generator(), colours=colours, shared=True)[0].mean()
+        for colours in (True, False)
+    )
+    alone = surrogates(filters - 0.5, 1, generator=generator(), colours=True)[0].mean()
+    assert abs(shared + 0.5) < 0.05
+    assert abs(own + 0.5) < 0.05
+    assert abs(alone) < 0.1  # each filter's level component has a sign of its own
 
 
 def test_surrogates_keep_the_covariance_of_colours() -> None:

@@ -246,5 +246,5 @@ class Responder:
 def null_layers(kernel: Tensor, count: int, *, seed: int, colours: bool = True) -> Tensor:
     """Surrogates of a layer, by default of one that reads the image."""
     return surrogates(
-        kernel, count, generator=torch.Generator().manual_seed(seed), colours=colours, local=True
+        kernel, count, generator=torch.Generator().manual_seed(seed), colours=colours, shared=True
     )

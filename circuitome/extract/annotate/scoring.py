@@ -86,7 +86,7 @@ class Nulls:
         """
         colours = wiring.reads_image(index)
         null = [
-            surrogates(kernel, count, generator=generator, colours=colours, local=True)
+            surrogates(kernel, count, generator=generator, colours=colours, shared=True)
             for count, generator in self.draws(index)
         ]
         return torch.cat([kernel[None], *null])

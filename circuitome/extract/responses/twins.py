@@ -209,7 +209,7 @@ def surrogates(
     generator: torch.Generator,
     colours: bool,
     level: bool = False,
-    local: bool = False,
+    shared: bool = False,
 ) -> Tensor:
     """Surrogate layers ``(count, C, fan_in, kh, kw)`` of filters ``(C, fan_in, kh, kw)``.
 
@@ -218,24 +218,29 @@ def surrogates(
     and with them the filter's norm are kept; where things lie and what comes beside what is not.
     With ``colours`` False the kernels are dealt to the input channels at random too, for each
     receiver anew: what a channel stands for is learned, and in 1x1 kernels there is nothing else.
-    With ``level`` the component that is most level keeps its sign. With ``local`` the filters fall
-    off from the centre as those of the layer do: components are those of the filters over their
-    `envelope`.
+    With ``level`` the component that is most level keeps its sign. With ``shared`` what the filters
+    of the layer have in common stays: their mean, and that they fall off from the centre
+    (`envelope`); components are those of what is left.
     Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:
         raise NullError(
             f"filters of shape {tuple(kernel.shape)} have no plane; give (C, fan_in, kh, kw)"
         )
-    bell = envelope(kernel) if local else torch.ones_like(kernel[0, 0], dtype=torch.float64)
-    flat = kernel / bell.to(kernel)
+    mean = torch.zeros_like(kernel[0, 0], dtype=torch.float64)
+    bell = torch.ones_like(mean)
+    if shared:
+        # all filters a little inhibitory are a little alike, and random signs would undo that
+        mean = _alike(kernel.to(mean).mean(0 if colours else (0, 1)))
+        bell = envelope(kernel - mean)
+    flat = (kernel - mean) / bell
     basis = components(flat)
-    power = flat.flatten(2).to(basis) @ basis
+    power = flat.flatten(2) @ basis
     shape = (count, len(kernel), 1, len(basis))
     signs = torch.randint(2, shape, generator=generator).to(basis) * 2 - 1
     if level:
         signs[..., basis.sum(0).abs().argmax()] = 1
-    found = ((power * signs) @ basis.T).reshape(count, *kernel.shape) * bell.to(basis)
+    found = ((power * signs) @ basis.T).reshape(count, *kernel.shape) * bell + mean
     found = found.to(kernel.dtype)
     return found if colours else _dealt(found, generator)
 
@@ -245,12 +250,16 @@ def envelope(kernel: Tensor) -> Tensor:
     pixels that reflections and, in square kernels, quarter turns take to one another; at least a
     twentieth of its largest.
     """
-    square = kernel.to(torch.float64).square().mean((0, 1))
-    turns = [square, square.flip(0), square.flip(1), square.flip(0, 1)]
-    if square.shape[0] == square.shape[1]:
-        turns += [turned.T for turned in turns]
-    size = torch.stack(turns).mean(0).sqrt()
+    size = _alike(kernel.to(torch.float64).square().mean((0, 1))).sqrt()
     return size.clamp(min=float(size.max()) / 20).clamp(min=torch.finfo(size.dtype).tiny)
+
+
+def _alike(plane: Tensor) -> Tensor:
+    """Mean of a plane ``(..., kh, kw)`` over its reflections, and in squares its quarter turns."""
+    turns = [plane, plane.flip(-2), plane.flip(-1), plane.flip(-2, -1)]
+    if plane.shape[-2] == plane.shape[-1]:
+        turns += [turned.mT for turned in turns]
+    return torch.stack(turns).mean(0)
 
 
 def components(kernel: Tensor) -> Tensor:
