@@ -1,7 +1,8 @@
 """Geometry of kernels, in numpy: centres, banding, turning, cosines.
 
-Places are pixels from a kernel's centre, x to the right and y down. The weighing of edges computes
-the same moments in torch, on the device and millions at a time (`extract.edges`).
+Places are pixels from a kernel's centre, x to the right, y down and z away from the viewer. The
+weighing of edges computes the same moments in torch, on the device and millions at a time
+(`extract.edges`).
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ Matrix = tuple[tuple[float, float], tuple[float, float]]
 
 
 def part_centres(kernels: np.ndarray) -> dict[str, np.ndarray]:
-    """Centres of the positive and the negative part of kernels ``(n, kh, kw)``.
+    """Centres of the positive and the negative part of kernels ``(n, kh, kw)``, or of volumes
+    ``(n, kd, kh, kw)``.
 
     Returns ``ex, ey`` of the positive and ``ix, iy`` of the negative part, each ``(n,)``, pixels;
-    NaN if a part is absent.
+    of volumes ``ez`` and ``iz``, too. NaN if a part is absent.
 
     >>> centres = part_centres(np.array([[[0.0, 2.0], [0.0, 0.0]]]))
     >>> centres["ex"].tolist(), centres["ey"].tolist(), centres["ix"].tolist()
     ([0.5], [-0.5], [nan])
     """
     kernels = kernels.astype(np.float64)
-    _, height, width = kernels.shape
-    down = np.arange(height)[:, None] - (height - 1) / 2
-    right = np.arange(width)[None, :] - (width - 1) / 2
+    sides, every = kernels.shape[1:], tuple(range(1, kernels.ndim))
+    grid = np.ogrid[tuple(slice(-(side - 1) / 2, side / 2) for side in sides)]
     centres = {}
     for letter, part in (("e", np.maximum(kernels, 0)), ("i", np.maximum(-kernels, 0))):
-        mass = part.sum((1, 2))
-        for axis, places in (("x", right), ("y", down)):
-            moment = (part * places).sum((1, 2))
+        mass = part.sum(every)
+        for axis, places in zip("xyz", reversed(grid), strict=False):
+            moment = (part * places).sum(every)
             absent = np.full(len(mass), np.nan)
             centres[letter + axis] = np.divide(moment, mass, out=absent, where=mass > 0)
     return centres

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,6 +26,7 @@ __all__ = [
     "annotate_bundle",
     "network_of",
     "parts_of",
+    "pictures_alone",
     "tell_taken",
 ]
 
@@ -108,6 +110,7 @@ def annotate(
     if families is not None:
         opened = _curated(opened, families)
     if families is None or (model, weights, parts) != (None, None, None):
+        pictures_alone(opened.manifest.model["input_shape"] or (), source=str(bundle))
         network = network_of(opened, bundle, model, weights, command="annotate").model
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         opened = annotate_bundle(opened, network, parts=wanted, **how)
@@ -152,6 +155,13 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
     note(f"{bundle.path}: annotated ({', '.join(parts_done(row)) or 'nothing'})")
     _tell_families(annotated)
     return annotated
+
+
+def pictures_alone(shape: Sequence[int], *, source: str) -> None:
+    """Refuse to annotate a network whose input is no picture."""
+    from circuitome.extract.annotate.session import refuse_other_inputs
+
+    refuse_other_inputs(shape, source=source)
 
 
 def _tell_families(bundle: Bundle) -> None:

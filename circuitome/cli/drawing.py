@@ -46,13 +46,26 @@ class Edge(TypedDict):
 
 
 def glyphs(kernel: Kernel) -> list[str]:
-    """A kernel as rows of characters; rows run down, columns to the right.
+    """A kernel as rows of characters; rows run down, columns to the right. Of a volume the slices
+    are below one another, the nearest first.
 
     >>> glyphs([[1.0, 0.3, 0.0], [-0.3, -0.9, 0.1]])
     ['# + ·', '- = ·']
+    >>> glyphs([[[1.0, 0.0]], [[0.0, -1.0]]])
+    ['# ·', '', '· =']
     """
-    largest = max(map(abs, itertools.chain.from_iterable(kernel)), default=0.0) or 1.0
-    return [_glyph_line(row, largest) for row in kernel]
+    slices = _slices(kernel)
+    largest = max((abs(tap) for rows in slices for row in rows for tap in row), default=0.0)
+    lines: list[str] = []
+    for rows in slices:
+        lines += ["", *(_glyph_line(row, largest or 1.0) for row in rows)]
+    return lines[1:]
+
+
+def _slices(kernel: Kernel) -> Sequence[Sequence[Sequence[float]]]:
+    """The slices of a kernel; one that is no volume is the only one."""
+    deep = isinstance(kernel[0][0], Sequence)
+    return cast("Sequence[Sequence[Sequence[float]]]", kernel if deep else [kernel])
 
 
 def _glyph_line(row: Sequence[float], largest: float) -> str:
@@ -112,7 +125,8 @@ def _shared_grid(
 
 def _spatial(kernel: Kernel) -> bool:
     """Whether a kernel has more than one tap."""
-    return len(kernel) > 1 or len(kernel[0]) > 1
+    slices = _slices(kernel)
+    return max(len(slices), len(slices[0]), len(slices[0][0])) > 1
 
 
 def _heading(motif: SavedMotif) -> Iterator[str]:

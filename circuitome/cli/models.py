@@ -13,6 +13,7 @@ from circuitome.cli.annotate import (
     annotate_bundle,
     network_of,
     parts_of,
+    pictures_alone,
     tell_taken,
 )
 from circuitome.cli.options import (
@@ -64,7 +65,8 @@ InputSize = Annotated[
     typer.Option(
         "--input-size",
         metavar="C,H,W",
-        help="Channels, height, width.  [default: those of MODEL, or 3,224,224]",
+        help="Channels, height, width (C,L of signals, C,D,H,W of volumes).  [default: those of "
+        "MODEL, or 3,224,224]",
     ),
 ]
 Classes = Annotated[
@@ -206,6 +208,8 @@ def extract(
         seed=seed,
         allow_nonfinite=allow_nonfinite,
     )
+    if parts:
+        pictures_alone(network.input_shape, source=model)
     tell_taken(network)
     _tell_assumed_size(network, input_size)
     options = Options(span, device, allow_nonfinite)
@@ -215,7 +219,7 @@ def extract(
     if parts and not bundle.manifest.nonfinite:
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         annotate_bundle(bundle, network.model, parts=parts, **how)
-    elif not bundle.manifest.nonfinite:
+    elif not bundle.manifest.nonfinite and len(network.input_shape) == 3:
         _tell_how_to_annotate(bundle, network.architecture, model, weights)
     print(visible(str(bundle.path), lines=False))
 

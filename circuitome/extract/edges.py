@@ -7,7 +7,7 @@ pixels from the kernel's centre, y down, as in *Visualizing Weights* (Distill, 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.spatial import single
 from circuitome.extract.steps import STEPS, gain
 from circuitome.extract.wiring import Layer, Link, Wiring
 
@@ -164,8 +165,9 @@ def weigh(
 ) -> Iterator[tuple[Edges, FanIn, Flow]]:
     """Edges of one layer, in runs of receivers.
 
-    ``kernel``: ``(out, fan_in, kh, kw)`` on the device that computes. ``receivers``, ``rows``:
-    numbers of the layer's first neuron and first kernel row. A kernel of zeros is no edge.
+    ``kernel``: ``(out, fan_in, kh, kw)``, or with a depth before the height, on the device that
+    computes. ``receivers``, ``rows``: numbers of the layer's first neuron and first kernel row. A
+    kernel of zeros is no edge.
     """
     out, fan_in = kernel.shape[:2]
     size = max(1, CHUNK // max(1, kernel[0].numel()))
@@ -175,7 +177,9 @@ def weigh(
         run = np.arange(first, min(first + size, out))
         neuron = sources.neuron[group[run]]
         factor = torch.as_tensor(sources.gain[group[run]], device=kernel.device)
-        kernels = kernel[first : first + size].to(torch.float64) * factor[..., None, None]
+        kernels = kernel[first : first + size].to(torch.float64) * factor.view(
+            *factor.shape, *single(kernel.dim() - 2)
+        )
         if repeated:
             kernels, neuron = _merge(kernels, neuron)
         shares = _Shares.of(kernels, neuron, keep)
@@ -291,14 +295,15 @@ def _places(kept: Tensor) -> Tensor | slice:
     return kept.reshape(-1).nonzero()[:, 0]
 
 
-def _moments(kernels: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _moments(kernels: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Mass, x and y moments of the positive and of the negative part, ``(n, 3)`` each, of
-    kernels ``(n, height * width)``.
+    kernels ``(n, entries)`` of ``size``, whose last axes are height and width.
     """
+    *_, height, width = size
     y = torch.arange(height, dtype=kernels.dtype, device=kernels.device) - (height - 1) / 2
     x = torch.arange(width, dtype=kernels.dtype, device=kernels.device) - (width - 1) / 2
-    ones = torch.ones(height, width, dtype=kernels.dtype, device=kernels.device)
-    basis = torch.stack([ones, ones * x, ones * y[:, None]], dim=-1).reshape(height * width, 3)
+    ones = torch.ones(*size, dtype=kernels.dtype, device=kernels.device)
+    basis = torch.stack([ones, ones * x, ones * y[:, None]], dim=-1).reshape(-1, 3)
     return kernels.clamp(min=0) @ basis, (-kernels).clamp(min=0) @ basis
 
 
@@ -321,7 +326,7 @@ def _measures(excited: Tensor, inhibited: Tensor) -> dict[str, Tensor]:
 def _edges(kernels: Tensor, neuron: np.ndarray, shares: _Shares, receiver: int, row: int) -> Edges:
     """The kept edges; ``receiver``, ``row``: numbers of the run's first receiver and kernel."""
     kept = _places(shares.kept)
-    measures = _measures(*_moments(_flat(kernels)[kept], *kernels.shape[2:]))
+    measures = _measures(*_moments(_flat(kernels)[kept], kernels.shape[2:]))
     measures["share"] = shares.share.reshape(-1)[kept]
     place = np.arange(neuron.size) if isinstance(kept, slice) else kept.cpu().numpy()
     return Edges(
@@ -336,12 +341,12 @@ def _edges(kernels: Tensor, neuron: np.ndarray, shares: _Shares, receiver: int, 
 
 def banding_ratio(kernel: Tensor) -> float | None:
     """Variance of the row means over variance of the column means of the signed kernels; None for
-    narrow kernels.
+    narrow kernels, and for those of volumes.
 
     Above 1, kernels vary more along y than along x: *Weight Banding* (Distill, 2021). The scalar is
     ours: the article shows it by eye.
     """
-    if kernel.shape[2] < 2 or kernel.shape[3] < 2:
+    if kernel.dim() != 4 or min(kernel.shape[2:]) < 2:
         return None
     along_y = kernel.mean(3, dtype=torch.float64).var(2, correction=0).sum()
     along_x = kernel.mean(2, dtype=torch.float64).var(2, correction=0).sum()

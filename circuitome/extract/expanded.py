@@ -22,6 +22,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,7 @@ from torch import Tensor
 
 from circuitome.extract.edges import KEEP_ALL, Edges, Pruning, Senders, weigh
 from circuitome.extract.geometry import ExpandedKernel, ExpandError, dilated
+from circuitome.extract.spatial import convolve_transposed, per_channel, single
 from circuitome.extract.steps import STEPS, gain, output_size
 from circuitome.extract.wiring import Layer, Link, Step, Wiring
 
@@ -75,8 +77,8 @@ def bottlenecks(wiring: Wiring) -> frozenset[int]:
 
 
 def _narrows(layer: Layer) -> bool:
-    pointwise = layer.op == "conv" and layer.kernel == (1, 1) and layer.size != (1, 1)
-    return pointwise and layer.channels < layer.width
+    maps = layer.op == "conv" and prod(layer.size) > 1
+    return maps and prod(layer.kernel) == 1 and layer.channels < layer.width
 
 
 def spans(wiring: Wiring, span: int = 1) -> Iterator[tuple[int, Passes]]:
@@ -108,7 +110,8 @@ def expand(
     """The kernels by which layer ``target`` reads some earlier layers, over all paths between them.
 
     Returns for every layer of ``sources`` a kernel ``(target channels, its channels, height,
-    width)``, float32. A path ends at the first of ``sources`` that it meets.
+    width)``, float32, of volumes with a depth before the height. A path ends at the first of
+    ``sources`` that it meets.
 
     Raises:
         ExpandError: a layer is unknown, or ``target`` does not depend on it.
@@ -161,7 +164,7 @@ def expand_target(
     if not ends:
         return
     sizes = replace(sweep, magnitude=True).from_layer(target)
-    paths = _side_by_side([sizes[i].kernel for i in ends])[:, :, 0, 0].cpu().numpy()
+    paths = _side_by_side([sizes[i].kernel for i in ends]).flatten(1).cpu().numpy()
     neuron = np.concatenate([wiring.neurons(i) for i in ends])
     column = np.full(int(wiring.offsets[-1]), -1)
     column[neuron] = np.arange(len(neuron))
@@ -189,9 +192,14 @@ def _cancellation(weight: np.ndarray, paths: np.ndarray) -> np.ndarray:
 
 def _side_by_side(kernels: Sequence[Tensor]) -> Tensor:
     """Kernels of the same receivers as one, over the channels of all: filled up with zeros."""
-    height, width = np.max([kernel.shape[2:] for kernel in kernels], axis=0).tolist()
-    padded = [F.pad(k, (0, width - k.shape[3], 0, height - k.shape[2])) for k in kernels]
-    return torch.cat(padded, 1)
+    sides = np.max([kernel.shape[2:] for kernel in kernels], axis=0)
+    return torch.cat([_filled_up(kernel, sides) for kernel in kernels], 1)
+
+
+def _filled_up(kernel: Tensor, sides: np.ndarray) -> Tensor:
+    """A kernel with zeros behind its last places, so that its axes have these lengths."""
+    missing = (sides - kernel.shape[2:]).tolist()
+    return F.pad(kernel, [width for count in missing[::-1] for width in (0, count)])
 
 
 def _between(wiring: Wiring, starts: Set[int], end: int) -> set[int]:
@@ -254,15 +262,17 @@ class _Sweep:
 
     def _kernel(self, layer: Layer) -> Tensor:
         kernel = torch.as_tensor(self.arrays[f"kernel/{layer.name}"]).to(self.device)
-        return kernel.sum((2, 3), keepdim=True).abs() if self.magnitude else kernel
+        if not self.magnitude:
+            return kernel
+        return kernel.sum(tuple(range(2, kernel.dim())), keepdim=True).abs()
 
     def _own_kernel(self, layer: Layer) -> ExpandedKernel:
         """How a layer's own neurons read their input."""
         _refuse_phases(layer)
         kernel = self._kernel(layer)
-        if kernel.shape[2:] != (1, 1):
+        if prod(kernel.shape[2:]) != 1:
             kernel = dilated(kernel, layer.dilation)
-        origin = (-layer.padding[0], -layer.padding[1])
+        origin = tuple(-rows for rows in layer.padding)
         return ExpandedKernel(_ungrouped(kernel, layer.groups), origin, 1)
 
     def _passed(self, layer: Layer, front: ExpandedKernel) -> list[ExpandedKernel]:
@@ -272,17 +282,17 @@ class _Sweep:
         if layer.op not in ("add", "norm", "readout"):
             return [self._before(layer, passed)]
         kernel = self._kernel(layer)
-        factors = kernel[:, :, 0, 0].T.reshape(kernel.shape[1], 1, -1, 1, 1)
+        factors = (per_channel(factor, kernel.dim() - 2) for factor in kernel.flatten(1).T)
         return [replace(passed, kernel=front.kernel * factor) for factor in factors]
 
     def _before(self, layer: Layer, behind: ExpandedKernel) -> ExpandedKernel:
         """A kernel over what a convolution makes, as one over its input."""
         _refuse_phases(layer)
-        stride, dilation = (1, 1), (1, 1)
+        stride = dilation = single(len(layer.size))
         if not self.magnitude:
             stride, dilation = layer.stride, layer.dilation
         kernel, groups = self._kernel(layer), layer.groups
-        wide = F.conv_transpose2d(
+        wide = convolve_transposed(
             behind.kernel, kernel, stride=stride, groups=groups, dilation=dilation
         )
         return behind.widened(wide, layer.stride, layer.padding)
@@ -298,16 +308,17 @@ class _Sweep:
             shape = (whole.shape[0], source.channels, *whole.shape[2:])
             channels = torch.as_tensor(link.channels, device=whole.device)
             whole = whole.new_zeros(shape).index_add_(1, channels, part.kernel)
-        return replace(part, kernel=whole, origin=(0, 0) if self.magnitude else part.origin)
+        origin = single(len(source.size), 0) if self.magnitude else part.origin
+        return replace(part, kernel=whole, origin=origin)
 
-    def _back(self, step: Step, behind: ExpandedKernel, size: tuple[int, int]) -> ExpandedKernel:
+    def _back(self, step: Step, behind: ExpandedKernel, size: tuple[int, ...]) -> ExpandedKernel:
         """A kernel over what comes out of a step, as one over what goes in, a map of ``size``."""
         kind = STEPS[step.name]
         factor = np.broadcast_to(np.float32(gain(step, self.arrays)), behind.kernel.shape[1])
         if (factor != 1).any():
             factor = np.abs(factor) if self.magnitude else factor.copy()
-            by = torch.as_tensor(factor, device=self.device).view(1, -1, 1, 1)
-            behind = replace(behind, kernel=behind.kernel * by)
+            by = torch.as_tensor(factor, device=self.device)
+            behind = replace(behind, kernel=behind.kernel * per_channel(by, len(size)))
         before = behind if self.magnitude else kind.geometry.back(step, behind, size)
         if kind.linear:
             return before
@@ -324,13 +335,13 @@ class _Fronts:
 
     def end(self, index: int, front: ExpandedKernel) -> None:
         """Add a kernel over a layer that is an end."""
-        self.ends[index] = _sum(self.ends[index], front) if index in self.ends else front
+        self.ends[index] = self.ends[index].plus(front) if index in self.ends else front
 
     def wait(self, index: int, additions: int, front: ExpandedKernel) -> None:
         """Add a kernel over a layer that will be passed."""
         key = (index, additions)
         if key in self.waiting:
-            self.waiting[key] = _sum(self.waiting[key], front)
+            self.waiting[key] = self.waiting[key].plus(front)
             return
         self.waiting[key] = front
         heapq.heappush(self.order, (-index, additions))
@@ -353,8 +364,8 @@ def _ungrouped(kernel: Tensor, groups: int) -> Tensor:
     """The kernel of a grouped convolution over all of its input channels."""
     if groups == 1:
         return kernel
-    out, fan_in, height, width = kernel.shape
-    whole = kernel.new_zeros(out, groups * fan_in, height, width)
+    out, fan_in, *sides = kernel.shape
+    whole = kernel.new_zeros(out, groups * fan_in, *sides)
     for group, rows in enumerate(torch.arange(out, device=kernel.device).chunk(groups)):
         whole[rows, group * fan_in : (group + 1) * fan_in] = kernel[rows]
     return whole
@@ -370,25 +381,10 @@ def _is_range(indices: np.ndarray, size: int) -> bool:
     return len(indices) == size and bool((indices == np.arange(size)).all())
 
 
-def _with_sizes(path: Iterable[Step], size: tuple[int, int]) -> list[tuple[Step, tuple[int, int]]]:
+def _with_sizes(path: Iterable[Step], size: tuple[int, ...]) -> list[tuple[Step, tuple[int, ...]]]:
     """Each step of a path with the size of the map before it."""
     sized = []
     for step in path:
         sized.append((step, size))
         size = output_size(step, size)
     return sized
-
-
-def _sum(one: ExpandedKernel, other: ExpandedKernel) -> ExpandedKernel:
-    """Two kernels over the same layer as one, aligned by their origins."""
-    pair = (one, other)
-    top, left = np.min([each.origin for each in pair], axis=0).tolist()
-    ends = np.max([np.add(each.origin, each.kernel.shape[2:]) for each in pair], axis=0)
-    down, right = ends.tolist()
-    total = one.kernel.new_zeros(*one.kernel.shape[:2], down - top, right - left)
-    for each in pair:
-        row, column = each.origin[0] - top, each.origin[1] - left
-        height, width = each.kernel.shape[2:]
-        total[:, :, row : row + height, column : column + width] += each.kernel
-    hops, bent, relu = max(one.hops, other.hops), one.bent or other.bent, one.relu or other.relu
-    return ExpandedKernel(total, (top, left), hops, bent, relu)

@@ -10,8 +10,6 @@ from circuitome.extract.wiring import Layer, Link, Wiring
 
 __all__ = ["field_geometries"]
 
-PIXEL = FieldGeometry((1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
-
 
 def field_geometries(wiring: Wiring) -> tuple[FieldGeometry, ...]:
     """Receptive field, jump and start of every layer.
@@ -25,11 +23,16 @@ def field_geometries(wiring: Wiring) -> tuple[FieldGeometry, ...]:
             _behind(link, found[link.source], wiring.layers[link.source].size)
             for link in layer.links
         ]
-        found.append(_of_layer(layer, _met(arrived)) if arrived else PIXEL)
+        found.append(_of_layer(layer, _met(arrived)) if arrived else _pixel(len(layer.size)))
     return tuple(found)
 
 
-def _behind(link: Link, field: FieldGeometry, size: tuple[int, int]) -> FieldGeometry:
+def _pixel(rank: int) -> FieldGeometry:
+    """The field of a pixel of the input."""
+    return FieldGeometry((1.0,) * rank, (1.0,) * rank, (0.0,) * rank)
+
+
+def _behind(link: Link, field: FieldGeometry, size: tuple[int, ...]) -> FieldGeometry:
     for step in link.path:
         after = output_size(step, size)
         field = STEPS[step.name].geometry.field(step, field, size, after)
@@ -38,9 +41,9 @@ def _behind(link: Link, field: FieldGeometry, size: tuple[int, int]) -> FieldGeo
 
 
 def _met(arrived: Sequence[FieldGeometry]) -> FieldGeometry:
-    finest = min(arrived, key=lambda field: (abs(field.jump[0]), abs(field.jump[1])))
-    heights, widths = zip(*(field.size for field in arrived), strict=True)
-    return FieldGeometry((max(heights), max(widths)), finest.jump, finest.start)
+    finest = min(arrived, key=lambda field: tuple(map(abs, field.jump)))
+    sides = zip(*(field.size for field in arrived), strict=True)
+    return FieldGeometry(tuple(map(max, sides)), finest.jump, finest.start)
 
 
 def _of_layer(layer: Layer, field: FieldGeometry) -> FieldGeometry:

@@ -10,15 +10,15 @@ Neural Networks* (Distill, 2019).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.spatial import convolve_transposed, lifted
 from circuitome.extract.wiring import Step
 
 __all__ = [
@@ -36,11 +36,10 @@ __all__ = [
     "Window",
     "Windows",
     "dilated",
-    "pair",
 ]
 
-Size = tuple[int, int]
-"""Height and width."""
+Size = tuple[int, ...]
+"""Height and width; depth, height and width of volumes."""
 
 
 class ExpandError(CircuitomeError):
@@ -49,21 +48,26 @@ class ExpandError(CircuitomeError):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a unit reads of the map before it, each vertical and horizontal."""
+    """What a unit reads of the map before it, along each axis."""
 
-    kernel: tuple[float, float]
-    stride: tuple[float, float]
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
+    kernel: tuple[float, ...]
+    stride: tuple[float, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def tile(cls, sides: tuple[float, ...]) -> Window:
+        """One that lies beside the next."""
+        return cls(sides, sides, (0,) * len(sides), (1,) * len(sides))
 
 
 @dataclass(frozen=True, slots=True)
 class FieldGeometry:
-    """Where the units of a layer look, each vertical and horizontal, in input pixels."""
+    """Where the units of a layer look, along each axis, in input pixels."""
 
-    size: tuple[float, float]  # theoretical receptive field
-    jump: tuple[float, float]  # from one unit to the next
-    start: tuple[float, float]  # centre of the first unit's field; pixel centres are whole numbers
+    size: tuple[float, ...]  # theoretical receptive field
+    jump: tuple[float, ...]  # from one unit to the next
+    start: tuple[float, ...]  # centre of the first unit's field; pixel centres are whole numbers
 
     def unit(self, pixel: float, axis: int, count: int) -> int:
         """The unit whose field is centred nearest to a pixel coordinate."""
@@ -72,30 +76,30 @@ class FieldGeometry:
     def through(self, window: Window) -> FieldGeometry:
         """The fields of units that read these units through a window."""
         size, jump, start = list(self.size), list(self.jump), list(self.start)
-        for axis in (0, 1):
+        for axis in range(len(size)):
             reach = (window.kernel[axis] - 1) * window.dilation[axis]
             size[axis] += reach * abs(jump[axis])
             start[axis] += jump[axis] * (reach / 2 - window.padding[axis])
             jump[axis] *= window.stride[axis]
-        return FieldGeometry(_two(size), _two(jump), _two(start))
+        return FieldGeometry(tuple(size), tuple(jump), tuple(start))
 
     def through_transposed(self, window: Window) -> FieldGeometry:
         """The fields of units that read these units through a transposed convolution."""
         size, jump, start = list(self.size), list(self.jump), list(self.start)
-        for axis in (0, 1):
+        for axis in range(len(size)):
             reach = (window.kernel[axis] - 1) * window.dilation[axis]
             jump[axis] /= window.stride[axis]
             size[axis] += reach * abs(jump[axis])
             start[axis] -= jump[axis] * (reach / 2 - window.padding[axis])
-        return FieldGeometry(_two(size), _two(jump), _two(start))
+        return FieldGeometry(tuple(size), tuple(jump), tuple(start))
 
 
 @dataclass(frozen=True, slots=True)
 class ExpandedKernel:
     """How the receivers of a sweep read one layer, or one operand of it."""
 
-    kernel: Tensor  # (receivers, channels, height, width)
-    origin: tuple[int, int]
+    kernel: Tensor  # (receivers, channels, height, width), or with a depth before the height
+    origin: tuple[int, ...]
     """Row and column that the first entry reads, seen from the receiver at (0, 0)."""
     hops: int
     """Edges of the longest path multiplied out."""
@@ -106,11 +110,29 @@ class ExpandedKernel:
 
     def widened(self, kernel: Tensor, stride: Size, padding: Size) -> ExpandedKernel:
         """The same taken back through a window of which ``kernel`` is the result."""
-        top, left = (
+        origin = (
             place * step - rows
             for place, step, rows in zip(self.origin, stride, padding, strict=True)
         )
-        return replace(self, kernel=kernel, origin=(top, left))
+        return replace(self, kernel=kernel, origin=tuple(origin))
+
+    def plus(self, other: ExpandedKernel) -> ExpandedKernel:
+        """Two kernels over the same layer as one, aligned by their origins."""
+        pair = (self, other)
+        first = np.min([each.origin for each in pair], axis=0)
+        last = np.max([np.add(each.origin, each.kernel.shape[2:]) for each in pair], axis=0)
+        total = self.kernel.new_zeros(*self.kernel.shape[:2], *(last - first).tolist())
+        for each in pair:
+            starts, sides = (each.origin - first).tolist(), each.kernel.shape[2:]
+            covered = (slice(at, at + side) for at, side in zip(starts, sides, strict=True))
+            total[(..., *covered)] += each.kernel
+        return ExpandedKernel(
+            total,
+            tuple(first.tolist()),
+            max(self.hops, other.hops),
+            self.bent or other.bent,
+            self.relu or other.relu,
+        )
 
 
 class Geometry(ABC):
@@ -155,12 +177,12 @@ class Windows(Geometry):
 
     def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
         """Larger by the window, coarser by its stride."""
-        return field.through(_window(step))
+        return field.through(_window(step, len(before)))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """Every position of a window gets an equal share."""
-        window = _window(step)
-        if window.dilation != (1, 1):
+        window = _window(step, len(before))
+        if any(gap != 1 for gap in window.dilation):
             raise ExpandError("a dilated max pool lies between: it cannot be multiplied out")
         return _spread(behind, window)
 
@@ -170,11 +192,12 @@ class Filtering(Windows):
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """Every position of a window gets the filter's share."""
-        window, channels = _window(step), behind.kernel.shape[1]
+        window, channels = _window(step, len(before)), behind.kernel.shape[1]
         fixed = behind.kernel.new_tensor(step.attrs["kernel"])[None, None]
-        fixed = dilated(fixed, window.dilation).expand(channels, -1, -1, -1)
-        stride = pair(step.attrs["stride"])
-        wide = F.conv_transpose2d(behind.kernel, fixed, stride=stride, groups=channels)
+        fixed = dilated(fixed, window.dilation)
+        fixed = fixed.expand(channels, *fixed.shape[1:])
+        stride = lifted(step.attrs["stride"], len(before), len(before))
+        wide = convolve_transposed(behind.kernel, fixed, stride=stride, groups=channels)
         return behind.widened(wide, stride, window.padding)
 
 
@@ -183,22 +206,22 @@ class WholeMap(Geometry):
 
     def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
         """As through windows that tile the map."""
-        window = (before[0] / after[0], before[1] / after[1])
-        return field.through(Window(window, window))
+        sides = (whole / parts for whole, parts in zip(before, after, strict=True))
+        return field.through(Window.tile(tuple(sides)))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """One number reads no position; a grid spreads evenly over its windows."""
-        after = tuple(step.attrs.get("output_size", (1, 1)))
-        if after == (1, 1):
-            return replace(behind, origin=(0, 0))
+        after = tuple(step.attrs.get("output_size", (1,) * len(before)))
+        if set(after) == {1}:
+            return replace(behind, origin=(0,) * len(before))
         if after == before:
             return behind
         if any(length % parts for length, parts in zip(before, after, strict=True)):
             raise ExpandError(
                 f"a pool from {before} to {after} has uneven windows: it cannot be multiplied out"
             )
-        window = (before[0] // after[0], before[1] // after[1])
-        return _spread(behind, Window(window, window))
+        sides = (whole // parts for whole, parts in zip(before, after, strict=True))
+        return _spread(behind, Window.tile(tuple(sides)))
 
 
 class Padding(Geometry):
@@ -206,14 +229,13 @@ class Padding(Geometry):
 
     def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
         """The first unit lies outside the map."""
-        top, left = _padding(step)
-        start = (field.start[0] - field.jump[0] * top, field.start[1] - field.jump[1] * left)
-        return replace(field, start=start)
+        first = zip(field.start, field.jump, _padding(step, len(before)), strict=True)
+        return replace(field, start=tuple(start - jump * rows for start, jump, rows in first))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """The same kernel, reading further up and left."""
-        top, left = _padding(step)
-        return replace(behind, origin=(behind.origin[0] - top, behind.origin[1] - left))
+        first = zip(behind.origin, _padding(step, len(before)), strict=True)
+        return replace(behind, origin=tuple(place - rows for place, rows in first))
 
 
 class Slicing(Geometry):
@@ -225,7 +247,7 @@ class Slicing(Geometry):
         jump, start = list(field.jump), list(field.start)
         start[axis] += jump[axis] * step.attrs["start"]
         jump[axis] *= step.attrs["step"]
-        return replace(field, jump=_two(jump), start=_two(start))
+        return replace(field, jump=tuple(jump), start=tuple(start))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """The kernel with gaps for what the range leaves out."""
@@ -234,8 +256,10 @@ class Slicing(Geometry):
         origin[axis] = origin[axis] * skip + step.attrs["start"]
         kernel = behind.kernel
         if skip > 1:
-            kernel = dilated(kernel, (skip, 1) if axis == 0 else (1, skip))
-        return replace(behind, kernel=kernel, origin=(origin[0], origin[1]))
+            gaps = [1] * len(before)
+            gaps[axis] = skip
+            kernel = dilated(kernel, tuple(gaps))
+        return replace(behind, kernel=kernel, origin=tuple(origin))
 
 
 class Resizing(Geometry):
@@ -244,11 +268,11 @@ class Resizing(Geometry):
     def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
         """The same fields, on a finer grid."""
         jump, start = list(field.jump), list(field.start)
-        for axis in (0, 1):
+        for axis in range(len(before)):
             ratio = before[axis] / after[axis]
             start[axis] += jump[axis] * (ratio - 1) / 2
             jump[axis] *= ratio
-        return replace(field, jump=_two(jump), start=_two(start))
+        return replace(field, jump=tuple(jump), start=tuple(start))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """Refused: the kernel differs from position to position."""
@@ -265,52 +289,42 @@ class Mirroring(Geometry):
     def field(self, step: Step, field: FieldGeometry, before: Size, after: Size) -> FieldGeometry:
         """The same fields, met from the other end."""
         jump, start = list(field.jump), list(field.start)
-        for axis in (0, 1):
+        for axis in range(len(before)):
             if 2 + axis in step.attrs["dims"]:
                 start[axis] += jump[axis] * (before[axis] - 1)
                 jump[axis] = -jump[axis]
-        return replace(field, jump=_two(jump), start=_two(start))
+        return replace(field, jump=tuple(jump), start=tuple(start))
 
     def back(self, step: Step, behind: ExpandedKernel, before: Size) -> ExpandedKernel:
         """Refused: the kernel differs from position to position."""
         raise ExpandError("a mirrored map lies between: it cannot be multiplied out")
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """Vertical and horizontal size of an argument that may be one number for both."""
-    sizes = [value] if isinstance(value, int) else list(value)
-    return int(sizes[0]), int(sizes[-1])
-
-
 def dilated(kernel: Tensor, dilation: Size) -> Tensor:
     """Kernels ``(..., kh, kw)`` with zeros between their rows and columns."""
-    height, width = ((size - 1) * d + 1 for size, d in zip(kernel.shape[2:], dilation, strict=True))
-    spread = kernel.new_zeros(*kernel.shape[:2], height, width)
-    spread[:, :, :: dilation[0], :: dilation[1]] = kernel
+    sides = [(size - 1) * gap + 1 for size, gap in zip(kernel.shape[2:], dilation, strict=True)]
+    spread = kernel.new_zeros(*kernel.shape[:2], *sides)
+    spread[(..., *(slice(None, None, gap) for gap in dilation))] = kernel
     return spread
 
 
-def _two(values: Sequence[float]) -> tuple[float, float]:
-    return values[0], values[1]
-
-
-def _window(step: Step) -> Window:
+def _window(step: Step, rank: int) -> Window:
     padding, dilation = step.attrs.get("padding", 0), step.attrs.get("dilation", 1)
-    kernel, stride = step.attrs["kernel_size"], step.attrs["stride"]
-    return Window(pair(kernel), pair(stride), pair(padding), pair(dilation))
+    given = (step.attrs["kernel_size"], step.attrs["stride"], padding, dilation)
+    return Window(*(lifted(value, rank, rank) for value in given))
 
 
-def _padding(step: Step) -> tuple[int, int]:
-    """Rows above and columns to the left."""
-    left, _, top, _ = (*step.attrs["pad"], 0, 0)[:4]
-    return top, left
+def _padding(step: Step, rank: int) -> Size:
+    """What is added before the first place of each axis."""
+    before = step.attrs["pad"][::2]
+    return (*(0,) * (rank - len(before)), *before[::-1])
 
 
 def _spread(behind: ExpandedKernel, window: Window) -> ExpandedKernel:
     """Back through a pool: every position of its window gets an equal share."""
-    height, width = (int(length) for length in window.kernel)
-    stride = (int(window.stride[0]), int(window.stride[1]))
+    sides = [int(length) for length in window.kernel]
+    stride = tuple(map(int, window.stride))
     channels = behind.kernel.shape[1]
-    even = behind.kernel.new_full((channels, 1, height, width), 1 / (height * width))
-    wide = F.conv_transpose2d(behind.kernel, even, stride=stride, groups=channels)
+    even = behind.kernel.new_full((channels, 1, *sides), 1 / prod(sides))
+    wide = convolve_transposed(behind.kernel, even, stride=stride, groups=channels)
     return behind.widened(wide, stride, window.padding)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from circuitome.extract.spatial import MAPS, axes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,13 +38,16 @@ class Layout:
 
     dims: Dims  # the axes of each dimension, outermost first
     sizes: Mapping[str, int]  # size of every axis that occurs
+    rank: int = MAPS  # spatial axes of the network: `circuitome.extract.spatial`
 
     @classmethod
-    def image(cls, shape: Sequence[int]) -> Layout:
-        """The usual layout of ``(N, C)``, ``(N, C, H, W)`` tensors."""
-        names = ("N", "C", "H", "W")[: len(shape)]
+    def image(cls, shape: Sequence[int], rank: int = MAPS) -> Layout:
+        """The usual layout of ``(N, C)``, ``(N, C, W)``, ``(N, C, H, W)`` tensors, and in a network
+        of volumes of ``(N, C, D, H, W)``.
+        """
+        names = ("N", "C", *axes_of(rank)[rank + 2 - len(shape) :])
         sizes = {name: int(size) for name, size in zip(names, shape, strict=True) if size != 1}
-        return cls(tuple((name,) if name in sizes else () for name in names), sizes)
+        return cls(tuple((name,) if name in sizes else () for name in names), sizes, rank)
 
     @property
     def channel_axes(self) -> tuple[str, ...]:
@@ -68,23 +73,28 @@ class Layout:
         return prod(self.sizes[axis] for axis in axes)
 
     @property
-    def space(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.sizes.get("H", 1), self.sizes.get("W", 1)
+    def space(self) -> tuple[int, ...]:
+        """Height and width, before them the depth in a network of volumes."""
+        return tuple(self.sizes.get(axis, 1) for axis in axes_of(self.rank))
 
     @property
     def image_axes(self) -> list[str]:
-        """The axes in the order of ``(N, C, H, W)``, channels in that of their numbers."""
+        """The axes in the order of ``(N, C, D, H, W)``, channels in that of their numbers."""
         held = {axis for dim in self.dims for axis in dim}
-        return [axis for axis in ("N", *self.channel_axes, "H", "W") if axis in held]
+        return [axis for axis in ("N", *self.channel_axes, *axes_of(self.rank)) if axis in held]
 
     @property
     def is_image(self) -> bool:
-        """Whether this is ``(N, C, H, W)``."""
-        names = ("N", "C", "H", "W")
-        return len(self.dims) == 4 and all(
-            dim in ((name,), ()) for dim, name in zip(self.dims, names, strict=True)
-        )
+        """Whether this is ``(N, C, W)``, ``(N, C, H, W)`` or ``(N, C, D, H, W)``."""
+        axes = len(self.dims) - 2
+        if not 1 <= axes <= self.rank:
+            return False
+        names = ("N", "C", *axes_of(axes))
+        return all(dim in ((name,), ()) for dim, name in zip(self.dims, names, strict=True))
+
+    def place_of(self, axis: str) -> int:
+        """The dimension of a spatial axis in `canonical` tensors."""
+        return 2 + axes_of(self.rank).index(axis)
 
     def axis_of(self, dim: int) -> str:
         """The one axis of a dimension; ``C`` where the only channel has size one; `LayoutError`
@@ -104,18 +114,20 @@ class Layout:
             return bare._with_dims({dim: ()})
         return bare._with_dims({dim: ("C",)}, {"C": channels})
 
-    def with_space(self, height: int, width: int) -> Layout:
-        """The same image layout with another height and width."""
-        sizes = {axis: size for axis, size in (("H", height), ("W", width)) if size != 1}
-        dims = {2: ("H",) if height != 1 else (), 3: ("W",) if width != 1 else ()}
-        return self.without("HW")._with_dims(dims, sizes)
+    def with_space(self, space: Sequence[int]) -> Layout:
+        """The same image layout with other lengths of its axes."""
+        names = axes_of(len(space))
+        sizes = {axis: size for axis, size in zip(names, space, strict=True) if size != 1}
+        own = names[self.rank + 2 - len(self.dims) :]
+        dims = {2 + place: (axis,) if axis in sizes else () for place, axis in enumerate(own)}
+        return self.without(names)._with_dims(dims, sizes)
 
     def _with_dims(
         self, dims: Mapping[int, tuple[str, ...]], sizes: Mapping[str, int] | None = None
     ) -> Layout:
         """The same but for the axes of some dimensions; sizes of new ones are added."""
         changed = tuple(dims.get(place, axes) for place, axes in enumerate(self.dims))
-        return Layout(changed, {**self.sizes, **(sizes or {})})
+        return replace(self, dims=changed, sizes={**self.sizes, **(sizes or {})})
 
     def without(self, dropped: Collection[str]) -> Layout:
         """The same dimensions without some axes: each becomes one of size one."""
@@ -124,16 +136,16 @@ class Layout:
             return tuple(axis for axis in dim if axis not in dropped)
 
         sizes = {axis: size for axis, size in self.sizes.items() if axis not in dropped}
-        return Layout(tuple(map(kept, self.dims)), sizes)
+        return replace(self, dims=tuple(map(kept, self.dims)), sizes=sizes)
 
     def dropped(self, places: Collection[int]) -> Layout:
         """Without some dimensions, all of size one."""
         dims = [dim for place, dim in enumerate(self.dims) if place not in places]
-        return Layout(tuple(dims), self.sizes)
+        return replace(self, dims=tuple(dims))
 
     def permute(self, order: Sequence[int]) -> Layout:
         """Dimensions in another order."""
-        return Layout(tuple(self.dims[dim] for dim in order), self.sizes)
+        return replace(self, dims=tuple(self.dims[dim] for dim in order))
 
     def reshape(self, shape: Sequence[int]) -> Layout:
         """The layout after a view as ``shape``; only channel axes may be split."""
@@ -145,7 +157,7 @@ class Layout:
         sizes: dict[str, int] = {}
         for dim in taken:
             sizes |= dim
-        return Layout(tuple(map(tuple, taken)), sizes)
+        return replace(self, dims=tuple(map(tuple, taken)), sizes=sizes)
 
     def merge(self) -> tuple[Layout, np.ndarray]:
         """Join split channel axes that stand together in one dimension.
@@ -172,7 +184,9 @@ class Layout:
         return None
 
     def canonical(self, tensor: Tensor) -> Tensor:
-        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``."""
+        """A tensor of this layout, be its batch of another size, as ``(N, C, H, W)``, or
+        ``(N, C, D, H, W)`` in a network of volumes.
+        """
         sizes = {**self.sizes, "N": -1}
         axes = [axis for dim in self.dims for axis in dim]
         spread = tensor.reshape([sizes[axis] for axis in axes])

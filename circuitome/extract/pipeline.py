@@ -164,7 +164,7 @@ def _marked(traced: Trace) -> Trace:
         marked.update(traced.wiring.neurons(index)[_nonfinite(traced, index)].tolist())
         kernel = kernels.get(f"kernel/{layer.name}")
         if kernel is not None:
-            whole = np.isfinite(kernel).all(axis=(2, 3), keepdims=True)
+            whole = np.isfinite(kernel).all(axis=tuple(range(2, kernel.ndim)), keepdims=True)
             kernels[f"kernel/{layer.name}"] = np.where(whole, kernel, np.float32(0))
     biases = tuple(np.where(np.isfinite(bias), bias, np.nan) for bias in traced.biases)
     return replace(traced, kernels=kernels, biases=biases, nonfinite=frozenset(marked))

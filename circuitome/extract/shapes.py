@@ -43,7 +43,7 @@ def prove_shapes(traced: Trace) -> None:
 
 
 def _recorded(traced: Trace) -> dict[str, Tensor]:
-    """The value of every layer and operand, ``(N, C, H, W)``, without its numbers."""
+    """The value of every layer and operand, ``(N, C, ...)``, without its numbers."""
     nodes = {node.name: node for node in traced.program.graph.nodes}
     return {
         name: layout.canonical(torch.empty(_shape(nodes[name]), device=_NOWHERE))

@@ -1,6 +1,6 @@
 """Steps: the channelwise operations that may lie between two layers, each in one place.
 
-A kind of step says how it is computed (`verify` runs these functions on ``(N, C, H, W)`` tensors),
+A kind of step says how it is computed (`verify` runs these functions on maps and volumes),
 what it means for an edge, and what it does to places (`circuitome.extract.geometry`).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -26,6 +26,14 @@ from circuitome.extract.geometry import (
     Slicing,
     WholeMap,
     Windows,
+)
+from circuitome.extract.spatial import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    convolve,
+    max_pool,
+    per_channel,
 )
 from circuitome.extract.wiring import Step
 
@@ -55,20 +63,21 @@ class StepKind:
         return not self.linear and self.geometry.keeps_size
 
 
-def _vector(vector: Tensor) -> Tensor:
-    return vector.view(1, -1, 1, 1)
+def _alike(vector: Tensor, x: Tensor) -> Tensor:
+    """One number a channel, in as many dimensions as ``x``."""
+    return per_channel(vector, x.dim() - 2)
 
 
 def _affine(
     x: Tensor, *, gain: Tensor | None = None, shift: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
     x = x if scale == 1.0 else x * scale
-    x = x if gain is None else x * _vector(gain)
-    return x if shift is None else x + _vector(shift)
+    x = x if gain is None else x * _alike(gain, x)
+    return x if shift is None else x + _alike(shift, x)
 
 
 def _prelu(x: Tensor, *, slope: Tensor) -> Tensor:
-    return torch.where(x >= 0, x, x * _vector(slope))
+    return torch.where(x >= 0, x, x * _alike(slope, x))
 
 
 def _curve(x: Tensor, *, formula: Formula) -> Tensor:
@@ -76,7 +85,7 @@ def _curve(x: Tensor, *, formula: Formula) -> Tensor:
 
 
 def _power(x: Tensor, *, exponent: float = 1.0, exponents: Tensor | None = None) -> Tensor:
-    return torch.pow(x, exponent if exponents is None else _vector(exponents))
+    return torch.pow(x, exponent if exponents is None else _alike(exponents, x))
 
 
 def _slice(x: Tensor, *, dim: int, start: int, stop: int, step: int) -> Tensor:
@@ -86,15 +95,15 @@ def _slice(x: Tensor, *, dim: int, start: int, stop: int, step: int) -> Tensor:
 def _filter(
     x: Tensor,
     *,
-    kernel: Sequence[Sequence[float]],
-    kernel_size: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    kernel: Sequence[Sequence[Any]],
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
 ) -> Tensor:
     channels = x.shape[1]
     weight = torch.tensor(kernel, device=x.device).expand(channels, 1, *kernel_size)
-    return F.conv2d(x, weight, None, stride, padding, dilation, channels)
+    return convolve(x, weight, None, stride, padding, dilation, channels)
 
 
 def _mean(x: Tensor, *, dims: tuple[int, ...]) -> Tensor:
@@ -150,11 +159,11 @@ STEPS: Final[Mapping[str, StepKind]] = {
     "sin": _activation(torch.sin),
     "threshold": StepKind(F.threshold, Pointwise(), plain=True, zero=False),
     "affine": StepKind(_affine, Pointwise(), linear=True, zero=False),
-    "max_pool": StepKind(F.max_pool2d, Windows()),
-    "avg_pool": _linear(F.avg_pool2d, Windows()),
+    "max_pool": StepKind(max_pool, Windows()),
+    "avg_pool": _linear(avg_pool, Windows()),
     "filter": _linear(_filter, Filtering()),
-    "adaptive_avg_pool": _linear(F.adaptive_avg_pool2d, WholeMap()),
-    "adaptive_max_pool": StepKind(F.adaptive_max_pool2d, WholeMap()),
+    "adaptive_avg_pool": _linear(adaptive_avg_pool, WholeMap()),
+    "adaptive_max_pool": StepKind(adaptive_max_pool, WholeMap()),
     "mean": _linear(_mean, WholeMap()),
     "amax": StepKind(_largest, WholeMap()),
     "pad": _linear(_pad, Padding()),
@@ -166,7 +175,7 @@ STEPS: Final[Mapping[str, StepKind]] = {
 
 
 def apply(step: Step, x: Tensor, array: Callable[[str], Tensor]) -> Tensor:
-    """The step on ``x``, ``(N, C, H, W)``; ``array`` looks up its vectors by name."""
+    """The step on ``x``, ``(N, C, ...)``; ``array`` looks up its vectors by name."""
     vectors = {argument: array(name) for argument, name in step.vectors.items()}
     return STEPS[step.name].compute(x, **step.attrs, **vectors)
 
@@ -182,10 +191,10 @@ def gain(step: Step, arrays: Mapping[str, np.ndarray]) -> np.ndarray | float:
     return arrays[step.vectors["gain"]].astype(np.float64) * factor
 
 
-def output_size(step: Step, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a map after a step, found by running it on one."""
+def output_size(step: Step, size: tuple[int, ...]) -> tuple[int, ...]:
+    """Lengths of a map's axes after a step, found by running it on one."""
     kind = STEPS[step.name]
     if kind.geometry.keeps_size:
         return size
     after = kind.compute(torch.zeros(1, 1, *size), **step.attrs)
-    return int(after.shape[2]), int(after.shape[3])
+    return tuple(map(int, after.shape[2:]))

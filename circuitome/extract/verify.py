@@ -26,6 +26,7 @@ from circuitome.errors import CircuitomeError
 from circuitome.extract.edge_tables import EdgeTables
 from circuitome.extract.formula import evaluate
 from circuitome.extract.models.devices import pick_device
+from circuitome.extract.spatial import convolve, convolve_transposed, per_channel
 from circuitome.extract.steps import apply
 from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
 from circuitome.extract.wiring import SOURCES, Layer, Link, Norm, Wiring
@@ -131,7 +132,7 @@ def _read_wiring(bundle: Bundle) -> Wiring:
 def _record(
     model: nn.Module, wiring: Wiring, shape: Sequence[int], device: torch.device, seed: int
 ) -> dict[str, Tensor]:
-    """The model's own value of every layer and operand, as ``(N, C, H, W)``."""
+    """The model's own value of every layer and operand, ``(N, C, ...)``."""
     if device.type != "cpu":
         model = copy.deepcopy(model).to(device)
     program = export_graph(model, shape)
@@ -226,7 +227,7 @@ def read_operand(
     arrays: Mapping[str, np.ndarray],
     recorded: Mapping[str, Tensor],
 ) -> Tensor:
-    """One operand of a layer, ``(N, width, H, W)``, from the values of its sources (by node)
+    """One operand of a layer, ``(N, width, ...)``, from the values of its sources (by node)
     through the links.
     """
     device = next(iter(recorded.values())).device
@@ -256,33 +257,32 @@ def _arrived(link: Link, source: Tensor, array: Callable[[str], Tensor]) -> Tens
 
 
 def compute(layer: Layer, operands: Sequence[Tensor], kernel: Tensor, bias: Tensor) -> Tensor:
-    """Pre-activation of a layer, ``(N, channels, H, W)``, from its operands and its kernel."""
+    """Pre-activation of a layer, ``(N, channels, ...)``, from its operands and its kernel."""
     if layer.op in ("conv", "linear"):
         return _convolved(layer, operands[0], kernel, bias)
     if layer.op == "max":
         return operands[0].unflatten(1, (layer.groups, layer.fan_in)).amax(2)
     if layer.norm is not None:
         operands = [_normalised(operands[0], layer.norm)]
-    pairs = zip(kernel[:, :, 0, 0].T, operands, strict=True)
-    scaled = [factor.view(1, -1, 1, 1) * x for factor, x in pairs]
+    rank = len(layer.size)
+    pairs = zip(kernel.flatten(1).T, operands, strict=True)
+    scaled = [per_channel(factor, rank) * x for factor, x in pairs]
     terms = [scaled[0] * scaled[1]] if layer.op == "gate" else scaled
-    return sum(terms, bias.view(1, -1, 1, 1))
+    return sum(terms, per_channel(bias, rank))
 
 
 def _convolved(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     if layer.output_padding is not None:
         return _transposed(layer, x, kernel, bias)
-    return F.conv2d(x, kernel, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    window = (layer.stride, layer.padding, layer.dilation)
+    return convolve(x, kernel, bias, *window, layer.groups)
 
 
 def _transposed(layer: Layer, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    height, width = layer.kernel
-    weight = (
-        kernel.reshape(layer.groups, -1, layer.fan_in, height, width).transpose(1, 2).flip(-2, -1)
-    )
-    weight = weight.reshape(layer.width, -1, height, width)
+    weight = kernel.reshape(layer.groups, -1, layer.fan_in, *layer.kernel).transpose(1, 2)
+    weight = weight.flip(*range(3, weight.dim())).reshape(layer.width, -1, *layer.kernel)
     assert layer.output_padding is not None
-    return F.conv_transpose2d(
+    return convolve_transposed(
         x,
         weight,
         bias,
@@ -320,7 +320,9 @@ def _error(mine: Tensor, truth: Tensor) -> float:
 
 def _repeated(recorded: Tensor, channels: int) -> Tensor:
     """A map of one channel as often as the network repeats it; others as they are."""
-    return recorded.expand(-1, channels, -1, -1) if recorded.shape[1] == 1 else recorded
+    if recorded.shape[1] != 1:
+        return recorded
+    return recorded.expand(-1, channels, *recorded.shape[2:])
 
 
 def _check(layer: Layer, part: str, error: float) -> LayerCheck:

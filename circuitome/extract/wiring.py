@@ -19,6 +19,7 @@ import numpy as np
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.layout import Layout
+from circuitome.extract.spatial import MAPS
 
 __all__ = [
     "OPS",
@@ -50,7 +51,7 @@ class Norm(TypedDict, total=False):
     """What a norm layer does to its operand before its gain."""
 
     name: Required[str]  # standardize, group_norm, softmax, log_softmax or composed
-    dims: Sequence[int]  # of (N, C, H, W), that standardize runs over
+    dims: Sequence[int]  # of (N, C, H, W) or (N, C, D, H, W), that standardize runs over
     groups: int  # of a group norm
     eps: float  # added to the variance
     formula: Sequence[Sequence[Any]]  # of a composed one: `circuitome.extract.formula`
@@ -85,19 +86,19 @@ class Layer:
     op: str  # one of `OPS`
     node: str  # the export's node whose value is the neurons' pre-activation
     channels: int
-    size: tuple[int, int]  # height and width of its maps
+    size: tuple[int, ...]  # height and width of its maps; depth, height and width of volumes
     # the export's nodes that hold each operand; "" if none does
     operands: tuple[str, ...] = ()
     width: int = 0  # channels of an operand
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)  # along each axis of ``size``, as what follows
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
     groups: int = 1
-    output_padding: tuple[int, int] | None = None  # not None: a transposed convolution
+    output_padding: tuple[int, ...] | None = None  # not None: a transposed convolution
     norm: Norm | None = None
     links: tuple[Link, ...] = ()
-    receptive_field: tuple[int, int] = (1, 1)
+    receptive_field: tuple[int, ...] = (1, 1)
     depth: float = 0.0
     labels: tuple[str, ...] = ()
 
@@ -176,8 +177,9 @@ class Wiring:
     @classmethod
     def _from_json(cls, data: _Written) -> Wiring:
         layers = tuple(_layer_from_json(entry) for entry in data["layers"])
+        rank = len(layers[0].size) if layers else MAPS
         layouts = {
-            node: Layout(tuple(map(tuple, entry["dims"])), entry["sizes"])
+            node: Layout(tuple(map(tuple, entry["dims"])), entry["sizes"], rank)
             for node, entry in data["layouts"].items()
         }
         return cls(layers, layouts)

@@ -48,8 +48,8 @@ _UNREADABLE: Final = (SafetensorError, OSError)
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernel array of a bundle: row ``r`` is one ``(kh, kw)`` kernel; layers follow one
-    another.
+    """The kernel array of a bundle: row ``r`` is one ``(kh, kw)`` kernel, of volumes
+    ``(kd, kh, kw)``; layers follow one another.
 
     Layer ``i`` holds the rows ``offsets[i]`` to ``offsets[i + 1]``, in the order of its array
     ``(out, fan_in, kh, kw)``.
@@ -60,7 +60,9 @@ class Kernels:
     offsets: np.ndarray  # (len(names) + 1,) int64
 
     def layer(self, name: str) -> np.ndarray:
-        """Kernels of one layer, ``(out, fan_in, kh, kw)`` float32."""
+        """Kernels of one layer, ``(out, fan_in, kh, kw)`` or ``(out, fan_in, kd, kh, kw)``
+        float32.
+        """
         return self.array(f"kernel/{name}")
 
     def array(self, name: str) -> np.ndarray:
@@ -85,7 +87,9 @@ class Kernels:
             ) from error
 
     def row(self, row: int) -> np.ndarray:
-        """One kernel, ``(kh, kw)`` float32, by the ``kernel`` property of an edge."""
+        """One kernel, ``(kh, kw)`` or ``(kd, kh, kw)`` float32, by the ``kernel`` property of an
+        edge.
+        """
         if not 0 <= row < self.offsets[-1]:
             raise BundleError(
                 f"{self.path}: kernel row {row} is not in 0..{self.offsets[-1] - 1}; "

@@ -43,7 +43,11 @@ NODE_TYPES: Final = (
             string("weights", "file name of the weights, `DEFAULT`, or `random`"),
             string("weights_sha256", "SHA-256 of every parameter and buffer, names and bytes"),
             string("task", "what it was trained for, where known"),
-            Column("input_shape", Type.INTS, "channels, height, width"),
+            Column(
+                "input_shape",
+                Type.INTS,
+                "channels, then depth, height, width as far as it has them",
+            ),
             Column("mean", Type.FLOATS, "subtracted from each input channel"),
             Column("std", Type.FLOATS, "each input channel is divided by it"),
             string(
@@ -94,13 +98,15 @@ NODE_TYPES: Final = (
                 "depth", "convolutions and linear layers before it, as a share of the longest chain"
             ),
             integer("channels", "number of neurons"),
-            Column("size", Type.INTS, "height and width of its maps, pixels"),
-            Column("kernel", Type.INTS, "kernel height and width, pixels"),
-            Column("stride", Type.INTS, "vertical, horizontal"),
-            Column("padding", Type.INTS, "vertical, horizontal"),
-            Column("dilation", Type.INTS, "vertical, horizontal"),
+            Column(
+                "size", Type.INTS, "height and width of its maps, pixels; of volumes depth first"
+            ),
+            Column("kernel", Type.INTS, "kernel height and width, pixels; of volumes depth first"),
+            Column("stride", Type.INTS, "vertical, horizontal; of volumes along the depth first"),
+            Column("padding", Type.INTS, "as `stride`"),
+            Column("dilation", Type.INTS, "as `stride`"),
             integer("groups", "groups of a grouped convolution, else 1"),
-            Column("receptive_field", Type.INTS, "theoretical, height and width in input pixels"),
+            Column("receptive_field", Type.INTS, "theoretical, as `size`, in input pixels"),
             *filled_by(
                 "responses",
                 Column(

@@ -35,7 +35,7 @@ __all__ = [
     "saved_motif",
 ]
 
-Kernel = Sequence[Sequence[float]]
+Kernel = Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
 """Rows of a kernel, from top to bottom; in each the taps from left to right."""
 
 _SHARED: Final = 4  # inputs shared by two neurons, if no edge joins the neurons of a motif

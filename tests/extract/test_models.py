@@ -521,7 +521,7 @@ def test_a_name_that_would_break_keys_is_refused(tiny: Path, name: str) -> None:
 def test_preprocessing_that_does_not_fit_the_input_is_refused(tiny: Path) -> None:
     assert "--mean has 1 numbers" in message(f"{tiny}:net", ModelError, said=About(mean=(0.5,)))
     assert "above 0" in message(f"{tiny}:net", ModelError, said=About(std=(1.0, 0.0, 1.0)))
-    assert "--input-size" in message(f"{tiny}:net", ModelError, said=About((3, 224)))
+    assert "--input-size" in message(f"{tiny}:net", ModelError, said=About((3,)))
 
 
 def test_option_a_shortcuts_carry_every_second_pixel_between_zero_channels() -> None:

@@ -121,14 +121,8 @@ class TwoViews(nn.Module):
         return self.conv(torch.cat([colours, depth], 1))
 
 
-@pytest.mark.parametrize(
-    ("model", "said"),
-    [
-        (TwoViews(), r"takes 2 inputs \(colours, depth\), and one is followed"),
-        (nn.Sequential(nn.Conv3d(1, 8, 3), nn.ReLU()), "module 0 is a Conv3d, and only 2-D"),
-        (nn.Sequential(nn.Conv1d(1, 8, 3), nn.Flatten()), "module 0 is a Conv1d, and only 2-D"),
-    ],
-)
-def test_inputs_that_are_no_images_are_named(model: nn.Module, said: str) -> None:
-    with pytest.raises(WiringError, match=said):
-        trace(model.eval(), (3, 8, 8))
+def test_a_second_input_is_named() -> None:
+    with pytest.raises(
+        WiringError, match=r"takes 2 inputs \(colours, depth\), and one is followed"
+    ):
+        trace(TwoViews().eval(), (3, 8, 8))

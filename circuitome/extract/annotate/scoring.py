@@ -296,7 +296,7 @@ def _scores(
 
 
 def _points(
-    probe: Probe, field: FieldGeometry, transform: Transform, size: tuple[int, int]
+    probe: Probe, field: FieldGeometry, transform: Transform, size: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """Unit coordinates ``(P,)`` that look at the patches' centres.
 
@@ -316,7 +316,7 @@ def _points(
     return _on_map(rows.float(), size[0]), _on_map(columns.float(), size[1])
 
 
-def _perspective(probe: Probe, size: tuple[int, int]) -> Tensor:
+def _perspective(probe: Probe, size: tuple[int, ...]) -> Tensor:
     """Units along an axis, from the one at a centre, that are read."""
     reach = PERSPECTIVE // 2 if probe.whole and min(size) >= PERSPECTIVE + 2 else 0
     return torch.arange(-reach, reach + 1, dtype=torch.float64)

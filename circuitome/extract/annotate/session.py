@@ -19,6 +19,7 @@ from circuitome.extract.annotate.records import Records
 from circuitome.extract.responses.moments import layers_to_read
 from circuitome.extract.responses.probes import Probe, symmetric_side
 from circuitome.extract.responses.runner import Subject
+from circuitome.extract.spatial import MAPS
 from circuitome.extract.stimuli.ensemble import natural_like
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.wiring import Wiring, WiringError
@@ -26,7 +27,15 @@ from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.stores.protocol import Progress
 from circuitome.vocabulary import STIMULI
 
-__all__ = ["NATURAL", "AnnotateError", "Options", "Session", "identity_of", "traced_for"]
+__all__ = [
+    "NATURAL",
+    "AnnotateError",
+    "Options",
+    "Session",
+    "identity_of",
+    "refuse_other_inputs",
+    "traced_for",
+]
 
 NATURAL: Final = 64
 """Natural-like images that a network is shown."""
@@ -139,6 +148,7 @@ def traced_for(bundle: Bundle, model: nn.Module) -> Trace:
         AnnotateError: the network does not read images, grey or RGB.
     """
     own = Wiring.from_json(bundle.wiring)
+    refuse_other_inputs(bundle.manifest.model["input_shape"] or (), source=str(bundle.path))
     first = own.layers[0]
     if first.op != "input" or min(first.size) < 2 or first.channels not in (1, 3):
         raise AnnotateError(
@@ -149,6 +159,16 @@ def traced_for(bundle: Bundle, model: nn.Module) -> Trace:
     if first.size[0] != first.size[1]:
         return trace(model, shape)
     return _traced_at(own, model, symmetric_side(own)) or trace(model, shape)
+
+
+def refuse_other_inputs(shape: Sequence[int], *, source: str) -> None:
+    """`AnnotateError` for an input that is no picture."""
+    axes = len(shape) - 1
+    if axes != MAPS:
+        raise AnnotateError(
+            f"{source}: its input {'x'.join(map(str, shape))} has {axes} spatial "
+            f"{'axis' if axes == 1 else 'axes'}; stimuli are pictures, of 2"
+        )
 
 
 def _traced_at(own: Wiring, model: nn.Module, side: int) -> Trace | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from torch import nn
 
 from circuitome.extract.models.network import ModelError
+from circuitome.extract.spatial import VOLUMES
 
 __all__ = ["About"]
 
@@ -17,7 +18,8 @@ class About:
     """What somebody says of a network; what is empty is not said."""
 
     input_shape: Sequence[int] = ()
-    """Channels, height, width."""
+    """Channels, height, width; of signals channels and length, of volumes with a depth before the
+    height."""
     mean: Sequence[float] | None = None
     """Subtracted from each input channel."""
     std: Sequence[float] | None = None
@@ -55,11 +57,14 @@ class About:
         )
 
 
-def _checked_shape(size: Sequence[int]) -> tuple[int, int, int]:
+def _checked_shape(size: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(size or (3, 224, 224))
-    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+    if not 2 <= len(shape) <= 1 + VOLUMES or not all(
+        isinstance(side, int) and side > 0 for side in shape
+    ):
         raise ModelError(
-            f"input size {shape}: give channels, height and width, as in --input-size 3,224,224"
+            f"input size {shape}: give channels, height and width, as in --input-size 3,224,224; "
+            "of signals channels and length, of volumes channels, depth, height and width"
         )
     return shape
 

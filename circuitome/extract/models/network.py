@@ -32,7 +32,8 @@ class Network:
     name: str = "network"
     """Key of the model in the graph."""
     input_shape: Sequence[int] = (3, 224, 224)
-    """Channels, height, width."""
+    """Channels, height, width; of signals channels and length, of volumes with a depth before the
+    height."""
     mean: Sequence[float] | None = None
     """Subtracted from each input channel; None if nobody said."""
     std: Sequence[float] | None = None

@@ -34,7 +34,7 @@ class Probe:
     """Layers that are probed together, and the grid of patches in one image."""
 
     layers: tuple[int, ...]
-    image: tuple[int, int]  # height and width of the image, pixels
+    image: tuple[int, ...]  # height and width of the image, pixels
     side: int  # of a patch, pixels
     centres: tuple[tuple[float, ...], tuple[float, ...]]
     """Of the patches, pixel coordinates, vertical and horizontal."""
@@ -50,11 +50,11 @@ class Probe:
         return self.patches == 1
 
 
-def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, int]] | None:
+def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, ...]] | None:
     """Height and width of every layer's maps for square images of another side; None if the sizes
     do not fit.
     """
-    sizes: list[tuple[int, int]] = []
+    sizes: list[tuple[int, ...]] = []
     try:
         for layer in wiring.layers:
             if not layer.links:
@@ -69,7 +69,7 @@ def map_sizes(wiring: Wiring, side: int) -> list[tuple[int, int]] | None:
     return sizes
 
 
-def _convolved_size(layer: Layer, size: tuple[int, int]) -> tuple[int, int]:
+def _convolved_size(layer: Layer, size: tuple[int, ...]) -> tuple[int, ...]:
     cells = _units(layer, 0, size[0]), _units(layer, 1, size[1])
     if min(cells) < 1:
         raise ValueError(f"{layer.name}: nothing is left of a map of {size}")
@@ -107,7 +107,7 @@ def symmetric_side(wiring: Wiring, *, least: int | None = None, reach: int = 33)
     return fair[0] if fair else own
 
 
-def _is_symmetric(wiring: Wiring, sizes: Sequence[tuple[int, int]], side: int) -> bool:
+def _is_symmetric(wiring: Wiring, sizes: Sequence[tuple[int, ...]], side: int) -> bool:
     return all(
         abs(field.start[axis] + field.jump[axis] * (size[axis] - 1) / 2 - (side - 1) / 2) < 1e-6
         for field, size in zip(field_geometries(wiring), sizes, strict=True)
@@ -141,7 +141,7 @@ def plan(wiring: Wiring, *, margin: int = 1) -> tuple[Probe, ...]:
 def _fitting(
     needs: Mapping[int, float],
     fields: Sequence[FieldGeometry],
-    image: tuple[int, int],
+    image: tuple[int, ...],
     density: int,
 ) -> Probe | None:
     """Layers whose ``needs`` in pixels a grid of ``density`` patches a side leaves room for."""
@@ -157,7 +157,7 @@ def _fitting(
 
 
 def _side_by_side(
-    layers: Sequence[int], fields: Sequence[FieldGeometry], image: tuple[int, int], pitch: int
+    layers: Sequence[int], fields: Sequence[FieldGeometry], image: tuple[int, ...], pitch: int
 ) -> Probe | None:
     """Patches around units of the coarsest grid, ``pitch`` pixels apart; None if there are not two
     along each axis.

@@ -62,7 +62,7 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def draw(self, chosen: np.ndarray, size: tuple[int, int], *, displaced: bool = False) -> Tensor:
+    def draw(self, chosen: np.ndarray, size: tuple[int, ...], *, displaced: bool = False) -> Tensor:
         """Pictures of the numbers ``chosen``, ``(n, 3, *size)`` in [0, 1]; ``displaced``: moved a
         little, under faint noise.
         """

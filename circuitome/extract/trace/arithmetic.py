@@ -174,8 +174,9 @@ def _joint(t: Tracer, a: Value, b: Value) -> Layout:
     for value in (a, b):
         if value.layout.shape == shape:
             return value.layout
-    if len(shape) == 4 and a.layout.is_image and b.layout.is_image:
-        return Layout.image(shape)
+    images = a.layout.is_image and b.layout.is_image
+    if images and len(shape) == len(a.layout.dims) == len(b.layout.dims):
+        return Layout.image(shape, a.layout.rank)
     raise t.error("broadcasts both of its operands; that is not wired")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from circuitome.extract.layout import Layout
+from circuitome.extract.spatial import axes_of
 from circuitome.extract.trace.rules import Rules
 from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value
 from circuitome.extract.wiring import Step
@@ -46,9 +48,10 @@ def _as_value(t: Tracer, node: Node, tensor: Any, tensors: Sequence[Any]) -> Val
     model = next(value for value in tensors if isinstance(value, Value))
     if tensor.count_nonzero() == 0:
         return model.choose(np.full(tensor.shape[1], -1), 1)
-    if not model.layout.is_image or tensor.dim() != 4:
+    if not model.layout.is_image or tensor.dim() != len(model.layout.dims):
         raise t.error("joins a constant that is not zero, and no map; that is not wired")
-    layer = PendingLayer(node.name, "constant", node, Layout.image(tensor.shape))
+    layout = Layout.image(tensor.shape, model.layout.rank)
+    layer = PendingLayer(node.name, "constant", node, layout)
     return t.add_layer(layer)
 
 
@@ -76,9 +79,9 @@ def slice_(
     axis, taken = x.layout.axis_of(dim), np.arange(first, last, step)
     if axis == "C":
         return x.choose(taken, dim)
-    if axis not in ("H", "W"):
+    if axis not in axes_of(x.layout.rank):
         raise t.error(f"cuts {axis}, not channels or positions; that is not wired")
-    attrs = {"dim": 2 + "HW".index(axis), "start": first, "stop": last, "step": step}
+    attrs = {"dim": x.layout.place_of(axis), "start": first, "stop": last, "step": step}
     return t.step(x, Step("slice", attrs), layout=_resized(x.layout, axis, len(taken)))
 
 
@@ -115,7 +118,7 @@ def index(t: Tracer, x: Value, indices: Sequence[Any]) -> Value:
 def _resized(layout: Layout, axis: str, size: int) -> Layout:
     if size == 1:
         return layout.without(axis)
-    return Layout(layout.dims, {**layout.sizes, axis: size})
+    return replace(layout, sizes={**layout.sizes, axis: size})
 
 
 @rule("channel_shuffle", "native_channel_shuffle")

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from circuitome.extract.geometry import pair
-from circuitome.extract.trace.rules import Rules, need_image, shape_of
+from circuitome.extract.spatial import MAPS, single
+from circuitome.extract.trace.export import first_of
+from circuitome.extract.trace.rules import Rules, need_image, shape_of, spatial
 from circuitome.extract.trace.tracer import Tracer, Value
 from circuitome.extract.wiring import Step
 
@@ -21,7 +22,7 @@ rule = RULES.rule
 
 @dataclass(frozen=True, slots=True)
 class MaxPool:
-    """Arguments of ``aten.max_pool2d`` after its input, in their order."""
+    """Arguments of ``aten.max_pool2d`` and its like after its input, in their order."""
 
     kernel_size: Any
     stride: Any = ()
@@ -32,7 +33,7 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
-    """Arguments of ``aten.avg_pool2d`` after its input, in their order."""
+    """Arguments of ``aten.avg_pool2d`` and its like after its input, in their order."""
 
     kernel_size: Any
     stride: Any = ()
@@ -42,17 +43,24 @@ class AveragePool:
     divisor_override: int | None = None
 
 
-@rule("max_pool2d", "max_pool2d_with_indices")
-def max_pool2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Any:
+@rule(
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool2d_with_indices",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+)
+def max_pool(t: Tracer, x: Value, *given: Any, **named: Any) -> Any:
     """Max pooling."""
     pool = MaxPool(*given, **named)
-    rest = {"dilation": pair(pool.dilation), "ceil_mode": pool.ceil_mode}
+    rest = {"dilation": spatial(x, pool.dilation), "ceil_mode": pool.ceil_mode}
     pooled = _pooled(t, x, "max_pool", pool, rest)
     return (pooled, None) if "indices" in str(t.node.target) else pooled
 
 
-@rule("avg_pool2d")
-def avg_pool2d(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
+@rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def avg_pool(t: Tracer, x: Value, *given: Any, **named: Any) -> Value:
     """Average pooling."""
     pool = AveragePool(*given, **named)
     rest = {
@@ -68,36 +76,40 @@ def _pooled(
 ) -> Value:
     need_image(t, x)
     window = {
-        "kernel_size": pair(pool.kernel_size),
-        "stride": pair(pool.stride or pool.kernel_size),
-        "padding": pair(pool.padding),
+        "kernel_size": spatial(x, pool.kernel_size),
+        "stride": spatial(x, pool.stride or pool.kernel_size),
+        "padding": spatial(x, pool.padding, fill=0),
     }
-    return t.step(x, Step(name, {**window, **rest}), layout=x.layout.with_space(*_size_of(t)))
+    return t.step(x, Step(name, {**window, **rest}), layout=x.layout.with_space(_size_of(t, x)))
 
 
-def _size_of(t: Tracer) -> tuple[int, int]:
-    """Height and width of the map that the node at hand makes, its first one."""
-    meta = t.node.meta["val"]
-    shape = meta[0].shape if isinstance(meta, (tuple, list)) else meta.shape
-    return int(shape[2]), int(shape[3])
+def _size_of(t: Tracer, x: Value) -> tuple[int, ...]:
+    """Lengths of the axes of the map that the node at hand makes of ``x``, its first one."""
+    return spatial(x, first_of(t.node.meta["val"]).shape[2:])
 
 
-@rule("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-def adaptive_avg_pool2d(t: Tracer, x: Value, size: Any) -> Value:
+@rule(
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "_adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "_adaptive_avg_pool3d",
+)
+def adaptive_avg_pool(t: Tracer, x: Value, size: Any) -> Value:
     """Average pooling to a given size."""
     return _adaptive(t, x, "adaptive_avg_pool")
 
 
-@rule("adaptive_max_pool2d")
-def adaptive_max_pool2d(t: Tracer, x: Value, size: Any) -> Any:
+@rule("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_max_pool(t: Tracer, x: Value, size: Any) -> Any:
     """Max pooling to a given size."""
     return (_adaptive(t, x, "adaptive_max_pool"), None)
 
 
 def _adaptive(t: Tracer, x: Value, name: str) -> Value:
     need_image(t, x)
-    size = _size_of(t)
-    return t.step(x, Step(name, {"output_size": size}), layout=x.layout.with_space(*size))
+    size = _size_of(t, x)
+    return t.step(x, Step(name, {"output_size": size}), layout=x.layout.with_space(size))
 
 
 @rule("pad", "constant_pad_nd")
@@ -109,14 +121,15 @@ def pad(t: Tracer, x: Value, widths: Sequence[int], *rest: Any) -> Value:
     if len(widths) == 2 and x.layout.dims[-1] == ("C",):
         return x.choose(_around(x.channels, widths, given), len(x.layout.dims) - 1)
     need_image(t, x)
-    widths = [*widths, *([0] * (8 - len(widths)))]
-    if any(widths[6:]):
+    own = 2 * (len(x.layout.dims) - 2)
+    widths = [*widths, *([0] * (own + 4 - len(widths)))]
+    if any(widths[own + 2 :]):
         raise t.error("pads the batch; that is not wired")
-    if any(widths[4:6]):
+    if any(widths[own : own + 2]):
         if given != "constant":
             raise t.error(f"pads channels by {given}; that is not wired")
-        x = _between_zeros(x, *widths[4:6])
-    return padded(t, x, widths[:4], given) if any(widths[:4]) else x
+        x = _between_zeros(x, *widths[own : own + 2])
+    return padded(t, x, widths[:own], given) if any(widths[:own]) else x
 
 
 def _around(channels: int, widths: Sequence[int], mode: str) -> np.ndarray:
@@ -144,30 +157,51 @@ def _between_zeros(x: Value, before: int, after: int) -> Value:
 
 
 def padded(t: Tracer, x: Value, widths: Sequence[int], mode: str) -> Value:
-    """A value with its maps padded by ``widths``: left, right, top, bottom."""
-    height, width = x.layout.space
-    layout = x.layout.with_space(height + widths[2] + widths[3], width + widths[0] + widths[1])
-    return t.step(
-        x, Step("pad", {"pad": tuple(int(w) for w in widths), "mode": mode}), layout=layout
-    )
+    """A value with its maps padded by ``widths``: left, right, then top, bottom, and so on."""
+    whole = (*map(int, widths), *single(2 * x.layout.rank - len(widths), 0))
+    added = (before + after for before, after in zip(whole[::2], whole[1::2], strict=True))
+    space = np.add(x.layout.space, [*added][::-1]).tolist()
+    step = Step("pad", {"pad": whole, "mode": mode})
+    return t.step(x, step, layout=x.layout.with_space(space))
 
 
 @rule(
-    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d"
+    "upsample_nearest1d",
+    "_upsample_nearest_exact1d",
+    "upsample_linear1d",
+    "upsample_nearest2d",
+    "_upsample_nearest_exact2d",
+    "upsample_bilinear2d",
+    "upsample_bicubic2d",
+    "upsample_nearest3d",
+    "_upsample_nearest_exact3d",
+    "upsample_trilinear3d",
 )
 def upsample(t: Tracer, x: Value, *rest: Any) -> Value:
-    """Nearest, bilinear or bicubic upsampling."""
+    """Nearest, linear or bicubic upsampling."""
     need_image(t, x)
-    size = tuple(int(length) for length in shape_of(t)[2:])
+    size = spatial(x, shape_of(t)[2:])
     factors = rest[-1] if isinstance(rest[-1], (list, tuple)) else ()
-    if factors and tuple(np.multiply(x.layout.space, factors)) != size:
+    own = x.layout.space[x.layout.rank + 2 - len(x.layout.dims) :]
+    if factors and tuple(np.multiply(own, factors)) != shape_of(t)[2:]:
         raise t.error(
             f"scales by {tuple(factors)}, which is no whole number of pixels here; that is not "
             "wired"
         )
-    target = str(t.node.target)
-    mode = next(m for m in ("nearest_exact", "nearest", "bilinear", "bicubic") if m in target)
-    attrs: dict[str, object] = {"size": size, "mode": mode.replace("_", "-")}
-    if mode in ("bilinear", "bicubic"):
+    mode = _interpolation(t, x.layout.rank)
+    attrs: dict[str, object] = {"size": size, "mode": mode}
+    if not mode.startswith("nearest"):
         attrs["align_corners"] = bool(rest[1])
-    return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(*size))
+    return t.step(x, Step("upsample", attrs), layout=x.layout.with_space(size))
+
+
+def _interpolation(t: Tracer, rank: int) -> str:
+    """The mode by which `torch.nn.functional.interpolate` does over all axes what the node at hand
+    does over its own.
+    """
+    target = str(t.node.target)
+    mode = next(m for m in ("nearest_exact", "nearest", "linear", "bicubic") if m in target)
+    if mode == "bicubic" and rank != MAPS:
+        raise t.error("is bicubic beside volumes; that is not wired")
+    linear = "bilinear" if rank == MAPS else "trilinear"
+    return linear if mode == "linear" else mode.replace("_", "-")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from circuitome.extract.formula import SUMS, VIEWS, Formula
+from circuitome.extract.spatial import axes_of, single
 from circuitome.extract.trace.composites import Composite
 from circuitome.extract.trace.rules import Rules, need_image, operand_node
 from circuitome.extract.trace.tracer import Tracer, Value, identity_layer, module_of
@@ -66,7 +67,7 @@ def layer_norm(
 ) -> Value:
     """Layer norm over channels, and positions if its shape covers them: `norm` neurons."""
     covered = _covered(t, x, shape, weight)
-    dims = (1, *(2 + "HW".index(axis) for axis in covered if axis in "HW"))
+    dims = (1, *_places(x, covered))
     return _norm_layer(t, x, {"name": "standardize", "dims": dims, "eps": eps}, weight, bias)
 
 
@@ -82,7 +83,7 @@ def rms_norm(
     `norm` neurons.
     """
     covered = _covered(t, x, shape, weight)
-    dims = [1, *(2 + "HW".index(axis) for axis in covered if axis in "HW")]
+    dims = [1, *_places(x, covered)]
     formula = (
         ("pow.Tensor_Scalar", ["v0", 2], {}),
         ("mean.dim", ["v1", dims, True], {}),
@@ -103,6 +104,11 @@ def _covered(t: Tracer, x: Value, shape: Sequence[int], weight: Tensor | None) -
     if weight is not None and weight.numel() != x.channels:
         raise t.error("has a gain for every position; that is not wired")
     return covered
+
+
+def _places(x: Value, covered: Sequence[str]) -> list[int]:
+    """The dimensions of those of some axes that are spatial."""
+    return [x.layout.place_of(axis) for axis in covered if axis in axes_of(x.layout.rank)]
 
 
 @rule("group_norm")
@@ -179,14 +185,14 @@ def _module_name(t: Tracer, composite: Composite) -> str:
 
 
 def _over_image(t: Tracer, x: Value, composite: Composite) -> Formula:
-    """The formula of a norm with its dimensions as those of ``(N, C, H, W)``."""
+    """The formula of a norm with its dimensions as those of ``(N, C, H, W)`` or volumes."""
     if [axis for dim in x.layout.dims for axis in dim] == x.layout.image_axes:
         _refuse_batch(t, composite.formula, {0})
         own, image = x.layout.shape, (x.channels, *x.layout.space)
         if own[1:] == image:
             return composite.formula
         return _between_views(composite.formula, [-1, *own[1:]], [-1, *image])
-    places = [_image_dims(t, axes) for axes in x.layout.dims]
+    places = [_image_dims(t, axes, x.layout.rank) for axes in x.layout.dims]
     batch = {place for place, dims in enumerate(places) if 0 in dims}
     _refuse_batch(t, composite.formula, batch)
     changed = []
@@ -218,10 +224,11 @@ def _between_views(formula: Formula, first: list[int], last: list[int]) -> Formu
     return (view, *moved, ("reshape.default", [f"v{len(moved) + 1}", last], {}))
 
 
-def _image_dims(t: Tracer, axes: Sequence[str]) -> list[int]:
-    if not {"N", "C", "H", "W"}.issuperset(axes):
+def _image_dims(t: Tracer, axes: Sequence[str], rank: int) -> list[int]:
+    names = ("N", "C", *axes_of(rank))
+    if not {*names}.issuperset(axes):
         raise t.error("normalises channels in pieces; that is not wired")
-    return ["NCHW".index(axis) for axis in axes]
+    return [names.index(axis) for axis in axes]
 
 
 def _dims_of(arguments: Sequence[Any], named: Mapping[str, Any]) -> list[int] | None:
@@ -266,7 +273,7 @@ def _norm_layer(
     name = t.name_of(t.node, weight_node)
     layer = identity_layer(t, "norm", [(operand_node(t, 0), x)], name=name)
     if weight is not None:
-        layer.weight = weight.reshape(-1, 1, 1, 1)
+        layer.weight = weight.reshape(-1, 1, *single(x.layout.rank))
     layer.bias = None if bias is None else bias.reshape(-1)
     layer.norm = norm
     return t.add_layer(layer)

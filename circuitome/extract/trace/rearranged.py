@@ -11,7 +11,8 @@ import torch
 from torch.fx import Node
 
 from circuitome.extract.layout import Layout
-from circuitome.extract.trace.rules import Rules, need_image, operand_node, shape_of
+from circuitome.extract.spatial import MAPS, axes_of
+from circuitome.extract.trace.rules import Rules, operand_node, shape_of, spatial
 from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value, operation_name
 from circuitome.extract.wiring import Step
 
@@ -31,17 +32,18 @@ def expand(t: Tracer, x: Value, *_: Any, **__: Any) -> Value:
     shape = shape_of(t)
     if shape == x.layout.shape:
         return t.relayout(x, x.layout)
-    if len(shape) != 4 or not x.layout.is_image or shape[0] != x.layout.shape[0]:
+    own = x.layout.shape
+    if len(shape) != len(own) or not x.layout.is_image or shape[0] != own[0]:
         raise t.error(f"copies {x.layout.shape} to {shape}; that is not wired")
     if shape[1] != x.channels:
         x = x.choose(_copies(t, x.channels, int(shape[1])), 1)
-    size = (int(shape[2]), int(shape[3]))
+    size = spatial(x, shape[2:])
     if size == x.layout.space:
         return x
     if any(own not in (1, new) for own, new in zip(x.layout.space, size, strict=True)):
         raise t.error(f"copies maps of {x.layout.space} to {size}; one row or column is wired")
     step = Step("upsample", {"size": size, "mode": "nearest"})
-    return t.step(x, step, layout=x.layout.with_space(*size))
+    return t.step(x, step, layout=x.layout.with_space(size))
 
 
 def _copies(t: Tracer, channels: int, wanted: int) -> np.ndarray:
@@ -70,8 +72,8 @@ def flip(t: Tracer, x: Value, dims: Sequence[int]) -> Value:
         axis = x.layout.axis_of(dim % len(x.layout.dims))
         if axis == "C":
             x = x.choose(np.arange(x.channels)[::-1], dim % len(x.layout.dims))
-        elif axis in ("H", "W"):
-            mirrored.append(2 + "HW".index(axis))
+        elif axis in axes_of(x.layout.rank):
+            mirrored.append(x.layout.place_of(axis))
         else:
             raise t.error(f"turns {axis} around; that is not wired")
     return t.step(x, Step("flip", {"dims": sorted(mirrored)})) if mirrored else x
@@ -80,7 +82,7 @@ def flip(t: Tracer, x: Value, dims: Sequence[int]) -> Value:
 @rule("pixel_unshuffle")
 def pixel_unshuffle(t: Tracer, x: Value, factor: int) -> Value:
     """Every factor-th pixel of each row and column as a channel of its own."""
-    need_image(t, x)
+    _need_maps(t, x)
     taken = [
         phases(t, x, (row, column), (factor, factor))
         for row in range(factor)
@@ -91,6 +93,18 @@ def pixel_unshuffle(t: Tracer, x: Value, factor: int) -> Value:
     return joined.take(order, Layout.image(shape_of(t)))
 
 
+def _need_maps(t: Tracer, x: Value) -> None:
+    """Refuse a value that is no ``(N, C, H, W)`` among images."""
+    if not _has_maps(x):
+        raise t.error(
+            f"moves positions of {x.layout.shape} to channels, or back; that is not wired"
+        )
+
+
+def _has_maps(x: Value) -> bool:
+    return x.layout.is_image and x.layout.rank == MAPS and len(x.layout.dims) == 4
+
+
 def phases(t: Tracer, x: Value, first: tuple[int, int], skip: tuple[int, int]) -> Value:
     """Some rows and columns of a value: from ``first``, every ``skip``-th."""
     for axis in (0, 1):
@@ -99,7 +113,7 @@ def phases(t: Tracer, x: Value, first: tuple[int, int], skip: tuple[int, int]) -
         size = list(x.layout.space)
         attrs = {"dim": 2 + axis, "start": first[axis], "stop": size[axis], "step": skip[axis]}
         size[axis] = len(range(first[axis], size[axis], skip[axis]))
-        x = t.step(x, Step("slice", attrs), layout=x.layout.with_space(size[0], size[1]))
+        x = t.step(x, Step("slice", attrs), layout=x.layout.with_space(size))
     return x
 
 
@@ -109,7 +123,7 @@ def pixel_shuffle(t: Tracer, x: Value, factor: int) -> Value:
 
     It is a transposed convolution with one entry a kernel.
     """
-    need_image(t, x)
+    _need_maps(t, x)
     channels = np.arange(x.channels).reshape(-1, factor, factor)
     return _scattered(t, x, channels, Layout.image(shape_of(t)))
 
@@ -136,7 +150,7 @@ def rearrangement(t: Tracer, node: Node) -> tuple[list[Node], Value] | None:
     x = t.env.get(sender) if isinstance(sender, Node) else None
     if operation_name(node) not in ("view", "reshape") or not isinstance(x, Value):
         return None
-    if node.meta["val"].dim() <= 4 or not x.layout.is_image:
+    if node.meta["val"].dim() <= 4 or not _has_maps(x):
         return None
     nodes = _views_to_image(node)
     if nodes is None or tuple(nodes[-1].meta["val"].shape[2:]) == x.layout.space:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.fx import Node
 
 from circuitome.extract.layout import Layout
+from circuitome.extract.spatial import axes_of, single
 from circuitome.extract.trace.rules import Rules, operand_node
 from circuitome.extract.trace.tracer import (
     PendingLayer,
@@ -102,7 +105,7 @@ def stack(t: Tracer, tensors: Sequence[Any], dim: int = 0) -> Value:
     sizes = {axis: size for axis, size in first.sizes.items() if axis != "C"}
     sizes |= {"C1": first.channels} if first.channels > 1 else {}
     sizes |= {"C0": len(values)} if outer else {}
-    return replace(joined, layout=Layout(tuple(dims), sizes))
+    return replace(joined, layout=Layout(tuple(dims), sizes, first.rank))
 
 
 def _side_by_side(t: Tracer, values: Sequence[Value]) -> Value:
@@ -127,7 +130,7 @@ def _reduced_axes(t: Tracer, x: Value, places: Collection[int]) -> list[str]:
 
 def _summed(t: Tracer, x: Value, places: list[int], keepdim: bool, *, average: bool) -> Value:
     axes = _reduced_axes(t, x, places)
-    count = int(np.prod([x.layout.sizes[axis] for axis in axes if axis in "HW"], initial=1))
+    count = prod(x.layout.sizes[axis] for axis in axes if axis in axes_of(x.layout.rank))
     stacked = _stacked(t, axes)
     x = _over_positions(t, x, "mean", axes)
     if count > 1 and not average:
@@ -141,10 +144,10 @@ def _summed(t: Tracer, x: Value, places: list[int], keepdim: bool, *, average: b
 
 def _over_positions(t: Tracer, x: Value, name: str, axes: Collection[str]) -> Value:
     """The value with a step that reduces its maps along some of these axes."""
-    dims = tuple(2 + "HW".index(axis) for axis in sorted(axes) if axis in "HW")
-    if not dims:
+    summed = [axis for axis in sorted(axes) if axis in axes_of(x.layout.rank)]
+    if not summed:
         return x
-    layout = x.layout.without([axis for axis in axes if axis in "HW"])
+    layout, dims = x.layout.without(summed), tuple(map(x.layout.place_of, summed))
     return t.step(x, Step(name, {"dims": dims}), layout=layout)
 
 
@@ -190,14 +193,14 @@ def _renamed(layout: Layout, kept: Sequence[str]) -> Layout:
         return layout
     dims = tuple(tuple("C" if axis == kept[0] else axis for axis in dim) for dim in layout.dims)
     sizes = {("C" if axis == kept[0] else axis): size for axis, size in layout.sizes.items()}
-    return Layout(dims, sizes)
+    return replace(layout, dims=dims, sizes=sizes)
 
 
 def _combined(t: Tracer, x: Value, axes: Collection[str], *, average: bool) -> Value:
     """`linear` neurons that add up channels, or average them."""
     gathered, layout = _gathered(x, axes)
     count = x.channels // layout.channels
-    weight = torch.full((layout.channels, count, 1, 1), 1 / count if average else 1.0)
+    weight = _alike(layout, count, 1 / count if average else 1.0)
     return _layer(t, "linear", gathered, layout, weight.double())
 
 
@@ -205,7 +208,7 @@ def _strongest(t: Tracer, x: Value, axes: Collection[str]) -> Value:
     """`max` neurons of channels; each sender has an equal share, as in a max pool."""
     gathered, layout = _gathered(x, axes)
     count = x.channels // layout.channels
-    weight = torch.full((layout.channels, count, 1, 1), 1 / count)
+    weight = _alike(layout, count, 1 / count)
     return _layer(t, "max", gathered, layout, weight.double())
 
 
@@ -214,11 +217,16 @@ def _larger(t: Tracer, a: Value, b: Value) -> Value:
         raise t.error("takes the larger of values of different shapes; that is not wired")
     both = _side_by_side(t, [a, b])
     order = np.arange(2 * a.channels).reshape(2, -1).T.reshape(-1)
-    weight = torch.full((a.channels, 2, 1, 1), 0.5, dtype=torch.float64)
-    return _layer(t, "max", both.take(order, both.layout), a.layout, weight)
+    weight = _alike(a.layout, 2, 0.5)
+    return _layer(t, "max", both.take(order, both.layout), a.layout, weight.double())
 
 
-def _layer(t: Tracer, op: str, x: Value, layout: Layout, weight: torch.Tensor) -> Value:
+def _alike(layout: Layout, fan_in: int, value: float) -> Tensor:
+    """Kernels of one entry, the same for every channel and each of its inputs."""
+    return torch.full((layout.channels, fan_in, *single(layout.rank)), value)
+
+
+def _layer(t: Tracer, op: str, x: Value, layout: Layout, weight: Tensor) -> Value:
     """A layer each of whose neurons reads a run of the channels of ``x``."""
     operands = ((operand_node(t, 0), x),)
     layer = PendingLayer(t.node.name, op, t.node, layout, operands, x.channels, weight)

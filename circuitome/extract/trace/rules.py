@@ -8,13 +8,16 @@ in `circuitome.extract.steps.STEPS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 from torch.fx import Node
 
-from circuitome.extract.trace.tracer import Rule, Tracer, Value
+from circuitome.extract.spatial import lifted
+from circuitome.extract.trace.tracer import Rule, Tracer, Value, operation_name
 
-__all__ = ["Rules", "need_image", "operand_node", "shape_of"]
+__all__ = ["Rules", "need_image", "operand_node", "shape_of", "spatial"]
 
 
 class Rules(dict[str, Rule]):
@@ -44,6 +47,17 @@ def operand_node(tracer: Tracer, place: int) -> Node:
 
 
 def need_image(tracer: Tracer, x: Value) -> None:
-    """Refuse a value that is not laid out as ``(N, C, H, W)``."""
-    if not x.layout.is_image:
+    """Refuse a value that is not laid out as ``(N, C, H, W)``, ``(N, C, W)`` or
+    ``(N, C, D, H, W)``, or has other axes than the operation's name says.
+    """
+    named = re.search("([123])d", operation_name(tracer.node))
+    axes = len(x.layout.dims) - 2
+    if not x.layout.is_image or (named and int(named[1]) != axes):
         raise tracer.error(f"reads dimensions {x.layout.dims}, not (N, C, H, W); that is not wired")
+
+
+def spatial(x: Value, value: Any, fill: int = 1) -> tuple[int, ...]:
+    """An argument of an operation over the maps of ``x``, one number for each spatial axis of the
+    network; ``fill`` for axes that ``x`` lacks.
+    """
+    return lifted(value, x.layout.rank, len(x.layout.dims) - 2, fill)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from circuitome.extract.layout import Layout, LayoutError
+from circuitome.extract.spatial import per_channel, single
 from circuitome.extract.steps import STEPS
 from circuitome.extract.trace.composites import Composite
 from circuitome.extract.wiring import Norm, Step, WiringError
@@ -90,13 +91,13 @@ class PendingLayer:
     layout: Layout
     operands: tuple[tuple[Node | None, Value], ...] = ()  # None: no node holds it
     width: int = 0
-    weight: Tensor | None = None  # (out, fan_in, kh, kw)
+    weight: Tensor | None = None  # (out, fan_in, kh, kw), or with a depth before the height
     bias: Tensor | None = None  # (out,)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
+    stride: tuple[int, ...] = ()  # empty: 1 along each axis; so for what follows
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
     groups: int = 1
-    output_padding: tuple[int, int] | None = None
+    output_padding: tuple[int, ...] | None = None
     norm: Norm | None = None
     labels: tuple[str, ...] = ()
 
@@ -339,7 +340,8 @@ def _fold(
 ) -> tuple[Tensor, Tensor | None]:
     bias = torch.zeros(weight.shape[0], dtype=torch.float64) if bias is None else bias
     if gain is not None:
-        weight, bias = weight * gain.to(weight.dtype).view(-1, 1, 1, 1), bias * gain.to(bias.dtype)
+        factor = gain.view(-1, 1, *single(weight.dim() - 2))
+        weight, bias = weight * factor.to(weight.dtype), bias * gain.to(bias.dtype)
     return weight, bias if shift is None else bias + shift.to(bias.dtype)
 
 
@@ -359,7 +361,7 @@ def identity_layer(
     layout = layout or operands[0][1].layout
     channels = layout.channels
     factors = torch.tensor(list(coefficients) or [1.0] * len(operands), dtype=torch.float64)
-    weight = factors.view(1, -1, 1, 1).expand(channels, -1, 1, 1)
+    weight = per_channel(factors, layout.rank).expand(channels, *[-1] * (1 + layout.rank))
     layer = PendingLayer(name, op, tracer.node, layout, tuple(operands), channels, weight)
     layer.groups = channels
     return layer

@@ -18,6 +18,7 @@ from torch.fx import Node
 from circuitome.extract.fields import field_geometries
 from circuitome.extract.geometry import FieldGeometry
 from circuitome.extract.layout import Layout
+from circuitome.extract.spatial import MAPS, VOLUMES, single
 from circuitome.extract.trace import (
     activations,
     arithmetic,
@@ -64,7 +65,8 @@ class Trace:
     """A traced model: wiring, arrays, and what is needed to run it again while recording."""
 
     wiring: Wiring
-    # "kernel/NAME" (out, fan_in, kh, kw), and the vectors of the steps
+    # "kernel/NAME" (out, fan_in, kh, kw), with a depth before the height in a network of volumes,
+    # and the vectors of the steps
     kernels: Mapping[str, np.ndarray]
     biases: tuple[np.ndarray, ...]  # one (channels,) a layer
     program: ExportedProgram
@@ -139,11 +141,18 @@ def _take_constants(tracer: Tracer, program: ExportedProgram) -> list[str]:
 def _input(tracer: Tracer, node: Node, inputs: Sequence[str]) -> Value:
     tracer.node = node
     shape = node.meta["val"].shape
-    if len(shape) not in (2, 4):
+    if not 2 <= len(shape) <= 2 + VOLUMES:
         raise tracer.error(f"is an input of shape {tuple(shape)}; images (N, C, H, W) are wired")
     name = "input" if len(inputs) == 1 else f"input.{node.name}"
-    colours = ("red", "green", "blue") if shape[1] == 3 else ()
-    return tracer.add_layer(PendingLayer(name, "input", node, Layout.image(shape), labels=colours))
+    colours = ("red", "green", "blue") if len(shape) in (2, 4) and shape[1] == 3 else ()
+    layout = Layout.image(shape, _rank(node.graph.nodes, inputs))
+    return tracer.add_layer(PendingLayer(name, "input", node, layout, labels=colours))
+
+
+def _rank(nodes: Iterable[Node], inputs: Sequence[str]) -> int:
+    """Spatial axes of a network: three if it reads volumes."""
+    shapes = (node.meta["val"].shape for node in nodes if node.name in inputs)
+    return VOLUMES if any(len(shape) == 2 + VOLUMES for shape in shapes) else MAPS
 
 
 def _readouts(tracer: Tracer, node: Node, program: ExportedProgram, labels: Sequence[str]) -> None:
@@ -191,7 +200,7 @@ def _wired(tracer: Tracer, arrays: dict[str, np.ndarray]) -> Wiring:
 
 
 def _placed(layer: Layer, field: FieldGeometry, depth: float) -> Layer:
-    size = (round(field.size[0]), round(field.size[1]))
+    size = tuple(map(round, field.size))
     return replace(layer, receptive_field=size, depth=depth)
 
 
@@ -222,9 +231,7 @@ def _layout_of(tracer: Tracer, node: Node) -> Layout:
 
 
 def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
-    kernel = (1, 1)
-    if pending.weight is not None:
-        kernel = (int(pending.weight.shape[2]), int(pending.weight.shape[3]))
+    rank, weight = pending.layout.rank, pending.weight
     return Layer(
         name=name,
         op=pending.op,
@@ -233,10 +240,10 @@ def _layer(name: str, pending: PendingLayer, links: tuple[Link, ...]) -> Layer:
         size=pending.layout.space,
         operands=tuple(node.name if node else "" for node, _ in pending.operands),
         width=pending.width,
-        kernel=kernel,
-        stride=pending.stride,
-        padding=pending.padding,
-        dilation=pending.dilation,
+        kernel=single(rank) if weight is None else tuple(weight.shape[2:]),
+        stride=pending.stride or single(rank),
+        padding=pending.padding or single(rank, 0),
+        dilation=pending.dilation or single(rank),
         groups=pending.groups,
         output_padding=pending.output_padding,
         norm=pending.norm,

@@ -21,12 +21,12 @@ __all__ = ["outputs_as_dictionary", "refused"]
 
 _TORCH: Final = str(Path(torch.__file__).parent)
 _PYTHON: Final = sysconfig.get_path("stdlib")
-_OTHER_CONVOLUTIONS: Final = (
-    nn.Conv1d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose3d,
-)
+_READS: Final = {
+    nn.Conv1d: (2, "channels and length, as in --input-size 12,1000"),
+    nn.Conv2d: (3, "channels, height and width, as in --input-size 3,224,224"),
+    nn.Conv3d: (4, "channels, depth, height and width, as in --input-size 1,32,64,64"),
+}
+"""What a convolution reads of each example: how many numbers say its size, and in words."""
 _OWN: Final = str(Path(__file__).parents[2])
 _ON_DATA: Final = ("DataDependent", "data-dependent", "Sym(u", "unbacked")
 
@@ -42,7 +42,7 @@ def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> W
             "that there is no one graph; replace this control flow or shape that depends on data "
             "by what it does for your images, or end before it with --until MODULE"
         )
-    if (why := _other_input(model)) is not None:
+    if (why := _other_input(model, input_shape)) is not None:
         return WiringError(f"{what} cannot be extracted: {why}")
     if "pytree" in str(error):
         return WiringError(
@@ -55,9 +55,9 @@ def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> W
     )
 
 
-def _other_input(model: nn.Module) -> str | None:
-    """Why a network takes something else than one batch of images, and the cure; None if it may
-    take that.
+def _other_input(model: nn.Module, input_shape: Sequence[int]) -> str | None:
+    """Why a network takes something else than one input of this shape, and the cure; None if it
+    may take that.
     """
     taken = [
         parameter.name
@@ -71,12 +71,11 @@ def _other_input(model: nn.Module) -> str | None:
             "the factory a network that makes the others of one input, or holds them fixed"
         )
     for name, module in model.named_modules():
-        if isinstance(module, _OTHER_CONVOLUTIONS):
-            return (
-                f"module {name or 'the model itself'} is a {type(module).__name__}, and only 2-D "
-                "convolutions over channels, height and width are followed; give a network of "
-                "these, or end before it with --until MODULE"
-            )
+        kind = next((kind for kind in _READS if isinstance(module, kind)), None)
+        if kind is not None:
+            numbers, said = _READS[kind]
+            what = f"module {name or 'the model itself'} is a {kind.__name__}, which reads {said}"
+            return None if numbers == len(input_shape) else what
     return None
 
 

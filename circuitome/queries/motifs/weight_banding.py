@@ -9,13 +9,15 @@ import numpy as np
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.kernels import banding_ratio, banding_variances
+from circuitome.queries.asks import Asks
 from circuitome.queries.errors import QueryError
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.motif import Bundled, Tested
+from circuitome.queries.motifs.lack import Lack
+from circuitome.queries.motifs.motif import Bundled, Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow, QueryRow, tested
 from circuitome.significance import benjamini_hochberg, empirical_p
 
-__all__ = ["BUNDLED", "MOTIF", "NULL", "banding_p", "significant"]
+__all__ = ["BUNDLED", "MOTIF", "NULL", "banding_p", "missing", "significant"]
 
 NULL: Final = "transpose"
 """Name of the null model: each filter of a layer transposed, or not, at random; of kernels."""
@@ -24,12 +26,15 @@ NULL: Final = "transpose"
 def banding_p(kernels: np.ndarray, *, nulls: int, rng: np.random.Generator) -> float | None:
     """p of a layer's ratio: the share of layers with filters transposed at random that reach it.
 
-    ``kernels``: ``(out, fan_in, kh, kw)``. None without a ratio, and if kernels are not square. One
+    ``kernels``: ``(out, fan_in, kh, kw)``. None without a ratio, and if kernels are not square, or
+    of volumes. One
     filter, all kernels into one neuron, is transposed as a whole: its kernels look alike and are no
     independent evidence.
     """
+    if kernels.ndim != 4 or kernels.shape[2] != kernels.shape[3]:
+        return None
     ratio = banding_ratio(kernels)
-    if np.isnan(ratio) or kernels.shape[2] != kernels.shape[3]:
+    if np.isnan(ratio):
         return None
     down, across = banding_variances(kernels)
     turned = rng.random((nulls, len(down))) < 0.5
@@ -82,6 +87,15 @@ def _table(graph: SignedGraph, *, min_score: float) -> list[QueryRow]:
     return [{"layer": layer, "score": ratio, "p": p} for layer, ratio, p in ordered]
 
 
+def missing(database: Asks, model: str, **_: Value) -> Lack | None:
+    """What a model lacks for this motif, in words; None if it has all."""
+    kernels = [row["kernel"] or () for row in database.ask("layers", model=model)]
+    if any(len(kernel) == 2 and min(kernel) > 1 for kernel in kernels):
+        return None
+    reason = f"{model} has no kernels of several rows and columns; there is no way to prefer"
+    return Lack("kernels of rows and columns", reason)
+
+
 def _of_bundle(
     bundle: Bundle, *, nulls: int | None, seed: int, min_score: float, limit: int
 ) -> tuple[list[MotifRow], list[str]]:
@@ -90,5 +104,5 @@ def _of_bundle(
     return significant(bundle, rows, nulls=999 if nulls is None else nulls, seed=seed), []
 
 
-MOTIF: Final = Tested("weight_banding", _table)
+MOTIF: Final = Tested("weight_banding", _table, needs=missing)
 BUNDLED: Final = Bundled(MOTIF.kind, _of_bundle, ("min_score", "limit"))
