@@ -149,11 +149,17 @@ def models(*, db: Place = DATABASE) -> Rows:
 
 
 def load(
-    *bundles: Bundle | str | os.PathLike[str], db: Place = DATABASE, replace: bool = False
+    *bundles: Bundle | str | os.PathLike[str],
+    db: Place = DATABASE,
+    replace: bool = False,
+    least_share: float | None = None,
 ) -> Rows:
-    """Put bundles into a database, which is made if it is not there; its models."""
+    """Put bundles into a database, which is made if it is not there; its models.
+
+    ``least_share`` leaves out weaker edges, as `circuitome.queries.database.Database.load` does.
+    """
     with _opened(db, create=True) as database:
-        database.load(*bundles, replace=replace)
+        database.load(*bundles, replace=replace, least_share=least_share)
         return models(db=database)
 
 

@@ -34,6 +34,25 @@ def load(
         bool,
         typer.Option("--replace", help="First remove all that the database holds, of any schema."),
     ] = False,
+    least_share: Annotated[
+        float | None,
+        typer.Option(
+            "--least-share",
+            metavar="X",
+            min=0,
+            max=1,
+            help="Leave out edges with a smaller share of their receiver's squared fan-in norm.",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Memory of the embedded engine, such as 8GiB; without it CIRCUITOME_MEMORY, or "
+            "half of what is free.",
+        ),
+    ] = None,
 ) -> None:
     """Put bundles into a database.
 
@@ -41,27 +60,30 @@ def load(
     start, so it is faster to load several bundles at once. On a server, repeat a load that was cut
     off: until then its model counts as not loaded.
 
+    An embedded database holds 50 million edges at most: --least-share leaves out the weak ones. The
+    bundle keeps them.
+
     \b
     Examples:
       circuitome load squeezenet1_1.circuitome
       circuitome load *.circuitome --db neo4j://localhost:7687
       circuitome load *.circuitome --replace               after a change of the schema
+      circuitome load resnet152.circuitome --least-share 0.001 --memory 8GiB
     """
     from circuitome.graphdb.bundle import Bundle
-    from circuitome.graphdb.schema import EDGE_TYPES
     from circuitome.queries.database import open_database
 
     opened = [Bundle.open(path) for path in bundles]
-    with open_database(db, create=True) as database:
+    with open_database(db, create=True, memory=memory) as database:
         if not replace:
             _tell_other_weights(database, opened)
         with progress() as report:
-            database.load(*opened, replace=replace, progress=report)
-    for bundle in opened:
-        edges = sum(map(bundle.rows, EDGE_TYPES))
+            done = database.load(*opened, replace=replace, least_share=least_share, progress=report)
+    for one in done:
+        weak = f"; left out {plural(one.left_out, 'weaker edge')} of all kinds"
         note(
-            f"{bundle.model}: {plural(bundle.rows('Neuron'), 'neuron')}, {plural(edges, 'edge')} "
-            f"in {db}"
+            f"{one.model}: {plural(one.neurons, 'neuron')}, {plural(one.edges, 'edge')} in {db}"
+            f"{weak if one.left_out else ''}"
         )
 
 

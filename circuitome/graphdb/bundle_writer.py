@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -161,9 +161,11 @@ class BundleWriter(_Writer):
             )
 
     @staticmethod
-    def amend(bundle: Bundle) -> BundleAmendment:
-        """A writer that changes some tables of a bundle and leaves the rest."""
-        return BundleAmendment(bundle)
+    def amend(bundle: Bundle, *, to: Path | None = None) -> BundleAmendment:
+        """A writer that changes some tables of a bundle and leaves the rest; the new bundle
+        takes its place, or stands at ``to``.
+        """
+        return BundleAmendment(bundle, to=to)
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Append ``rows`` to a table as one row group, in the schema's columns.
@@ -225,13 +227,14 @@ class BundleAmendment(_Writer):
 
     _cure = "copy the bundle to a folder that can be written"
 
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__(bundle.path.resolve())  # behind a link, the link stays
+    def __init__(self, bundle: Bundle, *, to: Path | None = None) -> None:
+        super().__init__(to or bundle.path.resolve())  # behind a link, the link stays
         self._bundle = bundle
         self._files: dict[str, FileEntry] = dict(bundle.manifest.files)
 
-    def replace(self, table: str, rows: pa.Table) -> None:
-        """Write a table's new rows in the schema's columns; no rows: the table goes.
+    def replace(self, table: str, rows: pa.Table | Iterable[pa.Table]) -> None:
+        """Write a table's new rows in the schema's columns, whole or in parts; no rows: the table
+        goes.
 
         Ends of relationships may be dictionary-encoded.
 
@@ -240,7 +243,8 @@ class BundleAmendment(_Writer):
         """
         if table in self._rows:
             raise ValueError(f"{table}: replaced already; gather its rows first")
-        self._append(table, rows)
+        for part in [rows] if isinstance(rows, pa.Table) else rows:
+            self._append(table, part)
 
     def attach(self, name: str, content: bytes | Path) -> None:
         """Put a file under ``annotations/``, from its bytes or a copy of a file; it replaces one of
@@ -287,7 +291,7 @@ class BundleAmendment(_Writer):
         extraction, amendments = old.noted(notes or {})
         if unknown := set(changes) - set(arrow_schema("Model").names):
             raise ValueError(f"Model: {', '.join(sorted(unknown))} is no column of the schema")
-        _check_current(self.path, old)
+        _check_current(self._bundle.path, old)
         self._change_model(changes)
         self._close()
         self._take_over()

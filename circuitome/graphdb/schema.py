@@ -32,6 +32,7 @@ __all__ = [
     "PARTS",
     "RELATIONSHIPS",
     "SCHEMA_VERSION",
+    "WEIGHTED",
     "TRANSFORM_GROUPS",
     "AnnotationPart",
     "Column",
@@ -51,6 +52,8 @@ SCHEMA_VERSION: Final = 3
 NODES: Final[dict[str, NodeType]] = {node.name: node for node in NODE_TYPES}
 RELATIONSHIPS: Final[dict[str, RelationshipType]] = {rel.name: rel for rel in RELATIONSHIP_TYPES}
 EDGE_TYPES: Final = ("EXCITES", "INHIBITS")
+WEIGHTED: Final = (*EDGE_TYPES, "EXPANDED")
+"""The relationships with a weight, a share and a rank: edges of all kinds."""
 
 
 def table_type(name: str) -> NodeType | RelationshipType:

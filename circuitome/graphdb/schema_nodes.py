@@ -52,7 +52,8 @@ NODE_TYPES: Final = (
             Column("std", Type.FLOATS, "each input channel is divided by it"),
             string(
                 "keep",
-                "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so",
+                "pruning: kept share of each receiver's squared norm or `all`, then `top K` if so, "
+                "then `share X` if `load` left out edges of a smaller share",
             ),
             integer("seed", "seed of everything random in the extraction"),
             string(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +19,10 @@ from typing import Any, Final
 
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.rows import ModelRow
+from circuitome.graphdb.schema import EDGE_TYPES, WEIGHTED
 from circuitome.graphdb.stores.opening import open_store
 from circuitome.graphdb.stores.protocol import Progress, Store, StoreError, Value
+from circuitome.graphdb.thinning import thinned
 from circuitome.queries.catalogue import find_query, library
 from circuitome.queries.errors import QueryError
 from circuitome.queries.keys import Keys
@@ -29,10 +31,29 @@ from circuitome.queries.query_file import Query
 from circuitome.queries.rows import Rows
 from circuitome.queries.values import bind, rows_at_most
 
-__all__ = ["DEFAULT_TIMEOUT", "Database", "open_database"]
+__all__ = ["DEFAULT_TIMEOUT", "Database", "Loaded", "open_database"]
 
 DEFAULT_TIMEOUT: Final = 60.0
 """Seconds after which a query is stopped, unless the caller names others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load put in of one bundle."""
+
+    model: str
+    neurons: int
+    edges: int
+    """Signed ones, `EXCITES` and `INHIBITS`."""
+    left_out: int
+    """Edges of all kinds whose share was too small."""
+
+    @classmethod
+    def of(cls, bundle: Bundle, chosen: Bundle) -> Loaded:
+        """Of a bundle, and of what was chosen of it."""
+        left_out = sum(bundle.rows(table) - chosen.rows(table) for table in WEIGHTED)
+        edges = sum(map(chosen.rows, EDGE_TYPES))
+        return cls(bundle.model, bundle.rows("Neuron"), edges, left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +119,22 @@ class Database(AbstractContextManager["Database"]):
         self,
         *bundles: Bundle | str | os.PathLike[str],
         replace: bool = False,
+        least_share: float | None = None,
         progress: Progress | None = None,
-    ) -> None:
+    ) -> list[Loaded]:
         """Put bundles in, opened or named by their paths, each in the place of the same model.
 
         ``replace`` first removes all that the database holds; a database of an older schema needs
-        that.
+        that. ``least_share`` leaves out every edge with a smaller share of its receiver's squared
+        fan-in norm.
         """
         opened = [one if isinstance(one, Bundle) else Bundle.open(one) for one in bundles]
-        self.store.load(*opened, replace=replace, progress=progress)
+        chosen = opened
+        with ExitStack() as stack:
+            if least_share is not None:
+                chosen = [stack.enter_context(thinned(one, least_share)) for one in opened]
+            self.store.load(*chosen, replace=replace, progress=progress)
+        return list(map(Loaded.of, opened, chosen))
 
     def drop(self, model: str) -> None:
         """Remove one model with everything that belongs to it.
@@ -210,11 +238,13 @@ def open_database(
     *,
     create: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
+    memory: str | None = None,
 ) -> Database:
     """Open a database: a file (embedded), or ``neo4j://``, ``bolt://``, ``neo4j+s://`` (server).
 
     ``create`` makes an embedded database if there is none; ``timeout`` is the default for queries,
-    in seconds.
+    in seconds. ``memory`` is what the embedded engine may have, such as ``8GiB``; otherwise
+    ``CIRCUITOME_MEMORY``, or half of what is free.
     """
     place = str(Path(address)) if isinstance(address, os.PathLike) else address
-    return Database(open_store(place, create=create), timeout)
+    return Database(open_store(place, create=create, memory=memory), timeout)

@@ -739,7 +739,7 @@ def test_a_query_that_needs_too_much_memory_says_so(
             "..."
         )
 
-    with open_store(str(tmp_path / "store.db"), create=True) as store:
+    with open_store(str(tmp_path / "store.db"), create=True, memory="1GiB") as store:
         store.load(toy)
         monkeypatch.setattr(embedded, "rows_of", full)
         with pytest.raises(

@@ -49,7 +49,7 @@ NOT_COMPARED = {
     "schema": "engines differ: constraints, indexes and names of types",
 }
 """Commands whose answers are not compared, each with the reason."""
-_MEMORY: Final = "the embedded engine needs more than its 1 GiB"
+_MEMORY: Final = "the embedded engine needs more than 1 GiB"
 NOT_OF_LARGE: Final = {
     **dict.fromkeys(
         (

@@ -33,9 +33,10 @@ from circuitome.graphdb.schema import (
 )
 from circuitome.graphdb.stores.amendments import checked
 from circuitome.graphdb.stores.awaiting import awaited
-from circuitome.graphdb.stores.kuzu_files import build, check_room, refill
+from circuitome.graphdb.stores.kuzu_files import build, refill
 from circuitome.graphdb.stores.kuzu_parts import amended, kept
-from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, rows_of
+from circuitome.graphdb.stores.kuzu_rows import ENGINE_ERRORS, plain, pool_is_full, rows_of
+from circuitome.graphdb.stores.memory import MEMORY, in_words, pool_size
 from circuitome.graphdb.stores.protocol import (
     NO_PARAMETERS,
     Amendment,
@@ -47,31 +48,37 @@ from circuitome.graphdb.stores.protocol import (
     no_such_model,
     waiting,
 )
+from circuitome.graphdb.stores.room import MOST_EDGES, check_edges, check_room
 
 __all__ = ["EmbeddedStore"]
 
 _GRACE: Final = 5.0  # seconds that a query may take to stop when it is told to
-_CURE: Final = (
-    "is there room on the disk? else extract the bundle again, or name another place with --db"
-)
-_POOL: Final = 1 << 30  # bytes; 3 million edges load in it
+_CURE: Final = "extract the bundle again, or name another place with --db"
 
 
 class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
     """A Kuzu database file; opened for reading alone, and changed by replacing the file.
 
-    ``buffer_pool_size`` (bytes) bounds the engine's memory. `StoreError` where the file is missing
-    (unless ``create``), no Kuzu database, not ours, or of another schema.
+    ``memory``, such as ``8GiB``, bounds the engine's memory (`pool_size` says what it has
+    otherwise), and ``most_edges`` what a load makes. `StoreError` where the file is missing (unless
+    ``create``), no Kuzu database, not ours, or of another schema.
     """
 
     dialect: str = "kuzu"
 
     def __init__(
-        self, path: str | os.PathLike[str], *, create: bool = False, buffer_pool_size: int = _POOL
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = False,
+        memory: str | None = None,
+        most_edges: int = MOST_EDGES,
     ) -> None:
         self.path = Path(path)
         self.address = str(self.path)
-        self._pool = buffer_pool_size
+        self._memory = memory
+        self._pool = pool_size(memory)
+        self._most_edges = most_edges
         self._database: kuzu.Database | None = None
         self._connection: kuzu.Connection | None = None
         if self.path.exists():
@@ -89,8 +96,11 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         """Put bundles in, replacing what the database has of the same models, or with ``replace``
         all that it has.
 
-        All of them, or on any error none.
+        All of them, or on any error none. `StoreError` before anything is read where the database
+        would have too many edges.
         """
+        files = [one.table_path(table) for one in bundles for table in one.tables]
+        check_edges(self.address, files, most=self._most_edges)
         check_once(bundles)
         models = [bundle.model for bundle in bundles]
         with _alone(self.path):
@@ -146,13 +156,11 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             self._open()
             with self._beside("the change") as folder:
                 parts = amended(self._reader(), folder, removals, insert)
-                check_room(
-                    folder,
-                    [path for path in parts.values() if path],
-                    beside=self.path.stat().st_size,
-                )
+                written = [path for path in parts.values() if path]
+                check_room(self.address, folder, written, beside=self.path.stat().st_size)
                 shutil.copyfile(self.path, folder / "database")
-                refill(folder / "database", parts, pool=self._pool, where=str(self.path))
+                pool = self._pool_to_write()
+                refill(folder / "database", parts, pool=pool, where=self.address)
                 self._put(folder)
         self._open()
 
@@ -224,6 +232,11 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             mark = self._connect()
         except ENGINE_ERRORS as error:
             self.close()
+            if pool_is_full(error):
+                raise StoreError(
+                    f"{self.path}: cannot be opened with {in_words(self._pool)} of memory; give "
+                    f"it more with {MEMORY}"
+                ) from error
             raise StoreError(
                 f"{self.path}: not a database that can be opened ({first_line(error)}); name "
                 "another with --db, or delete it and load again"
@@ -249,11 +262,11 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
                 f"{self.path}: the query was stopped {limit}; narrow its pattern, or give it "
                 "more with --timeout"
             )
-        if "buffer pool is full" in text:
-            pool = f"{self._pool / (1 << 30):g} GiB"
+        if pool_is_full(error):
             return (
-                f"{self.path}: the query needs more memory than it may have ({pool}); narrow "
-                "its pattern or its thresholds"
+                f"{self.path}: the query needs more memory than it may have "
+                f"({in_words(self._pool)}); narrow its pattern or its thresholds, or give it more "
+                f"with {MEMORY}"
             )
         return f"{self.path}: {text}; look at the query and its parameters"
 
@@ -268,8 +281,10 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
             for bundle in bundles:
                 for table in bundle.tables:
                     parts.setdefault(table, []).append(bundle.table_path(table))
-            check_room(folder, [path for paths in parts.values() for path in paths])
-            build(folder / "database", parts, pool=self._pool, progress=progress)
+            files = [path for paths in parts.values() for path in paths]
+            check_edges(self.address, files, most=self._most_edges)
+            check_room(self.address, folder, files)
+            build(folder / "database", parts, pool=self._pool_to_write(), progress=progress)
             self._put(folder)
         self._open()
 
@@ -288,12 +303,29 @@ class EmbeddedStore(AbstractContextManager["EmbeddedStore"]):
         try:
             yield folder
         except (*ENGINE_ERRORS, OSError) as error:
-            words = error.strerror if isinstance(error, OSError) else first_line(error)
             raise StoreError(
-                f"{self.path}: {work} failed, nothing was changed ({words or error}); {_CURE}"
+                f"{self.path}: {work} failed, nothing was changed ({self._failure(error)}"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _pool_to_write(self) -> int:
+        """Bytes for the engine that writes; the one that reads gives its own back first."""
+        self.close()
+        self._pool = pool_size(self._memory)
+        return self._pool
+
+    def _failure(self, error: Exception) -> str:
+        """Why something could not be written, a bracket, and the cure."""
+        if pool_is_full(error):
+            return (
+                f"the engine needs more memory than it may have, {in_words(self._pool)}); give it "
+                f"more with {MEMORY} or `load --memory`, or load fewer edges with "
+                "`load --least-share`"
+            )
+        if isinstance(error, OSError):
+            return f"{error.strerror or error}); make room on the disk, or {_CURE}"
+        return f"{first_line(error)}); {_CURE}"
 
     def _put(self, folder: Path) -> None:
         """Let the database in ``folder`` take the place of the old one."""

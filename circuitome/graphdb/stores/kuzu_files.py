@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import kuzu
 import pyarrow.parquet as pq
@@ -20,38 +16,7 @@ from circuitome.graphdb.schema import NODES, RELATIONSHIPS
 from circuitome.graphdb.stores.amendments import missing_end
 from circuitome.graphdb.stores.protocol import Progress
 
-__all__ = ["build", "check_room", "refill"]
-
-_EMPTY: Final = 11 << 20  # bytes of a database without rows ...
-_SWELL: Final = (
-    9  # ... and at most about so many for each byte of a Parquet file: 3 to 8.6 in real ones
-)
-
-
-def check_room(folder: Path, tables: Sequence[Path], *, beside: int = 0) -> None:
-    """`OSError` where the disk has no room for a database of these Parquet files, and ``beside``
-    bytes.
-
-    Kuzu ends the whole process when its disk is full at the end of a COPY, so it is asked before.
-    """
-    need = _EMPTY + _SWELL * sum(path.stat().st_size for path in tables) + beside
-    if not hasattr(os, "posix_fallocate"):
-        if shutil.disk_usage(folder).free < need:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return
-    room = folder / "room"
-    try:
-        with room.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, need)
-    except OSError as error:
-        if error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-        ):  # else the file system cannot tell
-            raise
-    finally:
-        room.unlink(missing_ok=True)
+__all__ = ["build", "refill"]
 
 
 def build(

@@ -13,7 +13,7 @@ import pyarrow as pa
 from circuitome.graphdb.rows import Value
 from circuitome.graphdb.stores.protocol import NO_PARAMETERS
 
-__all__ = ["ENGINE_ERRORS", "plain", "rows_of"]
+__all__ = ["ENGINE_ERRORS", "plain", "pool_is_full", "rows_of"]
 
 ENGINE_ERRORS: Final = (
     RuntimeError,
@@ -24,6 +24,11 @@ ENGINE_ERRORS: Final = (
     ZeroDivisionError,
 )
 """What Kuzu raises."""
+
+
+def pool_is_full(error: Exception) -> bool:
+    """Whether Kuzu gave up because it may have no more memory."""
+    return "buffer pool is full" in str(error)
 
 
 def rows_of(
