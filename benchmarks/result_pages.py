@@ -73,6 +73,23 @@ def _against(row: Row) -> str:
     return f"**{text}**" if row["p"] <= Q_MAX else text
 
 
+def leaky() -> str:
+    """Motifs of opposite signs in the bundled networks and in their like with leaky rectifiers."""
+    bundled = {(row["network"], row["motif"]): row for row in read("motif_findings")}
+    leaky = {(row["network"], row["motif"]): row for row in read("leaky")}
+    lines = []
+    for network, motif in sorted(leaky, key=lambda each: (each[1], each[0])):
+        both = bundled[network, motif], leaky[network, motif]
+        lines.append([motif, network.removeprefix("menagerie_s"), *map(_with_spread, both)])
+    slope = next(iter(leaky.values()))["slope"]
+    return markdown(f"| motif | seed | slope 0 | slope {slope:g} |", "|---|---:|---:|---:|", lines)
+
+
+def _with_spread(row: Row) -> str:
+    text = f"{row['found']:,} / {row['mean']:,.1f} ± {row['sd']:,.1f}, {row['p']:.3f}"
+    return f"**{text}**" if row["p"] <= Q_MAX else text
+
+
 def read_back() -> str:
     """Superposition read back by responses."""
     return markdown(
@@ -269,6 +286,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/motif_results.md": {
         "overview": overview,
         "held-out": held_out,
+        "leaky": leaky,
         "read-back": read_back,
         "banding": banding,
         "findings": findings,
