@@ -68,6 +68,11 @@ def choose(
         return None
     if not found[0].is_whole and 2 * found[0].right < len(expected):
         return Choice(found[0], "", ways)  # another network, whose parts are equally far away
+    return _one_of(found, ways, source=source)
+
+
+def _one_of(found: Sequence[Fit], ways: Mapping[str, int], *, source: str) -> Choice:
+    """The only fit, or of two the average."""
     averages = [fit for fit in found if _is_average(fit)]
     others = [fit for fit in found if not _is_average(fit)]
     if len(averages) == 1 and len(others) <= 1:

@@ -8,7 +8,7 @@ one word between them. `fits` lists every place at which names of the network ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -188,23 +188,11 @@ def _fit(
     where: _Where,
 ) -> Fit:
     """A place and what is there; ``paths`` are the entries' plain ones."""
-    place, numbers = where.place, where.numbers
-    found = {name: entries[numbers[name]] for name in expected if name in numbers}
-    taken = set(numbers.values())
-    holders = {entry.place for entry in found.values()}
-    beside = [
-        (path, number)
-        for path, number in paths.items()
-        if number not in taken and entries[number].place in holders
-    ]
-    start = f"{place}." if place else ""
-    under = [
-        path.removeprefix(start)
-        for path, _ in beside
-        if path.startswith(start) and not path.startswith(where.deeper or ("\0",))
-    ]
+    found = {name: entries[where.numbers[name]] for name in expected if name in where.numbers}
+    beside = _beside(entries, paths, where, {entry.place for entry in found.values()})
+    under = list(_under(where, beside))
     return Fit(
-        place,
+        where.place,
         found,
         missing=tuple(name for name in expected if name not in found and not is_counter(name)),
         misfits=tuple(
@@ -213,3 +201,23 @@ def _fit(
         unknown=tuple(name for name in under if not is_counter(name)),
         left=len(beside) - len(under),
     )
+
+
+def _beside(
+    entries: Sequence[Entry], paths: Mapping[str, int], where: _Where, holders: Set[str]
+) -> list[str]:
+    """Paths of the tensors in the same dictionaries that a place leaves."""
+    taken = set(where.numbers.values())
+    return [
+        path
+        for path, number in paths.items()
+        if number not in taken and entries[number].place in holders
+    ]
+
+
+def _under(where: _Where, paths: Iterable[str]) -> Iterator[str]:
+    """Names of those paths that stand under a place itself."""
+    start = f"{where.place}." if where.place else ""
+    for path in paths:
+        if path.startswith(start) and not path.startswith(where.deeper or ("\0",)):
+            yield path.removeprefix(start)

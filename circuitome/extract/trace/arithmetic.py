@@ -129,22 +129,27 @@ def _per_channel(t: Tracer, x: Value, constant: Any) -> Tensor:
 
 def _over_channels(layout: Layout, tensor: Tensor) -> Tensor | None:
     """A tensor that varies over the channels of a layout alone, as ``(channels,)``."""
-    first = len(layout.dims) - tensor.dim()
-    if first < 0:
+    found = _varying(layout, tensor)
+    if found is None:
         return None
-    axes: list[list[str]] = []
-    for dim, size in zip(layout.dims[first:], tensor.shape, strict=True):
-        held = [axis for axis in dim if axis in layout.channel_axes]
-        if size != 1 and list(dim) != held:
-            return None
-        axes.append(held if size != 1 else [])
-    spread = tensor.reshape([layout.sizes[axis] for held in axes for axis in held])
-    found = [axis for held in axes for axis in held]
     order = [axis for axis in layout.channel_axes if axis in found]
+    spread = tensor.reshape([layout.sizes[axis] for axis in found])
     spread = spread.permute([found.index(axis) for axis in order])
     whole = [layout.sizes[axis] for axis in layout.channel_axes]
     ones = [layout.sizes[axis] if axis in found else 1 for axis in layout.channel_axes]
     return spread.reshape(ones).expand(whole).reshape(-1).clone()
+
+
+def _varying(layout: Layout, tensor: Tensor) -> list[str] | None:
+    """The channel axes over which a tensor varies, in its order; None if others are among them."""
+    first = len(layout.dims) - tensor.dim()
+    if first < 0:
+        return None
+    varying = [
+        dim for dim, size in zip(layout.dims[first:], tensor.shape, strict=True) if size != 1
+    ]
+    axes = [axis for dim in varying for axis in dim]
+    return axes if set(axes) <= set(layout.channel_axes) else None
 
 
 def _aligned(t: Tracer, a: Value, b: Value) -> tuple[Value, Value]:
