@@ -44,6 +44,7 @@ def annotated(
 
     from circuitome.extract import Network, Options, extract
     from circuitome.extract.annotate.pipeline import annotate
+    from circuitome.extract.inputs import shapes_of
     from circuitome.extract.models.resolve import resolve
     from circuitome.extract.responses.twins import twin
     from circuitome.extract.stimuli.ensemble import natural_like
@@ -54,7 +55,7 @@ def annotated(
     )
     model = network.model
     if twin_of:
-        images = natural_like(32, network.input_shape[1], seed=5)
+        images = natural_like(32, shapes_of(network.input_shape)[0][1], seed=5)
         mean, std = (
             torch.tensor(v or [d] * 3).view(1, 3, 1, 1)
             for v, d in ((network.mean, 0.0), (network.std, 1.0))

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from circuitome.extract.edges import KEEP_ALL
+from circuitome.extract.inputs import shapes_of
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.pipeline import Options, write_bundle
 from circuitome.extract.tables import layer_edges
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--model", default="googlenet")
     options = parser.parse_args()
     network = resolve(options.model, weights="random")
-    images = torch.randn(32, *network.input_shape)
+    images = torch.randn(32, *shapes_of(network.input_shape)[0])
     cpu = torch.device("cpu")
     traced = trace(network.model, network.input_shape)
 

@@ -95,6 +95,7 @@ def signed(
     import torch
 
     from circuitome.extract import Network
+    from circuitome.extract.inputs import shapes_of
     from circuitome.extract.models.resolve import resolve
     from circuitome.extract.responses.twins import smooth_twin
     from circuitome.extract.stimuli.gallery import gallery
@@ -109,7 +110,7 @@ def signed(
     network = resolve(
         spec, weights=None if file is None else str((weights or Path()) / f"{file}.safetensors")
     )
-    model, size = network.model, network.input_shape[1:]
+    model, (_, *size) = network.model, shapes_of(network.input_shape)[0]
     if twin_seed is not None:
         images = gallery().draw(np.arange(32), (size[0], size[1]))
         mean, std = (

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from circuitome.extract.inputs import shapes_of
 from circuitome.extract.models.about import About
 from circuitome.extract.models.resolve import resolve
 from circuitome.extract.responses.cells import Top
@@ -95,7 +96,7 @@ def main() -> None:
     network = resolve(options.model, weights=options.weights, said=About(row["input_shape"] or ()))
     first = trace(network.model, network.input_shape)
     side = symmetric_side(first.wiring)
-    traced = trace(network.model, (network.input_shape[0], side, side))
+    traced = trace(network.model, (shapes_of(network.input_shape)[0][0], side, side))
     subject = Subject.of(network.model, traced)
     subject = replace(subject, mean=row.get("mean"), std=row.get("std"))
     layers = [layer.name for layer in traced.wiring.layers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from circuitome.extract import Network
+    from circuitome.extract.inputs import InputShape
     from circuitome.graphdb.bundle import Bundle
     from circuitome.graphdb.rows import Row
 
@@ -103,6 +103,7 @@ def annotate(
     added.
     """
     wanted = parts_of(parts or "all", "--parts")
+    from circuitome.extract.inputs import inputs_in
     from circuitome.graphdb.bundle import Bundle
 
     opened = Bundle.open(bundle)
@@ -110,7 +111,7 @@ def annotate(
     if families is not None:
         opened = _curated(opened, families)
     if families is None or (model, weights, parts) != (None, None, None):
-        pictures_alone(opened.manifest.model["input_shape"] or (), source=str(bundle))
+        pictures_alone(inputs_in(opened.manifest), source=str(bundle))
         network = network_of(opened, bundle, model, weights, command="annotate").model
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         opened = annotate_bundle(opened, network, parts=wanted, **how)
@@ -157,11 +158,11 @@ def annotate_bundle(bundle: Bundle, model: nn.Module, **options: Any) -> Bundle:
     return annotated
 
 
-def pictures_alone(shape: Sequence[int], *, source: str) -> None:
-    """Refuse to annotate a network whose input is no picture."""
+def pictures_alone(inputs: InputShape, *, source: str) -> None:
+    """Refuse to annotate a network whose input is no picture, or more than one."""
     from circuitome.extract.annotate.session import refuse_other_inputs
 
-    refuse_other_inputs(shape, source=source)
+    refuse_other_inputs(inputs, source=source)
 
 
 def _tell_families(bundle: Bundle) -> None:
@@ -186,7 +187,7 @@ def network_of(
         weights=weights,
         bundle=str(path),
         command=command,
-        notes={name: bundle.manifest.note(name) for name in ("left_out", "until")},
+        notes={name: bundle.manifest.note(name) for name in ("inputs", "left_out", "until")},
     )
     tell_taken(network)
     return network

@@ -24,10 +24,16 @@ from circuitome.cli.options import (
     ModelAgain,
     Weights,
     floats,
-    integers,
     kept_share,
+    sizes,
 )
 from circuitome.cli.output import note, plural, progress, show_rows, visible
+from circuitome.cli.told import (
+    tell_assumed_size,
+    tell_counts,
+    tell_how_to_annotate,
+    tell_unnamed,
+)
 
 if TYPE_CHECKING:
     from circuitome.extract import Network, Options, Pruning
@@ -61,12 +67,12 @@ Name = Annotated[
     typer.Option("--name", help="Key of the model in the graph.  [default: the name of MODEL]"),
 ]
 InputSize = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--input-size",
         metavar="C,H,W",
-        help="Channels, height, width (C,L of signals, C,D,H,W of volumes).  [default: those of "
-        "MODEL, or 3,224,224]",
+        help="Channels, height, width (C,L of signals, C,D,H,W of volumes); once for each "
+        "input of a network that takes several.  [default: those of MODEL, or 3,224,224]",
     ),
 ]
 Classes = Annotated[
@@ -192,7 +198,7 @@ def extract(
     Prints the bundle's path. Without --weights a name gets its published weights, and the network
     of a factory keeps its own.
     """
-    given = integers(input_size, "--input-size") or (), floats(mean, "--mean"), floats(std, "--std")
+    given = sizes(input_size), floats(mean, "--mean"), floats(std, "--std")
     labels = _names_in(classes) if classes else ()
     pruning = kept_share(keep), top
     parts = _parts(annotate, allow_nonfinite=allow_nonfinite)
@@ -211,16 +217,16 @@ def extract(
     if parts:
         pictures_alone(network.input_shape, source=model)
     tell_taken(network)
-    _tell_assumed_size(network, input_size)
+    tell_assumed_size(network, input_size)
     options = Options(span, device, allow_nonfinite)
     bundle = _extracted(network, output, Pruning(*pruning), options, force=force)
-    _tell_counts(bundle)
-    _tell_unnamed(bundle, labels)
+    tell_counts(bundle)
+    tell_unnamed(bundle, labels)
     if parts and not bundle.manifest.nonfinite:
         how = {"twins": twins, "images": images, "device": device, "seed": seed}
         annotate_bundle(bundle, network.model, parts=parts, **how)
-    elif not bundle.manifest.nonfinite and len(network.input_shape) == 3:
-        _tell_how_to_annotate(bundle, network.architecture, model, weights)
+    elif not bundle.manifest.nonfinite:
+        tell_how_to_annotate(bundle, network.architecture, model, weights)
     print(visible(str(bundle.path), lines=False))
 
 
@@ -271,53 +277,6 @@ def _names_in(file: Path) -> tuple[str, ...]:
             f"{file}: write the name of a class in each line, as UTF-8", param_hint="--classes"
         )
     return names
-
-
-def _tell_assumed_size(network: Network, input_size: str | None) -> None:
-    """That nobody said how large the input is."""
-    from circuitome.extract.models.about import About
-    from circuitome.extract.models.resolve import is_known_name
-
-    known = is_known_name(network.architecture) or About.of(network.model).input_shape
-    if input_size is None and not known:
-        note("input size 3,224,224, for nothing says another; give yours with --input-size C,H,W")
-
-
-def _tell_unnamed(bundle: Bundle, labels: tuple[str, ...]) -> None:
-    """That no output has as many channels as there are names."""
-    if labels and not set(labels) & set(bundle.table("Neuron")["label"].to_pylist()):
-        note(
-            f"the {plural(len(labels), 'name')} of --classes are not used: no output has as many "
-            "neurons; extract again with --force and the names of all"
-        )
-
-
-def _tell_counts(bundle: Bundle) -> None:
-    counts = bundle.manifest.counts
-    note(
-        f"{plural(counts['neurons'], 'neuron')}, {plural(counts['edges'], 'edge')} "
-        f"({counts['dropped']:,} dropped by pruning), "
-        f"{plural(counts['expanded'], 'expanded edge')}"
-    )
-    if marked := bundle.manifest.nonfinite:
-        note(
-            f"{plural(len(marked), 'neuron')} with weights that are not finite, the first "
-            f"{marked[0]}: edges with such kernels are left out; "
-            "the bundle can be neither verified nor annotated"
-        )
-
-
-def _tell_how_to_annotate(
-    bundle: Bundle, architecture: str, model: str, weights: str | None
-) -> None:
-    from circuitome.extract.models.resolve import is_known_name
-
-    again = "" if is_known_name(architecture) else f" {model}"
-    again += f" --weights {weights}" if weights not in (None, "DEFAULT", "random") else ""
-    note(
-        f"not annotated: `circuitome annotate {bundle.path}{again}` "
-        "describes what each neuron responds to"
-    )
 
 
 def verify(

@@ -33,6 +33,7 @@ __all__ = [
     "integers",
     "kept_share",
     "parameter_values",
+    "sizes",
 ]
 
 DEFAULT_DATABASE: Final = "circuitome.db"
@@ -137,6 +138,12 @@ Parameters = Annotated[
 def integers(text: str | None, option: str) -> tuple[int, ...] | None:
     """Whole numbers between commas, as in ``3,224,224``; wrong use otherwise."""
     return None if text is None else tuple(int(number) for number in _numbers(text, option, int))
+
+
+def sizes(texts: list[str] | None) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+    """The size of one input, or those of several; empty if none is given."""
+    shapes = tuple(integers(text, "--input-size") or () for text in texts or ())
+    return shapes if len(shapes) > 1 else sum(shapes, ())
 
 
 def floats(text: str | None, option: str) -> tuple[float, ...] | None:

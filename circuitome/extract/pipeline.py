@@ -14,11 +14,13 @@ from torch import nn
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.edges import KEEP_MOST, Pruning
+from circuitome.extract.inputs import shapes_of
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.models.network import Network
 from circuitome.extract.models.readiness import refuse_unready
 from circuitome.extract.shapes import prove_shapes
 from circuitome.extract.tables import Tables
+from circuitome.extract.trace.export import batch_of
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.graphdb.bundle import Bundle
 from circuitome.graphdb.bundle_writer import BundleWriter
@@ -88,11 +90,13 @@ def extract(
     row = network.row() | {"keep": str(keep)}
     row |= {"left_out": list(network.left_out)} if network.left_out else {}
     row |= {"until": network.until} if network.until else {}
+    shapes = shapes_of(network.input_shape)
+    row |= {"inputs": [list(shape) for shape in shapes]} if len(shapes) > 1 else {}
     writer = BundleWriter(output or f"{network.name}.circuitome", force=force)
     report("tracing", 0, 1)
-    shape = tuple(int(size) for size in network.input_shape)
-    traced = trace(network.model, shape, labels=network.labels)
+    traced = trace(network.model, network.input_shape, labels=network.labels)
     prove_shapes(traced)
+    row |= {"single": True} if batch_of(traced.program) == 1 else {}
     report("tracing", 1, 1)
     traced = _marked(traced) if options.allow_nonfinite else traced
     _refuse_nonfinite(traced, source=network.weights or str(row["architecture"]))

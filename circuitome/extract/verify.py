@@ -25,12 +25,14 @@ from torch.export import ExportedProgram
 from circuitome.errors import CircuitomeError
 from circuitome.extract.edge_tables import EdgeTables
 from circuitome.extract.formula import evaluate
+from circuitome.extract.inputs import inputs_in, random_inputs
 from circuitome.extract.models.devices import pick_device
 from circuitome.extract.spatial import convolve, convolve_transposed, per_channel
 from circuitome.extract.steps import apply
 from circuitome.extract.trace.export import BATCH, Recorder, export_graph, program_inputs
 from circuitome.extract.wiring import SOURCES, Layer, Link, Norm, Wiring
 from circuitome.graphdb.bundle import Bundle, BundleError
+from circuitome.graphdb.manifest import Manifest
 from circuitome.graphdb.stores.protocol import Progress
 
 __all__ = ["TOLERANCE", "LayerCheck", "VerifyError", "compute", "read_operand", "verify"]
@@ -130,19 +132,19 @@ def _read_wiring(bundle: Bundle) -> Wiring:
 
 
 def _record(
-    model: nn.Module, wiring: Wiring, shape: Sequence[int], device: torch.device, seed: int
+    model: nn.Module, wiring: Wiring, manifest: Manifest, device: torch.device, seed: int
 ) -> dict[str, Tensor]:
     """The model's own value of every layer and operand, ``(N, C, ...)``."""
+    inputs, batch = inputs_in(manifest), 1 if manifest.note("single") else BATCH
     if device.type != "cpu":
         model = copy.deepcopy(model).to(device)
-    program = export_graph(model, shape)
+    program = export_graph(model, inputs, batch=batch)
     _refuse_other_nodes(program, wiring)
-    fixed, _ = program_inputs(program)
-    images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(seed)).to(device)
+    values, names = program_inputs(program)
+    noise = random_inputs(inputs, batch, seed=seed)
+    values |= {name: images.to(device) for name, images in zip(names, noise, strict=True)}
     recorder = Recorder(program.graph_module, wiring.layouts)
-    recorder.run(
-        *(fixed.get(node.name, images) for node in program.graph.nodes if node.op == "placeholder")
-    )
+    recorder.run(*(values[node.name] for node in program.graph.nodes if node.op == "placeholder"))
     return {
         name: wiring.layouts[name].canonical(value).float()
         for name, value in recorder.recorded.items()
@@ -183,8 +185,7 @@ class _Forced:
     def of(cls, bundle: Bundle, model: nn.Module, device: str, seed: int) -> _Forced:
         """Run the model on random images."""
         wiring, arrays = _read_wiring(bundle), bundle.kernels.arrays()
-        shape = bundle.manifest.model["input_shape"] or ()
-        recorded = _record(model, wiring, shape, pick_device(device), seed)
+        recorded = _record(model, wiring, bundle.manifest, pick_device(device), seed)
         return cls(bundle, wiring, arrays, _biases(bundle, wiring), recorded)
 
     def kernel(self, layer: Layer) -> Tensor:

@@ -28,6 +28,7 @@ __all__ = [
     "Layer",
     "Link",
     "Norm",
+    "SeveralImages",
     "Step",
     "Wiring",
     "WiringError",
@@ -41,6 +42,10 @@ SOURCES: Final = ("input", "constant")
 
 class WiringError(CircuitomeError):
     """A network, or an operation in it, that cannot be wired."""
+
+
+class SeveralImages(WiringError):
+    """A network that cannot be wired on several images at a time; on one perhaps."""
 
 
 class DamagedWiring(CircuitomeError, ValueError):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from circuitome.extract import Network, WiringError, extract, trace
@@ -108,21 +107,3 @@ def test_a_wiring_of_another_shape_is_refused_and_nothing_is_written(tmp_path: P
     with pytest.raises(WiringError, match=r"layer b \(conv, node .*8x16x16.*makes 8x8x8"):
         extract(Network(build("option_a"), name="n", input_shape=SHAPE), output=tmp_path / "n")
     assert list(tmp_path.iterdir()) == []
-
-
-class TwoViews(nn.Module):
-    """Colours and depths."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(4, 5, 3)
-
-    def forward(self, colours: Tensor, depth: Tensor) -> Tensor:
-        return self.conv(torch.cat([colours, depth], 1))
-
-
-def test_a_second_input_is_named() -> None:
-    with pytest.raises(
-        WiringError, match=r"takes 2 inputs \(colours, depth\), and one is followed"
-    ):
-        trace(TwoViews().eval(), (3, 8, 8))

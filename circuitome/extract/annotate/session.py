@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from circuitome.errors import CircuitomeError
 from circuitome.extract.annotate.records import Records
+from circuitome.extract.inputs import InputShape, as_text, inputs_in, is_picture, shapes_of
 from circuitome.extract.responses.moments import layers_to_read
 from circuitome.extract.responses.probes import Probe, symmetric_side
 from circuitome.extract.responses.runner import Subject
-from circuitome.extract.spatial import MAPS
 from circuitome.extract.stimuli.ensemble import natural_like
+from circuitome.extract.trace.export import batch_of
 from circuitome.extract.trace.tracing import Trace, trace
 from circuitome.extract.wiring import Wiring, WiringError
 from circuitome.graphdb.bundle import Bundle
@@ -148,27 +149,33 @@ def traced_for(bundle: Bundle, model: nn.Module) -> Trace:
         AnnotateError: the network does not read images, grey or RGB.
     """
     own = Wiring.from_json(bundle.wiring)
-    refuse_other_inputs(bundle.manifest.model["input_shape"] or (), source=str(bundle.path))
+    refuse_other_inputs(inputs_in(bundle.manifest), source=str(bundle.path))
     first = own.layers[0]
     if first.op != "input" or min(first.size) < 2 or first.channels not in (1, 3):
         raise AnnotateError(
             f"{bundle.path}: its network reads {first.channels} channels of "
             f"{first.size[0]}x{first.size[1]}; stimuli are images, grey or RGB"
         )
-    shape = (first.channels, *first.size)
-    if first.size[0] != first.size[1]:
-        return trace(model, shape)
-    return _traced_at(own, model, symmetric_side(own)) or trace(model, shape)
-
-
-def refuse_other_inputs(shape: Sequence[int], *, source: str) -> None:
-    """`AnnotateError` for an input that is no picture."""
-    axes = len(shape) - 1
-    if axes != MAPS:
+    height, width = first.size
+    traced = _traced_at(own, model, symmetric_side(own)) if height == width else None
+    traced = traced or trace(model, (first.channels, height, width))
+    if batch_of(traced.program) == 1:
         raise AnnotateError(
-            f"{source}: its input {'x'.join(map(str, shape))} has {axes} spatial "
-            f"{'axis' if axes == 1 else 'axes'}; stimuli are pictures, of 2"
+            f"{bundle.path}: its network takes one image at a time; stimuli are shown in batches"
         )
+    return traced
+
+
+def refuse_other_inputs(inputs: InputShape, *, source: str) -> None:
+    """`AnnotateError` for several inputs, or one that is no picture."""
+    if is_picture(inputs):
+        return
+    shapes = shapes_of(inputs)
+    axes = len(shapes[0]) - 1
+    why = f"its input {as_text(inputs)} has {axes} spatial {'axis' if axes == 1 else 'axes'}"
+    if len(shapes) > 1:
+        why = f"it takes {len(shapes)} inputs, {as_text(inputs)}"
+    raise AnnotateError(f"{source}: {why}; stimuli are single pictures, of 2 spatial axes")
 
 
 def _traced_at(own: Wiring, model: nn.Module, side: int) -> Trace | None:

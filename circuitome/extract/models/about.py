@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from torch import nn
 
+from circuitome.extract.inputs import InputShape, shapes_of
 from circuitome.extract.models.network import ModelError
 from circuitome.extract.spatial import VOLUMES
 
@@ -17,9 +18,9 @@ __all__ = ["About"]
 class About:
     """What somebody says of a network; what is empty is not said."""
 
-    input_shape: Sequence[int] = ()
+    input_shape: InputShape = ()
     """Channels, height, width; of signals channels and length, of volumes with a depth before the
-    height."""
+    height. Several inputs: the shape of each."""
     mean: Sequence[float] | None = None
     """Subtracted from each input channel."""
     std: Sequence[float] | None = None
@@ -46,27 +47,34 @@ class About:
         Raises:
             ModelError: what is said here does not fit the input, or is no input.
         """
-        shape = _checked_shape(self.input_shape or known.input_shape)
+        shapes = _checked_shapes(self.input_shape or known.input_shape or (3, 224, 224))
+        first, *others = shapes
+        channels = first[0]
         return About(
-            shape,
-            mean=_per_channel("mean", self.mean or _fitting(known.mean, shape[0]), shape[0]),
-            std=_per_channel("std", self.std or _fitting(known.std, shape[0]), shape[0]),
+            shapes if others else first,
+            mean=_per_channel("mean", self.mean or _fitting(known.mean, channels), channels),
+            std=_per_channel("std", self.std or _fitting(known.std, channels), channels),
             task=str(self.task or known.task or ""),
             labels=tuple(map(str, self.labels or known.labels)),
             until=self.until,
         )
 
 
-def _checked_shape(size: Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(size or (3, 224, 224))
-    if not 2 <= len(shape) <= 1 + VOLUMES or not all(
-        isinstance(side, int) and side > 0 for side in shape
-    ):
-        raise ModelError(
-            f"input size {shape}: give channels, height and width, as in --input-size 3,224,224; "
-            "of signals channels and length, of volumes channels, depth, height and width"
-        )
-    return shape
+def _checked_shapes(given: InputShape) -> tuple[tuple[int, ...], ...]:
+    """The shapes; of several inputs one may be a vector."""
+    try:
+        shapes = shapes_of(given)
+    except (TypeError, ValueError):
+        shapes = ()
+    least = 1 if len(shapes) > 1 else 2
+    for shape in shapes or ((),):
+        if not least <= len(shape) <= 1 + VOLUMES or min(shape) < 1:
+            raise ModelError(
+                f"input size {shape or given}: give channels, height and width, as in --input-size "
+                "3,224,224; of signals channels and length, of volumes channels, depth, height and "
+                "width"
+            )
+    return shapes
 
 
 def _fitting(known: Sequence[float] | None, channels: int) -> Sequence[float] | None:

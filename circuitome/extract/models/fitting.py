@@ -12,6 +12,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from circuitome.errors import first_line
+from circuitome.extract.inputs import InputShape
 from circuitome.extract.models.checkpoints import Entry, entries_of, places_of
 from circuitome.extract.models.choosing import Choice, choose, names_in_words
 from circuitome.extract.models.heads import drop, last_modules
@@ -89,8 +90,8 @@ class Target:
     model: nn.Module
     architecture: str
     """What errors call it."""
-    input_shape: Sequence[int] = (3, 224, 224)
-    """Channels, height, width: it is run on such an image where a head is left out."""
+    input_shape: InputShape = (3, 224, 224)
+    """What it reads: it is run on such an image where a head is left out."""
     rename: Callable[[str], str] = field(default=lambda name: name)
     """Its names in older files."""
 

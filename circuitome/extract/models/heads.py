@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import torch
 from torch import nn
 
 from circuitome.errors import first_line
+from circuitome.extract.inputs import InputShape, as_text, zeros
 from circuitome.extract.models.weights import WeightsError
 
 __all__ = ["drop", "last_modules", "run_once"]
 
 
-def run_once(model: nn.Module, input_shape: Sequence[int]) -> list[str]:
-    """Run a network on two black images; the modules that own tensors, in the order in which
-    they began.
+def run_once(model: nn.Module, input_shape: InputShape) -> list[str]:
+    """Run a network on two black images, or on one if it takes no more; the modules that own
+    tensors, in the order in which they began.
     """
     order: list[str] = []
 
@@ -30,8 +31,20 @@ def run_once(model: nn.Module, input_shape: Sequence[int]) -> list[str]:
                 hooks.enter_context(
                     module.register_forward_pre_hook(noting(name))  # pyright: ignore
                 )
-        model(torch.zeros(2, *input_shape))
+        try:
+            model(*zeros(input_shape, 2))
+        except Exception as error:  # it is the user's code that runs
+            order.clear()
+            _run_on_one(model, input_shape, error)
     return order
+
+
+def _run_on_one(model: nn.Module, input_shape: InputShape, trouble: Exception) -> None:
+    """Run a network on one black image; the trouble with two is raised if that fails, too."""
+    try:
+        model(*zeros(input_shape, 1))
+    except Exception:
+        raise trouble from None
 
 
 def last_modules(names: Iterable[str], every: Iterable[str]) -> list[str]:
@@ -52,13 +65,13 @@ def last_modules(names: Iterable[str], every: Iterable[str]) -> list[str]:
 
 
 def drop(
-    model: nn.Module, names: Iterable[str], input_shape: Sequence[int], *, source: str
+    model: nn.Module, names: Iterable[str], input_shape: InputShape, *, source: str
 ) -> tuple[str, ...]:
     """Leave the layers out to which tensors of these names belong; what they read is put out.
 
     Args:
         names: tensors that a weights file lacks, or has for other classes.
-        input_shape: channels, height, width; the network is run on it, so as to see that these
+        input_shape: of one input or of several; the network is run on it, so as to see that these
             layers are its last.
         source: what the error calls the file.
 
@@ -84,12 +97,12 @@ def drop(
     return gone
 
 
-def _run(model: nn.Module, input_shape: Sequence[int], trouble: str, *, source: str) -> list[str]:
+def _run(model: nn.Module, input_shape: InputShape, trouble: str, *, source: str) -> list[str]:
     try:
         return run_once(model, input_shape)
     except Exception as error:  # it is the user's code that runs
         raise WeightsError(
-            f"{source}: the network {trouble} of {'x'.join(map(str, input_shape))} "
+            f"{source}: the network {trouble} of {as_text(input_shape)} "
             f"({type(error).__name__}: {first_line(error)[:200]}); name a factory whose network "
             "is the one that the file has"
         ) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from circuitome.errors import CircuitomeError
+from circuitome.extract.inputs import InputShape, shapes_of
 from circuitome.extract.models.fitting import Target, WeightsFile, fit_file
 from circuitome.extract.models.weights import digest
 
@@ -31,9 +32,9 @@ class Network:
     """In eval mode, float32."""
     name: str = "network"
     """Key of the model in the graph."""
-    input_shape: Sequence[int] = (3, 224, 224)
+    input_shape: InputShape = (3, 224, 224)
     """Channels, height, width; of signals channels and length, of volumes with a depth before the
-    height."""
+    height. Of a network that takes several inputs their shapes, as its forward takes them."""
     mean: Sequence[float] | None = None
     """Subtracted from each input channel; None if nobody said."""
     std: Sequence[float] | None = None
@@ -94,7 +95,7 @@ class Network:
             "weights": self.weights,
             "weights_sha256": self.weights_sha256,
             "task": self.task or None,
-            "input_shape": [int(size) for size in self.input_shape],
+            "input_shape": list(shapes_of(self.input_shape)[0]),
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
             "seed": self.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from circuitome.errors import first_line
+from circuitome.extract.inputs import InputShape, as_text, miscounted
 from circuitome.extract.models.heads import run_once
 from circuitome.extract.models.network import ModelError
 
@@ -20,9 +21,9 @@ _QUANTISED: Final = ("quantized", "quantization", "qat", "torchao")
 """Words of a class's module that say that it computes with whole numbers, or as if."""
 
 
-def ready(model: nn.Module, input_shape: Sequence[int], *, source: str) -> nn.Module:
+def ready(model: nn.Module, input_shape: InputShape, *, source: str) -> nn.Module:
     """The module in eval mode and float32, without gradients; lazy layers get their weights by a
-    run on two images of ``input_shape`` (channels, height, width).
+    run on ``input_shape`` (channels, height, width, or several inputs).
 
     Args:
         source: what the error calls the network.
@@ -38,11 +39,12 @@ def ready(model: nn.Module, input_shape: Sequence[int], *, source: str) -> nn.Mo
             run_once(model, input_shape)
         return model.requires_grad_(False)
     except Exception as error:  # it is the user's code that runs
-        size = "x".join(map(str, input_shape))
+        if why := miscounted(model, input_shape):
+            raise ModelError(f"{source}: {why}") from error
         raise ModelError(
-            f"{source}: cannot be made ready on an input of {size} ({type(error).__name__}: "
-            f"{first_line(error)[:200]}); check the input size (--input-size), and return a plain "
-            "torch.nn.Module"
+            f"{source}: cannot be made ready on an input of {as_text(input_shape)} "
+            f"({type(error).__name__}: {first_line(error)[:200]}); check the input size "
+            "(--input-size), and return a plain torch.nn.Module"
         ) from error
 
 

@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import nn
 
+from circuitome.extract.inputs import InputShape
 from circuitome.extract.models.about import About
 from circuitome.extract.models.checkpoints import Entry, entries_of
 from circuitome.extract.models.fitting import Fitted, Target, WeightsFile, fit, read_entries
@@ -112,8 +113,8 @@ def resolve_again(
             that it names is never run.
         spec, weights: as for `resolve`, where they were typed.
         bundle, command: what the error calls the bundle, and the command to type.
-        notes: what else the manifest says: modules of the head that were ``left_out``, and the
-            module ``until`` which the network goes.
+        notes: what else the manifest says: modules of the head that were ``left_out``, the module
+            ``until`` which the network goes, and several ``inputs``.
 
     Raises:
         ModelError: the architecture or the weights file has to be typed.
@@ -128,10 +129,11 @@ def resolve_again(
     weights = weights or None
     head = "drop" if notes.get("left_out") else "keep"
     file = WeightsFile.of(weights, head=head) if weights else None
+    inputs = cast("InputShape", notes.get("inputs") or described.get("input_shape") or ())
     network = resolve(
         known,
         weights=file,
-        said=About(described.get("input_shape") or (), until=str(notes.get("until") or "")),
+        said=About(inputs, until=str(notes.get("until") or "")),
         seed=int(described.get("seed") or 0),
     )
     _refuse_other_weights(network, described, bundle)

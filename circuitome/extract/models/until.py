@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from circuitome.errors import first_line
+from circuitome.extract.inputs import InputShape, as_text, miscounted
 from circuitome.extract.models.heads import run_once
 from circuitome.extract.models.network import ModelError
 
@@ -37,14 +38,12 @@ class _End(nn.Module):
         raise _Reached(every[0] if len(every) == 1 else every)
 
 
-def end_before(
-    model: nn.Module, module: str, input_shape: Sequence[int], *, source: str
-) -> nn.Module:
+def end_before(model: nn.Module, module: str, input_shape: InputShape, *, source: str) -> nn.Module:
     """The same model, which puts out what ``module`` would read; it is changed in place.
 
     Args:
         module: its name in the model, such as ``layer4.1``.
-        input_shape: channels, height, width; the model is run on it, so as to see that it gets
+        input_shape: of one input or of several; the model is run on it, so as to see that it gets
             there.
         source: what the error calls the model.
 
@@ -70,9 +69,10 @@ def end_before(
     except ModelError as error:
         raise ModelError(f"{source}: {error} {module!r}; name a module that runs") from error
     except Exception as error:  # it is the user's code that runs
-        size = "x".join(map(str, input_shape))
+        if why := miscounted(model, input_shape):
+            raise ModelError(f"{source}: {why}") from error
         raise ModelError(
-            f"{source}: cannot be run up to {module!r} on an input of {size} "
+            f"{source}: cannot be run up to {module!r} on an input of {as_text(input_shape)} "
             f"({type(error).__name__}: {first_line(error)[:200]}); check --input-size"
         ) from error
     return model

@@ -16,7 +16,7 @@ from circuitome.extract.layout import Layout
 from circuitome.extract.spatial import axes_of
 from circuitome.extract.trace.rules import Rules
 from circuitome.extract.trace.tracer import PendingLayer, Tracer, Value
-from circuitome.extract.wiring import Step
+from circuitome.extract.wiring import SeveralImages, Step
 
 __all__ = ["RULES"]
 
@@ -79,6 +79,8 @@ def slice_(
     axis, taken = x.layout.axis_of(dim), np.arange(first, last, step)
     if axis == "C":
         return x.choose(taken, dim)
+    if axis == "N":
+        raise SeveralImages(str(t.error("cuts the batch; that is not wired")))
     if axis not in axes_of(x.layout.rank):
         raise t.error(f"cuts {axis}, not channels or positions; that is not wired")
     attrs = {"dim": x.layout.place_of(axis), "start": first, "stop": last, "step": step}

@@ -6,7 +6,7 @@ import gc
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final
 
@@ -15,25 +15,40 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
+from circuitome.extract.inputs import InputShape, zeros
 from circuitome.extract.trace.inlined import inline_regions
 from circuitome.extract.trace.unexportable import outputs_as_dictionary, refused
 from circuitome.extract.wiring import WiringError
 
-__all__ = ["BATCH", "Recorder", "export_graph", "first_of", "program_inputs"]
+__all__ = [
+    "BATCH",
+    "Recorder",
+    "batch_of",
+    "export_graph",
+    "first_of",
+    "program_inputs",
+]
 
 # images in the exported graph; a batch of one could not be told from other sizes of one
 BATCH: Final = 2
 
 
-def export_graph(
-    model: nn.Module, input_shape: Sequence[int], *, batch: int = BATCH
-) -> ExportedProgram:
-    """The ATen graph of the model on ``batch`` images of ``input_shape`` (channels, height,
-    width), without in-place operations.
+def batch_of(program: ExportedProgram) -> int:
+    """How many images a graph was exported on."""
+    _, inputs = program_inputs(program)
+    shapes = {
+        node.name: node.meta["val"].shape for node in program.graph.nodes if node.name in inputs
+    }
+    return int(shapes[inputs[0]][0])
+
+
+def export_graph(model: nn.Module, inputs: InputShape, *, batch: int = BATCH) -> ExportedProgram:
+    """The ATen graph of the model on ``batch`` images, or examples of several inputs, without
+    in-place operations.
     """
     if model.training:
         raise WiringError(f"{type(model).__name__} is in training mode; call model.eval() first")
-    program = _exported(model, input_shape, batch)
+    program = _exported(model, inputs, batch)
     inline_regions(program.graph_module)
     if _mutates(program.graph.nodes):
         program = program.run_decompositions({})
@@ -45,25 +60,25 @@ def export_graph(
     return program
 
 
-def _exported(model: nn.Module, input_shape: Sequence[int], batch: int) -> ExportedProgram:
+def _exported(model: nn.Module, inputs: InputShape, batch: int) -> ExportedProgram:
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros(batch, *input_shape, device=device)
+    examples = tuple(zeros(inputs, batch, device=device))
     try:
-        return _run(model, example)
+        return _run(model, examples)
     except Exception as error:
         if "pytree" not in str(error):
-            raise refused(model, input_shape, error) from error
+            raise refused(model, inputs, error) from error
         try:  # the tensors of a dataclass are outputs as those of a dictionary are
             with outputs_as_dictionary(model):
-                return _run(model, example)
+                return _run(model, examples)
         except Exception:
-            raise refused(model, input_shape, error) from error
+            raise refused(model, inputs, error) from error
 
 
-def _run(model: nn.Module, example: Tensor) -> ExportedProgram:
+def _run(model: nn.Module, examples: tuple[Tensor, ...]) -> ExportedProgram:
     with torch.no_grad(), _quietly(), _without_collector():
-        return torch.export.export(model, (example,))
+        return torch.export.export(model, examples)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch.fx import Node
 
 from circuitome.extract.fields import field_geometries
 from circuitome.extract.geometry import FieldGeometry
+from circuitome.extract.inputs import InputShape
 from circuitome.extract.layout import Layout
 from circuitome.extract.spatial import MAPS, VOLUMES, single
 from circuitome.extract.trace import (
@@ -42,7 +43,7 @@ from circuitome.extract.trace.tracer import (
     identity_layer,
     leaves,
 )
-from circuitome.extract.wiring import Layer, Link, Step, Wiring, WiringError
+from circuitome.extract.wiring import Layer, Link, SeveralImages, Step, Wiring, WiringError
 
 __all__ = ["RULES", "Trace", "trace"]
 
@@ -75,13 +76,23 @@ class Trace:
     nonfinite: frozenset[int] = frozenset()
 
 
-def trace(model: nn.Module, input_shape: Sequence[int], *, labels: Sequence[str] = ()) -> Trace:
-    """Trace a model in eval mode on images of ``input_shape``.
+def trace(model: nn.Module, inputs: InputShape, *, labels: Sequence[str] = ()) -> Trace:
+    """Trace a model in eval mode on images of this shape, or on several inputs; on one
+    example if it takes no more at a time.
 
     ``labels`` names the classes of the output that has as many channels. `WiringError` names the
     operation, node and module that cannot be wired.
     """
-    program = export_graph(model, input_shape)
+    try:
+        return _traced(model, export_graph(model, inputs), labels)
+    except SeveralImages as error:
+        try:
+            return _traced(model, export_graph(model, inputs, batch=1), labels)
+        except WiringError:
+            raise error from None
+
+
+def _traced(model: nn.Module, program: ExportedProgram, labels: Sequence[str]) -> Trace:
     with torch.no_grad():
         tracer = _walked(program, labels)
     if all(pending.op == "input" for pending in tracer.layers):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import linecache
 import sysconfig
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,8 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from circuitome.extract.wiring import WiringError
+from circuitome.extract.inputs import InputShape, as_text, miscounted, shapes_of
+from circuitome.extract.wiring import SeveralImages, WiringError
 
 __all__ = ["outputs_as_dictionary", "refused"]
 
@@ -31,51 +31,46 @@ _OWN: Final = str(Path(__file__).parents[2])
 _ON_DATA: Final = ("DataDependent", "data-dependent", "Sym(u", "unbacked")
 
 
-def refused(model: nn.Module, input_shape: Sequence[int], error: Exception) -> WiringError:
-    """The error about a network that cannot be exported on images of ``input_shape``."""
+def refused(model: nn.Module, inputs: InputShape, error: Exception) -> WiringError:
+    """The error about a network that cannot be exported on these inputs."""
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     kind = type(error).__name__
-    what = f"{type(model).__name__} on an input of {'x'.join(map(str, input_shape))}"
+    what = f"{type(model).__name__} on an input of {as_text(inputs)}"
     if any(word in f"{kind}: {error}" for word in _ON_DATA):
         return WiringError(
             f"{what} cannot be exported: {_line_of(error)}decides by the values of the image, so "
             "that there is no one graph; replace this control flow or shape that depends on data "
             "by what it does for your images, or end before it with --until MODULE"
         )
-    if (why := _other_input(model, input_shape)) is not None:
+    if (why := _other_input(model, inputs)) is not None:
         return WiringError(f"{what} cannot be extracted: {why}")
     if "pytree" in str(error):
         return WiringError(
             f"{what} cannot be exported: it returns an object of its own class; return a tensor, a "
             "tuple or a dictionary of tensors"
         )
-    return WiringError(
+    return SeveralImages(
         f"{what} cannot be exported by torch.export ({kind}: {reason}); {_line_of(error, 'see ')}"
         "check the input size (--input-size), and the model for control flow that depends on data"
     )
 
 
-def _other_input(model: nn.Module, input_shape: Sequence[int]) -> str | None:
-    """Why a network takes something else than one input of this shape, and the cure; None if it
-    may take that.
+def _other_input(model: nn.Module, inputs: InputShape) -> str | None:
+    """Why a network takes something else than these inputs, and the cure; None if it may take
+    them.
     """
-    taken = [
-        parameter.name
-        for parameter in inspect.signature(model.forward).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(taken) > 1:
-        return (
-            f"it takes {len(taken)} inputs ({', '.join(taken)}), and one is followed; return from "
-            "the factory a network that makes the others of one input, or holds them fixed"
-        )
+    (first, *others) = shapes_of(inputs)
+    return miscounted(model, inputs) or (None if others else _other_axes(model, first))
+
+
+def _other_axes(model: nn.Module, shape: Sequence[int]) -> str | None:
+    """That the first convolution reads maps of other axes, and how their size is written."""
     for name, module in model.named_modules():
         kind = next((kind for kind in _READS if isinstance(module, kind)), None)
         if kind is not None:
             numbers, said = _READS[kind]
             what = f"module {name or 'the model itself'} is a {kind.__name__}, which reads {said}"
-            return None if numbers == len(input_shape) else what
+            return None if numbers == len(shape) else what
     return None
 
 
@@ -95,15 +90,20 @@ def _line_of(error: Exception, before: str = "") -> str:
 
 @contextmanager
 def outputs_as_dictionary(model: nn.Module) -> Iterator[None]:
-    """Meanwhile the network returns a dictionary of its fields if it returns a dataclass."""
-
-    def as_dictionary(_model: nn.Module, _given: Any, output: Any) -> Any:
-        if not dataclasses.is_dataclass(output) or isinstance(output, type):
-            return output
-        return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
-
-    hook = model.register_forward_hook(as_dictionary)
+    """Meanwhile the network returns dictionaries where it returns dataclasses, or mappings of its
+    own class.
+    """
+    hook = model.register_forward_hook(lambda _model, _given, output: _plain(output))
     try:
         yield
     finally:
         hook.remove()
+
+
+def _plain(output: Any) -> Any:
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        named = {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+        return _plain(named)
+    if isinstance(output, Mapping):
+        return {str(name): _plain(value) for name, value in output.items()}
+    return [_plain(item) for item in output] if isinstance(output, (list, tuple)) else output
