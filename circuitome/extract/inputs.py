@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+import torch
+from torch import Tensor, nn
 
-    from circuitome.graphdb.manifest import Manifest
+from circuitome.graphdb.manifest import BundleError, Manifest
 
 __all__ = [
     "InputShape",
@@ -81,8 +80,6 @@ def inputs_in(manifest: Manifest) -> InputShape:
     try:
         return shapes_of(cast("Sequence[Sequence[int]]", several))
     except (TypeError, ValueError):
-        from circuitome.graphdb.manifest import BundleError
-
         key = manifest.model["key"]
         raise BundleError(
             f"{key}: its entry `inputs` is damaged; extract the bundle again"
@@ -91,14 +88,10 @@ def inputs_in(manifest: Manifest) -> InputShape:
 
 def zeros(given: InputShape, batch: int, *, device: torch.device | None = None) -> list[Tensor]:
     """Black images, or what is like them, in a batch."""
-    import torch
-
     return [torch.zeros(batch, *shape, device=device) for shape in shapes_of(given)]
 
 
 def random_inputs(given: InputShape, batch: int, *, seed: int) -> list[Tensor]:
     """A batch of normal noise for each input."""
-    import torch
-
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(batch, *shape, generator=generator) for shape in shapes_of(given)]
