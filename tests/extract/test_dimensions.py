@@ -272,6 +272,7 @@ def test_a_database_answers_and_motifs_of_weights_are_asked(
         for row in json.loads(run("motifs", *place, "--null", "3", "--json").out)
     }
     assert remarks["weight_banding"] == "needs kernels of rows and columns"
+    assert remarks["curve_to_circle"] == remarks["mirrored_unions"] == "needs pictures as input"
     assert not any(map(remarks.get, ("opponent_pairs", "superposition", "residual_bypass")))
     graph = tmp_path / "graph.graphml"
     assert run("export", *place, "--format", "graphml", "-o", graph).code == 0

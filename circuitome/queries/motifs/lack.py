@@ -10,7 +10,7 @@ from circuitome.graphdb.schema_parts import parts_done
 if TYPE_CHECKING:
     from circuitome.queries.database import Database
 
-__all__ = ["Lack", "annotated", "no_kinds"]
+__all__ = ["Lack", "annotated", "no_kinds", "no_pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,16 @@ def no_kinds(model: str) -> Lack:
         f"no neuron of {model} has a kind; `circuitome annotate BUNDLE --parts kinds` measures "
         "them, then load the bundle again",
     )
+
+
+def no_pictures(database: Database, model: str) -> Lack | None:
+    """The lack of a model that cannot be annotated, for it reads signals or volumes."""
+    shape = next(row for row in database.models() if row["key"] == model)["input_shape"]
+    if not shape or len(shape) == 3:
+        return None
+    size = "x".join(map(str, shape))
+    reason = f"{model} reads inputs of {size}; stimuli are pictures, so its neurons have no kinds"
+    return Lack("pictures as input", reason)
 
 
 def annotated(database: Database, model: str, part: str) -> bool:

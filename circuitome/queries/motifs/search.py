@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from circuitome.queries.graph import SignedGraph
-from circuitome.queries.motifs.lack import Lack
+from circuitome.queries.motifs.lack import Lack, no_pictures
 from circuitome.queries.motifs.motif import Motif, Tested, Value
 from circuitome.queries.motifs.motif_row import MotifRow
 from circuitome.queries.motifs.significance import NULLS, Progress, Significance, Task, assess
@@ -64,7 +64,10 @@ class Search:
     def lack(self, database: Database) -> Lack | None:
         """What the model lacks for the motif, which then cannot occur; None if it has all."""
         needs = self.motif.needs
-        return None if needs is None else needs(database, self.model, **self.thresholds)
+        found = None if needs is None else needs(database, self.model, **self.thresholds)
+        if found is None or not found.needs.startswith("annotate "):
+            return found
+        return no_pictures(database, self.model) or found
 
     def task(self, null: str | None = None) -> Task:
         """What is counted in null networks; ``null`` is the null model of p, or None for the usual
