@@ -730,22 +730,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, toy: Bundle) -
         store.load(toy)
 
 
-def test_a_query_that_needs_too_much_memory_says_so(
-    tmp_path: Path, toy: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise RuntimeError(
-            "Buffer manager exception: Unable to allocate memory! The buffer pool is full and no "
-            "..."
-        )
-
-    with open_store(str(tmp_path / "store.db"), create=True, memory="1GiB") as store:
+def test_a_query_that_needs_too_much_memory_says_so(tmp_path: Path, toy: Bundle) -> None:
+    path = str(tmp_path / "store.db")
+    with open_store(path, create=True) as store:
         store.load(toy)
-        monkeypatch.setattr(embedded, "rows_of", full)
-        with pytest.raises(
-            StoreError, match=r"needs more memory than it may have \(1 GiB\); narrow"
-        ):
-            store.run("MATCH (n:Neuron) RETURN n.key AS key ORDER BY key")
+    with (
+        open_store(path, memory="48MiB") as store,
+        pytest.raises(StoreError, match=r"more memory than it may have \(48 MiB\); narrow"),
+    ):
+        store.run(
+            "MATCH (a:Neuron), (b:Neuron), (c:Neuron), (d:Neuron) "
+            "RETURN a.key AS k, b.key AS l, c.key AS m, d.key AS n ORDER BY k, l, m, n"
+        )
 
 
 def test_a_reader_keeps_its_rows_while_another_loads(
