@@ -280,6 +280,24 @@ def _few(networks: int) -> int:
     return int(binom.isf(0.003, networks, Q_MAX))
 
 
+def load_large() -> str:
+    """What it takes to load large networks into the embedded database."""
+    return markdown(
+        "| network | edges of all kinds | bundle, GiB | database, GiB | database / bundle "
+        "| load, s | processor s | memory, GiB | `inputs`, s |",
+        f"|---|{8 * '---:|'}",
+        map(_loaded, read("load_large")),
+    )
+
+
+def _loaded(row: Row) -> list[str]:
+    bundle, database, memory = (row[name] / (1 << 30) for name in ("bundle", "database", "memory"))
+    sizes = [f"{bundle:.2f}", f"{database:.2f}", f"{database / bundle:.1f}"]
+    seconds = [f"{row[name]:.0f}" for name in ("seconds", "processor")]
+    cost = [*seconds, f"{memory:.1f}", f"{row['inputs']:.2f}"]
+    return [row["network"], f"{row['edges']:,}", *sizes, *cost]
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"finding": finding},
     "docs/thresholds.md": {"thresholds": thresholds.table},
@@ -291,6 +309,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "banding": banding,
         "findings": findings,
     },
+    "docs/architectures.md": {"load-large": load_large},
     "docs/calibration.md": {"glance": at_a_glance},
     "docs/motif_calibration.md": {
         "calibration": calibration,
