@@ -18,7 +18,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import thresholds
 from benchmarks.front_page import finding
-from benchmarks.results import HELD_OUT, Q_MAX, TITLES, Row, grid, markdown, named, number, read
+from benchmarks.results import (
+    HELD_OUT,
+    Q_MAX,
+    TITLES,
+    Row,
+    bold,
+    grid,
+    markdown,
+    named,
+    number,
+    read,
+)
 from circuitome.queries.motifs import MOTIFS
 
 __all__ = ["PAGES", "into", "main", "render"]
@@ -69,8 +80,7 @@ def held_out() -> str:
 def _against(row: Row) -> str:
     if row["mean"] is None:
         return str(row["found"])
-    text = f"{row['found']:,} / {row['mean']:,g}, {row['p']:g}"
-    return f"**{text}**" if row["p"] <= Q_MAX else text
+    return bold(f"{row['found']:,} / {row['mean']:,g}, {row['p']:g}", row)
 
 
 def leaky() -> str:
@@ -87,7 +97,7 @@ def leaky() -> str:
 
 def _with_spread(row: Row) -> str:
     text = f"{row['found']:,} / {row['mean']:,.1f} ± {row['sd']:,.1f}, {row['p']:.3f}"
-    return f"**{text}**" if row["p"] <= Q_MAX else text
+    return bold(text, row)
 
 
 def read_back() -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "TITLES",
     "Row",
     "about",
+    "bold",
     "grid",
     "markdown",
     "named",
@@ -103,6 +104,11 @@ def named(null: str | None) -> str:
     return f"`{null}`" if null else "-"
 
 
+def bold(text: str, row: Mapping[str, Any]) -> str:
+    """The text, bold where p is at most 0.05."""
+    return f"**{text}**" if row["p"] <= Q_MAX else text
+
+
 def times(row: Mapping[str, Any]) -> str:
     """How many times the mean of the null networks were found, bold where p is at most 0.05."""
     counted = row.get("counted", row["found"])
@@ -110,7 +116,7 @@ def times(row: Mapping[str, Any]) -> str:
         return "–"
     ratio = counted / row["mean"] if row["mean"] else float("inf")
     text = "> 100" if ratio > 100 else f"{ratio:.1f}"
-    return f"**{text}**" if row["p"] <= Q_MAX else text
+    return bold(text, row)
 
 
 def cell(row: Mapping[str, Any]) -> str:

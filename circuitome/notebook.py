@@ -34,6 +34,7 @@ from circuitome.queries.occurrences import survey as survey_of
 from circuitome.queries.question import Question
 from circuitome.queries.rows import Rows
 from circuitome.universality.every_pair import Comparisons, compare_all
+from circuitome.vocabulary import CIRCUIT_HOPS, CIRCUIT_INPUTS
 
 __all__ = [
     "DATABASE",
@@ -94,8 +95,8 @@ def circuit(
     *,
     db: Place = DATABASE,
     direction: str = "upstream",
-    depth: int = 2,
-    strongest: int = 5,
+    depth: int = CIRCUIT_HOPS,
+    strongest: int = CIRCUIT_INPUTS,
     least: float = 0.0,
 ) -> Rows:
     """Edges of the circuit that feeds a neuron, or that it feeds (``downstream``), hop by hop."""
@@ -186,9 +187,7 @@ def export(
             raise QueryError(f"{db.path} holds {db.model}, not {model}; leave the model out")
         return write_export(db, format, output, chosen=chosen)
     with _opened(db) as database:
-        models = [row["key"] for row in database.models()] if model is None else [model]
-        keys = [database.model_key(key) for key in models or [None]]
-        key = model and keys[0]
+        key = database.exported(model)
         return write_export(database.store, format, output, model=key, chosen=chosen)
 
 

@@ -13,10 +13,13 @@ from types import MappingProxyType
 from typing import Final
 
 __all__ = [
+    "CIRCUIT_HOPS",
+    "CIRCUIT_INPUTS",
     "GROUPS",
     "INVARIANT",
     "PREFERENCES",
     "Q_MAX",
+    "SHARED_INPUTS",
     "STIMULI",
     "SWITCHES",
     "TRAITS",
@@ -25,6 +28,12 @@ __all__ = [
 
 Q_MAX: Final = 0.05
 """What is named, kept or counted as found has at most this q."""
+CIRCUIT_HOPS: Final = 2
+"""Hops of a neuron's circuit ..."""
+CIRCUIT_INPUTS: Final = 5
+"""... and the strongest edges of each of its neurons, unless others are asked for."""
+SHARED_INPUTS: Final = 4
+"""Inputs shared by two neurons of a motif that are shown if no edge joins its neurons."""
 INVARIANT: Final = math.sqrt(0.5)
 """Least correlation of a neuron's response with itself under a group that leaves it alone."""
 

@@ -22,6 +22,7 @@ from circuitome.cli.options import (
     parameter_values,
 )
 from circuitome.cli.output import note, print_json, show_rows, visible
+from circuitome.vocabulary import CIRCUIT_HOPS, CIRCUIT_INPUTS
 
 if TYPE_CHECKING:
     from circuitome.queries.about import Family
@@ -230,8 +231,8 @@ def circuit(
     key: Key,
     db: DatabaseAddress = DEFAULT_DATABASE,
     direction: DirectionOption = Direction.upstream,
-    depth: Depth = 2,
-    strongest: Strongest = 5,
+    depth: Depth = CIRCUIT_HOPS,
+    strongest: Strongest = CIRCUIT_INPUTS,
     least: LeastShare = 0.0,
     bundle: KernelBundle = None,
     as_json: AsJson = False,

@@ -136,9 +136,7 @@ def _source(bundle: Path | None, db: str, model: str | None) -> Iterator[tuple[S
     from circuitome.queries.database import open_database
 
     with open_database(db) as database:
-        chosen = [row["key"] for row in database.models()] if model is None else [model]
-        keys = [database.model_key(key) for key in chosen or [None]]
-        yield database.store, None if model is None else keys[0]
+        yield database.store, database.exported(model)
 
 
 def _bundle(path: Path, model: str | None) -> Source:

@@ -14,20 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from circuitome.graphdb.neo4j_import import ExportError
-from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS
+from circuitome.graphdb.schema import EDGE_TYPES, NODES, RELATIONSHIPS, WEIGHTED
+from circuitome.vocabulary import CIRCUIT_HOPS, CIRCUIT_INPUTS, SHARED_INPUTS
 
-__all__ = ["DEPTH", "STRONGEST", "WHOLE", "Selection"]
+__all__ = ["WHOLE", "Selection"]
 
-DEPTH: Final = 2
-"""Hops of a neuron's circuit ..."""
-STRONGEST: Final = 5
-"""... and inputs of each of its neurons, as `circuitome circuit` shows them."""
-
-_SHARED: Final = 4
-"""Inputs that two neurons of a motif share, if no edge joins its neurons."""
 _ALONE: Final = ("Neuron", *EDGE_TYPES, "GATES")
-_SHARES: Final = (*EDGE_TYPES, "EXPANDED")
-_BETWEEN: Final = (*_SHARES, "GATES")
+_BETWEEN: Final = (*WEIGHTED, "GATES")
 _BELONGS: Final = ("IN_LAYER", "IN_BLOCK", "IN_BRANCH", "MEMBER_OF", "INSTANCE_OF", "OF_MODEL")
 """What leads from a neuron to all that it belongs to, in this order."""
 _DIGITS: Final = 6
@@ -84,7 +77,7 @@ class Selection:
         return {name: found[name] for name in names if name in found and found[name].num_rows}
 
     def _strong(self, name: str, table: pa.Table) -> pa.Table:
-        if not self.least_share or name not in _SHARES:
+        if not self.least_share or name not in WEIGHTED:
             return table
         return table.filter(_call("greater_equal", table["share"], pa.scalar(self.least_share)))
 
@@ -136,7 +129,7 @@ def _circuit(tables: Tables, key: str) -> _Part:
         return _motif_part(tables, motif)
     neuron = _known(tables, "Neuron", key, "`circuitome query neurons` lists them")
     pairs, frontier, seen = set[tuple[str, str]](), {neuron}, {neuron}
-    for _ in range(DEPTH):
+    for _ in range(CIRCUIT_HOPS):
         found = set(_strongest(tables, frontier))
         frontier = {sender for sender, _ in found} - seen
         pairs |= found
@@ -148,7 +141,7 @@ def _strongest(tables: Tables, receivers: Iterable[str]) -> Iterator[tuple[str, 
     """Sender and receiver of the strongest edges into some neurons."""
     for table in _signed(tables):
         rows = table.filter(_among(table, "to", receivers))
-        yield from _pairs(rows.filter(_call("less_equal", rows["rank"], pa.scalar(STRONGEST))))
+        yield from _pairs(rows.filter(_call("less_equal", rows["rank"], pa.scalar(CIRCUIT_INPUTS))))
 
 
 def _motif(tables: Tables, key: str) -> str | None:
@@ -184,7 +177,7 @@ def _shared_inputs(tables: Tables, first: str, second: str) -> set[tuple[str, st
         for (sender, receiver), share in zip(_pairs(rows), rows["share"].to_pylist(), strict=True):
             shares[receiver][sender] = share
     least = {one: min(shares[first][one], shares[second][one]) for one in _both(shares)}
-    senders = sorted(least, key=lambda one: (-least[one], one))[:_SHARED]
+    senders = sorted(least, key=lambda one: (-least[one], one))[:SHARED_INPUTS]
     return {(sender, receiver) for sender in senders for receiver in shares}
 
 

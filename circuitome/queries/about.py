@@ -16,6 +16,7 @@ from circuitome.queries.database import Database
 from circuitome.queries.errors import QueryError
 from circuitome.queries.motifs.saved import Instance, find_saved
 from circuitome.queries.rows import Rows
+from circuitome.vocabulary import SHARED_INPUTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,6 @@ __all__ = [
 Kernel = Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
 """Rows of a kernel, from top to bottom; in each the taps from left to right."""
 
-_SHARED: Final = 4  # inputs shared by two neurons, if no edge joins the neurons of a motif
 _OF_LAYERS: Final = ("balance", "dropped", "explained_by_layer", "equivariance_by_layer")
 
 
@@ -306,7 +306,7 @@ def _shared_inputs(instance: Instance, database: Database) -> list[Row]:
     if instance.edges or len(neurons) < 2:
         return []
     pair = neurons[:2]
-    shared = database.ask("shared_inputs", first=pair[0], second=pair[1], limit=_SHARED)
+    shared = database.ask("shared_inputs", first=pair[0], second=pair[1], limit=SHARED_INPUTS)
     inputs = [row["sender"] for row in shared]
     edges = database.ask("edges_between", neurons=[*inputs, *pair]).to_dicts() if inputs else []
     between = [edge for edge in edges if edge["receiver"] in pair and edge["sender"] in inputs]

@@ -160,6 +160,18 @@ class Database(AbstractContextManager["Database"]):
         """The key of a model that is wholly loaded: the one named, or the only one."""
         return self._keys.model(model)
 
+    def exported(self, model: str | None) -> str | None:
+        """The key of the model that is written for other programs; None for all that are there.
+
+        Raises:
+            QueryError: one of them is not wholly loaded, or none is there.
+        """
+        if model is not None:
+            return self.model_key(model)
+        for key in [row["key"] for row in self.models()] or [None]:
+            self.model_key(key)
+        return None
+
     def neuron_key(self, key: str) -> str:
         """The whole key of a neuron; the model may be left out if there is only one."""
         return self._keys.neuron(key)

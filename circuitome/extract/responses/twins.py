@@ -220,7 +220,7 @@ def surrogates(
     receiver anew: what a channel stands for is learned, and in 1x1 kernels there is nothing else.
     With ``level`` the component that is most level keeps its sign. With ``shared`` what the filters
     of the layer have in common stays: their mean, and that they fall off from the centre
-    (`envelope`); components are those of what is left.
+    (`envelope`); components, and the norm that is kept, are those of what is left.
     Raises `NullError` for anything but filters over a plane.
     """
     if kernel.ndim != 4:

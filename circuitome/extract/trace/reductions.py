@@ -201,7 +201,7 @@ def _combined(t: Tracer, x: Value, axes: Collection[str], *, average: bool) -> V
     gathered, layout = _gathered(x, axes)
     count = x.channels // layout.channels
     weight = _alike(layout, count, 1 / count if average else 1.0)
-    return _layer(t, "linear", gathered, layout, weight.double())
+    return _layer(t, "linear", gathered, layout, weight)
 
 
 def _strongest(t: Tracer, x: Value, axes: Collection[str]) -> Value:
@@ -209,7 +209,7 @@ def _strongest(t: Tracer, x: Value, axes: Collection[str]) -> Value:
     gathered, layout = _gathered(x, axes)
     count = x.channels // layout.channels
     weight = _alike(layout, count, 1 / count)
-    return _layer(t, "max", gathered, layout, weight.double())
+    return _layer(t, "max", gathered, layout, weight)
 
 
 def _larger(t: Tracer, a: Value, b: Value) -> Value:
@@ -218,12 +218,12 @@ def _larger(t: Tracer, a: Value, b: Value) -> Value:
     both = _side_by_side(t, [a, b])
     order = np.arange(2 * a.channels).reshape(2, -1).T.reshape(-1)
     weight = _alike(a.layout, 2, 0.5)
-    return _layer(t, "max", both.take(order, both.layout), a.layout, weight.double())
+    return _layer(t, "max", both.take(order, both.layout), a.layout, weight)
 
 
 def _alike(layout: Layout, fan_in: int, value: float) -> Tensor:
     """Kernels of one entry, the same for every channel and each of its inputs."""
-    return torch.full((layout.channels, fan_in, *single(layout.rank)), value)
+    return torch.full((layout.channels, fan_in, *single(layout.rank)), value).double()
 
 
 def _layer(t: Tracer, op: str, x: Value, layout: Layout, weight: Tensor) -> Value:

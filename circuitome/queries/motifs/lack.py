@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from circuitome.graphdb.schema_parts import parts_done
 
 if TYPE_CHECKING:
+    from circuitome.graphdb.rows import ModelRow
     from circuitome.queries.database import Database
 
 __all__ = ["Lack", "annotated", "no_kinds", "no_pictures"]
@@ -34,7 +35,7 @@ def no_kinds(model: str) -> Lack:
 
 def no_pictures(database: Database, model: str) -> Lack | None:
     """The lack of a model that cannot be annotated, for it reads signals or volumes."""
-    shape = next(row for row in database.models() if row["key"] == model)["input_shape"]
+    shape = _row(database, model)["input_shape"]
     if not shape or len(shape) == 3:
         return None
     size = "x".join(map(str, shape))
@@ -44,5 +45,8 @@ def no_pictures(database: Database, model: str) -> Lack | None:
 
 def annotated(database: Database, model: str, part: str) -> bool:
     """Whether a part of the annotation was done in a model."""
-    row = next(row for row in database.models() if row["key"] == model)
-    return part in parts_done(row)
+    return part in parts_done(_row(database, model))
+
+
+def _row(database: Database, model: str) -> ModelRow:
+    return next(row for row in database.models() if row["key"] == model)

@@ -27,9 +27,8 @@ def banding_p(kernels: np.ndarray, *, nulls: int, rng: np.random.Generator) -> f
     """p of a layer's ratio: the share of layers with filters transposed at random that reach it.
 
     ``kernels``: ``(out, fan_in, kh, kw)``. None without a ratio, and if kernels are not square, or
-    of volumes. One
-    filter, all kernels into one neuron, is transposed as a whole: its kernels look alike and are no
-    independent evidence.
+    of volumes. One filter, all kernels into one neuron, is transposed as a whole: its kernels look
+    alike and are no independent evidence.
     """
     if kernels.ndim != 4 or kernels.shape[2] != kernels.shape[3]:
         return None
